@@ -1,0 +1,152 @@
+"""The local AWS: one process, one port, every service."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from werkzeug.serving import ThreadedWSGIServer
+
+from local_aws import moto_adapter
+from local_aws.context import Context
+from local_aws.http_handler import KeepAliveHandler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+_log = logging.getLogger(__name__)
+_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
+_INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
+
+
+def signed_service(environ: WSGIEnvironment) -> str:
+    """The service a request was signed for, "" when it is not signed."""
+    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return match["service"] if match else ""
+
+
+def _no_events(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    # The CDK CLI looks into CloudTrail to explain a failure; there is no trail here.
+    del environ
+    start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+    return [json.dumps({"Events": []}).encode()]
+
+
+class Dispatcher:
+    """Hands each request to the part that answers it, and to moto what no part claims.
+
+    Args:
+        fallback: Answers what no part claims.
+        parts: "cloudformation", "sagemaker" and "rest_apis"; an absent one is left to
+            `fallback`.
+    """
+
+    def __init__(self, fallback: WSGIApplication, parts: dict[str, WSGIApplication]) -> None:
+        self._fallback = fallback
+        self._parts = parts
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._choose(environ)(environ, start_response)
+
+    def _choose(self, environ: WSGIEnvironment) -> WSGIApplication:
+        path: str = environ.get("PATH_INFO", "")
+        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+        name = ""
+        if signed_service(environ) == "cloudformation" or path.startswith("/cloudformation/"):
+            name = "cloudformation"
+        elif target.startswith("SageMaker.") or _INVOCATION.match(path):
+            name = "sagemaker"
+        elif path.startswith("/execute-api/"):
+            name = "rest_apis"
+        elif "CloudTrail" in target:
+            return _no_events
+        return self._parts.get(name, self._fallback)
+
+
+# Name of the part, module, class. The Lambda runtime answers no requests of its own: it runs
+# behind moto's Lambda service.
+_PARTS = (
+    ("lambda_runtime", "local_aws.lambda_runtime", "LambdaRuntime"),
+    ("sagemaker", "local_aws.sagemaker", "SageMaker"),
+    ("rest_apis", "local_aws.api_gateway", "RestApis"),
+    ("cloudformation", "local_aws.cloudformation", "CloudFormation"),
+)
+
+
+def _create_parts(context: Context) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for name, module, class_name in _PARTS:
+        try:
+            parts[name] = getattr(importlib.import_module(module), class_name)(context)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            _log.warning("%s is absent", module)
+    return parts
+
+
+class LocalAws:
+    """The local AWS as a context manager; `start` and `stop` do the same by hand.
+
+    Args:
+        state_dir: Scratch folder; made when absent. Nothing in it is read at a later start.
+        port: Port on 127.0.0.1; 0 takes a free one, told by `endpoint_url`.
+        region: Region of whatever does not name one.
+    """
+
+    def __init__(self, state_dir: Path, *, port: int = 0, region: str = "us-east-1") -> None:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self._parts: dict[str, Any] = {}
+        self._server = ThreadedWSGIServer(
+            "127.0.0.1",
+            port,
+            Dispatcher(moto_adapter.create_wsgi_app(), self._parts),
+            KeepAliveHandler,
+        )
+        # Threads of connections that clients keep open must not outlive `stop`.
+        self._server.daemon_threads = True
+        self.context = Context(
+            endpoint_url=f"http://127.0.0.1:{self._server.server_port}",
+            region=region,
+            state_dir=state_dir.resolve(),
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws")
+        self._thread.daemon = True
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where every service answers, e.g. "http://127.0.0.1:4566"."""
+        return self.context.endpoint_url
+
+    def start(self) -> Self:
+        """Answers requests from now on, in threads of this process."""
+        self._parts.update(_create_parts(self.context))
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ends the server and every process its parts began."""
+        self._server.shutdown()
+        for part in reversed(list(self._parts.values())):
+            part.close()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
