@@ -1,0 +1,154 @@
+"""Records of a CSV corpus."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+from corpus.faults import Faults
+from corpus.lines import Lines
+
+Fields = tuple[int, str | None, str | None, str]
+"""Row, id, question and answer of one record."""
+
+MAX_RECORD_BYTES = 1_048_576
+"""Most that one record may span; beyond it, a quote was opened and never closed."""
+
+_COLUMNS = {
+    "id": "id",
+    "question": "question",
+    "questions": "question",
+    "answer": "answer",
+    "answers": "answer",
+    "text": "answer",
+}
+_ALLOWED = (
+    "a header has answer (or text) and, where wanted, question and id, in any order; "
+    "without a header a file has two columns, question,answer"
+)
+
+
+def csv_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
+    """The records of a CSV file; blank lines between them are passed over.
+
+    The first record is a header when one of its cells is the name of a column. A file of
+    `id,text` rows therefore needs its header: without one it reads as question,answer.
+    """
+    rows = _rows(lines, faults)
+    first = next(rows, None)
+    if first is None:
+        return
+    names = [cell.strip().lower() for cell in first[1]]
+    if _COLUMNS.keys().isdisjoint(names):
+        yield from _without_header(first, rows, faults)
+    else:
+        yield from _with_header(first[0], names, rows, faults)
+
+
+def _without_header(
+    first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]], faults: Faults
+) -> Iterator[Fields]:
+    for row, cells in _chain(first, rows):
+        if len(cells) == 2:
+            yield row, None, cells[0], cells[1]
+        else:
+            faults.add(row, f"{_count(cells)}; {_ALLOWED}")
+
+
+def _chain(
+    first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    yield first
+    yield from rows
+
+
+def _with_header(
+    header_row: int, names: list[str], rows: Iterator[tuple[int, list[str]]], faults: Faults
+) -> Iterator[Fields]:
+    columns = [_COLUMNS.get(name) for name in names]
+    unknown = [name for name in names if name not in _COLUMNS]
+    if unknown:
+        raise faults.stop(header_row, f"unknown column {', '.join(map(repr, unknown))}; {_ALLOWED}")
+    if len(set(columns)) < len(columns):
+        raise faults.stop(header_row, f"a column twice in {', '.join(names)}; {_ALLOWED}")
+    if "answer" not in columns:
+        raise faults.stop(
+            header_row, f"missing column answer; found {', '.join(names)}; {_ALLOWED}"
+        )
+    answer = columns.index("answer")
+    question = columns.index("question") if "question" in columns else None
+    given_id = columns.index("id") if "id" in columns else None
+    for row, cells in rows:
+        if len(cells) != len(columns):
+            faults.add(row, f"{_count(cells)}; the header names {len(columns)}: {', '.join(names)}")
+            continue
+        yield (
+            row,
+            None if given_id is None else cells[given_id],
+            None if question is None else cells[question],
+            cells[answer],
+        )
+
+
+def _count(cells: list[str]) -> str:
+    if len(cells) > 1:
+        return f"{len(cells)} columns"
+    hint = next(
+        (f" (columns are separated by commas, not {c!r})" for c in ";\t" if c in cells[0]), ""
+    )
+    return f"1 column{hint}"
+
+
+def _rows(lines: Lines, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each record, with the line on which it starts."""
+    reader = csv.reader(_bounded(lines, faults), strict=True)
+    while True:
+        lines.record_row = row = lines.row + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            _explain(error, row, lines.row, faults)
+            continue
+        if cells:
+            yield row, cells
+
+
+def _bounded(lines: Lines, faults: Faults) -> Iterator[str]:
+    """The lines, unless one record takes in more of them than a record can have."""
+    started, size = 0, 0
+    for line in lines:
+        if lines.record_row != started:
+            started, size = lines.record_row, 0
+        size += len(line)
+        if size > MAX_RECORD_BYTES:
+            raise _never_closed(faults, started, lines.row)
+        yield line
+
+
+def _never_closed(faults: Faults, row: int, last_row: int) -> Exception:
+    return faults.stop(
+        row,
+        f"unbalanced quote: a quote opened here is still open in line {last_row}; close it, and "
+        "double the quotes inside a quoted text. The rest of the file was not read",
+    )
+
+
+def _explain(error: csv.Error, row: int, last_row: int, faults: Faults) -> None:
+    """Notes what the csv module objected to, in the terms of a corpus."""
+    message = str(error)
+    if "unexpected end of data" in message:
+        raise _never_closed(faults, row, last_row)
+    if "field larger than field limit" in message:
+        if last_row > row:
+            raise _never_closed(faults, row, last_row)
+        faults.add(row, f"row too large: a text of more than {csv.field_size_limit():,} characters")
+    elif "new-line character seen" in message:
+        faults.add(row, "a carriage return without a line feed; lines end with LF or CRLF")
+    else:
+        faults.add(
+            row,
+            f"unbalanced quote, between lines {row} and {last_row}: a quoted text is followed by "
+            "something other than a comma; double the quotes inside a quoted text",
+        )
