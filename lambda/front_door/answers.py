@@ -1,0 +1,73 @@
+"""The JSON that goes back to callers, kept below what a Lambda function may return."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from api_errors import USE_BATCH, ApiError
+from aws_lambda_powertools.event_handler import Response
+from pydantic_core import from_json, to_json
+
+# Lambda's limit for a synchronous answer is 6 MB; some is kept for status and headers.
+MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024 - 4096
+
+_EMBEDDING: Final = re.compile(rb'\s*\{\s*"embedding"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
+_LIST: Final = re.compile(rb"\s*(\[.*\])\s*", re.DOTALL)
+
+
+def json_response(
+    body: dict[str, Any] | bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response[str]:
+    """A JSON response; `body` may already be JSON. ApiError (payload_too_large) past 6 MB."""
+    content = body if isinstance(body, bytes) else to_json(body)
+    # Lambda puts the body into its own JSON as a string, where these two take one byte more.
+    size = len(content) + content.count(b'"') + content.count(b"\\")
+    if size > MAX_ANSWER_BYTES:
+        raise ApiError(
+            "payload_too_large",
+            f"The answer would have {size:,} bytes; at most {MAX_ANSWER_BYTES:,} fit. "
+            f"Ask for fewer texts or hits at a time. {USE_BATCH}",
+        )
+    return Response(
+        status_code=status,
+        content_type="application/json",
+        body=content.decode(),
+        headers=dict(headers or {}),
+    )
+
+
+def with_embeddings(model_answer: bytes, rest: dict[str, Any]) -> bytes:
+    """`{"embedding": …}` as `{"embeddings": …, **rest}`, without reading megabytes of numbers."""
+    return _spliced(b"embeddings", _EMBEDDING.fullmatch(model_answer), rest)
+
+
+def with_results(model_answer: bytes, rest: dict[str, Any]) -> bytes:
+    """`[…]` as `{"results": […], **rest}`."""
+    return _spliced(b"results", _LIST.fullmatch(model_answer), rest)
+
+
+def _spliced(name: bytes, value: re.Match[bytes] | None, rest: dict[str, Any]) -> bytes:
+    if value is None:
+        raise unreadable()
+    return b'{"' + name + b'":' + value[1] + b"," + to_json(rest)[1:]
+
+
+def search_results(model_answer: bytes, min_score: float) -> list[list[dict[str, Any]]]:
+    """The hits of each query that score at least `min_score`, as callers see them."""
+    try:
+        return [
+            [
+                {name: hit[name] for name in ("id", "question", "answer", "score")}
+                for hit in hits
+                if hit["score"] >= min_score or min_score <= -1  # rounding may pass -1
+            ]
+            for hits in from_json(model_answer)
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise unreadable() from None
+
+
+def unreadable() -> ApiError:
+    """The model's answer does not have the shape of its contract."""
+    return ApiError("model_error", "The model's answer cannot be read. It is not your request.")

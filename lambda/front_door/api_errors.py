@@ -1,0 +1,54 @@
+"""The errors of the REST API: one flat JSON object with a stable code and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+STATUS: Final[Mapping[str, int]] = {
+    "invalid_request": 400,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "throttled": 429,
+    "internal_error": 500,
+    "model_error": 502,
+    "model_unavailable": 503,
+    "time_out": 504,
+}
+
+USE_BATCH: Final = "For more at once use batch transform, which reads JSON lines from S3."
+
+
+class ApiError(Exception):
+    """An answer that is not a success.
+
+    `code` is a key of STATUS, `message` a sentence for the caller, `field` the faulty part of the
+    request as a dotted path (`queries.3`), and `details` further members of the JSON object.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        field: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.details = details or {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that belongs to the code."""
+        return STATUS[self.code]
+
+    def to_dict(self, request_id: str) -> dict[str, Any]:
+        """The JSON object the caller receives."""
+        answer = {"code": self.code, "message": self.message, "request_id": request_id}
+        if self.field is not None:
+            answer["field"] = self.field
+        return answer | dict(self.details)

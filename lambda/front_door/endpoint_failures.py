@@ -1,0 +1,83 @@
+"""What a failed InvokeEndpoint means: the caller's fault, or a reason to ask the next endpoint."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from api_errors import ApiError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    ReadTimeoutError,
+)
+
+Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
+
+_CALLERS_FAULT: Final = "invalid_request: "
+_IN_JSON: Final = re.compile(re.escape(_CALLERS_FAULT) + r'((?:[^"\\]|\\.)*)')
+_THROTTLED: Final = frozenset(
+    {"ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An endpoint that did not answer; `reason` is what callers are told."""
+
+    instance_type: str
+    reason: Reason
+
+    def to_dict(self) -> dict[str, str]:
+        """The entry of `failed_over_from`."""
+        return {"instance_type": self.instance_type, "reason": self.reason}
+
+
+def reason_of(error: ClientError | BotoCoreError) -> Reason:
+    """Why the endpoint did not answer.
+
+    Raises ApiError (invalid_request) when the model says the request itself is at fault: another
+    endpoint would say the same.
+    """
+    if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)):
+        return "time_out"
+    if not isinstance(error, ClientError):
+        return "unavailable"
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "ModelError":
+        return _model_error(error)
+    if code == "ModelNotReadyException":  # its status is 429, but nobody asks too much
+        return "unavailable"
+    if code in _THROTTLED or status == 429:
+        return "throttled"
+    if code == "ValidationError" and "not found" in str(error).lower():
+        return "not_found"
+    return "unavailable"
+
+
+def _model_error(error: ClientError) -> Reason:
+    original = str(error.response.get("OriginalMessage") or "")
+    sentence = _callers_fault(original) or _callers_fault(str(error))
+    if sentence:
+        raise ApiError("invalid_request", sentence)
+    # The model server's own "all workers are busy".
+    return "unavailable" if error.response.get("OriginalStatusCode") == 503 else "model_error"
+
+
+def _callers_fault(message: str) -> str:
+    """The sentence behind `invalid_request: `, wherever the model server put it, or nothing."""
+    try:
+        text = json.loads(message)["message"]
+    except (ValueError, KeyError, TypeError):
+        found = _IN_JSON.search(message)
+        if not found:
+            return ""
+        try:
+            return str(json.loads(f'"{found[1]}"', strict=False))
+        except ValueError:
+            return found[1]
+    return str(text).partition(_CALLERS_FAULT)[2]

@@ -1,0 +1,158 @@
+"""Asking the deployed endpoints in order, until one answers or the time is up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from api_errors import ApiError
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from botocore.session import Session
+from endpoint_failures import Failure, reason_of
+from environment import Endpoint
+from time_budget import TimeBudget
+
+_CONNECT_SECONDS: Final = 1
+# A connection that was kept open too long fails at once; one that fails later had a request.
+_STALE_SECONDS: Final = 0.5
+
+logger = Logger(child=True)
+
+# `client_for(seconds)` is a sagemaker-runtime client whose read time-out is `seconds`.
+ClientFor = Callable[[int], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An endpoint's answer: the JSON it sent, who it was, and who had failed before."""
+
+    body: bytes
+    instance_type: str
+    failed: tuple[Failure, ...]
+
+    def served_by(self) -> dict[str, Any]:
+        """What the caller is told about who answered."""
+        return {
+            "instance_type": self.instance_type,
+            "failed_over_from": [failure.to_dict() for failure in self.failed],
+        }
+
+
+def runtime_clients(session: Session) -> ClientFor:
+    """Clients by read time-out: botocore fixes it when a client is made, which takes 2 ms.
+
+    There are as many as the budget has whole seconds, and warm requests meet the same one, so
+    connections stay open. No retries: the next endpoint is the retry.
+    """
+
+    @cache
+    def client_for(seconds: int) -> Any:
+        config = Config(
+            connect_timeout=min(_CONNECT_SECONDS, seconds),
+            read_timeout=seconds,
+            retries={"total_max_attempts": 1},
+            tcp_keepalive=True,
+        )
+        return session.create_client("sagemaker-runtime", config=config)
+
+    return client_for
+
+
+class Endpoints:
+    """The endpoints of this deployment, in order of preference."""
+
+    def __init__(self, deployed: Sequence[Endpoint], client_for: ClientFor) -> None:
+        self.deployed = tuple(deployed)
+        self._client_for = client_for
+
+    def ask(self, payload: bytes, budget: TimeBudget, instance_type: str | None = None) -> Answer:
+        """The first answer to `payload`, from `instance_type` (default: the first) or the others.
+
+        Raises ApiError: invalid_request when the caller is at fault, else throttled, time_out,
+        model_error or model_unavailable once every endpoint failed or the budget is spent.
+        """
+        order = self._order(instance_type)
+        failed: list[Failure] = []
+        for position, endpoint in enumerate(order):
+            seconds = budget.attempt_seconds(others_left=len(order) - position - 1)
+            if seconds is None:
+                break
+            try:
+                with budget.waiting():
+                    body = self.invoke(endpoint, payload, seconds)
+            except (ClientError, BotoCoreError) as error:
+                failed.append(Failure(endpoint.instance_type, reason_of(error)))
+                _log_failure(endpoint, error)
+            else:
+                return Answer(body, endpoint.instance_type, tuple(failed))
+        raise _nobody_answered(order, failed)
+
+    def invoke(self, endpoint: Endpoint, payload: bytes, seconds: int) -> bytes:
+        """One endpoint's answer within `seconds`; botocore's exceptions if there is none."""
+        began = time.monotonic()
+        try:
+            return self._send(endpoint, payload, seconds)
+        except ConnectionClosedError:
+            # An idle connection that the other side closed; without this, a deployment of one
+            # endpoint would fail a request now and then. Embedding twice does no harm.
+            if time.monotonic() - began > _STALE_SECONDS:
+                raise
+            return self._send(endpoint, payload, seconds)
+
+    def _send(self, endpoint: Endpoint, payload: bytes, seconds: int) -> bytes:
+        response = self._client_for(seconds).invoke_endpoint(
+            EndpointName=endpoint.endpoint_name,
+            ContentType="application/json",
+            Accept="application/json",
+            Body=payload,
+        )
+        body: bytes = response["Body"].read()
+        return body
+
+    def _order(self, chosen: str | None) -> list[Endpoint]:
+        if chosen is None:
+            return list(self.deployed)
+        first = [endpoint for endpoint in self.deployed if endpoint.instance_type == chosen]
+        if not first:
+            names = ", ".join(endpoint.instance_type for endpoint in self.deployed)
+            raise ApiError(
+                "invalid_request",
+                f"instance_type: not one that is deployed; choose one of {names}.",
+                field="instance_type",
+            )
+        return first + [e for e in self.deployed if e.instance_type != chosen]
+
+
+def _log_failure(endpoint: Endpoint, error: Exception) -> None:
+    response = getattr(error, "response", {})
+    # Neither the message nor the original one: they may quote the caller's text.
+    logger.warning(
+        "endpoint failed",
+        endpoint_name=endpoint.endpoint_name,
+        error=type(error).__name__,
+        error_code=response.get("Error", {}).get("Code"),
+        original_status=response.get("OriginalStatusCode"),
+    )
+
+
+def _nobody_answered(order: Sequence[Endpoint], failed: Sequence[Failure]) -> ApiError:
+    reasons = [failure.reason for failure in failed]
+    not_asked = order[len(failed) :]
+    told = "; ".join(
+        [f"{failure.instance_type}: {failure.reason}" for failure in failed]
+        + [f"{endpoint.instance_type}: not asked, no time was left" for endpoint in not_asked]
+    )
+    if not_asked or reasons[-1] == "time_out":
+        return ApiError(
+            "time_out", f"No endpoint answered in time ({told}). Send fewer or shorter texts."
+        )
+    if set(reasons) == {"throttled"}:
+        return ApiError("throttled", f"Every endpoint is busy ({told}). Try again in a moment.")
+    if "model_error" in reasons:
+        return ApiError("model_error", f"The model failed ({told}). It is not your request.")
+    return ApiError("model_unavailable", f"No endpoint could answer ({told}). Try again later.")

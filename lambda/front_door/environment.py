@@ -1,0 +1,45 @@
+"""What the deployment tells the front door, checked once, when Lambda starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, Json
+
+
+class Endpoint(BaseModel):
+    """One deployed SageMaker endpoint and the instance type callers know it by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance_type: str = Field(min_length=1)
+    endpoint_name: str = Field(min_length=1)
+
+
+class Environment(BaseModel):
+    """The function's environment variables.
+
+    Wrong or missing ones fail the cold start, so that a bad deployment is seen in its first
+    second and not by the first caller who happens to need the variable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stage: str = Field(alias="APP_STAGE", min_length=1)
+    endpoints: Json[Annotated[tuple[Endpoint, ...], Field(min_length=1)]] = Field(
+        alias="ENDPOINTS", description="JSON list, in order of preference"
+    )
+    deployment_parameter: str = Field(alias="DEPLOYMENT_PARAMETER", min_length=1)
+    time_budget_seconds: float = Field(
+        # API Gateway answers by itself, without our JSON, after 29 seconds.
+        alias="TIME_BUDGET_SECONDS",
+        default=26.0,
+        gt=1,
+        le=28,
+    )
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Environment:
+        """Check `variables`, usually `os.environ`; pydantic's ValidationError names each fault."""
+        return cls.model_validate(dict(variables))

@@ -1,0 +1,55 @@
+"""Whether the endpoints answer, and with the bake that is deployed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from api_errors import ApiError
+from botocore.exceptions import BotoCoreError, ClientError
+from endpoint_failures import reason_of
+from endpoints import Endpoints
+from environment import Endpoint
+from pydantic_core import from_json
+from time_budget import TimeBudget
+
+_PAYLOAD: Final = b'{"mode":"info"}'
+_MOST_SECONDS: Final = 5
+
+
+def check_health(endpoints: Endpoints, bake_id: str, budget: TimeBudget) -> dict[str, Any]:
+    """A line for each endpoint, all asked at once, within five seconds.
+
+    Raises ApiError (model_unavailable), with the same lines, unless one of them serves `bake_id`.
+    """
+    # Imported here: only this route needs threads, and every cold start would pay for them.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    seconds = min(_MOST_SECONDS, budget.attempt_seconds(others_left=0) or 1)
+
+    def line(endpoint: Endpoint) -> dict[str, Any]:
+        return {
+            "instance_type": endpoint.instance_type,
+            **_state(endpoints, endpoint, bake_id, seconds),
+        }
+
+    with budget.waiting(), ThreadPoolExecutor(len(endpoints.deployed)) as threads:
+        lines = list(threads.map(line, endpoints.deployed))
+    report = {"bake_id": bake_id, "endpoints": lines}
+    if not any(line["status"] == "ok" for line in lines):
+        raise ApiError(
+            "model_unavailable", "No endpoint answers from the deployed bake.", details=report
+        )
+    return {"status": "ok", **report}
+
+
+def _state(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: int) -> dict[str, Any]:
+    try:
+        found = from_json(endpoints.invoke(endpoint, _PAYLOAD, seconds))["bake_id"]
+    except (ClientError, BotoCoreError) as error:
+        try:
+            return {"status": reason_of(error)}
+        except ApiError:  # a model that does not know `info` is not ours
+            return {"status": "model_error"}
+    except (ValueError, KeyError, TypeError):
+        return {"status": "model_error"}
+    return {"status": "ok" if found == bake_id else "other_bake", "bake_id": found}

@@ -1,0 +1,54 @@
+"""The one time budget that all attempts of a request share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+# An attempt that gets less than this is not worth beginning: it would only be cut off.
+SHORTEST_ATTEMPT_SECONDS: Final = 1
+
+
+class TimeBudget:
+    """What is left of a request's time, and how much of it went on waiting for endpoints.
+
+    `seconds` counts from now. `clock` returns seconds and never goes back.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._deadline = self._began + seconds
+        self.waited = 0.0
+
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative once it has passed."""
+        return self._deadline - self._clock()
+
+    def elapsed(self) -> float:
+        """Seconds since the request began."""
+        return self._clock() - self._began
+
+    def attempt_seconds(self, others_left: int) -> int | None:
+        """Whole seconds that the next attempt may take, or None when too little is left.
+
+        While other endpoints remain, an attempt gets half of what is left: one that hangs then
+        leaves as much for the rest. Whole seconds, so that a client (whose time-out is fixed
+        when it is made) and its connections serve many requests.
+        """
+        remaining = self.remaining()
+        if remaining < SHORTEST_ATTEMPT_SECONDS:
+            return None
+        share = remaining / 2 if others_left else remaining
+        return max(SHORTEST_ATTEMPT_SECONDS, int(share))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time inside the `with` block as waiting for an endpoint."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.waited += self._clock() - began
