@@ -1,0 +1,58 @@
+"""The artifact's layout and manifest, shared by the bake that writes and the server that reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from container.encoder import Encoder
+from container.errors import LoadError
+from container.model_config import ModelConfig
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights"
+INDEX = "index"
+CODE = "code"
+VENDOR = "vendor"
+
+
+def read_manifest(model_dir: Path) -> dict[str, Any]:
+    """Reads manifest.json. Raises LoadError when it is missing or is not a JSON object."""
+    try:
+        manifest = json.loads((model_dir / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError) as fault:
+        raise LoadError(f"{MANIFEST} cannot be read: {fault}") from fault
+    if not isinstance(manifest, dict):
+        raise LoadError(f"{MANIFEST} is not a JSON object")
+    return manifest
+
+
+def model_config(weights_dir: Path, model: dict[str, Any]) -> ModelConfig:
+    """The encoder's configuration, from the weights' config.json and the manifest's ``model``."""
+    return ModelConfig.from_config(
+        json.loads((weights_dir / "config.json").read_text("utf-8")),
+        pooling=model["pooling"],
+        normalize=model["normalize"],
+        max_seq_length=model["max_seq_length"],
+        lower_case=model["lower_case"],
+    )
+
+
+def open_encoder(weights_dir: Path, config: ModelConfig, batch_size: int = 32) -> Encoder:
+    """The encoder for the processor that is there: torch on a GPU, otherwise OpenVINO."""
+    if _has_gpu():
+        from container.encoder_gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere
+
+        return TorchEncoder(config, weights_dir, batch_size)
+    from container.encoder_cpu import OpenVinoEncoder  # noqa: PLC0415 - not wanted on a GPU
+
+    return OpenVinoEncoder(config, weights_dir, batch_size)
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch  # noqa: PLC0415 - torch is not everywhere
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())

@@ -1,0 +1,46 @@
+"""The encoder on a CPU: an OpenVINO graph built from the weights, in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from container.encoder import Encoder
+from container.machine import available_cpus
+from container.model_config import ModelConfig
+from container.openvino_graph import build_graph
+
+
+class OpenVinoEncoder(Encoder):
+    """Runs the model on all processors that are available to the process."""
+
+    device = "cpu"
+
+    def __init__(self, config: ModelConfig, weights_dir: Path, batch_size: int = 32) -> None:
+        """Compiles the graph of ``weights_dir`` (model.safetensors, tokenizer.json)."""
+        super().__init__(config, weights_dir / "tokenizer.json", batch_size)
+        self.runtime = f"openvino {ov.__version__.partition('-')[0]}"
+        graph = build_graph(config, load_file(weights_dir / "model.safetensors"))
+        settings: dict[str, Any] = {
+            # Where the processor has bfloat16 the plugin would choose it, and the vectors would
+            # depend on the machine.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": available_cpus(),
+            # Several processes share a developer's machine; pinned threads would queue up.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._compiled = ov.Core().compile_model(graph, "CPU", settings)
+        self._request = self._compiled.create_infer_request()
+
+    def _forward(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        found = self._request.infer([ids, mask], share_inputs=True, share_outputs=True)
+        vectors: NDArray[np.float32] = found[0]
+        return vectors

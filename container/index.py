@@ -1,0 +1,186 @@
+"""The index: one or two vectors an entry, searched exactly by cosine similarity.
+
+Files: ``embeddings.npy`` (float32 [rows, dimension], rows of unit length, those of one entry
+adjacent), ``entries.jsonl`` (one entry a line) and ``offsets.npy`` (int64 [entries + 1], where each
+line begins). Embeddings and entries are memory-mapped, so opening a million rows copies nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from container.errors import LoadError
+
+Vectors = NDArray[np.float32]
+
+EMBEDDINGS = "embeddings.npy"
+ENTRIES = "entries.jsonl"
+OFFSETS = "offsets.npy"
+
+# Bytes of scores held at a time: small enough for a processor's cache to be of use.
+BLOCK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One found entry: its position in the corpus and its cosine similarity."""
+
+    position: int
+    score: float
+
+
+def normalized(vectors: Vectors) -> Vectors:
+    """The vectors at unit length; a zero vector stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def nearest(
+    queries: Vectors, rows: Vectors, top_k: int, rows_per_entry: int = 1
+) -> list[list[Match]]:
+    """The ``top_k`` best entries for each query, best first.
+
+    ``queries`` [n, dimension] and ``rows`` [entries * rows_per_entry, dimension] have unit length.
+    An entry scores by the best of its rows. Among equal scores the lower position comes first. A
+    ``top_k`` beyond the number of entries gives them all.
+    """
+    entries = len(rows) // rows_per_entry
+    top_k = min(top_k, entries)
+    block = max(1, BLOCK_BYTES // (4 * rows_per_entry * max(1, len(queries))))
+    best_scores = np.empty((len(queries), 0), dtype=np.float32)
+    best_positions = np.empty((len(queries), 0), dtype=np.int64)
+    for start in range(0, entries, block):
+        stop = min(start + block, entries)
+        scores = queries @ rows[start * rows_per_entry : stop * rows_per_entry].T
+        if rows_per_entry > 1:
+            scores = scores.reshape(len(queries), stop - start, rows_per_entry).max(axis=2)
+        positions = np.broadcast_to(np.arange(start, stop), scores.shape)
+        # What was best so far stands first: its positions are lower.
+        best_scores, best_positions = _best(
+            np.concatenate([best_scores, scores], axis=1),
+            np.concatenate([best_positions, positions], axis=1),
+            top_k,
+        )
+    return [
+        [Match(int(position), float(score)) for position, score in zip(found, scores, strict=True)]
+        for found, scores in zip(best_positions, best_scores, strict=True)
+    ]
+
+
+def _best(
+    scores: Vectors, positions: NDArray[np.int64], top_k: int
+) -> tuple[Vectors, NDArray[np.int64]]:
+    """Keeps the best ``top_k`` columns of each row, in order."""
+    count = min(top_k, scores.shape[1])
+    kept_scores = np.empty((len(scores), count), dtype=np.float32)
+    kept_positions = np.empty((len(scores), count), dtype=np.int64)
+    for row in range(len(scores)):
+        candidates = np.arange(scores.shape[1])
+        if count < scores.shape[1]:
+            # A partial sort finds the least score to keep, then all that reach it are sorted:
+            # a partial sort alone would pick any of those that tie at the border.
+            least = np.partition(scores[row], -count)[-count]
+            candidates = np.flatnonzero(scores[row] >= least)
+        order = np.lexsort((positions[row, candidates], -scores[row, candidates]))
+        chosen = candidates[order[:count]]
+        kept_scores[row] = scores[row, chosen]
+        kept_positions[row] = positions[row, chosen]
+    return kept_scores, kept_positions
+
+
+class Index:
+    """An index opened for searching."""
+
+    def __init__(self, folder: Path, entries: int, dimension: int) -> None:
+        """Opens ``folder``; raises LoadError where it does not hold ``entries`` of ``dimension``.
+
+        One or two rows an entry, by the shape of the embeddings.
+        """
+        try:
+            embeddings = np.load(folder / EMBEDDINGS, mmap_mode="r")
+            offsets = np.load(folder / OFFSETS, mmap_mode="r")
+            size = (folder / ENTRIES).stat().st_size
+            if size:
+                self._entries = np.memmap(folder / ENTRIES, dtype=np.uint8, mode="r")
+        except (OSError, ValueError, EOFError) as fault:
+            raise LoadError(f"the index cannot be read: {fault}") from fault
+        if (
+            embeddings.dtype != np.float32
+            or embeddings.ndim != 2
+            or embeddings.shape[1] != dimension
+            or embeddings.shape[0] not in (entries, 2 * entries)
+            or entries < 1
+        ):
+            raise LoadError(
+                f"the index has embeddings of {embeddings.dtype} {list(embeddings.shape)}; the "
+                f"manifest says {entries} entries of float32 and dimension {dimension}"
+            )
+        if offsets.shape != (entries + 1,) or int(offsets[-1]) != size:
+            raise LoadError(
+                f"the index's entries do not fit the manifest: {len(offsets) - 1} entries in "
+                f"{size} bytes; the manifest says {entries}"
+            )
+        self.rows: Vectors = np.asarray(embeddings)
+        self.rows_per_entry = len(embeddings) // entries
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        """How many entries there are."""
+        return len(self._offsets) - 1
+
+    def search(self, queries: Vectors, top_k: int) -> list[list[Match]]:
+        """The ``top_k`` best entries for each query [n, dimension], best first."""
+        return nearest(normalized(queries), self.rows, top_k, self.rows_per_entry)
+
+    def entry(self, position: int) -> dict[str, Any]:
+        """The entry at ``position``: ``id`` and, where texts are stored, ``question``, ``answer``."""
+        start, stop = int(self._offsets[position]), int(self._offsets[position + 1])
+        found: dict[str, Any] = json.loads(self._entries[start:stop].tobytes())
+        return found
+
+
+class IndexWriter:
+    """Writes an index of a known number of rows, window by window, in bounded memory."""
+
+    def __init__(self, folder: Path, entries: int, dimension: int, rows_per_entry: int) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        shape = (entries * rows_per_entry, dimension)
+        self._embeddings = np.lib.format.open_memmap(
+            folder / EMBEDDINGS, mode="w+", dtype=np.float32, shape=shape
+        )
+        self._offsets = np.zeros(entries + 1, dtype=np.int64)
+        self._entries_file = (folder / ENTRIES).open("wb")
+        self._row = 0
+        self._entry = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entries_file.close()
+        if kind is None:
+            np.save(self._folder / OFFSETS, self._offsets)
+            self._embeddings.flush()
+
+    def add(self, entries: list[dict[str, Any]], vectors: Vectors) -> None:
+        """Appends entries and their rows, which lie adjacent and are brought to unit length."""
+        self._embeddings[self._row : self._row + len(vectors)] = normalized(vectors)
+        self._row += len(vectors)
+        for entry in entries:
+            line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
+            self._entry += 1
+            written = self._entries_file.write(line.encode("utf-8"))
+            self._offsets[self._entry] = self._offsets[self._entry - 1] + written

@@ -1,0 +1,32 @@
+"""What this machine lets a process use: processors and memory."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+
+def available_cpus() -> int:
+    """Processors this process may use: its affinity, capped by the control group's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.is_file():
+        limit, _, period = quota.read_text().strip().partition(" ")
+        if limit != "max" and period:
+            cpus = min(cpus, math.ceil(int(limit) / int(period)))
+    return max(1, cpus)
+
+
+def total_memory() -> int:
+    """Bytes of memory this process may use: the machine's, capped by the control group's limit."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file():
+        text = limit.read_text().strip()
+        if text != "max":
+            memory = min(memory, int(text))
+    return memory
