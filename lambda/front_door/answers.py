@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
+from api_answers import SearchHit
 from api_errors import USE_BATCH, ApiError
 from aws_lambda_powertools.event_handler import Response
 from pydantic_core import from_json, to_json
@@ -17,7 +19,7 @@ _LIST: Final = re.compile(rb"\s*(\[.*\])\s*", re.DOTALL)
 
 
 def json_response(
-    body: dict[str, Any] | bytes, status: int = 200, headers: dict[str, str] | None = None
+    body: Mapping[str, object] | bytes, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response[str]:
     """A JSON response; `body` may already be JSON. ApiError (payload_too_large) past 6 MB."""
     content = body if isinstance(body, bytes) else to_json(body)
@@ -37,28 +39,33 @@ def json_response(
     )
 
 
-def with_embeddings(model_answer: bytes, rest: dict[str, Any]) -> bytes:
+def with_embeddings(model_answer: bytes, rest: Mapping[str, object]) -> bytes:
     """`{"embedding": …}` as `{"embeddings": …, **rest}`, without reading megabytes of numbers."""
     return _spliced(b"embeddings", _EMBEDDING.fullmatch(model_answer), rest)
 
 
-def with_results(model_answer: bytes, rest: dict[str, Any]) -> bytes:
+def with_results(model_answer: bytes, rest: Mapping[str, object]) -> bytes:
     """`[…]` as `{"results": […], **rest}`."""
     return _spliced(b"results", _LIST.fullmatch(model_answer), rest)
 
 
-def _spliced(name: bytes, value: re.Match[bytes] | None, rest: dict[str, Any]) -> bytes:
+def _spliced(name: bytes, value: re.Match[bytes] | None, rest: Mapping[str, object]) -> bytes:
     if value is None:
         raise unreadable()
     return b'{"' + name + b'":' + value[1] + b"," + to_json(rest)[1:]
 
 
-def search_results(model_answer: bytes, min_score: float) -> list[list[dict[str, Any]]]:
+def search_results(model_answer: bytes, min_score: float) -> list[list[SearchHit]]:
     """The hits of each query that score at least `min_score`, as callers see them."""
     try:
         return [
             [
-                {name: hit[name] for name in ("id", "question", "answer", "score")}
+                SearchHit(
+                    id=hit["id"],
+                    question=hit["question"],
+                    answer=hit["answer"],
+                    score=hit["score"],
+                )
                 for hit in hits
                 if hit["score"] >= min_score or min_score <= -1  # rounding may pass -1
             ]

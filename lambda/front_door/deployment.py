@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from api_errors import ApiError
 from aws_lambda_powertools import Logger
+from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,7 +36,9 @@ class DeploymentParameter:
     this function. While SSM cannot be read, the last value that was read stays in use.
     """
 
-    def __init__(self, name: str, ssm: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, name: str, ssm: BaseClient, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._name = name
         self._ssm = ssm
         self._clock = clock

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from api_answers import FailedOver, Reason
 from api_errors import ApiError
 from botocore.exceptions import (
     BotoCoreError,
@@ -15,13 +16,15 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
-
 _CALLERS_FAULT: Final = "invalid_request: "
 _IN_JSON: Final = re.compile(re.escape(_CALLERS_FAULT) + r'((?:[^"\\]|\\.)*)')
-_THROTTLED: Final = frozenset(
-    {"ThrottlingException", "Throttling", "ThrottledException", "TooManyRequestsException"}
-)
+_REASONS: Final[dict[str, Reason]] = {
+    "ThrottlingException": "throttled",
+    "Throttling": "throttled",
+    "ThrottledException": "throttled",
+    "TooManyRequestsException": "throttled",
+    "ModelNotReadyException": "unavailable",  # its status is 429, but nobody asks too much
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Failure:
     instance_type: str
     reason: Reason
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> FailedOver:
         """The entry of `failed_over_from`."""
         return {"instance_type": self.instance_type, "reason": self.reason}
 
@@ -47,16 +50,12 @@ def reason_of(error: ClientError | BotoCoreError) -> Reason:
     if not isinstance(error, ClientError):
         return "unavailable"
     code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code == "ModelError":
         return _model_error(error)
-    if code == "ModelNotReadyException":  # its status is 429, but nobody asks too much
-        return "unavailable"
-    if code in _THROTTLED or status == 429:
-        return "throttled"
     if code == "ValidationError" and "not found" in str(error).lower():
         return "not_found"
-    return "unavailable"
+    return _REASONS.get(code, "throttled" if status == 429 else "unavailable")
 
 
 def _model_error(error: ClientError) -> Reason:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
+from api_answers import ServedBy
 from api_errors import ApiError
 from aws_lambda_powertools import Logger
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from botocore.session import Session
@@ -24,7 +26,7 @@ _STALE_SECONDS: Final = 0.5
 logger = Logger(child=True)
 
 # `client_for(seconds)` is a sagemaker-runtime client whose read time-out is `seconds`.
-ClientFor = Callable[[int], Any]
+ClientFor = Callable[[int], BaseClient]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Answer:
     instance_type: str
     failed: tuple[Failure, ...]
 
-    def served_by(self) -> dict[str, Any]:
+    def served_by(self) -> ServedBy:
         """What the caller is told about who answered."""
         return {
             "instance_type": self.instance_type,
@@ -51,7 +53,7 @@ def runtime_clients(session: Session) -> ClientFor:
     """
 
     @cache
-    def client_for(seconds: int) -> Any:
+    def client_for(seconds: int) -> BaseClient:
         config = Config(
             connect_timeout=min(_CONNECT_SECONDS, seconds),
             read_timeout=seconds,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from answers import json_response, search_results, with_embeddings, with_results
+from api_answers import EndpointsAnswer, HealthAnswer, SearchAnswer, ServedBy
 from api_errors import USE_BATCH, ApiError
 from api_models import (
     MAX_EMBEDDED_NUMBERS,
@@ -61,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway proxy event; `Server-Timing` says where the time went (ms)."""
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
     budget = TimeBudget(min(environment.time_budget_seconds, seconds))
-    answer = _respond(event, context, budget)
+    answer: dict[str, Any] = _respond(event, context, budget)
     model = budget.waited * 1000
     own = budget.elapsed() * 1000 - model
     answer["multiValueHeaders"]["Server-Timing"] = [
@@ -77,7 +78,7 @@ def _respond(
     context: LambdaContext,
     budget: TimeBudget,
 ) -> dict[str, Any]:
-    app.append_context(budget=budget)
+    app.context["budget"] = budget
     answer = app.resolve(event, context)
     metrics.add_metric("ModelWait", MetricUnit.Milliseconds, budget.waited * 1000)
     # What was asked, never the texts.
@@ -139,37 +140,44 @@ def search() -> Response[str]:
         },
         request.instance_type,
     )
-    results = search_results(answer.body, request.min_score)
-    return json_response({"results": results, "bake_id": bake_id, **_who(answer)})
+    found: SearchAnswer = {
+        "results": search_results(answer.body, request.min_score),
+        "bake_id": bake_id,
+        **_who(answer),
+    }
+    return json_response(found)
 
 
 @app.get("/endpoints")
 def list_endpoints() -> Response[str]:
     """What is deployed: instance types to choose from, model and corpus."""
     deployed = deployment.get()
-    return json_response(
-        {
-            "endpoints": [endpoint.model_dump() for endpoint in endpoints.deployed],
-            "model": {
-                "id": deployed.model_id,
-                "version": deployed.model_version,
-                "dimension": deployed.dimension,
-            },
-            "corpus": {"sha256": deployed.corpus_sha256},
-            "bake_id": deployed.bake_id,
-            "request_id": _request_id(),
-        }
-    )
+    found: EndpointsAnswer = {
+        "endpoints": [
+            {"instance_type": endpoint.instance_type, "endpoint_name": endpoint.endpoint_name}
+            for endpoint in endpoints.deployed
+        ],
+        "model": {
+            "id": deployed.model_id,
+            "version": deployed.model_version,
+            "dimension": deployed.dimension,
+        },
+        "corpus": {"sha256": deployed.corpus_sha256},
+        "bake_id": deployed.bake_id,
+        "request_id": _request_id(),
+    }
+    return json_response(found)
 
 
 @app.get("/health")
 def health() -> Response[str]:
     """Whether an endpoint answers, from the bake that is deployed."""
     report = check_health(endpoints, deployment.get().bake_id, _budget())
-    return json_response({**report, "request_id": _request_id()})
+    found: HealthAnswer = {"status": "ok", **report, "request_id": _request_id()}
+    return json_response(found)
 
 
-@app.exception_handler(ApiError)
+@app.exception_handler(ApiError)  # type: ignore[untyped-decorator]
 def _api_error(error: ApiError) -> Response[str]:
     logger.info("refused", code=error.code)
     # A busy or absent model is worth asking again; everything else would only fail again.
@@ -188,7 +196,7 @@ def _not_found(_: NotFoundError) -> Response[str]:
     return json_response(error.to_dict(_request_id()), error.status, {"Allow": allowed})
 
 
-@app.exception_handler(Exception)
+@app.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def _unexpected(_: Exception) -> Response[str]:
     logger.exception("unexpected")
     error = ApiError("internal_error", "Something went wrong here; it is not your request.")
@@ -211,7 +219,12 @@ def _check_hits(queries: int, top_k: int, most: int) -> None:
         )
 
 
-def _who(answer: Answer) -> dict[str, Any]:
+class _Who(TypedDict):
+    served_by: ServedBy
+    request_id: str
+
+
+def _who(answer: Answer) -> _Who:
     return {"served_by": answer.served_by(), "request_id": _request_id()}
 
 

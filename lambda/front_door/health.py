@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from api_answers import HealthLine, HealthReport
 from api_errors import ApiError
 from botocore.exceptions import BotoCoreError, ClientError
 from endpoint_failures import reason_of
@@ -16,7 +17,7 @@ _PAYLOAD: Final = b'{"mode":"info"}'
 _MOST_SECONDS: Final = 5
 
 
-def check_health(endpoints: Endpoints, bake_id: str, budget: TimeBudget) -> dict[str, Any]:
+def check_health(endpoints: Endpoints, bake_id: str, budget: TimeBudget) -> HealthReport:
     """A line for each endpoint, all asked at once, within five seconds.
 
     Raises ApiError (model_unavailable), with the same lines, unless one of them serves `bake_id`.
@@ -26,30 +27,32 @@ def check_health(endpoints: Endpoints, bake_id: str, budget: TimeBudget) -> dict
 
     seconds = min(_MOST_SECONDS, budget.attempt_seconds(others_left=0) or 1)
 
-    def line(endpoint: Endpoint) -> dict[str, Any]:
-        return {
-            "instance_type": endpoint.instance_type,
-            **_state(endpoints, endpoint, bake_id, seconds),
-        }
+    def line(endpoint: Endpoint) -> HealthLine:
+        return _line(endpoints, endpoint, bake_id, seconds)
 
     with budget.waiting(), ThreadPoolExecutor(len(endpoints.deployed)) as threads:
         lines = list(threads.map(line, endpoints.deployed))
-    report = {"bake_id": bake_id, "endpoints": lines}
+    report: HealthReport = {"bake_id": bake_id, "endpoints": lines}
     if not any(line["status"] == "ok" for line in lines):
         raise ApiError(
             "model_unavailable", "No endpoint answers from the deployed bake.", details=report
         )
-    return {"status": "ok", **report}
+    return report
 
 
-def _state(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: int) -> dict[str, Any]:
+def _line(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: int) -> HealthLine:
+    name = endpoint.instance_type
     try:
         found = from_json(endpoints.invoke(endpoint, _PAYLOAD, seconds))["bake_id"]
     except (ClientError, BotoCoreError) as error:
         try:
-            return {"status": reason_of(error)}
+            return {"instance_type": name, "status": reason_of(error)}
         except ApiError:  # a model that does not know `info` is not ours
-            return {"status": "model_error"}
+            return {"instance_type": name, "status": "model_error"}
     except (ValueError, KeyError, TypeError):
-        return {"status": "model_error"}
-    return {"status": "ok" if found == bake_id else "other_bake", "bake_id": found}
+        return {"instance_type": name, "status": "model_error"}
+    return {
+        "instance_type": name,
+        "status": "ok" if found == bake_id else "other_bake",
+        "bake_id": str(found),
+    }

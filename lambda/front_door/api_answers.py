@@ -1,0 +1,134 @@
+"""The shapes of the answers; the published OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+# pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
+from typing_extensions import TypedDict
+
+Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
+
+
+class FailedOver(TypedDict):
+    """An endpoint that was asked and did not answer."""
+
+    instance_type: str
+    reason: Reason
+
+
+class ServedBy(TypedDict):
+    """Who answered, and who had been asked before."""
+
+    instance_type: str
+    failed_over_from: list[FailedOver]
+
+
+class EmbedAnswer(TypedDict):
+    """One embedding for each text, in their order."""
+
+    embeddings: list[list[float]]
+    served_by: ServedBy
+    request_id: str
+
+
+class NearestHit(TypedDict):
+    """An entry of the caller's corpus (its position, from 0) and its cosine similarity."""
+
+    corpus_id: int
+    score: float
+
+
+class NearestAnswer(TypedDict):
+    """For each query its hits, best first."""
+
+    results: list[list[NearestHit]]
+    served_by: ServedBy
+    request_id: str
+
+
+class SearchHit(TypedDict):
+    """An entry of the deployed corpus and its cosine similarity; some entries have no question."""
+
+    id: str
+    question: str | None
+    answer: str
+    score: float
+
+
+class SearchAnswer(TypedDict):
+    """For each query its hits, best first, and the bake they come from."""
+
+    results: list[list[SearchHit]]
+    bake_id: str
+    served_by: ServedBy
+    request_id: str
+
+
+class EndpointLine(TypedDict):
+    """A deployed endpoint."""
+
+    instance_type: str
+    endpoint_name: str
+
+
+class ModelLine(TypedDict):
+    """The JumpStart model that is deployed."""
+
+    id: str
+    version: str
+    dimension: int
+
+
+class CorpusLine(TypedDict):
+    """The corpus that is deployed."""
+
+    sha256: str
+
+
+class EndpointsAnswer(TypedDict):
+    """What is deployed."""
+
+    endpoints: list[EndpointLine]
+    model: ModelLine
+    corpus: CorpusLine
+    bake_id: str
+    request_id: str
+
+
+class HealthLine(TypedDict):
+    """The state of one endpoint, and the bake it serves if it told."""
+
+    instance_type: str
+    status: Literal["ok", "other_bake"] | Reason
+    bake_id: NotRequired[str]
+
+
+class HealthReport(TypedDict):
+    """The bake that is deployed, and a line for each endpoint."""
+
+    bake_id: str
+    endpoints: list[HealthLine]
+
+
+class HealthAnswer(HealthReport):
+    """At least one endpoint serves the deployed bake."""
+
+    status: Literal["ok"]
+    request_id: str
+
+
+class ErrorAnswer(TypedDict):
+    """Every answer that is not a success."""
+
+    code: str
+    message: str
+    request_id: str
+    field: NotRequired[str]
+
+
+class UnhealthyAnswer(ErrorAnswer):
+    """No endpoint serves the deployed bake; without the lines when nothing is known of it."""
+
+    bake_id: NotRequired[str]
+    endpoints: NotRequired[list[HealthLine]]
