@@ -1,0 +1,172 @@
+"""The custom resource Custom::Bake: a corpus baked by a training job, or one found baked.
+
+The function is called by CloudFormation, by its own state machine (with an "action"), and by
+the event rule for executions that ended without an answer (with a "detail").
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import boto3
+import failure_reasons
+from artifacts import Artifacts, Bake
+from boto_config import PATIENT
+from custom_resource import answer
+from stack_status import is_rolling_back
+from training_jobs import TrainingJobs, job_name, stop_job
+from workflow import Workflow
+
+logging.getLogger().setLevel(logging.INFO)
+_log = logging.getLogger(__name__)
+
+_s3 = boto3.client("s3", config=PATIENT)
+_sagemaker = boto3.client("sagemaker", config=PATIENT)
+_cloudformation = boto3.client("cloudformation", config=PATIENT)
+_workflow = Workflow(boto3.client("stepfunctions", config=PATIENT), os.environ["STATE_MACHINE_ARN"])
+
+
+def handler(event: dict[str, Any], _context: object) -> None:
+    """Answer CloudFormation, now or through an execution of the state machine."""
+    if event.get("action") == "finish":
+        _finish(event)
+    elif event.get("action") == "fail":
+        _fail(event, failure_reasons.of_error(event["error"]))
+    elif "detail" in event:
+        detail = event["detail"]
+        started_with = detail.get("input")
+        task = (
+            json.loads(started_with) if started_with else _workflow.input_of(detail["executionArn"])
+        )
+        name = task["training_job"]["TrainingJobName"]
+        _fail({**task, "training_job_name": name}, failure_reasons.of_execution(detail))
+    elif event["RequestType"] == "Delete":
+        _delete(event)
+    else:
+        _deploy(event)
+
+
+def _deploy(event: Mapping[str, Any]) -> None:
+    """Answer a Create or Update at once where the bake exists; else start one."""
+    properties = event["ResourceProperties"]
+    bake_id = properties["BakeId"]
+    try:
+        _stop_abandoned(event)
+        bake = _reuse_or_start(event)
+    except Exception as error:
+        # Nobody else answers CloudFormation, so no error may escape from here.
+        _log.exception("The bake could not be started")
+        if not _is_rolling_back(event):
+            reason = f"The bake could not be started: {error}"
+            answer(event, "FAILED", physical_id=bake_id, reason=reason)
+            return
+        bake = _best_known(properties)
+    if bake:
+        answer(event, "SUCCESS", physical_id=bake_id, data=bake.attributes())
+
+
+def _stop_abandoned(event: Mapping[str, Any]) -> None:
+    """Stop the other bake of an Update.
+
+    In a rollback that is the new bake, cut short: it gave no physical id yet, so no Delete
+    will ever name it. In a deployment it is the old bake, which ended long ago.
+    """
+    old = event.get("OldResourceProperties", {})
+    if old.get("BakeId") not in (None, event["ResourceProperties"]["BakeId"]):
+        _stop(old["BakeId"], old)
+
+
+def _reuse_or_start(event: Mapping[str, Any]) -> Bake | None:
+    """The bake to answer with, or None when an execution will answer."""
+    properties = event["ResourceProperties"]
+    bake_id = properties["BakeId"]
+    bake = Artifacts(_s3, properties["ArtifactsBucket"]).find(bake_id)
+    if bake:
+        return bake
+    if _is_rolling_back(event):
+        return _best_known(properties)
+    jobs = TrainingJobs(_sagemaker, properties["TrainingJobPrefix"], bake_id)
+    _workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))
+    return None
+
+
+def _is_rolling_back(event: Mapping[str, Any]) -> bool:
+    try:
+        return is_rolling_back(_cloudformation, event["StackId"])
+    except Exception:
+        _log.exception("The stack's status is unknown; taken for a deployment")
+        return False
+
+
+def _best_known(properties: Mapping[str, Any]) -> Bake:
+    """The old bake as far as it can be known: a rollback must not fail for want of a marker."""
+    bake_id = properties["BakeId"]
+    _log.warning("Rolling back to bake %s, which has no marker", bake_id)
+    try:
+        newest = Artifacts(_s3, properties["ArtifactsBucket"]).newest(bake_id)
+        if newest:
+            return newest
+    except Exception:
+        _log.exception("The artifacts of bake %s cannot be listed", bake_id)
+    name = job_name(properties["TrainingJobPrefix"], bake_id, 1)
+    url = f"s3://{properties['ArtifactsBucket']}/bakes/{bake_id}/{name}/output/model.tar.gz"
+    return Bake(bake_id, url, name)
+
+
+def _delete(event: Mapping[str, Any]) -> None:
+    """Stop what still runs for this bake. Artifacts stay: a rollback may need them."""
+    physical_id = event["PhysicalResourceId"]
+    properties = event["ResourceProperties"]
+    # A Create that was never answered leaves an id which CloudFormation made up.
+    for bake_id in dict.fromkeys((physical_id, properties.get("BakeId", physical_id))):
+        _stop(bake_id, properties)
+    answer(event, "SUCCESS", physical_id=physical_id)
+
+
+def _stop(bake_id: str, properties: Mapping[str, Any]) -> None:
+    """Stop a bake's executions, then its jobs, as far as possible."""
+
+    def stop_jobs() -> None:
+        TrainingJobs(_sagemaker, properties["TrainingJobPrefix"], bake_id).stop()
+
+    _try(lambda: _workflow.stop(bake_id))
+    _try(stop_jobs)
+
+
+def _try(action: Callable[[], None]) -> None:
+    """Do what may fail without harm to the answer."""
+    try:
+        action()
+    except Exception:
+        _log.exception("Not stopped")
+
+
+def _finish(event: Mapping[str, Any]) -> None:
+    """Answer for a job that has ended: mark its artifact, or say why there is none."""
+    job, name, bake_id = event["job"], event["training_job_name"], event["bake_id"]
+    request = event["event"]
+    if job["TrainingJobStatus"] != "Completed":
+        reason = failure_reasons.of_job(name, job)
+        answer(request, "FAILED", physical_id=bake_id, reason=reason)
+        return
+    artifacts = Artifacts(_s3, request["ResourceProperties"]["ArtifactsBucket"])
+    bake = Bake(bake_id, job["ModelArtifacts"]["S3ModelArtifacts"], name)
+    if not artifacts.holds(bake.model_data_url):
+        reason = (
+            f"The bake's training job {name} completed, but its artifact "
+            f"{bake.model_data_url} is not in the artifacts bucket. Deploy again to repeat it."
+        )
+        answer(request, "FAILED", physical_id=bake_id, reason=reason)
+        return
+    artifacts.mark(bake)
+    answer(request, "SUCCESS", physical_id=bake_id, data=bake.attributes())
+
+
+def _fail(event: Mapping[str, Any], reason: str) -> None:
+    """Answer for a bake whose workflow broke, and leave no job behind that nobody awaits."""
+    _try(lambda: stop_job(_sagemaker, event["training_job_name"]))
+    answer(event["event"], "FAILED", physical_id=event["bake_id"], reason=reason)
