@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,13 @@ class OpenVinoEncoder(Encoder):
         }
         self._compiled = ov.Core().compile_model(graph, "CPU", settings)
         self._request = self._compiled.create_infer_request()
+        # One request runs on all processors; a second at the same time would gain nothing.
+        self._lock = Lock()
 
     def _forward(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        found = self._request.infer([ids, mask], share_inputs=True, share_outputs=True)
+        with self._lock:
+            found = self._request.infer([ids, mask], share_inputs=True)
         vectors: NDArray[np.float32] = found[0]
         return vectors

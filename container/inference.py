@@ -1,0 +1,86 @@
+"""The functions that the Hugging Face inference toolkit looks for in an artifact's code folder.
+
+The toolkit's server answers its health check with 200 even when a model failed to load, and a new
+fleet would take traffic it cannot serve. So a failure to load ends the server.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Never
+
+if TYPE_CHECKING:
+    from container.requests import Body
+    from container.serving import Service
+
+log = logging.getLogger(__name__)
+
+_HERE = Path(__file__).resolve().parent
+PATIENCE_SECONDS = 5.0
+
+
+def model_fn(model_dir: str) -> Service:
+    """Opens the artifact in ``model_dir``; ends the server where that fails."""
+    try:
+        _find_code()
+        # Not at the top: a failure to import must end the server as well.
+        from container.serving import Service  # noqa: PLC0415
+
+        started = time.monotonic()
+        service = Service.open(Path(model_dir), os.environ.get("BAKE_ID"))
+        log.info("Artifact opened in %.1f s", time.monotonic() - started)
+        return service
+    except Exception as fault:
+        _end_server(f"{type(fault).__name__}: {fault}")
+
+
+def transform_fn(model: Service, data: Body, content_type: str | None, accept: str | None) -> str:
+    """Answers one request. The answer is JSON (JSON lines for JSON lines), whatever ``accept``.
+
+    Raises exceptions whose text is ``<code>: <sentence>``, with the codes ``invalid_request`` and
+    ``internal_error``; the server sends them as the message of a status 400.
+    """
+    return model.answer(data, content_type)
+
+
+def _find_code() -> None:
+    """In an artifact, our packages lie beside this file, and vendored ones below it.
+
+    Ours come first. The vendored ones come last: where the machine has its own, built for its own
+    Python, those are the right ones.
+    """
+    if (_HERE / "container").is_dir() and str(_HERE) not in sys.path[:1]:
+        sys.path.insert(0, str(_HERE))
+    vendor = str(_HERE / "vendor")
+    if Path(vendor).is_dir() and vendor not in sys.path:
+        sys.path.append(vendor)
+
+
+def _end_server(reason: str) -> Never:
+    """Ends the server process, so that nothing answers the health check any more.
+
+    Under multi-model-server this process is a worker and its parent is the server, a Java
+    process, which would otherwise start one worker after another. Elsewhere this is the server.
+    """
+    line = f"faq-search cannot serve this artifact: {reason}. Ending the server."
+    log.critical(line)
+    print(line, file=sys.stderr, flush=True)
+    parent = os.getppid()
+    if _is_java(parent):
+        os.kill(parent, signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while os.getppid() == parent and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if os.getppid() == parent:
+            os.kill(parent, signal.SIGKILL)
+    os._exit(1)
+
+
+def _is_java(process: int) -> bool:
+    name = Path(f"/proc/{process}/comm")
+    return name.is_file() and name.read_text().strip() == "java"

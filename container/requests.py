@@ -1,0 +1,247 @@
+"""Requests: what an endpoint accepts, checked, with a sentence for each fault.
+
+Written by hand because the image has no validation library.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Never
+
+from container.errors import InvalidRequestError
+
+DEFAULT_TOP_K = 3
+MODES = ("embedding", "nn_corpus", "nn_train_data", "info")
+JSON_LINES_TYPES = (
+    "application/jsonlines",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/x-ndjson",
+)
+TEXT_TYPES = ("application/x-text", "text/plain")
+
+Body = str | bytes | bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """``{"text_inputs": [...]}`` or a plain list: the texts' vectors."""
+
+    texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """``{"id": ..., "text_inputs": "..."}``, the line of a batch: one vector with its id."""
+
+    id: str | int | float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearestRequest:
+    """Mode nn_corpus: the nearest texts of a corpus that the request carries."""
+
+    corpus: list[str]
+    queries: list[str]
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """Mode nn_train_data: the nearest entries of the baked corpus."""
+
+    queries: list[str]
+    top_k: int
+    return_text: bool
+    return_entry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InfoRequest:
+    """Mode info: the manifest."""
+
+
+Request = EmbedRequest | RecordRequest | NearestRequest | SearchRequest | InfoRequest
+
+
+def media_type(content_type: str | None) -> str:
+    """The type alone, in lower case; JSON where none is given. Parameters must say UTF-8."""
+    kind, *parameters = (content_type or "application/json").split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        charset = value.strip().strip('"').lower()
+        if name.strip().lower() == "charset" and charset not in {"utf-8", "utf8", "us-ascii"}:
+            raise InvalidRequestError(f"the charset {charset!r} is not accepted; send UTF-8")
+    return kind.strip().lower()
+
+
+def decode(body: Body) -> str:
+    """The body as text, without a byte-order mark."""
+    if isinstance(body, str):
+        return body.removeprefix("\ufeff")
+    try:
+        return bytes(body).decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise InvalidRequestError(
+            f"the body is not UTF-8: {fault.reason} at byte {fault.start}"
+        ) from fault
+
+
+def parse_body(body: Body, content_type: str | None) -> Request:
+    """Reads a body that holds one request. Raises InvalidRequestError."""
+    kind = media_type(content_type)
+    text = decode(body)
+    if kind in TEXT_TYPES:
+        # The published example sends JSON under application/x-text.
+        if text.lstrip()[:1] in {"[", "{"}:
+            return parse_request(parse_json(text))
+        return EmbedRequest([_text(text, "the body")])
+    if kind != "application/json":
+        raise InvalidRequestError(
+            f"the content type {kind!r} is not accepted; send application/json, "
+            "application/jsonlines or application/x-text"
+        )
+    return parse_request(parse_json(text))
+
+
+def parse_json(text: str) -> Any:
+    """Strict JSON, without NaN and the infinities."""
+    if not text.strip():
+        raise InvalidRequestError("the body is empty; send a JSON object or a list of texts")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as fault:
+        raise InvalidRequestError(
+            f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
+        ) from fault
+    except RecursionError as fault:
+        raise InvalidRequestError("the body's JSON is nested too deeply") from fault
+    except ValueError as fault:
+        raise InvalidRequestError(f"the body is not JSON we can read: {fault}") from fault
+
+
+def parse_request(payload: Any) -> Request:
+    """Checks parsed JSON and gives the request. Raises InvalidRequestError."""
+    if isinstance(payload, list):
+        return EmbedRequest(_texts(payload, "the list"))
+    if not isinstance(payload, dict):
+        raise InvalidRequestError(
+            f"the body is {_kind(payload)}; send a JSON object or a list of texts"
+        )
+    mode = payload.get("mode", "embedding")
+    if mode not in MODES:
+        raise InvalidRequestError(f"mode is {_shown(mode)}; allowed are {', '.join(MODES)}")
+    if mode == "info":
+        _check_fields(payload, "mode", mode=mode)
+        return InfoRequest()
+    if mode == "nn_corpus":
+        _check_fields(payload, "corpus", "queries", "top_k", "mode", mode=mode)
+        return NearestRequest(
+            corpus=_texts(payload.get("corpus"), "corpus"),
+            queries=_texts(payload.get("queries"), "queries"),
+            top_k=_top_k(payload),
+        )
+    if mode == "nn_train_data":
+        _check_fields(
+            payload, "queries", "top_k", "return_text", "return_entry", "mode", mode=mode
+        )
+        return SearchRequest(
+            queries=_texts(payload.get("queries"), "queries"),
+            top_k=_top_k(payload),
+            return_text=_flag(payload, "return_text"),
+            return_entry=_flag(payload, "return_entry"),
+        )
+    if "id" in payload:
+        return parse_record(payload)
+    _check_fields(payload, "text_inputs", "mode", mode=mode)
+    return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"))
+
+
+def parse_record(payload: Any) -> RecordRequest:
+    """Checks one line of a batch. Raises InvalidRequestError."""
+    if not isinstance(payload, dict):
+        raise InvalidRequestError(
+            f'the line is {_kind(payload)}; a line is {{"id": ..., "text_inputs": "..."}}'
+        )
+    mode = payload.get("mode", "embedding")
+    if mode != "embedding":
+        raise InvalidRequestError(f"mode is {_shown(mode)}; a record's mode is embedding")
+    _check_fields(payload, "id", "text_inputs", "mode", mode="embedding")
+    given = payload.get("id")
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        raise InvalidRequestError(f"id is {_kind(given)}; send a string or a number")
+    return RecordRequest(given, _text(payload.get("text_inputs"), "text_inputs"))
+
+
+def record_id(payload: Any) -> str | int | float | None:
+    """The id of a record that may be wrong otherwise, for the error that names it."""
+    given = payload.get("id") if isinstance(payload, dict) else None
+    return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
+
+
+def _check_fields(payload: Mapping[str, Any], *allowed: str, mode: str) -> None:
+    unknown = [name for name in payload if name not in allowed]
+    if unknown:
+        raise InvalidRequestError(
+            f"mode {mode} has no field {_shown(unknown[0])}; allowed are {', '.join(allowed)}"
+        )
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    if value is None:
+        raise InvalidRequestError(f"{name} is missing; send a list of texts")
+    if not isinstance(value, list):
+        raise InvalidRequestError(f"{name} is {_kind(value)}; send a list of texts")
+    if not value:
+        raise InvalidRequestError(f"{name} is empty; send at least one text")
+    return [_text(text, f"{name}[{number}]") for number, text in enumerate(value)]
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"{name} is {_kind(value)}; send a string")
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as fault:
+            raise InvalidRequestError(
+                f"{name} holds half a surrogate pair at character {fault.start}"
+            ) from fault
+    return value
+
+
+def _top_k(payload: Mapping[str, Any]) -> int:
+    value = payload.get("top_k", DEFAULT_TOP_K)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequestError(f"top_k is {_kind(value)}; send a whole number of at least 1")
+    if value < 1:
+        raise InvalidRequestError(f"top_k is {value}; send a whole number of at least 1")
+    return value
+
+
+def _flag(payload: Mapping[str, Any], name: str) -> bool:
+    value = payload.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{name} is {_kind(value)}; send true or false")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    kinds = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds[type(value)]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:60] + "..."
+
+
+def _refuse_constant(name: str) -> Never:
+    raise InvalidRequestError(f"the body holds {name}, which is not JSON")

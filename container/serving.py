@@ -1,0 +1,186 @@
+"""The server's model: opens an artifact and answers requests."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from container.artifact import INDEX, WEIGHTS, model_config, open_encoder, read_manifest
+from container.errors import InternalError, InvalidRequestError, LoadError
+from container.index import Index, Match
+from container.requests import (
+    JSON_LINES_TYPES,
+    Body,
+    EmbedRequest,
+    InfoRequest,
+    NearestRequest,
+    RecordRequest,
+    Request,
+    SearchRequest,
+    decode,
+    media_type,
+    parse_body,
+    parse_json,
+    parse_record,
+    record_id,
+)
+from container.responses import dumps, record_error_json, record_json, shortest, vectors_json
+from container.search import Searcher
+from container.weights import file_hash
+
+log = logging.getLogger(__name__)
+
+# multi-model-server's own default. It answers 500 and restarts the worker beyond it.
+DEFAULT_MAX_RESPONSE = 6_553_500
+WARM_UP = ("A question?", "A longer text, as an answer of the corpus may be. " * 20)
+
+
+class Service:
+    """An opened artifact. One request at a time, as the server's one worker gives them."""
+
+    def __init__(self, manifest: dict[str, Any], searcher: Searcher, index: Index) -> None:
+        self._manifest = manifest
+        self._searcher = searcher
+        self._index = index
+        self._max_response = int(os.environ.get("MMS_MAX_RESPONSE_SIZE", DEFAULT_MAX_RESPONSE))
+
+    @classmethod
+    def open(cls, model_dir: Path, bake_id: str | None) -> Service:
+        """Opens the artifact in ``model_dir``.
+
+        ``bake_id`` is the one that the Model names; ``None`` accepts any. Raises LoadError when
+        the artifact is broken, incomplete or another than that.
+        """
+        manifest = read_manifest(model_dir)
+        try:
+            return cls._open(model_dir, manifest, bake_id)
+        except (KeyError, TypeError) as fault:
+            raise LoadError(f"the manifest is incomplete: {fault!r}") from fault
+        except (OSError, ValueError) as fault:
+            raise LoadError(f"the artifact is broken: {fault}") from fault
+
+    @classmethod
+    def _open(cls, model_dir: Path, manifest: dict[str, Any], bake_id: str | None) -> Service:
+        if bake_id is not None and manifest["bake_id"] != bake_id:
+            raise LoadError(
+                f"the artifact is of bake {manifest['bake_id']}; the Model names bake {bake_id}"
+            )
+        model = manifest["model"]
+        index = Index(model_dir / INDEX, manifest["corpus"]["entries"], model["dimension"])
+        weights_dir = model_dir / WEIGHTS
+        for name, expected in manifest["weights"].items():
+            if file_hash(weights_dir / name) != expected:
+                raise LoadError(f"{WEIGHTS}/{name} is not the file that the manifest names")
+        config = model_config(weights_dir, model)
+        if config.dimension != model["dimension"]:
+            raise LoadError(
+                f"the model's dimension is {config.dimension}; "
+                f"the manifest says {model['dimension']}"
+            )
+        encoder = open_encoder(weights_dir, config)
+        encoder.encode(WARM_UP)
+        searcher = Searcher(encoder, model["query_prefix"], model["passage_prefix"])
+        return cls(manifest, searcher, index)
+
+    def answer(self, body: Body, content_type: str | None) -> str:
+        """Answers one body: a JSON document, or one JSON line for each line of a batch.
+
+        Raises InvalidRequestError for what the caller can mend, and InternalError.
+        """
+        try:
+            if media_type(content_type) in JSON_LINES_TYPES:
+                answer = self._lines(decode(body))
+            else:
+                answer = self._one(parse_body(body, content_type))
+        except InvalidRequestError:
+            raise
+        except Exception as fault:
+            log.exception("A request failed")
+            raise InternalError(
+                f"the model failed on this request ({type(fault).__name__}); "
+                "the endpoint's log says more"
+            ) from fault
+        size = len(answer) if answer.isascii() else len(answer.encode("utf-8"))
+        if size > self._max_response:
+            raise InvalidRequestError(
+                f"the answer would have {size:,} bytes; at most {self._max_response:,} can be "
+                "sent: send fewer texts, or a lower top_k"
+            )
+        return answer
+
+    def _one(self, request: Request) -> str:
+        match request:
+            case EmbedRequest(texts):
+                return vectors_json(self._searcher.encoder.encode(texts))
+            case RecordRequest(given, text):
+                return record_json(given, self._searcher.encoder.encode([text])[0])
+            case NearestRequest(corpus, queries, top_k):
+                found = self._searcher.nearest(corpus, queries, top_k)
+                return dumps([[_corpus_match(match) for match in matches] for matches in found])
+            case SearchRequest():
+                return self._search(request)
+            case InfoRequest():
+                encoder = self._searcher.encoder
+                return dumps(
+                    {**self._manifest, "device": encoder.device, "runtime": encoder.runtime}
+                )
+
+    def _search(self, request: SearchRequest) -> str:
+        for wanted, name in (
+            (request.return_text, "return_text"),
+            (request.return_entry, "return_entry"),
+        ):
+            if wanted and not self._stores_text:
+                raise InvalidRequestError(
+                    f"{name} is not possible: this corpus was baked without its texts "
+                    "(store_text is false)"
+                )
+        found = self._searcher.search(self._index, request.queries, request.top_k)
+        return dumps([[self._entry_match(request, one) for one in matches] for matches in found])
+
+    @property
+    def _stores_text(self) -> bool:
+        return bool(self._manifest["hyperparameters"].get("store_text", "true") == "true")
+
+    def _entry_match(self, request: SearchRequest, match: Match) -> dict[str, Any]:
+        entry = self._index.entry(match.position)
+        answer: dict[str, Any] = {"id": entry["id"], "score": shortest(match.score)}
+        if request.return_text:
+            answer["text"] = entry["answer"]
+        if request.return_entry:
+            answer["question"] = entry["question"]
+            answer["answer"] = entry["answer"]
+        return answer
+
+    def _lines(self, text: str) -> str:
+        """A batch: a record that is wrong gets an error of its own, and the rest go on."""
+        # Not splitlines(): it would also split at characters that JSON text may hold as they are.
+        parsed = [_parse_line(line) for line in text.split("\n") if line.strip()]
+        if not parsed:
+            raise InvalidRequestError("the body is empty; send one JSON object a line")
+        records = [record for record in parsed if isinstance(record, RecordRequest)]
+        vectors = iter(self._encode([record.text for record in records]))
+        return "\n".join(
+            record_json(record.id, next(vectors)) if isinstance(record, RecordRequest) else record
+            for record in parsed
+        )
+
+    def _encode(self, texts: Sequence[str]) -> Any:
+        return self._searcher.encoder.encode(texts) if texts else []
+
+
+def _parse_line(line: str) -> RecordRequest | str:
+    """The record of a line, or the line that answers with its error."""
+    payload = None
+    try:
+        payload = parse_json(line)
+        return parse_record(payload)
+    except InvalidRequestError as fault:
+        return record_error_json(record_id(payload), fault.sentence)
+
+
+def _corpus_match(match: Match) -> dict[str, Any]:
+    return {"corpus_id": match.position, "score": shortest(match.score)}
