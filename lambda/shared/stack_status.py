@@ -1,17 +1,21 @@
-"""Whether a custom resource's own stack is being rolled back."""
+"""What CloudFormation is doing with a custom resource's own stack."""
 
 from __future__ import annotations
 
 from botocore.client import BaseClient
 
 
-def is_rolling_back(cloudformation: BaseClient, stack_id: str) -> bool:
-    """Whether CloudFormation is undoing a deployment, when a failure would break the stack.
+def stack_status(cloudformation: BaseClient, stack_id: str) -> str:
+    """The stack's status, e.g. UPDATE_ROLLBACK_IN_PROGRESS."""
+    status: str = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
+    return status
 
-    Args:
-        cloudformation: a boto3 client.
-        stack_id: the StackId of the request.
-    """
-    stacks = cloudformation.describe_stacks(StackName=stack_id)["Stacks"]
-    status: str = stacks[0]["StackStatus"]
-    return "ROLLBACK" in status
+
+def is_rolling_back(cloudformation: BaseClient, stack_id: str) -> bool:
+    """Whether CloudFormation is undoing a deployment, when a failure would break the stack."""
+    return "ROLLBACK" in stack_status(cloudformation, stack_id)
+
+
+def is_going_away(cloudformation: BaseClient, stack_id: str) -> bool:
+    """Whether the whole stack is being deleted, or its creation undone."""
+    return stack_status(cloudformation, stack_id) in ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
