@@ -58,7 +58,5 @@ class Encoder(ABC):
         return [found.ids for found in self._tokenizer.encode_batch_fast(stripped)]
 
     @abstractmethod
-    def _forward(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Token ids and mask, [batch, length], to vectors, [batch, dimension]."""

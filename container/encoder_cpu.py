@@ -41,9 +41,7 @@ class OpenVinoEncoder(Encoder):
         # One request runs on all processors; a second at the same time would gain nothing.
         self._lock = Lock()
 
-    def _forward(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._lock:
             found = self._request.infer([ids, mask], share_inputs=True)
         vectors: NDArray[np.float32] = found[0]

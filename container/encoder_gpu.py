@@ -33,9 +33,7 @@ class TorchEncoder(Encoder):
         )
         self._model.to(self._device).eval()
 
-    def _forward(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.inference_mode():
             tokens = torch.from_numpy(ids).to(self._device)
             keep = torch.from_numpy(mask).to(self._device)

@@ -71,9 +71,7 @@ class ModelConfig:
         limit = positions if offset is None else positions - offset - 1
         length = limit if max_seq_length is None else max_seq_length
         if not 3 <= length <= limit:
-            raise ValueError(
-                f"max_seq_length is {length}; this model takes 3 to {limit} tokens"
-            )
+            raise ValueError(f"max_seq_length is {length}; this model takes 3 to {limit} tokens")
         return cls(
             family=family,
             dimension=int(config["hidden_size"]),

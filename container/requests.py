@@ -145,9 +145,7 @@ def parse_request(payload: Any) -> Request:
             top_k=_top_k(payload),
         )
     if mode == "nn_train_data":
-        _check_fields(
-            payload, "queries", "top_k", "return_text", "return_entry", "mode", mode=mode
-        )
+        _check_fields(payload, "queries", "top_k", "return_text", "return_entry", "mode", mode=mode)
         return SearchRequest(
             queries=_texts(payload.get("queries"), "queries"),
             top_k=_top_k(payload),
