@@ -1,0 +1,54 @@
+"""Why an invocation did not reach a function, with the names AWS's Invoke gives them."""
+
+from __future__ import annotations
+
+
+class LambdaError(Exception):
+    """An invocation that the service refuses.
+
+    Attributes:
+        code: Error type of the Lambda API.
+        status: HTTP status of the Lambda API.
+    """
+
+    code = "ServiceException"
+    status = 500
+
+
+class FunctionNotFound(LambdaError):
+    """No such function, version or alias."""
+
+    code = "ResourceNotFoundException"
+    status = 404
+
+
+class TooManyRequests(LambdaError):
+    """The function's reserved concurrency is in use."""
+
+    code = "TooManyRequestsException"
+    status = 429
+
+
+class RequestTooLarge(LambdaError):
+    """The payload exceeds 6 MB, or 1 MB for an event."""
+
+    code = "RequestEntityTooLargeException"
+    status = 413
+
+
+class InvalidRequestContent(LambdaError):
+    """The payload is not JSON."""
+
+    code = "InvalidRequestContentException"
+    status = 400
+
+
+class UnusablePackage(LambdaError):
+    """The function's code, layers or runtime cannot run on this machine."""
+
+    code = "InvalidRuntimeException"
+    status = 502
+
+
+class InvocationAbandoned(Exception):
+    """The caller stopped waiting; the function runs on."""

@@ -1,0 +1,101 @@
+"""Unpacks functions and layers, once for each content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import shutil
+import threading
+import uuid
+import zipfile
+from pathlib import Path
+
+from local_aws.lambda_runtime.errors import UnusablePackage
+from local_aws.lambda_runtime.host_packages import fit_to_host, link_with_dependencies
+from local_aws.moto_adapter import LambdaFunction, LambdaLayer
+
+_log = logging.getLogger(__name__)
+_SITE = Path(__file__).parent / "site"
+
+
+class Packages:
+    """Folders with everything that functions import.
+
+    Args:
+        folder: Scratch; made when absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._site: Path | None = None
+
+    def site(self) -> Path:
+        """What AWS's Python runtime brings along: boto3, botocore, the runtime's client."""
+        with self._lock:
+            if self._site is None:
+                self._site = self._folder / "site"
+                link_with_dependencies(["boto3", "awslambdaric"], self._site)
+                for compiled in self._site.glob("runtime_client.*"):
+                    compiled.unlink()  # only where awslambdaric has it; ours serves everywhere
+                for source in _SITE.glob("*.py"):
+                    shutil.copy(source, self._site)
+            return self._site
+
+    def code(self, function: LambdaFunction) -> Path:
+        """The unpacked code of a function.
+
+        Raises:
+            UnusablePackage: It cannot be unpacked, or not run by this interpreter.
+        """
+        return self._unpack("code", function.name, function.code)
+
+    def import_path(self, function: LambdaFunction) -> list[Path]:
+        """Folders a function imports from, in AWS's order, the standard library aside.
+
+        Raises:
+            UnusablePackage: A package cannot be unpacked, or not run by this interpreter.
+        """
+        folders = [self.code(function)]
+        for layer in self._layers(function):
+            folders += [layer / "python", *(layer / "python" / "lib").glob("*/site-packages")]
+        return [folder for folder in folders if folder.is_dir()] + [self.site()]
+
+    def _layers(self, function: LambdaFunction) -> list[Path]:
+        # A later layer overwrites an earlier one when AWS unpacks them over each other.
+        return [self._unpack_layer(layer) for layer in reversed(function.layers)]
+
+    def _unpack_layer(self, layer: LambdaLayer) -> Path:
+        return self._unpack("layers", layer.arn, layer.content)
+
+    def _unpack(self, kind: str, name: str, content: bytes) -> Path:
+        target = self._folder / kind / hashlib.sha256(content).hexdigest()[:32]
+        with self._lock:
+            if target.exists():
+                return target
+            scratch = target.with_name(f".{uuid.uuid4().hex}")
+            try:
+                _extract(content, scratch)
+                for folder in (scratch, scratch / "python"):
+                    if folder.is_dir():
+                        for replaced in fit_to_host(folder):
+                            _log.info("%s: %s of this environment stands in", name, replaced)
+                scratch.rename(target)
+            except zipfile.BadZipFile as error:
+                raise UnusablePackage(f"{name}: the package is not a zip file") from error
+            except UnusablePackage as error:
+                raise UnusablePackage(f"{name}: {error}") from error
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+
+def _extract(content: bytes, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            path = Path(archive.extract(member, folder))
+            mode = member.external_attr >> 16
+            if mode & 0o111 and path.is_file():
+                path.chmod(0o755)

@@ -1,0 +1,103 @@
+"""The execution environments of one function, as it is configured at present."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from local_aws.lambda_runtime.errors import TooManyRequests
+from local_aws.lambda_runtime.process import WorkerProcess
+
+# AWS allows 1000 by default; a machine of two cores gains nothing from more than this. Without
+# reserved concurrency a caller waits for a free one, with it the caller is throttled as on AWS.
+MAX_WORKERS = 10
+
+
+class WorkerPool:
+    """Idle workers, the one used last first, and how many there may be.
+
+    Args:
+        create: Begins a worker; it may not have started yet.
+        largest: Upper limit of workers at the same time.
+    """
+
+    def __init__(self, create: Callable[[], WorkerProcess], largest: int = MAX_WORKERS) -> None:
+        self._create = create
+        self._largest = largest
+        self._free = threading.Condition()
+        self._idle: list[WorkerProcess] = []
+        self._busy: set[WorkerProcess] = set()
+        self._starting = 0
+        self._closed = False
+
+    def acquire(self, reserved: int | None) -> tuple[WorkerProcess, bool]:
+        """Takes an idle worker or begins one.
+
+        Args:
+            reserved: Reserved concurrency; None when there is none.
+
+        Returns:
+            The worker, and whether it must be started first.
+
+        Raises:
+            TooManyRequests: The reserved concurrency is in use.
+        """
+        with self._free:
+            if reserved is not None and self._in_use() >= reserved:
+                raise TooManyRequests("Rate Exceeded.")
+            while True:
+                while self._idle:
+                    worker = self._idle.pop()
+                    if worker.alive:
+                        self._busy.add(worker)
+                        return worker, False
+                    worker.kill()
+                if self._in_use() < self._largest:
+                    break
+                self._free.wait()
+            self._starting += 1
+        worker = None
+        try:
+            worker = self._create()
+        finally:
+            with self._free:
+                self._starting -= 1
+                if worker is not None:
+                    self._busy.add(worker)
+                self._free.notify()
+        return worker, True
+
+    def release(self, worker: WorkerProcess, *, usable: bool) -> None:
+        """Gives a worker back; ends it when it is of no further use."""
+        with self._free:
+            self._busy.discard(worker)
+            keep = usable and not self._closed
+            if keep:
+                self._idle.append(worker)
+            self._free.notify()
+        if not keep:
+            worker.kill()
+
+    def retire(self) -> None:
+        """Ends idle workers now and busy ones when they have answered."""
+        with self._free:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()
+
+    def close(self) -> None:
+        """Ends all workers, whatever they do."""
+        self.retire()
+        with self._free:
+            busy = list(self._busy)
+        for worker in busy:
+            worker.kill()
+
+    def pids(self) -> list[int]:
+        """Process ids of all workers."""
+        with self._free:
+            return [worker.pid for worker in (*self._idle, *self._busy)]
+
+    def _in_use(self) -> int:
+        return len(self._busy) + self._starting

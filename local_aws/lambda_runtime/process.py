@@ -1,0 +1,238 @@
+"""One execution environment: a process that runs a function, behind the Lambda Runtime API."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from local_aws.lambda_runtime.logs import FunctionLog, LogPump
+
+_log = logging.getLogger(__name__)
+_API = "/2018-06-01/runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One event on its way to the handler."""
+
+    request_id: str
+    function_arn: str
+    payload: bytes
+    deadline_ms: int
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an invocation or of a start.
+
+    Attributes:
+        failed: `payload` is an error object.
+        usable: The process can serve the next event.
+    """
+
+    payload: bytes
+    failed: bool
+    usable: bool
+
+
+def error_payload(error_type: str, message: str) -> bytes:
+    """An error object of the service itself."""
+    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+
+
+class WorkerProcess:
+    """A process that serves one event after the other.
+
+    Args:
+        handler: "module.function".
+        folder: Working directory: the function's code.
+        environment: All of the process's environment, but the Runtime API's address.
+        site: Folder with the runtime's own modules.
+    """
+
+    def __init__(
+        self, handler: str, folder: Path, environment: dict[str, str], site: Path, log: FunctionLog
+    ) -> None:
+        # The process asks for an event before one is there; nothing polls on either side.
+        self._inbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._ready = False
+        self._closing = False
+        # Of its own, since awslambdaric tells init errors to the port alone.
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=8)
+        address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, name="lambda-api", daemon=True).start()
+        lifeline, self._lifeline = os.pipe()
+        output, printed = os.pipe()
+        try:
+            # -S and -P: nothing of this interpreter's environment is importable.
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-P", str(site / "bootstrap.py"), str(lifeline), handler],
+                cwd=folder,
+                env={**environment, "AWS_LAMBDA_RUNTIME_API": address},
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+                pass_fds=(lifeline,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(lifeline)
+            os.close(printed)
+        self.log = LogPump(output, log)
+        threading.Thread(target=self._await_exit, name="lambda-exit", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is its group's too."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None and not self._closing
+
+    def start(self, timeout: float) -> Outcome | None:
+        """Waits for the handler's module to be imported.
+
+        Returns:
+            None when the process waits for events, else why it does not.
+        """
+        try:
+            outcome = self._outcomes.get(timeout=timeout)
+        except queue.Empty:
+            self.kill()
+            message = f"Error: Init phase exceeded {timeout:.2f} seconds"
+            return Outcome(error_payload("Sandbox.Timedout", message), failed=True, usable=False)
+        return outcome if outcome.failed else None
+
+    def send(self, invocation: Invocation) -> None:
+        """Hands an event to the process, which must be idle."""
+        self._inbox.put(invocation)
+
+    def receive(self, timeout: float) -> Outcome | None:
+        """Waits for the outcome of the event sent; None when it takes longer."""
+        try:
+            return self._outcomes.get(timeout=max(timeout, 0.0))
+        except queue.Empty:
+            return None
+
+    def kill(self) -> None:
+        """Ends the process, and what it started, at once; any number of times."""
+        if self._closing:
+            return
+        self._closing = True
+        self._inbox.put(None)
+        os.close(self._lifeline)
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            _log.debug("group %s has ended before", self._process.pid)
+        try:
+            # accept() does not return when its socket is closed elsewhere: call it.
+            with socket.create_connection(self._listener.getsockname(), timeout=1):
+                pass
+        except OSError:
+            _log.debug("listener has closed before")
+        self._process.wait()
+
+    def _await_exit(self) -> None:
+        status = self._process.wait()
+        self.log.drain()
+        if status < 0:
+            reason = f"Runtime exited with error: signal: {signal.Signals(-status).name}"
+        elif status:
+            reason = f"Runtime exited with error: exit status {status}"
+        else:
+            reason = "Runtime exited without providing a reason"
+        self._finish(error_payload("Runtime.ExitError", f"Error: {reason}"), failed=True)
+
+    def _finish(self, payload: bytes, *, failed: bool, usable: bool = False) -> None:
+        self._outcomes.put(Outcome(payload, failed, usable))
+
+    def _accept(self) -> None:
+        with self._listener:
+            while not self._closing:
+                connection, address = self._listener.accept()
+                threading.Thread(
+                    target=self._serve, args=(connection, address), name="lambda-api", daemon=True
+                ).start()
+
+    def _serve(self, connection: socket.socket, address: Any) -> None:
+        with connection:
+            try:
+                _RuntimeApi(connection, address, self)  # type: ignore[arg-type]
+            except OSError:
+                _log.debug("a worker's connection broke", exc_info=True)
+
+    def next_event(self) -> Invocation | None:
+        """Blocks until there is an event; None when the process is to end."""
+        if not self._ready:
+            self._ready = True
+            self._finish(b"", failed=False, usable=True)
+        return self._inbox.get()
+
+    def answer(self, path: str, payload: bytes) -> None:
+        """Takes what the process posted to `path`."""
+        if path.endswith("/response"):
+            self._finish(payload, failed=False, usable=True)
+        else:
+            self._finish(payload, failed=True, usable=not path.endswith("/init/error"))
+
+
+class _RuntimeApi(BaseHTTPRequestHandler):
+    """The Lambda Runtime API for one connection of one worker."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: WorkerProcess  # type: ignore[assignment]
+
+    def do_GET(self) -> None:  # noqa: N802  http.server's name
+        """`/runtime/invocation/next`."""
+        if self.path != f"{_API}/invocation/next":
+            self._send(404, {}, b"")
+            return
+        invocation = self.server.next_event()
+        if invocation is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Content-Type": "application/json",
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+        }
+        self._send(200, headers, invocation.payload)
+
+    def do_POST(self) -> None:  # noqa: N802  http.server's name
+        """`/runtime/invocation/<id>/response` and `/error`, `/runtime/init/error`."""
+        payload = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.answer(self.path, payload)
+        self._send(202, {"Content-Type": "application/json"}, b'{"status":"OK"}')
+
+    def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self._headers_buffer.append(b"\r\n" + content)  # one packet, not two
+        self.flush_headers()
+
+
+def deadline_ms(seconds: float) -> int:
+    """Milliseconds since 1970 at which an invocation that starts now must have ended."""
+    return int((time.time() + seconds) * 1000)

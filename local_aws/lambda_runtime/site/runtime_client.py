@@ -1,0 +1,49 @@
+"""The Lambda Runtime API client that awslambdaric expects, without compiled code.
+
+awslambdaric builds its own only on Linux. This one is the same on every platform: one
+connection, kept open.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+
+_connection: http.client.HTTPConnection
+_BASE = "/2018-06-01/runtime/invocation"
+_DEADLINE = "Lambda-Runtime-Deadline-Ms"
+
+
+def initialize_client(_user_agent: str) -> None:
+    """Called once by awslambdaric when it is imported."""
+    global _connection  # noqa: PLW0603  the interface is a module's functions
+    _connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+
+
+def next() -> tuple[bytes, dict[str, str | int]]:  # noqa: A001
+    """Waits for the next event; its body and headers, the deadline as a number."""
+    _connection.request("GET", f"{_BASE}/next")
+    response = _connection.getresponse()
+    body = response.read()
+    headers: dict[str, str | int] = dict(response.headers.items())
+    headers[_DEADLINE] = int(headers[_DEADLINE])
+    return body, headers
+
+
+def post_invocation_result(
+    invoke_id: str, body: bytes, content_type: str, _invocation_id: str | None = None
+) -> None:
+    """Hands over what the handler returned."""
+    _post(f"{_BASE}/{invoke_id}/response", body, {"Content-Type": content_type})
+
+
+def post_error(
+    invoke_id: str, error: str, _xray_cause: str, _invocation_id: str | None = None
+) -> None:
+    """Hands over what the handler raised."""
+    _post(f"{_BASE}/{invoke_id}/error", error.encode(), {"Content-Type": "application/json"})
+
+
+def _post(path: str, body: bytes, headers: dict[str, str]) -> None:
+    _connection.request("POST", path, body, headers)
+    _connection.getresponse().read()
