@@ -139,7 +139,7 @@ def bake(paths: Paths, code: Path) -> None:
             f"{model.config.dimension}, pooling {model.config.pooling} ({model.pooling_source}), "
             f"up to {model.config.max_seq_length} tokens; {encoder.runtime} on {encoder.device}"
         )
-        encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX, _say)
+        encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX)
         manifest = _manifest(settings, corpus, model, encoder, artifact)
         (artifact / MANIFEST).write_text(
             json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8"
@@ -257,7 +257,7 @@ def _fail(paths: Paths, sentence: str) -> int:
     return 1
 
 
-def _stop(number: int, frame: object) -> Never:
+def _stop(number: int, _frame: object) -> Never:
     """SageMaker stops a job with SIGTERM: leave at once, through the clean-up."""
     _say("Stopped; nothing is left in the model folder")
     sys.exit(128 + number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,6 @@ def encode_corpus(
     entries: int,
     encoder: Encoder,
     folder: Path,
-    say: Callable[[str], None],
 ) -> None:
     """Writes the index of ``corpus_file``, of that many entries, into ``folder``."""
     corpus = iter_corpus(corpus_file, corpus_file.name, embed=settings.embed)
@@ -69,9 +68,10 @@ def encode_corpus(
             now = time.monotonic()
             if now - told >= SECONDS_BETWEEN_LINES or done == entries:
                 speed = done * per_entry / max(now - started, 1e-9)
-                say(
+                print(
                     f"encoded {done:,} of {entries:,} ({100 * done // entries} %), "
-                    f"{speed:,.0f} texts/s"
+                    f"{speed:,.0f} texts/s",
+                    flush=True,
                 )
                 told = now
 

@@ -39,7 +39,8 @@ class Match:
 def normalized(vectors: Vectors) -> Vectors:
     """The vectors at unit length; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, np.maximum(lengths, 1e-12), dtype=np.float32)
+    unit: Vectors = np.divide(vectors, np.maximum(lengths, 1e-12), dtype=np.float32)
+    return unit
 
 
 def nearest(
@@ -140,7 +141,7 @@ class Index:
         return nearest(normalized(queries), self.rows, top_k, self.rows_per_entry)
 
     def entry(self, position: int) -> dict[str, Any]:
-        """The entry at ``position``: ``id`` and, where texts are stored, ``question``, ``answer``."""
+        """The entry at ``position``: ``id``; where texts are stored, ``question`` and ``answer``."""
         start, stop = int(self._offsets[position]), int(self._offsets[position + 1])
         found: dict[str, Any] = json.loads(self._entries[start:stop].tobytes())
         return found

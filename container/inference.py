@@ -39,7 +39,12 @@ def model_fn(model_dir: str) -> Service:
         _end_server(f"{type(fault).__name__}: {fault}")
 
 
-def transform_fn(model: Service, data: Body, content_type: str | None, accept: str | None) -> str:
+def transform_fn(
+    model: Service,
+    data: Body,
+    content_type: str | None,
+    accept: str | None,  # noqa: ARG001 - the toolkit's signature
+) -> str:
     """Answers one request. The answer is JSON (JSON lines for JSON lines), whatever ``accept``.
 
     Raises exceptions whose text is ``<code>: <sentence>``, with the codes ``invalid_request`` and

@@ -9,10 +9,9 @@ from pathlib import Path
 
 def available_cpus() -> int:
     """Processors this process may use: its affinity, capped by the control group's quota."""
+    cpus = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
     quota = Path("/sys/fs/cgroup/cpu.max")
     if quota.is_file():
         limit, _, period = quota.read_text().strip().partition(" ")

@@ -8,7 +8,6 @@ plugin runs as one fused kernel.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -49,10 +48,10 @@ class _GraphBuilder:
             vectors = ops.divide(vectors, ops.maximum(length, _scalar(1e-12)))
         return ov.Model([vectors], [ids, mask], "encoder")
 
-    def _weight(self, name: str) -> Any:
+    def _weight(self, name: str) -> ov.Node:
         return ops.constant(self.weights[name], dtype=np.float32)
 
-    def _embeddings(self, ids: Any) -> Any:
+    def _embeddings(self, ids: ov.Node) -> ov.Node:
         words = ops.gather(self._weight("embeddings.word_embeddings.weight"), ids, _axis(0))
         # One segment only, so the segment's vector is part of every position's.
         positions = (
@@ -74,12 +73,12 @@ class _GraphBuilder:
         return self._norm(hidden, "embeddings.LayerNorm")
 
     @staticmethod
-    def _attention_bias(mask: Any) -> Any:
+    def _attention_bias(mask: ov.Node) -> ov.Node:
         padded = ops.unsqueeze(ops.unsqueeze(ops.convert(mask, "f32"), _axis(1)), _axis(1))
         lowest = float(np.finfo(np.float32).min)
         return ops.multiply(ops.subtract(_scalar(1.0), padded), _scalar(lowest))
 
-    def _layer(self, hidden: Any, bias: Any, name: str) -> Any:
+    def _layer(self, hidden: ov.Node, bias: ov.Node, name: str) -> ov.Node:
         query, key, value = (
             self._heads(self._linear(hidden, f"{name}.attention.self.{part}"))
             for part in ("query", "key", "value")
@@ -96,28 +95,28 @@ class _GraphBuilder:
         outer = self._linear(inner, f"{name}.output.dense")
         return self._norm(ops.add(outer, hidden), f"{name}.output.LayerNorm")
 
-    def _heads(self, states: Any) -> Any:
+    def _heads(self, states: ov.Node) -> ov.Node:
         """[batch, length, dimension] to [batch, heads, length, dimension / heads]."""
         size = self.config.dimension // self.config.heads
         split = ops.reshape(states, _vector(0, 0, self.config.heads, size), special_zero=True)
         return ops.transpose(split, _vector(0, 2, 1, 3))
 
-    def _linear(self, states: Any, name: str) -> Any:
+    def _linear(self, states: ov.Node, name: str) -> ov.Node:
         product = ops.matmul(states, self._weight(f"{name}.weight"), False, True)
         return ops.add(product, self._weight(f"{name}.bias"))
 
-    def _norm(self, states: Any, name: str) -> Any:
+    def _norm(self, states: ov.Node, name: str) -> ov.Node:
         normal = ops.mvn(states, _vector(-1), True, self.config.layer_norm_eps, "inside_sqrt")
         return ops.add(
             ops.multiply(normal, self._weight(f"{name}.weight")), self._weight(f"{name}.bias")
         )
 
-    def _activation(self, states: Any) -> Any:
+    def _activation(self, states: ov.Node) -> ov.Node:
         if self.config.activation == "relu":
             return ops.relu(states)
         return ops.gelu(states, "erf" if self.config.activation == "gelu" else "tanh")
 
-    def _pool(self, hidden: Any, mask: Any) -> Any:
+    def _pool(self, hidden: ov.Node, mask: ov.Node) -> ov.Node:
         if self.config.pooling == "cls":
             return ops.gather(hidden, ops.constant(np.int64(0)), _axis(1))
         weight = ops.unsqueeze(ops.convert(mask, "f32"), _axis(2))
@@ -128,15 +127,15 @@ class _GraphBuilder:
         return ops.divide(total, ops.reduce_sum(weight, _axes(1)))
 
 
-def _scalar(value: float) -> Any:
+def _scalar(value: float) -> ov.Node:
     return ops.constant(np.float32(value))
 
 
-def _axis(value: int) -> Any:
+def _axis(value: int) -> ov.Node:
     return ops.constant(np.int64(value))
 
 
-def _axes(*values: int) -> Any:
+def _axes(*values: int) -> ov.Node:
     return ops.constant(np.array(values, dtype=np.int64))
 
 

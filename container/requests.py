@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Never
 
 from container.errors import InvalidRequestError
 
@@ -107,12 +107,13 @@ def parse_body(body: Body, content_type: str | None) -> Request:
     return parse_request(parse_json(text))
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> object:
     """Strict JSON, without NaN and the infinities."""
     if not text.strip():
         raise InvalidRequestError("the body is empty; send a JSON object or a list of texts")
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        parsed: object = json.loads(text, parse_constant=_refuse_constant)
+        return parsed
     except json.JSONDecodeError as fault:
         raise InvalidRequestError(
             f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
@@ -123,10 +124,10 @@ def parse_json(text: str) -> Any:
         raise InvalidRequestError(f"the body is not JSON we can read: {fault}") from fault
 
 
-def parse_request(payload: Any) -> Request:
+def parse_request(payload: object) -> Request:
     """Checks parsed JSON and gives the request. Raises InvalidRequestError."""
     if isinstance(payload, list):
-        return EmbedRequest(_texts(payload, "the list"))
+        return EmbedRequest(_texts(payload, "list"))
     if not isinstance(payload, dict):
         raise InvalidRequestError(
             f"the body is {_kind(payload)}; send a JSON object or a list of texts"
@@ -158,7 +159,7 @@ def parse_request(payload: Any) -> Request:
     return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"))
 
 
-def parse_record(payload: Any) -> RecordRequest:
+def parse_record(payload: object) -> RecordRequest:
     """Checks one line of a batch. Raises InvalidRequestError."""
     if not isinstance(payload, dict):
         raise InvalidRequestError(
@@ -174,13 +175,13 @@ def parse_record(payload: Any) -> RecordRequest:
     return RecordRequest(given, _text(payload.get("text_inputs"), "text_inputs"))
 
 
-def record_id(payload: Any) -> str | int | float | None:
+def record_id(payload: object) -> str | int | float | None:
     """The id of a record that may be wrong otherwise, for the error that names it."""
     given = payload.get("id") if isinstance(payload, dict) else None
     return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
 
 
-def _check_fields(payload: Mapping[str, Any], *allowed: str, mode: str) -> None:
+def _check_fields(payload: Mapping[str, object], *allowed: str, mode: str) -> None:
     unknown = [name for name in payload if name not in allowed]
     if unknown:
         raise InvalidRequestError(
@@ -188,7 +189,7 @@ def _check_fields(payload: Mapping[str, Any], *allowed: str, mode: str) -> None:
         )
 
 
-def _texts(value: Any, name: str) -> list[str]:
+def _texts(value: object, name: str) -> list[str]:
     if value is None:
         raise InvalidRequestError(f"{name} is missing; send a list of texts")
     if not isinstance(value, list):
@@ -198,7 +199,7 @@ def _texts(value: Any, name: str) -> list[str]:
     return [_text(text, f"{name}[{number}]") for number, text in enumerate(value)]
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequestError(f"{name} is {_kind(value)}; send a string")
     if not value.isascii():
@@ -211,7 +212,7 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _top_k(payload: Mapping[str, Any]) -> int:
+def _top_k(payload: Mapping[str, object]) -> int:
     value = payload.get("top_k", DEFAULT_TOP_K)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidRequestError(f"top_k is {_kind(value)}; send a whole number of at least 1")
@@ -220,14 +221,14 @@ def _top_k(payload: Mapping[str, Any]) -> int:
     return value
 
 
-def _flag(payload: Mapping[str, Any], name: str) -> bool:
+def _flag(payload: Mapping[str, object], name: str) -> bool:
     value = payload.get(name, False)
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{name} is {_kind(value)}; send true or false")
     return value
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -236,7 +237,7 @@ def _kind(value: Any) -> str:
     return kinds[type(value)]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:60] + "..."
 

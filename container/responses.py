@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """Compact JSON. Text stays readable, so that it is no longer than it must be."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

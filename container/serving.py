@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,14 +161,12 @@ class Service:
         if not parsed:
             raise InvalidRequestError("the body is empty; send one JSON object a line")
         records = [record for record in parsed if isinstance(record, RecordRequest)]
-        vectors = iter(self._encode([record.text for record in records]))
+        texts = [record.text for record in records]
+        vectors = iter(self._searcher.encoder.encode(texts) if texts else ())
         return "\n".join(
             record_json(record.id, next(vectors)) if isinstance(record, RecordRequest) else record
             for record in parsed
         )
-
-    def _encode(self, texts: Sequence[str]) -> Any:
-        return self._searcher.encoder.encode(texts) if texts else []
 
 
 def _parse_line(line: str) -> RecordRequest | str:

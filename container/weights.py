@@ -50,7 +50,7 @@ def find_model(
     """
     root, transformer = _locate(channel, scratch)
     settings = _read_json(transformer / "config.json")
-    pooling, source, normalize = _pooling(root, transformer, settings, model_id)
+    pooling, source, normalize = _pooling(root, settings, model_id)
     sentence = _sentence_settings(root, transformer)
     length = max_seq_length or sentence.get("max_seq_length") or _tokenizer_limit(transformer)
     try:
@@ -151,9 +151,7 @@ def _search(folder: Path) -> tuple[Path, Path] | None:
     return transformer, transformer
 
 
-def _pooling(
-    root: Path, transformer: Path, config: dict[str, Any], model_id: str
-) -> tuple[str, str, bool]:
+def _pooling(root: Path, config: dict[str, Any], model_id: str) -> tuple[str, str, bool]:
     """Pooling, what says so, and whether vectors are normalised."""
     modules_file = root / "modules.json"
     if not modules_file.is_file():
