@@ -1,0 +1,27 @@
+"""The CDK app: reads the stage's settings and composes the stacks.
+
+cdk deploy --all -c stage=dev                     the settings of config/dev.toml
+cdk deploy --all -c stage=dev -c corpus=faq.csv   the same with another corpus file
+"""
+
+from __future__ import annotations
+
+import sys
+
+import aws_cdk as cdk
+
+from stacks.application import build_application
+from stacks.settings import SettingsError, load_settings
+
+app = cdk.App()
+try:
+    build_application(
+        app,
+        load_settings(
+            stage=app.node.try_get_context("stage") or "dev",
+            corpus=app.node.try_get_context("corpus"),
+        ),
+    )
+except SettingsError as fault:
+    sys.exit(str(fault))
+app.synth()

@@ -1,0 +1,1 @@
+"""The infrastructure: one file a stack, one file a construct."""

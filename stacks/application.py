@@ -1,0 +1,54 @@
+"""Composes the stacks of one stage."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+
+from stacks.foundation import FoundationStack
+from stacks.front_door import FrontDoorStack
+from stacks.model import ModelStack
+from stacks.settings import APP_NAME, Settings
+
+
+def build_application(app: cdk.App, settings: Settings) -> None:
+    """Adds the Foundation, Model and FrontDoor stacks of a stage to `app`."""
+    # Everything published for this app shares a prefix, so that grants can name the prefix and a
+    # new corpus changes no policy.
+    asset_prefix = f"{APP_NAME}/{settings.stage}/"
+
+    def stack_name(part: str) -> str:
+        return f"FaqSearch-{settings.stage}-{part}"
+
+    def common() -> dict[str, object]:
+        return {
+            "env": cdk.Environment(region=settings.region),
+            "synthesizer": cdk.DefaultStackSynthesizer(bucket_prefix=asset_prefix),
+            "tags": {"application": APP_NAME, "stage": settings.stage, **settings.tags},
+            "termination_protection": settings.removal_policy == "retain",
+        }
+
+    foundation = FoundationStack(
+        app,
+        stack_name("Foundation"),
+        settings=settings,
+        asset_prefix=asset_prefix,
+        description="FAQ search: key, buckets and the role SageMaker assumes",
+        **common(),
+    )
+    model = ModelStack(
+        app,
+        stack_name("Model"),
+        settings=settings,
+        foundation=foundation,
+        description="FAQ search: the bake of the corpus, the models and their endpoints",
+        **common(),
+    )
+    front_door = FrontDoorStack(
+        app,
+        stack_name("FrontDoor"),
+        settings=settings,
+        description="FAQ search: the REST API",
+        **common(),
+    )
+    # It reaches the endpoints by name alone, so nothing else tells CloudFormation the order.
+    front_door.add_stack_dependency(model)

@@ -1,0 +1,148 @@
+"""The role that SageMaker assumes."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks.policies import acknowledge
+from stacks.settings import Settings
+from stacks.storage import Storage
+
+
+class ExecutionRole(Construct):
+    """What training jobs, endpoints and transform jobs may do, and nothing else.
+
+    The statements are inline policies of the role itself, never a policy beside it: SageMaker
+    checks access to image and model data the moment a Model is created, and a policy attached
+    later may not be there yet.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        storage: Storage,
+        key: kms.IKey,
+        asset_prefix: str,
+    ) -> None:
+        super().__init__(scope, id_)
+        stack = cdk.Stack.of(self)
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal(
+                "sagemaker.amazonaws.com",
+                # No other account's SageMaker may use this role on our behalf.
+                conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
+            ),
+            description=f"Assumed by SageMaker for the jobs and endpoints of {settings.stage}",
+            inline_policies={
+                "Data": self._data(settings, storage, key, asset_prefix),
+                "Image": self._image(settings),
+                "Logs": self._logs(),
+            },
+        )
+
+    def _data(
+        self, settings: Settings, storage: Storage, key: kms.IKey, asset_prefix: str
+    ) -> iam.PolicyDocument:
+        stack = cdk.Stack.of(self)
+        qualifier = (
+            self.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
+            or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
+        )
+        published = (
+            f"arn:{stack.partition}:s3:::cdk-{qualifier}-assets-{stack.account}-{stack.region}"
+        )
+        weights = f"arn:{stack.partition}:s3:::{settings.lock.weights_bucket(settings.region)}"
+        readable = [
+            *(bucket.bucket_arn for bucket in (storage.artifacts, storage.batch)),
+            published,
+            weights,
+        ]
+        objects = [
+            # Every bake and every batch: their keys are hashes and the caller's names.
+            storage.artifacts.arn_for_objects("*"),
+            storage.batch.arn_for_objects("*"),
+            # The corpus and the code as the CDK publishes them: keys are hashes below our prefix.
+            f"{published}/{asset_prefix}*",
+            # Below the pinned version of one model's weights: its files are JumpStart's to name.
+            f"{weights}/{settings.jumpstart_model.weights_key}*",
+        ]
+        statements = []
+        source = settings.corpus
+        if source.s3_uri is not None:
+            bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
+            readable.append(f"arn:{stack.partition}:s3:::{bucket}")
+            objects.append(f"arn:{stack.partition}:s3:::{bucket}/{object_key}")
+        statements += [
+            # Without ListBucket an absent object looks like a forbidden one.
+            iam.PolicyStatement(actions=["s3:ListBucket"], resources=readable),
+            iam.PolicyStatement(actions=["s3:GetObject"], resources=objects),
+            iam.PolicyStatement(
+                actions=["s3:PutObject"],
+                resources=[
+                    storage.artifacts.arn_for_objects("bakes/*"),  # named by the bake's hash
+                    storage.batch.arn_for_objects("output/*"),  # named by the batch's id
+                ],
+            ),
+            iam.PolicyStatement(
+                actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
+                resources=[key.key_arn],
+            ),
+            iam.PolicyStatement(
+                actions=["kms:CreateGrant"],
+                resources=[key.key_arn],
+                # Grants that AWS makes for the volumes of jobs and instances, no others.
+                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            ),
+        ]
+        return iam.PolicyDocument(statements=statements)
+
+    def _image(self, settings: Settings) -> iam.PolicyDocument:
+        stack = cdk.Stack.of(self)
+        account = settings.lock.ecr_registries[settings.region].account
+        repository = f"arn:{stack.partition}:ecr:{stack.region}:{account}:repository/{settings.lock.image.repository}"
+        return iam.PolicyDocument(
+            statements=[
+                # A token is for the whole registry: ECR has no resource to name here.
+                iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+                iam.PolicyStatement(
+                    actions=[
+                        "ecr:BatchCheckLayerAvailability",
+                        "ecr:BatchGetImage",
+                        "ecr:GetDownloadUrlForLayer",
+                    ],
+                    resources=[repository],
+                ),
+            ]
+        )
+
+    def _logs(self) -> iam.PolicyDocument:
+        stack = cdk.Stack.of(self)
+        groups = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group"
+        return iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    actions=[
+                        "logs:CreateLogGroup",
+                        "logs:CreateLogStream",
+                        "logs:DescribeLogStreams",
+                        "logs:PutLogEvents",
+                    ],
+                    # SageMaker names groups by job type and endpoint, streams by instance.
+                    resources=[f"{groups}:/aws/sagemaker/*"],
+                ),
+                iam.PolicyStatement(
+                    actions=["cloudwatch:PutMetricData"],
+                    # Metrics have no ARN; the condition keeps to SageMaker's own name spaces.
+                    resources=["*"],
+                    conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+                ),
+            ]
+        )

@@ -1,0 +1,43 @@
+"""The Foundation stack: what outlives every corpus and model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks.empty_bucket import EmptyBuckets
+from stacks.execution_role import ExecutionRole
+from stacks.settings import Settings
+from stacks.storage import Storage
+
+
+class FoundationStack(cdk.Stack):
+    """KMS key, buckets and the SageMaker execution role."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, settings: Settings, asset_prefix: str, **options: Any
+    ) -> None:
+        super().__init__(scope, id_, **options)
+        removal_policy = cdk.RemovalPolicy(settings.removal_policy.upper())
+        self.key = kms.Key(
+            self,
+            "Key",
+            description=f"Encrypts the corpus, the models and the batches of {settings.stage}",
+            enable_key_rotation=True,
+            removal_policy=removal_policy,
+            pending_window=cdk.Duration.days(7),
+        )
+        self.storage = Storage(self, "Storage", key=self.key, removal_policy=removal_policy)
+        self.execution_role = ExecutionRole(
+            self,
+            "ExecutionRole",
+            settings=settings,
+            storage=self.storage,
+            key=self.key,
+            asset_prefix=asset_prefix,
+        ).role
+        if removal_policy is cdk.RemovalPolicy.DESTROY:
+            EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets, key=self.key)

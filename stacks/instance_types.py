@@ -1,0 +1,26 @@
+"""What an instance type's name says: its processor and its disks.
+
+Rules as the SageMaker SDK has them (volume_size_supported in sagemaker_core's common_utils).
+"""
+
+from __future__ import annotations
+
+import re
+
+_GPU = re.compile(r"[gp]\d")
+_LOCAL_STORAGE = ("g5", "g6", "g7", "p5", "p6", "trn")
+
+
+def is_gpu(instance_type: str) -> bool:
+    """`ml.g5.2xlarge` -> True."""
+    return _GPU.match(_family(instance_type)) is not None
+
+
+def has_local_storage(instance_type: str) -> bool:
+    """Whether its disks are local NVMe, which take no volume size and no KMS key of ours."""
+    family = _family(instance_type)
+    return "d" in family or family.startswith(_LOCAL_STORAGE)
+
+
+def _family(instance_type: str) -> str:
+    return instance_type.removeprefix("ml.").partition(".")[0]

@@ -1,0 +1,68 @@
+"""Asks every endpoint what the bake asked, and fails the deployment on another answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from stacks.bake import Bake
+from stacks.embedding_endpoint import EmbeddingEndpoint
+from stacks.python_function import PythonFunction
+from stacks.settings import Settings
+
+# How far a score may be from the bake's. CPU and GPU, and the kernels of either, round
+# differently; a wrong model or prefix is off by far more.
+_TOLERANCE = 0.005
+
+
+class SmokeTest(Construct):
+    """InService only says that the server answers pings; this says that the model answers right."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        bake: Bake,
+        endpoints: Sequence[EmbeddingEndpoint],
+    ) -> None:
+        super().__init__(scope, id_)
+        stack = cdk.Stack.of(self)
+        function = PythonFunction(
+            self,
+            "SmokeTest",
+            folder="smoke_test",
+            description="Repeats the bake's probes on every endpoint",
+            timeout=cdk.Duration.minutes(5),
+            removal_policy=cdk.RemovalPolicy(settings.removal_policy.upper()),
+        )
+        function.allow(
+            ["sagemaker:InvokeEndpoint"],
+            [
+                stack.format_arn(
+                    service="sagemaker", resource="endpoint", resource_name=endpoint.name
+                )
+                for endpoint in endpoints
+            ],
+        )
+        function.allow(["cloudformation:DescribeStacks"], [stack.stack_id])
+        self.resource = cdk.CustomResource(
+            self,
+            "Resource",
+            resource_type="Custom::SmokeTest",
+            service_token=function.function.function_arn,
+            service_timeout=cdk.Duration.minutes(10),
+            properties={
+                "BakeId": bake.bake_id,
+                "EndpointNames": [endpoint.name for endpoint in endpoints],
+                # Not read by the function: a changed configuration makes the test run again.
+                "EndpointConfigNames": [
+                    endpoint.configuration.attr_endpoint_config_name for endpoint in endpoints
+                ],
+                "Tolerance": _TOLERANCE,
+            },
+        )
+        self.resource.node.add_dependency(function.role, *(e.resource for e in endpoints))
