@@ -6,9 +6,7 @@ the event rule for executions that ended without an answer (with a "detail").
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +17,7 @@ from boto_config import PATIENT
 from custom_resource import answer
 from stack_status import is_rolling_back
 from training_jobs import TrainingJobs, job_name, stop_job
-from workflow import Workflow
+from workflow import Workflow, input_of
 
 logging.getLogger().setLevel(logging.INFO)
 _log = logging.getLogger(__name__)
@@ -27,7 +25,7 @@ _log = logging.getLogger(__name__)
 _s3 = boto3.client("s3", config=PATIENT)
 _sagemaker = boto3.client("sagemaker", config=PATIENT)
 _cloudformation = boto3.client("cloudformation", config=PATIENT)
-_workflow = Workflow(boto3.client("stepfunctions", config=PATIENT), os.environ["STATE_MACHINE_ARN"])
+_stepfunctions = boto3.client("stepfunctions", config=PATIENT)
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
@@ -37,13 +35,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
     elif event.get("action") == "fail":
         _fail(event, failure_reasons.of_error(event["error"]))
     elif "detail" in event:
-        detail = event["detail"]
-        started_with = detail.get("input")
-        task = (
-            json.loads(started_with) if started_with else _workflow.input_of(detail["executionArn"])
-        )
-        name = task["training_job"]["TrainingJobName"]
-        _fail({**task, "training_job_name": name}, failure_reasons.of_execution(detail))
+        _answer_for_execution(event["detail"])
     elif event["RequestType"] == "Delete":
         _delete(event)
     else:
@@ -90,7 +82,8 @@ def _reuse_or_start(event: Mapping[str, Any]) -> Bake | None:
     if _is_rolling_back(event):
         return _best_known(properties)
     jobs = TrainingJobs(_sagemaker, properties["TrainingJobPrefix"], bake_id)
-    _workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))
+    workflow = Workflow(_stepfunctions, properties["StateMachineArn"])
+    workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))
     return None
 
 
@@ -130,10 +123,13 @@ def _delete(event: Mapping[str, Any]) -> None:
 def _stop(bake_id: str, properties: Mapping[str, Any]) -> None:
     """Stop a bake's executions, then its jobs, as far as possible."""
 
+    def stop_executions() -> None:
+        Workflow(_stepfunctions, properties["StateMachineArn"]).stop(bake_id)
+
     def stop_jobs() -> None:
         TrainingJobs(_sagemaker, properties["TrainingJobPrefix"], bake_id).stop()
 
-    _try(lambda: _workflow.stop(bake_id))
+    _try(stop_executions)
     _try(stop_jobs)
 
 
@@ -164,6 +160,13 @@ def _finish(event: Mapping[str, Any]) -> None:
         return
     artifacts.mark(bake)
     answer(request, "SUCCESS", physical_id=bake_id, data=bake.attributes())
+
+
+def _answer_for_execution(detail: Mapping[str, Any]) -> None:
+    """Answer for an execution that ended without having done so."""
+    started_with = input_of(_stepfunctions, detail["executionArn"])
+    name = started_with["training_job"]["TrainingJobName"]
+    _fail({**started_with, "training_job_name": name}, failure_reasons.of_execution(detail))
 
 
 def _fail(event: Mapping[str, Any], reason: str) -> None:

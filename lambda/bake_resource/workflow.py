@@ -55,15 +55,16 @@ class Workflow:
         for page in pages:
             for execution in page["executions"]:
                 arn = execution["executionArn"]
-                if self.input_of(arn).get("bake_id") == bake_id:
+                if input_of(self._stepfunctions, arn).get("bake_id") == bake_id:
                     self._stepfunctions.stop_execution(
                         executionArn=arn,
                         error="BakeDeleted",
                         cause="CloudFormation no longer wants this bake.",
                     )
 
-    def input_of(self, execution_arn: str) -> dict[str, Any]:
-        """What an execution was started with."""
-        description = self._stepfunctions.describe_execution(executionArn=execution_arn)
-        parsed: dict[str, Any] = json.loads(description["input"])
-        return parsed
+
+def input_of(stepfunctions: BaseClient, execution_arn: str) -> dict[str, Any]:
+    """What an execution was started with."""
+    description = stepfunctions.describe_execution(executionArn=execution_arn)
+    parsed: dict[str, Any] = json.loads(description["input"])
+    return parsed
