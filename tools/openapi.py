@@ -116,13 +116,11 @@ def _path(name: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": _SUMMARIES[name],
-        "responses": {"200": _response(ANSWERS[name], ANSWERS[name].__doc__)}
+        "responses": {"200": _response(ANSWERS[name], ANSWERS[name].__doc__ or "")}
         | {str(status): _response(answers.ErrorAnswer, code) for status, code in _failures(name)},
     }
     if name == "health":
-        operation["responses"]["503"] = _response(
-            answers.UnhealthyAnswer, answers.UnhealthyAnswer.__doc__
-        )
+        operation["responses"]["503"] = _response(answers.UnhealthyAnswer, "model_unavailable")
     if name not in REQUESTS:
         return {"get": operation}
     operation["requestBody"] = {"required": True, "content": _json(REQUESTS[name])}

@@ -1,0 +1,127 @@
+"""What the API answers, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOver:
+    """An endpoint that was asked and did not answer, and why (`throttled`, `time_out` …)."""
+
+    instance_type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """The endpoint that answered, and those that had been asked before it."""
+
+    instance_type: str
+    failed_over_from: tuple[FailedOver, ...]
+
+    @classmethod
+    def from_json(cls, served_by: Mapping[str, Any]) -> ServedBy:
+        """From the API's `served_by`."""
+        return cls(
+            served_by["instance_type"],
+            tuple(
+                FailedOver(failed["instance_type"], failed["reason"])
+                for failed in served_by["failed_over_from"]
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One embedding for each text, in their order.
+
+    `timing` is the server's own account in milliseconds: `model` waiting for the endpoint,
+    `front_door` everything else in the Lambda function.
+    """
+
+    embeddings: list[list[float]]
+    served_by: ServedBy
+    request_id: str
+    timing: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class NearestHit:
+    """An entry of the caller's own corpus: its position from 0, and its cosine similarity."""
+
+    corpus_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """For each query its hits, best first; `timing` as in Embeddings."""
+
+    results: list[list[NearestHit]]
+    served_by: ServedBy
+    request_id: str
+    timing: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry of the deployed corpus and its cosine similarity."""
+
+    id: str
+    question: str | None
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResults:
+    """For each query its hits, best first, and the bake they come from; `timing` as above."""
+
+    results: list[list[Hit]]
+    bake_id: str
+    served_by: ServedBy
+    request_id: str
+    timing: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A deployed endpoint."""
+
+    instance_type: str
+    endpoint_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is deployed."""
+
+    endpoints: tuple[Endpoint, ...]
+    model_id: str
+    model_version: str
+    dimension: int
+    corpus_sha256: str
+    bake_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLine:
+    """One endpoint: `ok`, `other_bake` or the reason it does not answer; the bake it serves."""
+
+    instance_type: str
+    status: str
+    bake_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether any endpoint serves the deployed bake, and a line for each."""
+
+    ok: bool
+    bake_id: str
+    endpoints: tuple[HealthLine, ...]
+    request_id: str
