@@ -13,11 +13,12 @@ LOCAL_FILE: Final = Path(".local/api.json")
 
 
 def connect(
-    url: str | None,
-    api_key: str | None,
-    iam: bool,
-    region: str | None,
     environment: Mapping[str, str],
+    *,
+    url: str | None = None,
+    api_key: str | None = None,
+    iam: bool = False,
+    region: str | None = None,
     local_file: Path = LOCAL_FILE,
 ) -> FaqSearch:
     """A client of the API that is named first: arguments, then environment, then `local_file`.
