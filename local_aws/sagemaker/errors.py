@@ -1,0 +1,36 @@
+"""Errors as SageMaker words them."""
+
+from __future__ import annotations
+
+
+class ApiError(Exception):
+    """An answer that is an error.
+
+    Args:
+        code: AWS's error code, e.g. "ValidationException".
+        message: AWS's sentence.
+        status: HTTP status.
+        members: Further members of the error's shape.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int = 400, **members: object) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.members = members
+
+
+def invalid(message: str) -> ApiError:
+    """What SageMaker answers to nearly every wrong request."""
+    return ApiError("ValidationException", message)
+
+
+def not_found(kind: str, arn: str) -> ApiError:
+    """For models, endpoint configurations and endpoints (jobs have an error of their own)."""
+    return invalid(f'Could not find {kind} "{arn}".')
+
+
+def already_exists(kind: str, arn: str) -> ApiError:
+    """For models, endpoint configurations and endpoints (jobs have an error of their own)."""
+    return invalid(f'Cannot create already existing {kind} "{arn}".')

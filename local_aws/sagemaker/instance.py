@@ -1,0 +1,202 @@
+"""One instance of an endpoint: a model server's process and the connections to it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+
+from local_aws.sagemaker.children import Children, container_environment
+
+_log = logging.getLogger(__name__)
+_MODEL_SERVER = Path(__file__).with_name("model_server.py")
+_PING_TIMEOUT = 2.0
+_PING_INTERVAL = 0.05
+_STOP_GRACE = 5.0
+_FIRST_RESTART_DELAY = 0.5
+_LONGEST_RESTART_DELAY = 30.0
+
+
+class NotAnsweringError(Exception):
+    """No process listens: it ended and its successor is not ready."""
+
+
+@dataclass(frozen=True)
+class InstancePlan:
+    """What an instance runs.
+
+    Args:
+        endpoint: Name of its endpoint, for the log.
+        variant: Name of its production variant.
+        environment: Environment variables of the model.
+        model_dir: Unpacked artifact, None for a model without files.
+        folder: The instance's own; holds "ml", which stands for /opt/ml, and "pid", the process
+            id, which is also its process group (SIGSTOP it, and the endpoint hangs).
+        log: File for what the process writes.
+        health_check_timeout: Seconds within which /ping must answer.
+    """
+
+    endpoint: str
+    variant: str
+    environment: Mapping[str, str]
+    model_dir: Path | None
+    folder: Path
+    log: Path
+    health_check_timeout: float
+
+
+class Instance:
+    """A model server that is started again when it ends by itself.
+
+    Args:
+        plan: What it runs.
+        children: Starts it.
+        closing: Set when it shall end, or not even start.
+    """
+
+    def __init__(self, plan: InstancePlan, children: Children, closing: threading.Event) -> None:
+        self.plan = plan
+        self._children = children
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pool: urllib3.HTTPConnectionPool | None = None
+        self._healthy = threading.Event()
+        self._closing = closing
+
+    def start(self) -> bool:
+        """Starts the process and waits until /ping answers.
+
+        Returns:
+            False when it ended first, or the time for it was over.
+        """
+        self._launch()
+        if not self._await_health():
+            return False
+        threading.Thread(target=self._keep_alive, name="instance", daemon=True).start()
+        return True
+
+    def post(
+        self, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> urllib3.BaseHTTPResponse:
+        """One request to /invocations over a kept connection.
+
+        Raises:
+            NotAnsweringError: Nothing listens.
+            urllib3.exceptions.HTTPError: No answer within `timeout`, or the server ended.
+        """
+        pool = self._pool
+        if pool is None or not self._healthy.is_set():
+            raise NotAnsweringError
+        try:
+            return pool.urlopen(
+                "POST",
+                "/invocations",
+                body=body,
+                headers=headers,
+                retries=False,
+                timeout=urllib3.Timeout(connect=1.0, read=timeout),
+            )
+        except urllib3.exceptions.NewConnectionError as error:
+            raise NotAnsweringError from error
+
+    def close(self) -> None:
+        """Ends the process and removes the instance's folder; the log stays."""
+        self._closing.set()
+        self._healthy.clear()
+        if self._process is not None:
+            self._children.end(self._process, _STOP_GRACE)
+        if self._pool is not None:
+            self._pool.close()
+        shutil.rmtree(self.plan.folder, ignore_errors=True)
+
+    def last_words(self) -> str:
+        """The last line of the log that is not empty."""
+        with contextlib.suppress(OSError):
+            lines = self.plan.log.read_text(errors="replace").strip().splitlines()
+            return lines[-1] if lines else ""
+        return ""
+
+    def _launch(self) -> None:
+        base_dir = self.plan.folder / "ml"
+        (base_dir / "tmp").mkdir(parents=True, exist_ok=True)
+        model = base_dir / "model"
+        if self.plan.model_dir is None:
+            model.mkdir(exist_ok=True)
+        elif not model.is_symlink():
+            model.symlink_to(self.plan.model_dir, target_is_directory=True)
+        self.plan.log.parent.mkdir(parents=True, exist_ok=True)
+        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+            port = listener.getsockname()[1]
+            with self.plan.log.open("ab") as log:
+                process = self._children.start(
+                    # -P: this folder's modules are not the container's.
+                    [sys.executable, "-P", str(_MODEL_SERVER), str(listener.fileno())],
+                    env=container_environment(base_dir, self.plan.environment),
+                    cwd=base_dir,
+                    output=log,
+                    pass_fds=[listener.fileno()],
+                )
+        self._process = process
+        (self.plan.folder / "pid").write_text(f"{process.pid}\n")
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=32)
+
+    def _await_health(self) -> bool:
+        deadline = time.monotonic() + self.plan.health_check_timeout
+        while time.monotonic() < deadline and not self._closing.is_set():
+            # An ended process will not answer: no reason to wait the window out.
+            if self._process is None or self._process.poll() is not None:
+                return False
+            if self._ping(min(_PING_TIMEOUT, deadline - time.monotonic())):
+                self._healthy.set()
+                return True
+            time.sleep(_PING_INTERVAL)
+        return False
+
+    def _ping(self, timeout: float) -> bool:
+        if self._pool is None:
+            return False
+        try:
+            response = self._pool.urlopen("GET", "/ping", retries=False, timeout=timeout)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return response.status == 200
+
+    def _keep_alive(self) -> None:
+        delay = _FIRST_RESTART_DELAY
+        while self._process is not None:
+            started = time.monotonic()
+            status = self._process.wait()
+            self._healthy.clear()
+            if self._closing.is_set():
+                return
+            if time.monotonic() - started > _LONGEST_RESTART_DELAY:
+                delay = _FIRST_RESTART_DELAY
+            _log.warning(
+                "endpoint %s, variant %s: the model server ended with status %s; "
+                "starting another in %.1f s",
+                self.plan.endpoint,
+                self.plan.variant,
+                status,
+                delay,
+            )
+            self._children.reap(self._process)
+            if self._closing.wait(delay):
+                return
+            delay = min(2 * delay, _LONGEST_RESTART_DELAY)
+            try:
+                self._launch()
+            except RuntimeError:
+                return
+            self._await_health()
+            if self._closing.is_set() and self._process is not None:
+                # close() may have looked before this process was there.
+                self._children.end(self._process, 0)

@@ -1,0 +1,86 @@
+"""Models: an image's environment and where its files are. The image is never looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_aws.context import Context
+from local_aws.sagemaker.errors import already_exists, invalid, not_found
+from local_aws.sagemaker.model_data import ModelData
+from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
+from local_aws.sagemaker.tags import Action, Tags
+
+
+class Models:
+    """Models by name."""
+
+    def __init__(self, context: Context, tags: Tags) -> None:
+        self._context = context
+        self._tags = tags
+        self._models: dict[str, dict[str, Any]] = {}
+
+    def actions(self) -> dict[str, Action]:
+        """The API's actions by name."""
+        return {
+            "CreateModel": self._create,
+            "DescribeModel": self._describe,
+            "DeleteModel": self._delete,
+            "ListModels": self._list,
+        }
+
+    def container(self, name: str) -> dict[str, Any]:
+        """The ContainerDefinition of a model.
+
+        Raises:
+            ApiError: There is no such model.
+        """
+        model = self._find(name)
+        container: dict[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
+        return container
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["ModelName"]
+        arn = self._arn(name)
+        if name in self._models:
+            raise already_exists("model", arn)
+        containers = request.get("Containers") or [request.get("PrimaryContainer")]
+        if len(containers) != 1 or containers[0] is None:
+            raise invalid("Exactly one container is needed: inference pipelines do not run here.")
+        self._check_model_data(containers[0], request.get("ExecutionRoleArn", ""))
+        self._models[name] = {**request, "ModelArn": arn, "CreationTime": now()}
+        self._tags.put(arn, request.get("Tags"))
+        return {"ModelArn": arn}
+
+    def _check_model_data(self, container: dict[str, Any], role: str) -> None:
+        try:
+            data = ModelData.of_container(container)
+        except ValueError as error:
+            raise invalid(f"Could not access model data: {error}.") from error
+        if data is not None and not data.versions(self._context.client("s3")):
+            raise invalid(
+                f"Could not access model data at s3://{data.location.bucket}/{data.location.key}. "
+                f'Please ensure that the role "{role}" exists and that its trust relationship '
+                'policy allows the action "sts:AssumeRole" for the service principal '
+                '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" '
+                f"permissions and that the object is located in {self._context.region}."
+            )
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        return select_members("DescribeModel", self._find(request["ModelName"]))
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        model = self._find(request["ModelName"])
+        del self._models[model["ModelName"]]
+        self._tags.forget(model["ModelArn"])
+        return {}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        return list_page(request, self._models.values(), kind="Model", answer="Models")
+
+    def _find(self, name: str) -> dict[str, Any]:
+        if name not in self._models:
+            raise not_found("model", self._arn(name))
+        return self._models[name]
+
+    def _arn(self, name: str) -> str:
+        return arn_of(self._context, "model", name)

@@ -1,0 +1,109 @@
+"""InvokeEndpoint: hands a request to the endpoint's fleet and puts the answer in AWS's words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import urllib3
+from werkzeug.wrappers import Request, Response
+
+from local_aws.context import Context
+from local_aws.sagemaker.endpoints import Endpoints
+from local_aws.sagemaker.errors import ApiError
+from local_aws.sagemaker.instance import NotAnsweringError
+
+INVOCATION_TIMEOUT_SECONDS = 60.0
+_LARGEST_BODY = 6_291_456
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+# What reaches the container of the request's headers.
+_PASSED_ON = ("Content-Type", "Accept", _CUSTOM_ATTRIBUTES)
+_TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
+_INVOKED_VARIANT = "x-Amzn-Invoked-Production-Variant"
+
+
+class Runtime:
+    """The data plane of SageMaker."""
+
+    def __init__(self, context: Context, endpoints: Endpoints) -> None:
+        self._context = context
+        self._endpoints = endpoints
+
+    def invoke(self, name: str, request: Request) -> Response:
+        """Answers POST /endpoints/<name>/invocations.
+
+        Raises:
+            ApiError: No such endpoint, too large a body, no answer, or an error of the model.
+        """
+        body = request.get_data(cache=False)
+        if len(body) > _LARGEST_BODY:
+            raise ApiError(
+                "ValidationError",
+                "1 validation error detected: Value at 'body' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {_LARGEST_BODY}",
+            )
+        fleet = self._endpoints.enter_fleet(name)
+        if fleet is None:
+            raise ApiError(
+                "ValidationError",
+                f"Endpoint {name} of account {self._context.account_id} not found.",
+            )
+        try:
+            variant, instance = fleet.choose(request.headers.get(_TARGET_VARIANT))
+            headers = {
+                header: request.headers[header]
+                for header in _PASSED_ON
+                if header in request.headers
+            }
+            answer = instance.post(body, headers, INVOCATION_TIMEOUT_SECONDS)
+        except NotAnsweringError:
+            raise ApiError(
+                "ServiceUnavailable", "The service is currently unavailable.", status=503
+            ) from None
+        except urllib3.exceptions.TimeoutError:
+            raise self._model_error(
+                name,
+                0,
+                "Your invocation timed out while waiting for a response from container primary. "
+                "Review the latency metrics for each container in Amazon CloudWatch, resolve the "
+                "issue, and try again.",
+            ) from None
+        except urllib3.exceptions.HTTPError:
+            raise self._model_error(
+                name, 500, "The container ended before it answered the request."
+            ) from None
+        finally:
+            fleet.leave()
+        if not 200 <= answer.status < 300:
+            raise self._model_error(name, answer.status, answer.data.decode(errors="replace"))
+        response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
+        response.headers[_INVOKED_VARIANT] = variant
+        if _CUSTOM_ATTRIBUTES in answer.headers:
+            response.headers[_CUSTOM_ATTRIBUTES] = answer.headers[_CUSTOM_ATTRIBUTES]
+        return response
+
+    def _model_error(self, name: str, status: int, message: str) -> ApiError:
+        region, account = self._context.region, self._context.account_id
+        group = f"/aws/sagemaker/Endpoints/{name}"
+        side = "client" if 400 <= status < 500 else "server"
+        return ApiError(
+            "ModelError",
+            f'Received {side} error ({status}) from primary with message "{message}". See '
+            f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+            f"#logEventViewer:group={group} in account {account} for more information.",
+            status=424,
+            OriginalStatusCode=status,
+            OriginalMessage=message,
+            LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{group}",
+        )
+
+
+def render_error(error: ApiError) -> Response:
+    """An error in the shape of the runtime's REST API."""
+    document: dict[str, Any] = {"Message": error.message, **error.members}
+    return Response(
+        json.dumps(document),
+        status=error.status,
+        content_type="application/json",
+        headers={"x-amzn-ErrorType": error.code},
+    )

@@ -1,0 +1,104 @@
+"""The service's front: finds the action of a request, checks the request, writes the answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Request, Response
+
+from local_aws.context import Context
+from local_aws.sagemaker.children import Children
+from local_aws.sagemaker.endpoint_configs import EndpointConfigs
+from local_aws.sagemaker.endpoints import Endpoints
+from local_aws.sagemaker.errors import ApiError
+from local_aws.sagemaker.models import Models
+from local_aws.sagemaker.runtime import Runtime, render_error
+from local_aws.sagemaker.tags import Tags
+from local_aws.sagemaker.training_jobs import TrainingJobs
+from local_aws.sagemaker.validation import check_request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+_INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/invocations")
+
+
+class SageMaker:
+    """A WSGI application that answers for SageMaker and its runtime.
+
+    Args:
+        context: Where S3 is, and where logs and unpacked files may go.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._children = Children()
+        tags = Tags()
+        models = Models(context, tags)
+        configs = EndpointConfigs(context, models, tags)
+        self._endpoints = Endpoints(context, configs, tags, self._children)
+        self._training_jobs = TrainingJobs(context, tags, self._children)
+        self._runtime = Runtime(context, self._endpoints)
+        self._actions = {
+            **tags.actions(),
+            **models.actions(),
+            **configs.actions(),
+            **self._endpoints.actions(),
+            **self._training_jobs.actions(),
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        match = _INVOCATION.fullmatch(request.path)
+        response = self._invoke(match["name"], request) if match else self._act(request)
+        response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
+        return response(environ, start_response)
+
+    def close(self) -> None:
+        """Ends every job and endpoint at once."""
+        self._endpoints.close()
+        self._training_jobs.close()
+        self._children.close()
+
+    def _invoke(self, name: str, request: Request) -> Response:
+        try:
+            return self._runtime.invoke(name, request)
+        except ApiError as error:
+            return render_error(error)
+
+    def _act(self, request: Request) -> Response:
+        name = request.headers.get("X-Amz-Target", "").removeprefix("SageMaker.")
+        try:
+            action = self._actions.get(name)
+            if action is None:
+                raise ApiError(
+                    "UnknownOperationException",
+                    f"SageMaker's {name or 'request without an action'} is not available here.",
+                )
+            document = json.loads(request.get_data() or b"{}")
+            check_request(name, document)
+            return _render(action(document))
+        except ApiError as error:
+            return _render(
+                {"__type": error.code, "message": error.message, **error.members}, error.status
+            )
+        except Exception as error:
+            _log.exception("SageMaker's %s failed", name)
+            return _render({"__type": "InternalFailure", "message": repr(error)}, 500)
+
+
+def _render(document: dict[str, Any], status: int = 200) -> Response:
+    body = json.dumps(document, default=_encode)
+    return Response(body, status=status, content_type="application/x-amz-json-1.1")
+
+
+def _encode(value: object) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"no JSON for {type(value).__name__}")

@@ -1,0 +1,113 @@
+"""A local AWS and tiny containers for the tests of its SageMaker."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.client import BaseClient
+
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0"
+BUCKET = "artifacts"
+
+ECHO = """
+import json, os, time
+
+def model_fn(model_dir):
+    return os.environ.get("GREETING", "hello")
+
+def transform_fn(model, data, content_type, accept):
+    request = json.loads(bytes(data) if not isinstance(data, str) else data)
+    if "fail" in request:
+        raise ValueError(request["fail"])
+    if "exit" in request:
+        os._exit(request["exit"])
+    if "big" in request:
+        return "x" * request["big"]
+    time.sleep(request.get("sleep", 0))
+    return json.dumps({"greeting": model, "type": type(data).__name__,
+                       "content_type": content_type, "accept": accept})
+"""
+
+
+def pack(files: dict[str, str]) -> bytes:
+    """A model.tar.gz."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def wait_until(check: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """The first true answer of `check`."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if answer := check():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def put_model(
+    s3: BaseClient,
+    sagemaker: BaseClient,
+    name: str,
+    program: str = ECHO,
+    **environment: str,
+) -> None:
+    """A Model whose artifact is one program."""
+    key = f"{name}/model.tar.gz"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=pack({"code/inference.py": program}))
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn=ROLE,
+        PrimaryContainer={
+            "Image": IMAGE,
+            "ModelDataUrl": f"s3://{BUCKET}/{key}",
+            "Environment": {"SAGEMAKER_PROGRAM": "inference.py", **environment},
+        },
+    )
+
+
+def put_config(sagemaker: BaseClient, name: str, model: str, **members: Any) -> None:
+    """An EndpointConfig with one variant."""
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[
+            {
+                "VariantName": "AllTraffic",
+                "ModelName": model,
+                "InstanceType": "ml.c6i.xlarge",
+                "InitialInstanceCount": 1,
+                **members,
+            }
+        ],
+    )
+
+
+def await_endpoint(sagemaker: BaseClient, name: str) -> dict[str, Any]:
+    """The endpoint when it is neither creating nor updating."""
+
+    def settled() -> dict[str, Any] | None:
+        found = sagemaker.describe_endpoint(EndpointName=name)
+        return None if found["EndpointStatus"] in {"Creating", "Updating"} else found
+
+    return wait_until(settled)
+
+
+def await_job(sagemaker: BaseClient, name: str, timeout: float = 10.0) -> dict[str, Any]:
+    """The training job when it has ended."""
+
+    def ended() -> dict[str, Any] | None:
+        found = sagemaker.describe_training_job(TrainingJobName=name)
+        running = found["TrainingJobStatus"] in {"InProgress", "Stopping"}
+        return None if running else found
+
+    return wait_until(ended, timeout)
