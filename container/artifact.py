@@ -39,7 +39,7 @@ def model_config(weights_dir: Path, model: dict[str, Any]) -> ModelConfig:
     )
 
 
-def open_encoder(weights_dir: Path, config: ModelConfig, batch_size: int = 32) -> Encoder:
+def open_encoder(weights_dir: Path, config: ModelConfig, batch_size: int = 64) -> Encoder:
     """The encoder for the processor that is there: torch on a GPU, otherwise OpenVINO."""
     if _has_gpu():
         from container.encoder_gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere

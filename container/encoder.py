@@ -17,12 +17,14 @@ class Encoder(ABC):
     """Encodes texts with one model.
 
     ``device`` and ``runtime`` are words for people: where it runs and by which library.
+    ``max_batch_tokens`` bounds a batch, padding included, to what the processor likes best.
     """
 
     device: str
     runtime: str
+    max_batch_tokens: int
 
-    def __init__(self, config: ModelConfig, tokenizer_file: Path, batch_size: int = 32) -> None:
+    def __init__(self, config: ModelConfig, tokenizer_file: Path, batch_size: int = 64) -> None:
         self.config = config
         self.batch_size = batch_size
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
@@ -40,9 +42,12 @@ class Encoder(ABC):
         # Longest first: should memory not suffice, it is known at once. Stable, so that the same
         # texts always fall into the same batches.
         order = sorted(range(len(tokens)), key=lambda number: -len(tokens[number]))
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            length = len(tokens[batch[0]])
+        start = 0
+        while start < len(order):
+            length = len(tokens[order[start]])
+            size = min(self.batch_size, max(1, self.max_batch_tokens // length))
+            batch = order[start : start + size]
+            start += size
             ids = np.full((len(batch), length), self.config.pad_token_id, dtype=np.int64)
             mask = np.zeros((len(batch), length), dtype=np.int64)
             for row, number in enumerate(batch):

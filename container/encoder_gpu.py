@@ -16,11 +16,14 @@ from container.model_config import ModelConfig
 class TorchEncoder(Encoder):
     """Runs the model on ``device``: a CUDA device, or ``cpu`` to compare with."""
 
+    # A batch of 64 of BERT's longest texts.
+    max_batch_tokens = 64 * 512
+
     def __init__(
         self,
         config: ModelConfig,
         weights_dir: Path,
-        batch_size: int = 32,
+        batch_size: int = 64,
         device: str = "cuda",
     ) -> None:
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)

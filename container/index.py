@@ -141,7 +141,7 @@ class Index:
         return nearest(normalized(queries), self.rows, top_k, self.rows_per_entry)
 
     def entry(self, position: int) -> dict[str, Any]:
-        """The entry at ``position``: ``id``; where texts are stored, ``question`` and ``answer``."""
+        """The entry at ``position``: ``id`` and, with texts stored, ``question``, ``answer``."""
         start, stop = int(self._offsets[position]), int(self._offsets[position + 1])
         found: dict[str, Any] = json.loads(self._entries[start:stop].tobytes())
         return found
