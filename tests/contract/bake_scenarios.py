@@ -1,0 +1,117 @@
+"""Requests for Custom::Bake, as CloudFormation sends them, and the function that meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.contract.cloudformation_answers import Answers
+from tests.contract.lambda_functions import load_function
+from tests.contract.recorded_aws import ACCOUNT, REGION, RecordedAws
+
+BUCKET = "artifacts-bucket"
+OLD, NEW = "a" * 64, "b" * 64
+STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/FaqSearch-dev-Model/1"
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/Execution"
+
+Handle = Callable[[dict[str, Any]], None]
+
+
+def output(bake_id: str, bucket: str = BUCKET) -> str:
+    return f"s3://{bucket}/bakes/{bake_id}/"
+
+
+def name(bake_id: str, attempt: int = 1) -> str:
+    return f"faq-search-dev-{bake_id[:12]}-{attempt}"
+
+
+def properties(bake_id: str, bucket: str = BUCKET, **others: Any) -> dict[str, Any]:
+    """As CloudFormation hands them over: every number and boolean a string."""
+    return {
+        "ServiceToken": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:Bake",
+        "ServiceTimeout": "3600",
+        "BakeId": bake_id,
+        "ArtifactsBucket": bucket,
+        "StateMachineArn": MACHINE,
+        "TrainingJobPrefix": "faq-search-dev",
+        "TrainingJob": {
+            "AlgorithmSpecification": {
+                "TrainingImage": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/image:tag",
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": ["python3", "/opt/ml/input/data/code/x.zip"],
+            },
+            "EnableNetworkIsolation": "true",
+            "HyperParameters": {"bake_id": bake_id, "batch_size": "64", "store_text": "true"},
+            "InputDataConfig": [
+                {
+                    "ChannelName": "corpus",
+                    "DataSource": {
+                        "S3DataSource": {
+                            "S3DataType": "S3Prefix",
+                            "S3Uri": "s3://assets/corpus.csv",
+                        }
+                    },
+                }
+            ],
+            "OutputDataConfig": {"S3OutputPath": output(bake_id, bucket)},
+            "ResourceConfig": {
+                "InstanceCount": "1",
+                "InstanceType": "ml.c6i.xlarge",
+                "VolumeSizeInGB": "30",
+            },
+            "RoleArn": ROLE,
+            "StoppingCondition": {"MaxRuntimeInSeconds": "2700"},
+        },
+        **others,
+    }
+
+
+def marked(aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKET) -> str:
+    """A finished bake in the bucket; returns its artifact's URL."""
+    key = f"bakes/{bake_id}/{name(bake_id, attempt)}/output/model.tar.gz"
+    url = f"s3://{bucket}/{key}"
+    marker = {
+        "bake_id": bake_id,
+        "model_data_url": url,
+        "training_job_name": name(bake_id, attempt),
+    }
+    aws.objects[BUCKET, f"bakes/{bake_id}/bake.json"] = json.dumps(marker).encode()
+    aws.objects[bucket, key] = b"artifact"
+    return url
+
+
+@pytest.fixture
+def bake_handler(aws: RecordedAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
+    module = load_function("bake_resource", monkeypatch)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    return lambda event: module.handler(event, None)
+
+
+@pytest.fixture
+def bake_request(answers: Answers) -> Callable[..., dict[str, Any]]:
+    def make(kind: str, bake_id: str, old: str | None = None, **others: Any) -> dict[str, Any]:
+        event = {
+            "RequestType": kind,
+            "ResponseURL": answers.url,
+            "StackId": STACK,
+            "RequestId": f"request-{kind}-{bake_id[:4]}",
+            "ResourceType": "Custom::Bake",
+            "LogicalResourceId": "Bake",
+            "ResourceProperties": properties(bake_id),
+        }
+        if kind != "Create":
+            event["PhysicalResourceId"] = old or bake_id
+        if kind == "Update":
+            event["OldResourceProperties"] = properties(old or bake_id)
+        return {**event, **others}
+
+    return make
+
+
+def started(aws: RecordedAws) -> dict[str, Any]:
+    [execution] = aws.executions.values()
+    return json.loads(execution["input"])
