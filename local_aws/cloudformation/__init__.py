@@ -1,0 +1,7 @@
+"""CloudFormation: templates, change sets, and the engine that brings stacks to what they ask."""
+
+from __future__ import annotations
+
+from local_aws.cloudformation.api import CloudFormation
+
+__all__ = ["CloudFormation"]

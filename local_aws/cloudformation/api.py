@@ -1,0 +1,67 @@
+"""CloudFormation as one WSGI application."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Request, Response
+
+from local_aws.cloudformation.custom_resource import RESPONSE_PATH
+from local_aws.cloudformation.errors import ApiError
+from local_aws.cloudformation.operations import OPERATIONS, Caller, Operations
+from local_aws.cloudformation.query_protocol import parse_request, render_error, render_response
+from local_aws.context import Context
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+_REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
+
+
+class CloudFormation:
+    """Answers the API and takes what custom resources put to their ResponseURL."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._operations = Operations(context)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serves one request."""
+        request = Request(environ)
+        if request.path.startswith(RESPONSE_PATH):
+            response = self._take_response(request)
+        else:
+            response = self._answer(request)
+        return response(environ, start_response)
+
+    def close(self) -> None:
+        """Gives up operations that are under way."""
+        self._operations.close()
+
+    def _take_response(self, request: Request) -> Response:
+        token = request.path.removeprefix(RESPONSE_PATH)
+        known = self._operations.stacks.custom_resources.respond(token, request.get_data())
+        return Response(status=200 if known else 403)
+
+    def _answer(self, request: Request) -> Response:
+        signed = _REGION.search(request.headers.get("Authorization", ""))
+        caller = Caller(
+            region=signed[1] if signed else self._context.region,
+            agent=request.headers.get("User-Agent", ""),
+        )
+        name = request.form.get("Action", request.args.get("Action", ""))
+        try:
+            if name not in OPERATIONS:
+                raise ApiError(f"The local AWS has no operation {name}", "InvalidAction")
+            answer = OPERATIONS[name](self._operations, caller, parse_request(name, request.form))
+            body, status = render_response(name, answer), 200
+        except ApiError as error:
+            body, status = render_error(error.code, error.message), error.status
+        except Exception as error:
+            _log.exception("CloudFormation %s failed", name)
+            body, status = render_error("InternalFailure", str(error)), 500
+        return Response(body, status=status, content_type="text/xml")

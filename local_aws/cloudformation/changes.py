@@ -1,0 +1,167 @@
+"""What an execution would change, found out without doing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from local_aws.cloudformation.functions import UNKNOWN, Scope, Value, resolve
+from local_aws.cloudformation.model import Resource, Stack
+from local_aws.cloudformation.schemas import changed_create_only
+from local_aws.cloudformation.template import Wanted
+
+# Finds the scope for given Ref and Fn::GetAtt.
+ScopeFactory = Callable[[Callable[[str], Value], Callable[[str, str], Value]], Scope]
+
+
+def with_stack_tags(
+    properties: dict[str, Value], form: str, tags: Mapping[str, str]
+) -> dict[str, Value]:
+    """`properties` with the stack's tags among their own, which win.
+
+    Args:
+        properties: Resolved properties.
+        form: How the type takes tags: "list", "map" or "" for not at all.
+        tags: The stack's tags.
+    """
+    if not tags or not form:
+        return properties
+    own = properties.get("Tags", {} if form == "map" else [])
+    if form == "map":
+        return {**properties, "Tags": {**tags, **own}}
+    named = {tag["Key"] for tag in own}
+    more = [{"Key": key, "Value": value} for key, value in tags.items() if key not in named]
+    return {**properties, "Tags": [*own, *more]}
+
+
+def is_custom(resource_type: str) -> bool:
+    """Whether a Lambda function of the app brings the type about."""
+    return (
+        resource_type.startswith("Custom::")
+        or resource_type == "AWS::CloudFormation::CustomResource"
+    )
+
+
+def replacing(resource_type: str, old: Value, new: Value) -> set[str]:
+    """Properties that differ and cannot be changed in place."""
+    # The function behind a custom resource decides for itself.
+    return set() if is_custom(resource_type) else changed_create_only(resource_type, old, new)
+
+
+def preview(
+    stack: Stack,
+    wanted: Mapping[str, Wanted],
+    scope: ScopeFactory,
+    tags: Mapping[str, str],
+    tags_form: Callable[[str], str],
+) -> list[dict[str, Value]]:
+    """The changes of a change set in the API's form, in the order of the template.
+
+    Values that only the execution can tell are shown as CloudFormation shows them.
+    """
+    fresh: set[str] = set()  # will have another physical id
+    touched: set[str] = set()  # may have other attributes
+    changes: dict[str, dict[str, Value]] = {}
+
+    def ref(name: str) -> Value:
+        return UNKNOWN if name in fresh else stack.resources[name].physical_id
+
+    def get_att(name: str, attribute: str) -> Value:
+        if name in fresh or name in touched:
+            return UNKNOWN
+        return stack.resources[name].attributes.get(attribute, UNKNOWN)
+
+    done: set[str] = set()
+    while len(done) < len(wanted):
+        for name, item in wanted.items():
+            if name in done or not item.dependencies <= done:
+                continue
+            done.add(name)
+            new = resolve(item.properties, scope(ref, get_att))
+            new = with_stack_tags(new, tags_form(item.type), tags)
+            old = stack.resources.get(name)
+            if old is None:
+                fresh.add(name)
+                changes[name] = _change("Add", name, item.type, None)
+                continue
+            change = _modification(old, item, new)
+            if change is not None:
+                changes[name] = change
+                if change["Replacement"] != "False":
+                    fresh.add(name)
+                if is_custom(item.type):
+                    touched.add(name)
+    removed = [resource for name, resource in stack.resources.items() if name not in wanted]
+    for resource in removed:
+        change = _change("Remove", resource.logical_id, resource.type, resource.physical_id)
+        change["PolicyAction"] = "Retain" if resource.deletion_policy == "Retain" else "Delete"
+        changes[resource.logical_id] = change
+    return [{"Type": "Resource", "ResourceChange": change} for change in changes.values()]
+
+
+def _change(
+    action: str, logical_id: str, resource_type: str, physical_id: str | None
+) -> dict[str, Value]:
+    return {
+        "Action": action,
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": physical_id,
+        "ResourceType": resource_type,
+        "Scope": [],
+        "Details": [],
+    }
+
+
+def _modification(old: Resource, item: Wanted, new: dict[str, Value]) -> dict[str, Value] | None:
+    keys = sorted(key for key in {*old.properties, *new} if old.properties.get(key) != new.get(key))
+    policies = (item.deletion_policy, item.update_replace_policy)
+    policies_changed = policies != (old.deletion_policy, old.update_replace_policy)
+    if not keys and old.type == item.type and not policies_changed:
+        return None
+    change = _change("Modify", item.logical_id, item.type, old.physical_id)
+    recreating = replacing(item.type, old.properties, new)
+    for key in keys:
+        change["Details"].append(_detail(key, old, new, recreating))
+    change["Scope"] = sorted({"Tags" if key == "Tags" else "Properties" for key in keys})
+    if policies_changed:
+        change["Scope"].append("DeletionPolicy")
+    sure = any(UNKNOWN not in json.dumps(new.get(key)) for key in recreating)
+    if old.type != item.type or sure:
+        change["Replacement"] = "True"
+        change["PolicyAction"] = (
+            "ReplaceAndRetain" if old.update_replace_policy == "Retain" else "ReplaceAndDelete"
+        )
+    else:
+        change["Replacement"] = "Conditional" if recreating else "False"
+    return change
+
+
+def _detail(
+    key: str, old: Resource, new: dict[str, Value], recreating: set[str]
+) -> dict[str, Value]:
+    before, after = old.properties.get(key), new.get(key)
+    unknown = UNKNOWN in json.dumps(after)
+    recreation = "Never"
+    if key in recreating:
+        recreation = "Conditionally" if unknown else "Always"
+    return {
+        "Target": {
+            "Attribute": "Tags" if key == "Tags" else "Properties",
+            "Name": key,
+            "RequiresRecreation": recreation,
+            "Path": f"/Properties/{key}",
+            "BeforeValue": None if before is None else _shown(before),
+            "AfterValue": None if after is None else _shown(after),
+            "AttributeChangeType": "Add"
+            if before is None
+            else "Remove"
+            if after is None
+            else "Modify",
+        },
+        "Evaluation": "Dynamic" if unknown else "Static",
+        "ChangeSource": "DirectModification",
+    }
+
+
+def _shown(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

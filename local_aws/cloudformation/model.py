@@ -1,0 +1,169 @@
+"""Stacks and what they consist of."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from local_aws.cloudformation.functions import Value
+from local_aws.cloudformation.template import Template
+
+_LETTERS = string.ascii_uppercase + string.digits
+
+
+def random_suffix(length: int = 12) -> str:
+    """Capital letters and digits, as CloudFormation ends its names."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource as it was last brought about.
+
+    Args:
+        properties: With every function resolved and the stack's tags merged in.
+        attributes: What Fn::GetAtt finds.
+        dependencies: Logical ids of what it must be deleted before.
+    """
+
+    logical_id: str
+    type: str
+    physical_id: str
+    properties: dict[str, Value]
+    attributes: dict[str, Value]
+    dependencies: frozenset[str]
+    deletion_policy: str
+    update_replace_policy: str
+    status: str
+    updated: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a stack's history."""
+
+    id: str
+    time: datetime
+    logical_id: str
+    physical_id: str
+    type: str
+    status: str
+    reason: str | None
+    token: str | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a stack and the name it is exported under, if it is."""
+
+    value: str
+    description: str | None
+    export: str | None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a stack is asked to be.
+
+    Args:
+        parameters: Values as given, without defaults.
+        values: Parameters as functions see them: defaults filled in, SSM parameters fetched.
+        tags: Tags of the stack by key.
+    """
+
+    template: Template
+    parameters: dict[str, str]
+    values: dict[str, Value]
+    tags: dict[str, str]
+
+
+@dataclass
+class ChangeSet:
+    """A proposal to create or update a stack."""
+
+    id: str
+    name: str
+    type: str
+    definition: Definition
+    description: str | None
+    changes: list[dict[str, Value]]
+    status: str
+    execution_status: str
+    reason: str | None
+    created: datetime
+    rollback: bool = True
+
+
+@dataclass
+class Stack:
+    """A stack, its resources and its history. `lock` guards every change to it."""
+
+    id: str
+    name: str
+    region: str
+    created: datetime
+    status: str
+    definition: Definition | None = None
+    reason: str | None = None
+    updated: datetime | None = None
+    deleted: datetime | None = None
+    role_arn: str | None = None
+    description: str | None = None
+    termination_protection: bool = False
+    rollback: bool = True
+    resources: dict[str, Resource] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list)
+    change_sets: dict[str, ChangeSet] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether an operation is under way."""
+        return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
+
+    def now(self) -> datetime:
+        """The time, later than that of every event: the CLI orders events by it."""
+        now = datetime.now(UTC)
+        if self.events and now <= self.events[-1].time:
+            now = self.events[-1].time
+        return (now + timedelta(milliseconds=1)).replace(
+            microsecond=(now + timedelta(milliseconds=1)).microsecond // 1000 * 1000
+        )
+
+    def tell(
+        self,
+        logical_id: str,
+        physical_id: str,
+        resource_type: str,
+        status: str,
+        reason: str | None = None,
+        token: str | None = None,
+    ) -> datetime:
+        """Adds an event; returns its time."""
+        with self.lock:
+            time = self.now()
+            event = Event(
+                str(uuid.uuid4()),
+                time,
+                logical_id,
+                physical_id,
+                resource_type,
+                status,
+                reason,
+                token,
+            )
+            self.events.append(event)
+            return time
+
+    def enter(self, status: str, reason: str | None = None) -> None:
+        """Moves the stack to `status` and adds the event that says so."""
+        with self.lock:
+            self.tell(self.name, self.id, "AWS::CloudFormation::Stack", status, reason)
+            self.status, self.reason = status, reason

@@ -1,0 +1,98 @@
+"""AWS's query protocol: form parameters in, XML out, both by botocore's service model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+from xml.etree import ElementTree
+
+import botocore.session
+from botocore.model import ServiceModel, Shape
+
+_NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
+_REQUEST_ID = "00000000-0000-4000-8000-000000000000"
+
+
+@cache
+def service_model() -> ServiceModel:
+    """botocore's description of CloudFormation."""
+    return botocore.session.get_session().get_service_model("cloudformation")
+
+
+def parse_request(operation: str, form: Mapping[str, str]) -> dict[str, Any]:
+    """The members that the form gives to the operation's input; absent ones are left out."""
+    shape = service_model().operation_model(operation).input_shape
+    found = _parse(shape, form, "") if shape is not None else None
+    return found or {}
+
+
+def _parse(shape: Shape, form: Mapping[str, str], prefix: str) -> Any:  # noqa: ANN401
+    if shape.type_name == "structure":
+        return _parse_structure(shape, form, prefix)
+    if shape.type_name == "list":
+        return _parse_list(shape, form, prefix)
+    text = form.get(prefix)
+    if text is None:
+        return None
+    if shape.type_name == "boolean":
+        return text == "true"
+    return int(text) if shape.type_name in {"integer", "long"} else text
+
+
+def _parse_structure(shape: Shape, form: Mapping[str, str], prefix: str) -> dict[str, Any] | None:
+    found = {}
+    for name, member in shape.members.items():
+        value = _parse(member, form, f"{prefix}.{name}" if prefix else name)
+        if value is not None:
+            found[name] = value
+    return found or None
+
+
+def _parse_list(shape: Shape, form: Mapping[str, str], prefix: str) -> list[Any] | None:
+    if prefix in form:  # how an empty list is sent
+        return []
+    items: list[Any] = []
+    while True:
+        item = _parse(shape.member, form, f"{prefix}.member.{len(items) + 1}")
+        if item is None:
+            return items or None
+        items.append(item)
+
+
+def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
+    """The XML answer of `operation`; keys of `result` that are None are left out."""
+    root = ElementTree.Element(f"{operation}Response", xmlns=_NAMESPACE)
+    shape = service_model().operation_model(operation).output_shape
+    if shape is not None:
+        _render(ElementTree.SubElement(root, f"{operation}Result"), shape, result)
+    metadata = ElementTree.SubElement(root, "ResponseMetadata")
+    ElementTree.SubElement(metadata, "RequestId").text = _REQUEST_ID
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:  # noqa: ANN401
+    if shape.type_name == "structure":
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                _render(ElementTree.SubElement(node, name), member, value[name])
+    elif shape.type_name == "list":
+        for item in value:
+            _render(ElementTree.SubElement(node, "member"), shape.member, item)
+    elif isinstance(value, bool):
+        node.text = "true" if value else "false"
+    elif isinstance(value, datetime):
+        node.text = value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    else:
+        node.text = str(value)
+
+
+def render_error(code: str, message: str) -> bytes:
+    """The XML of a refusal."""
+    root = ElementTree.Element("ErrorResponse", xmlns=_NAMESPACE)
+    error = ElementTree.SubElement(root, "Error")
+    for name, text in (("Type", "Sender"), ("Code", code), ("Message", message)):
+        ElementTree.SubElement(error, name).text = text
+    ElementTree.SubElement(root, "RequestId").text = _REQUEST_ID
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -1,0 +1,208 @@
+"""What a provider of a resource type is given and gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import botocore.session
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from botocore.model import Shape
+
+from local_aws.cloudformation.errors import Cancelled, ResourceFailure
+from local_aws.cloudformation.functions import Value
+from local_aws.context import Context
+
+Properties = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of a provider.
+
+    Args:
+        properties: Resolved properties of the resource.
+        cancelled: Set when another resource failed and waiting has become pointless.
+        token: Ends generated names: the same at a second try, another at a replacement.
+    """
+
+    context: Context
+    region: str
+    stack_id: str
+    stack_name: str
+    logical_id: str
+    type: str
+    properties: Properties
+    token: str
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def client(self, service: str) -> BaseClient:
+        """A client in the stack's region."""
+        return self.context.client(service, self.region)
+
+    def name(self, longest: int = 64) -> str:
+        """A physical name made of stack, logical id and token, of at most `longest` characters."""
+        tail = f"-{self.token}"
+        stem = f"{self.stack_name}-{self.logical_id}"
+        if len(stem) + len(tail) > longest:
+            half = (longest - len(tail) - 1) // 2
+            stem = f"{self.stack_name[:half]}-{self.logical_id[:half]}"
+        return stem + tail
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float, what: str) -> None:
+        """Asks `ready` until it says so.
+
+        Raises:
+            Cancelled: Another resource failed meanwhile.
+            ResourceFailure: It took longer than `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        pause = 0.05
+        while not ready():
+            if self.cancelled.wait(pause):
+                raise Cancelled(f"{what} cancelled")
+            if time.monotonic() > deadline:
+                raise ResourceFailure(f"{what} did not finish within {seconds:.0f} seconds")
+            pause = min(pause * 1.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a create or an update."""
+
+    physical_id: str
+    attributes: Properties = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """Brings resources of one type about.
+
+    Every method may raise ResourceFailure or botocore's ClientError.
+    """
+
+    # How the type takes tags: a list of Key and Value, a map, or not at all.
+    tags: ClassVar[str]
+
+    def create(self, request: Request) -> Result:
+        """Makes the resource."""
+        ...
+
+    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
+        """Changes it in place; has to bear being called twice. Another id means a new one."""
+        ...
+
+    def delete(self, request: Request, physical_id: str) -> None:
+        """Removes it; what is gone already is no failure."""
+        ...
+
+
+class NoEffect:
+    """A type that is accepted and does nothing here."""
+
+    tags: ClassVar[str] = ""
+
+    def create(self, request: Request) -> Result:
+        """Answers with the name the properties give, or a made-up one."""
+        named = [value for key, value in request.properties.items() if key.endswith("Name")]
+        name = named[0] if named and isinstance(named[0], str) else request.name()
+        service = request.type.split("::")[1].lower()
+        account = request.context.account_id
+        arn = f"arn:aws:{service}:{request.region}:{account}:{request.logical_id}/{name}"
+        return Result(name, {"Arn": arn, "Id": name})
+
+    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
+        """Keeps the name."""
+        del old
+        return Result(physical_id, self.create(request).attributes)
+
+    def delete(self, request: Request, physical_id: str) -> None:
+        """Nothing is there."""
+
+
+def missing(error: ClientError) -> bool:
+    """Whether a service refused because what it was asked about does not exist."""
+    code: str = error.response["Error"]["Code"]
+    said: str = error.response["Error"]["Message"]
+    return (
+        error.response["ResponseMetadata"].get("HTTPStatusCode") == 404
+        or any(word in code for word in ("NotFound", "NoSuch", "DoesNotExist"))
+        or "Could not find" in said
+    )
+
+
+def ignore_missing(call: Callable[..., Any], **arguments: Value) -> None:
+    """Calls an API operation that may find nothing to do."""
+    try:
+        call(**arguments)
+    except ClientError as error:
+        if not missing(error):
+            raise
+
+
+_SESSION = botocore.session.get_session()
+
+
+def shaped(service: str, operation: str, properties: Properties) -> dict[str, Any]:
+    """`properties` as the input of an API operation.
+
+    CloudFormation's properties are mostly the API's members in other capitals. Members are
+    found whatever their capitals, values are given the type the API wants, and what the
+    operation does not know is left out.
+    """
+    shape = _SESSION.get_service_model(service).operation_model(operation).input_shape
+    return _shaped(shape, properties) if shape is not None else {}
+
+
+def _shaped(shape: Shape, value: Value) -> Any:  # noqa: ANN401, PLR0911
+    match shape.type_name:
+        case "structure":
+            if shape.is_document_type or not isinstance(value, dict):
+                return value
+            given = {key.lower(): item for key, item in value.items()}
+            return {
+                name: _shaped(member, given[name.lower()])
+                for name, member in shape.members.items()
+                if name.lower() in given
+            }
+        case "list":
+            items = value if isinstance(value, list) else [value]
+            return [_shaped(shape.member, item) for item in items]
+        case "map":
+            return {key: _shaped(shape.value, item) for key, item in value.items()}
+        case "boolean":
+            return value if isinstance(value, bool) else str(value).lower() == "true"
+        case "integer" | "long":
+            return int(value)
+        case "double" | "float":
+            return float(value)
+        case "blob":
+            return value.encode() if isinstance(value, str) else value
+    return text(value)
+
+
+def text(value: Value) -> str:
+    """A scalar as CloudFormation writes it; an object as JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return str(value)
+
+
+def tag_map(properties: Properties) -> dict[str, str]:
+    """The Tags property, whichever form it has, as a map."""
+    tags = properties.get("Tags", [])
+    if isinstance(tags, dict):
+        return {key: text(value) for key, value in tags.items()}
+    return {tag["Key"]: text(tag["Value"]) for tag in tags}
+
+
+def digest(value: str, length: int = 12) -> str:
+    """A short stable name for `value`."""
+    return hashlib.sha256(value.encode()).hexdigest()[:length]

@@ -1,0 +1,159 @@
+"""Templates: reading, checking, and what of them applies under given parameters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cfnlint.decode import decode_str
+
+from local_aws.cloudformation.errors import ApiError
+from local_aws.cloudformation.functions import Scope, Value, references, resolve
+from local_aws.cloudformation.scheduler import find_cycle
+
+_SSM_PARAMETER = "AWS::SSM::Parameter::Value<"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A resource that a template asks for, with its functions not yet resolved."""
+
+    logical_id: str
+    type: str
+    properties: dict[str, Value]
+    metadata: Value
+    dependencies: frozenset[str]
+    deletion_policy: str
+    update_replace_policy: str
+
+
+class Template:
+    """A template of one stack.
+
+    Args:
+        text: JSON or YAML.
+
+    Raises:
+        ApiError: It is not a template that can be deployed here.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.body = _decode(text)
+        self.mappings: dict[str, Value] = self.body.get("Mappings", {})
+        self.conditions: dict[str, Value] = self.body.get("Conditions", {})
+        self.outputs: dict[str, Value] = self.body.get("Outputs", {})
+        self.parameters: dict[str, Value] = self.body.get("Parameters", {})
+        self._resources: dict[str, Value] = self.body.get("Resources", {})
+        if not self._resources:
+            raise ApiError("Template format error: At least one Resources member must be defined.")
+        if self.body.get("Transform"):
+            raise ApiError(f"Transforms are not supported here: {self.body['Transform']}")
+
+    @property
+    def resource_types(self) -> set[str]:
+        """Every type in the template, whether or not its condition holds."""
+        return {resource["Type"] for resource in self._resources.values()}
+
+    def fill_in(self, given: dict[str, str], get_ssm: Any) -> dict[str, Value]:  # noqa: ANN401
+        """Parameters as functions see them.
+
+        Args:
+            given: Values by name.
+            get_ssm: Finds the value of an SSM parameter by its name; KeyError if there is none.
+
+        Raises:
+            ApiError: A value is missing, not allowed, or of no parameter.
+        """
+        unknown = sorted(set(given) - set(self.parameters))
+        if unknown:
+            raise ApiError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+        missing = [
+            name for name, p in self.parameters.items() if name not in given and "Default" not in p
+        ]
+        if missing:
+            raise ApiError(f"Parameters: [{', '.join(missing)}] must have values")
+        return {
+            name: _value(name, parameter, str(given.get(name, parameter.get("Default"))), get_ssm)
+            for name, parameter in self.parameters.items()
+        }
+
+    def check_rules(self, scope: Scope) -> None:
+        """Raises ApiError where an assertion of the template's Rules does not hold."""
+        for rule in self.body.get("Rules", {}).values():
+            if "RuleCondition" in rule and not resolve(rule["RuleCondition"], scope):
+                continue
+            for assertion in rule["Assertions"]:
+                if not resolve(assertion["Assert"], scope):
+                    told = assertion.get("AssertDescription", "a rule of the template")
+                    raise ApiError(f"Template validation error: {told}")
+
+    def wanted(self, scope: Scope) -> dict[str, Wanted]:
+        """The resources whose conditions hold, by logical id.
+
+        Raises:
+            ApiError: Something refers to what is not there, or in a circle.
+        """
+        applying = {
+            name: body
+            for name, body in self._resources.items()
+            if "Condition" not in body or scope.condition(body["Condition"])
+        }
+        known = set(self._resources) | set(scope.values) | {"AWS::NoValue"}
+        found = {}
+        for name, body in applying.items():
+            named = set(references(body.get("Properties", {}), scope))
+            depends_on = body.get("DependsOn", [])
+            named |= set([depends_on] if isinstance(depends_on, str) else depends_on)
+            if named - known:
+                raise ApiError(
+                    "Template format error: Unresolved resource dependencies "
+                    f"[{', '.join(sorted(named - known))}] in the Resources block of the template"
+                )
+            found[name] = Wanted(
+                logical_id=name,
+                type=body["Type"],
+                properties=body.get("Properties", {}),
+                metadata=body.get("Metadata"),
+                dependencies=frozenset(named & set(applying)),
+                deletion_policy=body.get("DeletionPolicy", "Delete"),
+                update_replace_policy=body.get("UpdateReplacePolicy", "Delete"),
+            )
+        circle = find_cycle({name: set(item.dependencies) for name, item in found.items()})
+        if circle:
+            raise ApiError(f"Circular dependency between resources: [{', '.join(circle)}]")
+        return found
+
+
+def _decode(text: str) -> dict[str, Value]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body, faults = decode_str(text)
+        if faults or body is None:
+            raise ApiError(f"Template format error: {faults[0] if faults else 'empty'}") from None
+        # Plain dicts: the parser's own remember lines and columns.
+        body = json.loads(json.dumps(body))
+    if not isinstance(body, dict):
+        raise ApiError("Template format error: unsupported structure.")
+    return body
+
+
+def _value(name: str, parameter: dict[str, Value], text: str, get_ssm: Any) -> Value:  # noqa: ANN401
+    kind: str = parameter.get("Type", "String")
+    allowed = parameter.get("AllowedValues")
+    if allowed is not None and text not in [str(item) for item in allowed]:
+        options = ", ".join(str(item) for item in allowed)
+        raise ApiError(f"Parameter '{name}' must be one of AllowedValues: [{options}]")
+    if kind.startswith(_SSM_PARAMETER):
+        try:
+            text = get_ssm(text)
+        except KeyError:
+            raise ApiError(
+                f"Unable to fetch parameters [{text}] from parameter store for this account."
+            ) from None
+        kind = kind.removeprefix(_SSM_PARAMETER).removesuffix(">")
+    if kind == "CommaDelimitedList" or kind.startswith("List<"):
+        return [item.strip() for item in text.split(",")]
+    return text
