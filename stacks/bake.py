@@ -19,6 +19,7 @@ from constructs import Construct
 
 from stacks.bundles import CONTAINER_PACKAGES, container_bundle, vendored_bundle
 from stacks.instance_types import has_local_storage, is_gpu
+from stacks.policies import wildcards
 from stacks.python_function import PythonFunction
 from stacks.settings import APP_NAME, Settings
 
@@ -53,8 +54,8 @@ class Bake(Construct):
         self._execution_role = execution_role
         self._key = key
         self._job_prefix = f"{APP_NAME}-{settings.stage}"
-        # Named, for function and state machine call each other: one of them must know the other
-        # without referring to it.
+        # Named, for function and state machine call each other: the function's policy must name
+        # the state machine without referring to it.
         self._state_machine_name = f"{self._job_prefix}-bake"
 
         training_job = self._training_job()
@@ -70,6 +71,7 @@ class Bake(Construct):
             properties={
                 "BakeId": self.bake_id,
                 "ArtifactsBucket": artifacts.bucket_name,
+                "StateMachineArn": state_machine.state_machine_arn,
                 "TrainingJobPrefix": self._job_prefix,
                 "TrainingJob": training_job,
             },
@@ -165,24 +167,34 @@ class Bake(Construct):
             description="Answers CloudFormation for the bake",
             timeout=cdk.Duration.minutes(2),
             removal_policy=cdk.RemovalPolicy(self._settings.removal_policy.upper()),
-            environment={"STATE_MACHINE_ARN": self._states_arn("stateMachine")},
         )
+        # The export that CDK would make of the reference, made here so that its name is known.
+        artifacts_arn = cdk.Stack.of(self._artifacts).export_value(self._artifacts.bucket_arn)
         function.allow(
             ["states:StartExecution", "states:ListExecutions"], [self._states_arn("stateMachine")]
         )
         function.allow(
             ["states:DescribeExecution", "states:StopExecution"],
-            # Executions are named by CloudFormation's request ids.
-            [f"{self._states_arn('execution')}:*"],
+            wildcards(
+                self,
+                {
+                    f"{self._states_arn('execution')}:*": "Executions are named by"
+                    " CloudFormation's request ids."
+                },
+            ),
         )
         function.allow(
             ["sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob"],
-            [self._training_jobs()],
+            self._training_jobs(),
         )
         function.allow(["cloudformation:DescribeStacks"], [stack.stack_id])
-        function.allow(["s3:ListBucket"], [self._artifacts.bucket_arn])
+        function.allow(["s3:ListBucket"], [artifacts_arn])
         function.allow(
-            ["s3:GetObject", "s3:PutObject"], [self._artifacts.arn_for_objects("bakes/*")]
+            ["s3:GetObject", "s3:PutObject"],
+            wildcards(
+                self,
+                {f"{artifacts_arn}/bakes/*": "Bakes are named by their hashes."},
+            ),
         )
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [self._key.key_arn])
         return function
@@ -203,7 +215,7 @@ class Bake(Construct):
                                 "sagemaker:DescribeTrainingJob",
                                 "sagemaker:StopTrainingJob",
                             ],
-                            resources=[self._training_jobs()],
+                            resources=self._training_jobs(),
                         ),
                         iam.PolicyStatement(
                             actions=["iam:PassRole"],
@@ -220,7 +232,8 @@ class Bake(Construct):
                 )
             },
         )
-        state_machine = sfn.StateMachine(
+        wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
+        return sfn.StateMachine(
             self,
             "StateMachine",
             state_machine_name=self._state_machine_name,
@@ -246,7 +259,6 @@ class Bake(Construct):
                 include_execution_data=False,
             ),
         )
-        return state_machine
 
     def _answer_for_broken_executions(
         self, state_machine: sfn.StateMachine, function: PythonFunction
@@ -275,10 +287,11 @@ class Bake(Construct):
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
 
-    def _training_jobs(self) -> str:
-        return cdk.Stack.of(self).format_arn(
+    def _training_jobs(self) -> list[str]:
+        arn = cdk.Stack.of(self).format_arn(
             service="sagemaker", resource="training-job", resource_name=f"{self._job_prefix}-*"
         )
+        return wildcards(self, {arn: "Jobs of this stage: prefix, hash and attempt."})
 
 
 def _channel(name: str, uri: str) -> dict[str, object]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import aws_cdk as cdk
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from stacks.policies import wildcards
 from stacks.python_function import PythonFunction
 
 
@@ -19,9 +19,7 @@ class EmptyBuckets(Construct):
     whose removal policy is destroy.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, buckets: Mapping[str, s3.Bucket], key: kms.IKey
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, buckets: Mapping[str, s3.Bucket]) -> None:
         super().__init__(scope, id_)
         function = PythonFunction(
             self,
@@ -35,7 +33,7 @@ class EmptyBuckets(Construct):
         function.allow(["s3:ListBucketVersions", "s3:ListBucketMultipartUploads"], arns)
         function.allow(
             ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"],
-            [f"{arn}/*" for arn in arns],
+            wildcards(self, {f"{arn}/*": "Every object goes, whatever its key." for arn in arns}),
         )
         for name, bucket in buckets.items():
             emptying = cdk.CustomResource(

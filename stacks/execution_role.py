@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from stacks.policies import acknowledge
+from stacks.policies import wildcards
 from stacks.settings import Settings
 from stacks.storage import Storage
 
@@ -65,31 +65,36 @@ class ExecutionRole(Construct):
             published,
             weights,
         ]
-        objects = [
-            # Every bake and every batch: their keys are hashes and the caller's names.
-            storage.artifacts.arn_for_objects("*"),
-            storage.batch.arn_for_objects("*"),
-            # The corpus and the code as the CDK publishes them: keys are hashes below our prefix.
-            f"{published}/{asset_prefix}*",
-            # Below the pinned version of one model's weights: its files are JumpStart's to name.
-            f"{weights}/{settings.jumpstart_model.weights_key}*",
-        ]
-        statements = []
+        objects = wildcards(
+            self,
+            {
+                storage.artifacts.arn_for_objects("*"): "Bakes are named by their hashes.",
+                storage.batch.arn_for_objects("*"): "Batches are named by their callers.",
+                f"{published}/{asset_prefix}*": "Corpus and code lie below our own prefix of the"
+                " CDK's bucket, under their hashes; naming those would change this policy with"
+                " every corpus.",
+                f"{weights}/{settings.jumpstart_model.weights_key}*": "The files of one version"
+                " of one model's weights: JumpStart names them.",
+            },
+        )
         source = settings.corpus
         if source.s3_uri is not None:
             bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
             readable.append(f"arn:{stack.partition}:s3:::{bucket}")
             objects.append(f"arn:{stack.partition}:s3:::{bucket}/{object_key}")
-        statements += [
+        statements = [
             # Without ListBucket an absent object looks like a forbidden one.
             iam.PolicyStatement(actions=["s3:ListBucket"], resources=readable),
             iam.PolicyStatement(actions=["s3:GetObject"], resources=objects),
             iam.PolicyStatement(
                 actions=["s3:PutObject"],
-                resources=[
-                    storage.artifacts.arn_for_objects("bakes/*"),  # named by the bake's hash
-                    storage.batch.arn_for_objects("output/*"),  # named by the batch's id
-                ],
+                resources=wildcards(
+                    self,
+                    {
+                        storage.artifacts.arn_for_objects("bakes/*"): "Named by the bake's hash.",
+                        storage.batch.arn_for_objects("output/*"): "Named by the batch's id.",
+                    },
+                ),
             ),
             iam.PolicyStatement(
                 actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
@@ -107,11 +112,20 @@ class ExecutionRole(Construct):
     def _image(self, settings: Settings) -> iam.PolicyDocument:
         stack = cdk.Stack.of(self)
         account = settings.lock.ecr_registries[settings.region].account
-        repository = f"arn:{stack.partition}:ecr:{stack.region}:{account}:repository/{settings.lock.image.repository}"
+        repository = stack.format_arn(
+            service="ecr",
+            account=account,
+            resource="repository",
+            resource_name=settings.lock.image.repository,
+        )
         return iam.PolicyDocument(
             statements=[
-                # A token is for the whole registry: ECR has no resource to name here.
-                iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+                iam.PolicyStatement(
+                    actions=["ecr:GetAuthorizationToken"],
+                    resources=wildcards(
+                        self, {"*": "Neither ECR's token nor a CloudWatch metric has an ARN."}
+                    ),
+                ),
                 iam.PolicyStatement(
                     actions=[
                         "ecr:BatchCheckLayerAvailability",
@@ -135,13 +149,17 @@ class ExecutionRole(Construct):
                         "logs:DescribeLogStreams",
                         "logs:PutLogEvents",
                     ],
-                    # SageMaker names groups by job type and endpoint, streams by instance.
-                    resources=[f"{groups}:/aws/sagemaker/*"],
+                    resources=wildcards(
+                        self,
+                        {
+                            f"{groups}:/aws/sagemaker/*": "SageMaker names the groups by job type"
+                            " and endpoint, the streams by instance."
+                        },
+                    ),
                 ),
                 iam.PolicyStatement(
                     actions=["cloudwatch:PutMetricData"],
-                    # Metrics have no ARN; the condition keeps to SageMaker's own name spaces.
-                    resources=["*"],
+                    resources=["*"],  # acknowledged above; the condition narrows it
                     conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
                 ),
             ]

@@ -40,4 +40,4 @@ class FoundationStack(cdk.Stack):
             asset_prefix=asset_prefix,
         ).role
         if removal_policy is cdk.RemovalPolicy.DESTROY:
-            EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets, key=self.key)
+            EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets)

@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.bundles import LAYER, function_bundle
-from stacks.policies import acknowledge
+from stacks.policies import acknowledge, wildcards
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 
@@ -65,6 +65,8 @@ class PythonFunction(Construct):
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE if tracing else lambda_.Tracing.DISABLED,
         )
+        if tracing:
+            wildcards(self.role, {"*": "X-Ray's traces have no ARN."})
         acknowledge(
             self.function,
             {
