@@ -22,6 +22,7 @@ class _WrongRecordError(Exception):
 def jsonl_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
     """The records of a file with one JSON object a line; blank lines are passed over."""
     numbered = iter(lines)
+    is_first = True
     while True:
         lines.record_row = lines.row + 1
         line = next(numbered, None)
@@ -29,6 +30,9 @@ def jsonl_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
             return
         if line.isspace():
             continue
+        if is_first and line.lstrip().startswith("["):
+            raise faults.stop(lines.row, f"a JSON array over the whole file; {_ONE_OBJECT}")
+        is_first = False
         try:
             fields = _fields(lines.row, _object(line))
             if "\\u" in line:
@@ -44,9 +48,11 @@ def _object(line: str) -> dict[str, Any]:
         record = json.loads(line)
     except RecursionError:
         raise _WrongRecordError(f"JSON nested too deeply; {_ONE_OBJECT}") from None
+    except json.JSONDecodeError as error:
+        found = f"{error.msg} at character {error.pos + 1}"
+        raise _WrongRecordError(f"not JSON ({found}); {_ONE_OBJECT}") from None
     except ValueError as error:
-        hint = ", not one array over the whole file" if line.startswith("[") else ""
-        raise _WrongRecordError(f"not JSON ({error}); {_ONE_OBJECT}{hint}") from None
+        raise _WrongRecordError(f"not JSON ({error}); {_ONE_OBJECT}") from None
     if not isinstance(record, dict):
         raise _WrongRecordError(f"a JSON {_kind(record)}; {_ONE_OBJECT}")
     return record
