@@ -4,9 +4,11 @@ moto is pinned exactly. Each function here is small and has a contract test
 (tests/unit/test_moto_adapter_*.py) that fails when a new moto no longer means the same.
 """
 
+# ruff: noqa: ANN401  what moto's own signatures leave open stays open here
+
 from __future__ import annotations
 
-import re
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +16,14 @@ from functools import wraps
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from moto.apigateway.models import APIGatewayBackend, RestAPI, apigateway_backends
-from moto.apigateway.models import UsagePlan as MotoUsagePlan
-from moto.apigateway.responses import APIGatewayResponse
+from moto.apigateway.models import RestAPI, apigateway_backends
 from moto.awslambda.exceptions import InvalidParameterValueException, UnknownFunctionException
 from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.awslambda.models import LambdaFunction as MotoFunction
 from moto.awslambda.responses import LambdaResponse
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.config import default_user_config
+from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import (
@@ -29,13 +31,23 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.s3.models import FakeBucket
+from moto.sts.models import sts_backends
 
 # Keeps the underscores in the names of S3 metadata headers, which werkzeug drops.
 RequestHandler = MotoRequestHandler
 
 
 def create_wsgi_app() -> DomainDispatcherApplication:
-    """moto's server as one WSGI application; it finds the service of each request itself."""
+    """moto's server as one WSGI application; it finds the service of each request itself.
+
+    From now on moto runs state machines, knows AWS's managed policies and enforces no bucket
+    policy.
+    """
+    default_user_config["stepfunctions"]["execute_state_machine"] = True
+    default_user_config["iam"]["load_aws_managed_policies"] = True
+    # moto does not evaluate conditions: a policy that demands TLS would deny everything.
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
     return DomainDispatcherApplication(create_backend_app)
 
 
@@ -139,9 +151,7 @@ def find_lambda_function(name: str, region: str) -> LambdaFunction | None:
         return None
 
 
-def put_log_lines(
-    region: str, group: str, stream: str, lines: list[tuple[int, str]]
-) -> None:
+def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
     """Appends lines (time in ms, text) to a log stream; makes group and stream when absent."""
     backend = logs_backends[DEFAULT_ACCOUNT_ID][region]
     if group not in backend.groups:
@@ -151,7 +161,7 @@ def put_log_lines(
     backend.put_log_events(group, stream, events)
 
 
-def _described(function: MotoFunction) -> LambdaFunction:
+def _described(function: Any) -> LambdaFunction:
     logging_config = function.logging_config
     log_environment = {}
     if logging_config.get("LogFormat") == "JSON":
@@ -186,7 +196,7 @@ def _as_bytes(body: str | bytes | None) -> bytes:
 
 
 def _invoke_from_inside(
-    self: MotoFunction, body: str | bytes, request_headers: Any, response_headers: Any
+    self: Any, body: str | bytes, request_headers: Any, response_headers: Any
 ) -> bytes:
     # Callers within moto: notifications of S3, targets of EventBridge, rotations of secrets.
     kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
@@ -195,7 +205,7 @@ def _invoke_from_inside(
     return answer.payload
 
 
-def _invoke_from_api(self: LambdaResponse) -> tuple[int, dict[str, str], bytes]:
+def _invoke_from_api(self: Any) -> tuple[int, dict[str, str], bytes]:
     name = unquote(self.path.rsplit("/", 2)[-2])
     function = self.backend.get_function(name, self._get_param("Qualifier"))
     answer = _lambda_routers[-1].answer(
@@ -224,9 +234,7 @@ def _only_routed(replacement: Callable[..., Any]) -> Callable[[Callable[..., Any
 
 
 def _keep_logging_config(original: Callable[..., Any]) -> Any:
-    def init(
-        self: MotoFunction, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> None:
+    def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         # moto forgets LoggingConfig.
         self.logging_config = spec.get("LoggingConfig") or {}
         original(self, account_id, spec, *args, **kwargs)
@@ -235,7 +243,7 @@ def _keep_logging_config(original: Callable[..., Any]) -> Any:
 
 
 def _update_all_configuration(original: Callable[..., Any]) -> Any:
-    def update(self: MotoFunction, updates: dict[str, Any]) -> Any:
+    def update(self: Any, updates: dict[str, Any]) -> Any:
         # moto ignores changes of these.
         self.logging_config = updates.get("LoggingConfig", self.logging_config)
         self.tracing_config = updates.get("TracingConfig", self.tracing_config)
@@ -248,7 +256,7 @@ def _update_all_configuration(original: Callable[..., Any]) -> Any:
 
 
 def _show_logging_config(original: Callable[..., Any]) -> Any:
-    def get(self: MotoFunction, *args: Any, **kwargs: Any) -> Any:
+    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         shown = {"LogFormat": "Text", "LogGroup": self.logs_group_name, **self.logging_config}
         return {**original(self, *args, **kwargs), "LoggingConfig": shown}
 
@@ -256,7 +264,7 @@ def _show_logging_config(original: Callable[..., Any]) -> Any:
 
 
 def _keep_layer_versions(original: Callable[..., Any]) -> Any:
-    def get(self: MotoFunction, arns: list[str]) -> Any:
+    def get(self: Any, arns: list[str]) -> Any:
         # AWS keeps a deleted layer version for the functions that use it.
         data = original(self, arns)
         backend = lambda_backends[self.account_id][self.region]
@@ -267,7 +275,7 @@ def _keep_layer_versions(original: Callable[..., Any]) -> Any:
 
 
 def _refuse_runtimes(original: Callable[..., Any]) -> Any:
-    def create(self: LambdaBackend, spec: dict[str, Any]) -> Any:
+    def create(self: Any, spec: dict[str, Any]) -> Any:
         if _lambda_routers:
             kind = spec.get("PackageType", "Zip")
             refusal = _lambda_routers[-1].refusal(spec.get("Runtime", ""), kind)
@@ -279,7 +287,7 @@ def _refuse_runtimes(original: Callable[..., Any]) -> Any:
 
 
 def _tell_of_deletion(original: Callable[..., Any]) -> Any:
-    def delete(self: LambdaBackend, name: str, qualifier: str | None = None) -> Any:
+    def delete(self: Any, name: str, qualifier: str | None = None) -> Any:
         arn = self.get_function(name).function_arn
         original(self, name, qualifier)
         for router in _lambda_routers:
@@ -296,3 +304,123 @@ _replace(MotoFunction, "invoke", _only_routed(_invoke_from_inside))
 _replace(LambdaResponse, "invoke", _only_routed(_invoke_from_api))
 _replace(LambdaBackend, "create_function", _refuse_runtimes)
 _replace(LambdaBackend, "delete_function", _tell_of_deletion)
+
+
+# ---- API Gateway ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DeployedStage:
+    """A stage and the API as it was when the stage's deployment was created.
+
+    Attributes:
+        snapshot: {"binaryMediaTypes": [str], "resources": [{"id", "path", "methods": {verb:
+            method}}], "models": {name: schema text}, "validators": {id: validator},
+            "gatewayResponses": {type: response}}; the inner dictionaries are those of the
+            control plane's API.
+        method_settings: By "<path>/<verb>" or "*/*".
+        access_log: {"destinationArn", "format"} or {}.
+    """
+
+    api_id: str
+    region: str
+    account_id: str
+    name: str
+    deployment_id: str
+    snapshot: dict[str, Any]
+    variables: dict[str, str]
+    method_settings: dict[str, Any]
+    access_log: dict[str, str]
+
+
+def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
+    """A stage of a REST API of any region; None when there is none."""
+    for region, backend in list(apigateway_backends[DEFAULT_ACCOUNT_ID].items()):
+        api: Any = backend.apis.get(api_id)
+        stage: Any = api.stages.get(stage_name) if api else None
+        deployment: Any = api.deployments.get(stage.deployment_id) if stage else None
+        if deployment is not None:
+            return DeployedStage(
+                api_id=api_id,
+                region=region,
+                account_id=DEFAULT_ACCOUNT_ID,
+                name=stage_name,
+                deployment_id=deployment.id,
+                snapshot=deployment.snapshot,
+                variables=stage.variables,
+                method_settings=stage.method_settings,
+                access_log=stage.access_log_settings or {},
+            )
+    return None
+
+
+def usage_plans_of_key(
+    region: str, value: str
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The API key of this value, None when there is none, and the usage plans it belongs to."""
+    backend = apigateway_backends[DEFAULT_ACCOUNT_ID][region]
+    key = next((key for key in list(backend.keys.values()) if key.value == value), None)
+    if key is None:
+        return None, []
+    plans = [
+        plan.to_json()
+        for plan_id, plan in list(backend.usage_plans.items())
+        if key.id in backend.usage_plan_keys.get(plan_id, {})
+    ]
+    return key.to_json(), plans
+
+
+def _take_snapshot(original: Callable[..., Any]) -> Any:
+    def create(self: Any, *args: Any, **kwargs: Any) -> Any:
+        deployment = original(self, *args, **kwargs)
+        content = {
+            "binaryMediaTypes": self.binaryMediaTypes,
+            "resources": [
+                {
+                    "id": resource.id,
+                    "path": resource.get_path(),
+                    "methods": {
+                        verb: method.to_json() for verb, method in resource.resource_methods.items()
+                    },
+                }
+                for resource in self.resources.values()
+            ],
+            "models": {name: model.schema for name, model in self.models.items()},
+            "validators": {v.id: v.to_dict() for v in self.request_validators.values()},
+            "gatewayResponses": {
+                name: response.to_json() for name, response in self.gateway_responses.items()
+            },
+        }
+        deployment.snapshot = copy.deepcopy(content)
+        return deployment
+
+    return create
+
+
+_replace(RestAPI, "create_deployment", _take_snapshot)
+
+
+# ---- Credentials ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """A secret access key; temporary ones have a session token and an end."""
+
+    secret: str
+    token: str | None
+    expires: datetime | None
+
+
+def find_access_key(access_key_id: str) -> AccessKey | None:
+    """The active key of an IAM user or of an assumed role; None when there is none."""
+    for partition, backend in list(sts_backends[DEFAULT_ACCOUNT_ID].items()):
+        role = backend.get_assumed_role_from_access_key(access_key_id)
+        if role is not None:
+            expires = role.expiration.replace(tzinfo=UTC)
+            return AccessKey(role.secret_access_key, role.session_token, expires)
+        for user in list(iam_backends[DEFAULT_ACCOUNT_ID][partition].users.values()):
+            for key in user.access_keys:
+                if key.access_key_id == access_key_id and key.status == "Active":
+                    return AccessKey(key.secret_access_key, None, None)
+    return None

@@ -174,6 +174,9 @@ def _shaped(shape: Shape, value: Value) -> Any:  # noqa: ANN401, PLR0911
             items = value if isinstance(value, list) else [value]
             return [_shaped(shape.member, item) for item in items]
         case "map":
+            # Where the API has tags as a map, CloudFormation mostly has a list.
+            if isinstance(value, list):
+                value = {item["Key"]: item["Value"] for item in value}
             return {key: _shaped(shape.value, item) for key, item in value.items()}
         case "boolean":
             return value if isinstance(value, bool) else str(value).lower() == "true"
