@@ -4,8 +4,6 @@ moto is pinned exactly. Each function here is small and has a contract test
 (tests/unit/test_moto_adapter_*.py) that fails when a new moto no longer means the same.
 """
 
-# ruff: noqa: ANN401  what moto's own signatures leave open stays open here
-
 from __future__ import annotations
 
 import copy
@@ -21,8 +19,8 @@ from moto.awslambda.exceptions import InvalidParameterValueException, UnknownFun
 from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.awslambda.models import LambdaFunction as MotoFunction
 from moto.awslambda.responses import LambdaResponse
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.config import default_user_config
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends

@@ -71,21 +71,23 @@ class Dispatcher:
         return self._parts.get(name, self._fallback)
 
 
-# Name of the part, module, class. The Lambda runtime answers no requests of its own: it runs
-# behind moto's Lambda service.
+# Name of the part, module, class, parts it works with. The Lambda runtime answers no requests
+# of its own: it runs behind moto's Lambda service.
 _PARTS = (
-    ("lambda_runtime", "local_aws.lambda_runtime", "LambdaRuntime"),
-    ("sagemaker", "local_aws.sagemaker", "SageMaker"),
-    ("rest_apis", "local_aws.api_gateway", "RestApis"),
-    ("cloudformation", "local_aws.cloudformation", "CloudFormation"),
+    ("lambda_runtime", "local_aws.lambda_runtime", "LambdaRuntime", ()),
+    ("sagemaker", "local_aws.sagemaker", "SageMaker", ()),
+    ("rest_apis", "local_aws.api_gateway", "RestApis", ("lambda_runtime",)),
+    ("state_machines", "local_aws.state_machines", "StateMachines", ()),
+    ("cloudformation", "local_aws.cloudformation", "CloudFormation", ()),
 )
 
 
 def _create_parts(context: Context) -> dict[str, Any]:
     parts: dict[str, Any] = {}
-    for name, module, class_name in _PARTS:
+    for name, module, class_name, needs in _PARTS:
         try:
-            parts[name] = getattr(importlib.import_module(module), class_name)(context)
+            create = getattr(importlib.import_module(module), class_name)
+            parts[name] = create(context, *(parts[other] for other in needs))
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise

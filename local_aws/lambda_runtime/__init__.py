@@ -5,20 +5,20 @@ layers), `process` (one execution environment), `pool` (those of one function), 
 """
 
 from local_aws.lambda_runtime.errors import (
-    InvocationAbandoned,
+    InvocationAbandonedError,
     LambdaError,
-    RequestTooLarge,
-    TooManyRequests,
-    UnusablePackage,
+    RequestTooLargeError,
+    TooManyRequestsError,
+    UnusablePackageError,
 )
 from local_aws.lambda_runtime.runtime import LambdaResult, LambdaRuntime
 
 __all__ = [
-    "InvocationAbandoned",
+    "InvocationAbandonedError",
     "LambdaError",
     "LambdaResult",
     "LambdaRuntime",
-    "RequestTooLarge",
-    "TooManyRequests",
-    "UnusablePackage",
+    "RequestTooLargeError",
+    "TooManyRequestsError",
+    "UnusablePackageError",
 ]

@@ -15,40 +15,40 @@ class LambdaError(Exception):
     status = 500
 
 
-class FunctionNotFound(LambdaError):
+class FunctionNotFoundError(LambdaError):
     """No such function, version or alias."""
 
     code = "ResourceNotFoundException"
     status = 404
 
 
-class TooManyRequests(LambdaError):
+class TooManyRequestsError(LambdaError):
     """The function's reserved concurrency is in use."""
 
     code = "TooManyRequestsException"
     status = 429
 
 
-class RequestTooLarge(LambdaError):
+class RequestTooLargeError(LambdaError):
     """The payload exceeds 6 MB, or 1 MB for an event."""
 
     code = "RequestEntityTooLargeException"
     status = 413
 
 
-class InvalidRequestContent(LambdaError):
+class InvalidRequestContentError(LambdaError):
     """The payload is not JSON."""
 
     code = "InvalidRequestContentException"
     status = 400
 
 
-class UnusablePackage(LambdaError):
+class UnusablePackageError(LambdaError):
     """The function's code, layers or runtime cannot run on this machine."""
 
     code = "InvalidRuntimeException"
     status = 502
 
 
-class InvocationAbandoned(Exception):
+class InvocationAbandonedError(Exception):
     """The caller stopped waiting; the function runs on."""

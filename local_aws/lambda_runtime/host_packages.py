@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, parse_tag, sys_tags
 from packaging.utils import canonicalize_name
 
-from local_aws.lambda_runtime.errors import UnusablePackage
+from local_aws.lambda_runtime.errors import UnusablePackageError
 
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)$")
 
@@ -88,7 +88,7 @@ def fit_to_host(folder: Path) -> list[str]:
         What was replaced, as "name version".
 
     Raises:
-        UnusablePackage: The same version is not installed here, or a compiled module belongs
+        UnusablePackageError: The same version is not installed here, or a compiled module belongs
             to no distribution; names it.
     """
     replaced = [
@@ -96,7 +96,7 @@ def fit_to_host(folder: Path) -> list[str]:
     ]
     for path in folder.rglob("*"):
         if _EXTENSION.search(path.name) and not path.is_symlink() and not _loads(path.name):
-            raise UnusablePackage(
+            raise UnusablePackageError(
                 f"{path.relative_to(folder)} is compiled for another Python than this one, and "
                 "no *.dist-info beside it tells which package it belongs to"
             )
@@ -140,7 +140,7 @@ def _replace(folder: Path, info: Path) -> str:
         distribution = None
         found = "none is"
     if distribution is None or distribution.version != version:
-        raise UnusablePackage(
+        raise UnusablePackageError(
             f"{name} {version} in the function's package is compiled for another Python or "
             f"machine than this one. To run it here, install {name}=={version} into this "
             f"environment; {found} installed."

@@ -11,7 +11,7 @@ import uuid
 import zipfile
 from pathlib import Path
 
-from local_aws.lambda_runtime.errors import UnusablePackage
+from local_aws.lambda_runtime.errors import UnusablePackageError
 from local_aws.lambda_runtime.host_packages import fit_to_host, link_with_dependencies
 from local_aws.moto_adapter import LambdaFunction, LambdaLayer
 
@@ -47,7 +47,7 @@ class Packages:
         """The unpacked code of a function.
 
         Raises:
-            UnusablePackage: It cannot be unpacked, or not run by this interpreter.
+            UnusablePackageError: It cannot be unpacked, or not run by this interpreter.
         """
         return self._unpack("code", function.name, function.code)
 
@@ -55,7 +55,7 @@ class Packages:
         """Folders a function imports from, in AWS's order, the standard library aside.
 
         Raises:
-            UnusablePackage: A package cannot be unpacked, or not run by this interpreter.
+            UnusablePackageError: A package cannot be unpacked, or not run by this interpreter.
         """
         folders = [self.code(function)]
         for layer in self._layers(function):
@@ -83,9 +83,9 @@ class Packages:
                             _log.info("%s: %s of this environment stands in", name, replaced)
                 scratch.rename(target)
             except zipfile.BadZipFile as error:
-                raise UnusablePackage(f"{name}: the package is not a zip file") from error
-            except UnusablePackage as error:
-                raise UnusablePackage(f"{name}: {error}") from error
+                raise UnusablePackageError(f"{name}: the package is not a zip file") from error
+            except UnusablePackageError as error:
+                raise UnusablePackageError(f"{name}: {error}") from error
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         return target

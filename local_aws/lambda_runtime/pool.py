@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from local_aws.lambda_runtime.errors import TooManyRequests
+from local_aws.lambda_runtime.errors import TooManyRequestsError
 from local_aws.lambda_runtime.process import WorkerProcess
 
 # AWS allows 1000 by default; a machine of two cores gains nothing from more than this. Without
@@ -40,11 +40,11 @@ class WorkerPool:
             The worker, and whether it must be started first.
 
         Raises:
-            TooManyRequests: The reserved concurrency is in use.
+            TooManyRequestsError: The reserved concurrency is in use.
         """
         with self._free:
             if reserved is not None and self._in_use() >= reserved:
-                raise TooManyRequests("Rate Exceeded.")
+                raise TooManyRequestsError("Rate Exceeded.")
             while True:
                 while self._idle:
                     worker = self._idle.pop()
@@ -56,16 +56,17 @@ class WorkerPool:
                     break
                 self._free.wait()
             self._starting += 1
-        worker = None
         try:
-            worker = self._create()
-        finally:
+            created = self._create()
+        except BaseException:
             with self._free:
                 self._starting -= 1
-                if worker is not None:
-                    self._busy.add(worker)
                 self._free.notify()
-        return worker, True
+            raise
+        with self._free:
+            self._starting -= 1
+            self._busy.add(created)
+        return created, True
 
     def release(self, worker: WorkerProcess, *, usable: bool) -> None:
         """Gives a worker back; ends it when it is of no further use."""

@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 from local_aws.lambda_runtime.logs import FunctionLog, LogPump
 
@@ -171,7 +170,7 @@ class WorkerProcess:
                     target=self._serve, args=(connection, address), name="lambda-api", daemon=True
                 ).start()
 
-    def _serve(self, connection: socket.socket, address: Any) -> None:
+    def _serve(self, connection: socket.socket, address: object) -> None:
         with connection:
             try:
                 _RuntimeApi(connection, address, self)  # type: ignore[arg-type]
@@ -200,7 +199,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: WorkerProcess  # type: ignore[assignment]
 
-    def do_GET(self) -> None:  # noqa: N802  http.server's name
+    def do_GET(self) -> None:
         """`/runtime/invocation/next`."""
         if self.path != f"{_API}/invocation/next":
             self._send(404, {}, b"")
@@ -218,7 +217,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         }
         self._send(200, headers, invocation.payload)
 
-    def do_POST(self) -> None:  # noqa: N802  http.server's name
+    def do_POST(self) -> None:
         """`/runtime/invocation/<id>/response` and `/error`, `/runtime/init/error`."""
         payload = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.answer(self.path, payload)
@@ -229,8 +228,8 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
-        self._headers_buffer.append(b"\r\n" + content)  # one packet, not two
-        self.flush_headers()
+        self._headers_buffer.append(b"\r\n" + content)  # type: ignore[attr-defined]
+        self.flush_headers()  # one packet, not two
 
 
 def deadline_ms(seconds: float) -> int:

@@ -9,18 +9,18 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from local_aws import moto_adapter
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
 from local_aws.lambda_runtime.errors import (
-    FunctionNotFound,
-    InvalidRequestContent,
-    InvocationAbandoned,
+    FunctionNotFoundError,
+    InvalidRequestContentError,
+    InvocationAbandonedError,
     LambdaError,
-    RequestTooLarge,
-    UnusablePackage,
+    RequestTooLargeError,
+    UnusablePackageError,
 )
 from local_aws.lambda_runtime.logs import FunctionLog
 from local_aws.lambda_runtime.packages import Packages
@@ -112,11 +112,11 @@ class LambdaRuntime:
 
         Raises:
             LambdaError: The function was not reached; see `errors`.
-            InvocationAbandoned: `wait_seconds` are over.
+            InvocationAbandonedError: `wait_seconds` are over.
         """
         found = moto_adapter.find_lambda_function(function, self._context.region)
         if found is None:
-            raise FunctionNotFound(f"Function not found: {function}")
+            raise FunctionNotFoundError(f"Function not found: {function}")
         return self._invoke(found, payload, wait_seconds, trace_id, tail)
 
     def answer(
@@ -194,11 +194,11 @@ class LambdaRuntime:
         failure = worker.start(_INIT_TIMEOUT) if is_new else None
         if failure is not None:
             pool.release(worker, usable=False)
-            return self._result(worker, failure, request_id, tail)
+            return _result(worker, failure, request_id, tail)
         if tail:
             worker.log.start_tail()
         worker.log.mark(f"START RequestId: {request_id} Version: {function.version}")
-        sent = time.monotonic()
+        run = _Run(function, pool, worker, request_id, tail)
         worker.send(
             Invocation(
                 request_id=request_id,
@@ -208,66 +208,16 @@ class LambdaRuntime:
                 trace_id=trace_id or new_trace_id(),
             )
         )
-        patience = function.timeout
-        if wait_seconds is not None:
-            patience = min(patience, wait_seconds - (sent - began))
+        if wait_seconds is None:
+            return run.finish()
+        patience = wait_seconds - (run.sent - began)
+        if patience >= function.timeout:
+            return run.finish()
         outcome = worker.receive(patience)
-        if outcome is None and patience < function.timeout:
-            threading.Thread(
-                target=self._finish,
-                args=(function, pool, worker, request_id, sent),
-                name="lambda-abandoned",
-                daemon=True,
-            ).start()
-            raise InvocationAbandoned
-        outcome = outcome or _timed_out(function)
-        return self._conclude(function, pool, worker, request_id, sent, outcome, tail)
-
-    def _finish(
-        self,
-        function: LambdaFunction,
-        pool: WorkerPool,
-        worker: WorkerProcess,
-        request_id: str,
-        sent: float,
-    ) -> None:
-        outcome = worker.receive(function.timeout - (time.monotonic() - sent))
-        outcome = outcome or _timed_out(function)
-        self._conclude(function, pool, worker, request_id, sent, outcome, tail=False)
-
-    def _conclude(
-        self,
-        function: LambdaFunction,
-        pool: WorkerPool,
-        worker: WorkerProcess,
-        request_id: str,
-        sent: float,
-        outcome: Outcome,
-        tail: bool,
-    ) -> LambdaResult:
-        milliseconds = (time.monotonic() - sent) * 1000
-        if len(outcome.payload) > _MAX_RESPONSE:
-            message = (
-                f"Response payload size ({len(outcome.payload)} bytes) exceeded maximum allowed "
-                f"payload size ({_MAX_RESPONSE} bytes)."
-            )
-            payload = error_payload("Function.ResponseSizeTooLarge", message)
-            outcome = Outcome(payload, failed=True, usable=outcome.usable)
-        worker.log.mark(
-            f"END RequestId: {request_id}\nREPORT RequestId: {request_id}\t"
-            f"Duration: {milliseconds:.2f} ms\tMemory Size: {function.memory_size} MB"
-        )
-        pool.release(worker, usable=outcome.usable)
-        return self._result(worker, outcome, request_id, tail)
-
-    def _result(
-        self, worker: WorkerProcess, outcome: Outcome, request_id: str, tail: bool
-    ) -> LambdaResult:
-        payload = outcome.payload
-        if outcome.failed and not outcome.usable:
-            payload = _with_request_id(payload, request_id)
-        log = worker.log.tail().decode("utf-8", "replace") if tail else ""
-        return LambdaResult(payload, "Unhandled" if outcome.failed else None, log)
+        if outcome is None:
+            threading.Thread(target=run.finish, name="lambda-abandoned", daemon=True).start()
+            raise InvocationAbandonedError
+        return run.conclude(outcome)
 
     def _pool(self, function: LambdaFunction) -> WorkerPool:
         identity = function.identity
@@ -286,7 +236,7 @@ class LambdaRuntime:
     def _create_worker(self, function: LambdaFunction) -> WorkerProcess:
         refusal = self.refusal(function.runtime, function.package_type)
         if refusal:
-            raise UnusablePackage(f"{function.name}: {refusal}")
+            raise UnusablePackageError(f"{function.name}: {refusal}")
         folders = self._packages.import_path(function)
         return WorkerProcess(
             function.handler,
@@ -338,6 +288,49 @@ class LambdaRuntime:
             return self._logs[function.arn]
 
 
+@dataclass
+class _Run:
+    """An invocation that a worker has."""
+
+    function: LambdaFunction
+    pool: WorkerPool
+    worker: WorkerProcess
+    request_id: str
+    tail: bool
+    sent: float = field(default_factory=time.monotonic)
+
+    def finish(self) -> LambdaResult:
+        """Waits as long as the function may run."""
+        left = self.function.timeout - (time.monotonic() - self.sent)
+        return self.conclude(self.worker.receive(left) or _timed_out(self.function))
+
+    def conclude(self, outcome: Outcome) -> LambdaResult:
+        """Gives the worker back and makes the outcome a result."""
+        milliseconds = (time.monotonic() - self.sent) * 1000
+        size = len(outcome.payload)
+        if size > _MAX_RESPONSE:
+            message = (
+                f"Response payload size ({size} bytes) exceeded maximum allowed payload size "
+                f"({_MAX_RESPONSE} bytes)."
+            )
+            payload = error_payload("Function.ResponseSizeTooLarge", message)
+            outcome = Outcome(payload, failed=True, usable=outcome.usable)
+        self.worker.log.mark(
+            f"END RequestId: {self.request_id}\nREPORT RequestId: {self.request_id}\t"
+            f"Duration: {milliseconds:.2f} ms\tMemory Size: {self.function.memory_size} MB"
+        )
+        self.pool.release(self.worker, usable=outcome.usable)
+        return _result(self.worker, outcome, self.request_id, self.tail)
+
+
+def _result(worker: WorkerProcess, outcome: Outcome, request_id: str, tail: bool) -> LambdaResult:
+    payload = outcome.payload
+    if outcome.failed and not outcome.usable:
+        payload = _with_request_id(payload, request_id)
+    log = worker.log.tail().decode("utf-8", "replace") if tail else ""
+    return LambdaResult(payload, "Unhandled" if outcome.failed else None, log)
+
+
 def new_trace_id() -> str:
     """An X-Ray header for a request that is not sampled."""
     number = uuid.uuid4().hex
@@ -351,15 +344,14 @@ def _log_stream(function: LambdaFunction) -> str:
 
 def _check_payload(payload: bytes, limit: int) -> None:
     if len(payload) > limit:
-        raise RequestTooLarge(
+        raise RequestTooLargeError(
             f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
         )
     try:
         json.loads(payload or b"{}")
     except ValueError as error:
-        raise InvalidRequestContent(
-            f"Could not parse request body into json: {error}"
-        ) from error
+        message = f"Could not parse request body into json: {error}"
+        raise InvalidRequestContentError(message) from error
 
 
 def _timed_out(function: LambdaFunction) -> Outcome:

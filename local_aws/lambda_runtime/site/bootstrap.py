@@ -22,7 +22,8 @@ def main() -> None:
     """Arguments: the lifeline's file descriptor, the handler."""
     lifeline, handler = int(sys.argv[1]), sys.argv[2]
     threading.Thread(target=_end_with_server, args=(lifeline,), daemon=True).start()
-    from awslambdaric.__main__ import main as run
+    # Late: importing takes a while, in which the server may end.
+    from awslambdaric.__main__ import main as run  # type: ignore[import-untyped]  # noqa: PLC0415
 
     run([sys.argv[0], handler])
 

@@ -20,7 +20,7 @@ def initialize_client(_user_agent: str) -> None:
     _connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 
 
-def next() -> tuple[bytes, dict[str, str | int]]:  # noqa: A001
+def next() -> tuple[bytes, dict[str, str | int]]:
     """Waits for the next event; its body and headers, the deadline as a number."""
     _connection.request("GET", f"{_BASE}/next")
     response = _connection.getresponse()

@@ -1,0 +1,126 @@
+"""`/execute-api/<api id>/<stage>/<path>`: from a request to the answer of its API."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from local_aws import moto_adapter
+from local_aws.api_gateway import mock_integration, signature
+from local_aws.api_gateway.access_log import AccessLog
+from local_aws.api_gateway.deployment import Deployment
+from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.gateway_responses import render
+from local_aws.api_gateway.lambda_proxy import LambdaProxy, Reply
+from local_aws.api_gateway.request import ApiRequest, read_request
+from local_aws.api_gateway.usage_plans import UsageLimits
+from local_aws.api_gateway.validation import validate
+from local_aws.context import Context
+from local_aws.lambda_runtime import LambdaRuntime
+from local_aws.moto_adapter import DeployedStage
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+
+
+class RestApis:
+    """Answers for every deployed REST API; a WSGI application.
+
+    Args:
+        runtime: Runs the Lambda functions that methods are integrated with.
+    """
+
+    def __init__(self, context: Context, runtime: LambdaRuntime) -> None:
+        self._lambda = LambdaProxy(runtime)
+        self._limits = UsageLimits()
+        self._access_log = AccessLog(context.state_dir / "logs" / "api_gateway")
+        self._deployments: dict[tuple[str, str], tuple[object, Deployment]] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Nothing of it runs by itself."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answers one request."""
+        request = read_request(environ)
+        stage = moto_adapter.find_deployed_stage(request.api_id, request.stage)
+        status, headers, body = self._answer(environ, request, stage)
+        if stage is not None:
+            self._access_log.write(request, stage, status, len(body))
+        headers += [
+            ("x-amzn-RequestId", request.request_id),
+            ("x-amz-apigw-id", request.extended_id),
+            ("X-Amzn-Trace-Id", request.trace_id),
+        ]
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = "Unknown"
+        start_response(f"{status} {phrase}", headers)
+        return [body]
+
+    def _answer(
+        self, environ: WSGIEnvironment, request: ApiRequest, stage: DeployedStage | None
+    ) -> Reply:
+        responses: dict[str, dict[str, object]] = {}
+        variables: dict[str, str] = {}
+        try:
+            if stage is None:
+                # AWS knows no name for an unknown API, and answers so for an unknown stage.
+                raise GatewayError("ACCESS_DENIED", error_type="ForbiddenException")
+            deployment = self._deployment(stage)
+            responses, variables = deployment.gateway_responses, stage.variables
+            request.context["accountId"] = stage.account_id
+            return self._run(environ, request, stage, deployment)
+        except GatewayError as error:
+            status, headers, body = render(error, request, responses, variables)
+            if error.response_type.status >= 500:
+                reason = request.context.get("integration.error", "")
+                _log.warning("%s %s: %s %s", request.method, request.path, error, reason)
+            return status, list(headers.items()), body
+
+    def _run(
+        self,
+        environ: WSGIEnvironment,
+        request: ApiRequest,
+        stage: DeployedStage,
+        deployment: Deployment,
+    ) -> Reply:
+        route, request.path_parameters = deployment.find(request.method, request.path)
+        request.context |= {
+            "resourceId": route.resource_id,
+            "resourcePath": route.resource_path,
+            "deploymentId": stage.deployment_id,
+        }
+        request.read_body(environ)
+        authorization = route.method.get("authorizationType") or "NONE"
+        if authorization == "AWS_IAM":
+            signature.verify(request, stage.region)
+        elif authorization != "NONE":
+            raise GatewayError("API_CONFIGURATION_ERROR")
+        if route.method.get("apiKeyRequired"):
+            self._limits.check_key(request, stage, route)
+        self._limits.check_stage(stage, route)
+        validate(request, deployment, route)
+        match route.integration.get("type"):
+            case "AWS_PROXY":
+                return self._lambda.call(request, stage, deployment, route)
+            case "MOCK":
+                return mock_integration.answer(request, route)
+            case kind:
+                request.context["integration.error"] = f"integration type {kind} is not run here"
+                raise GatewayError("API_CONFIGURATION_ERROR")
+
+    def _deployment(self, stage: DeployedStage) -> Deployment:
+        key = (stage.api_id, stage.deployment_id)
+        with self._lock:
+            snapshot, deployment = self._deployments.get(key, (None, None))
+            if deployment is None or snapshot is not stage.snapshot:
+                deployment = Deployment(stage.snapshot)
+                self._deployments[key] = (stage.snapshot, deployment)
+            return deployment

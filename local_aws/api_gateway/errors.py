@@ -1,0 +1,69 @@
+"""Errors that API Gateway itself answers, by the gateway response types of its documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseType:
+    """Defaults of one gateway response type."""
+
+    name: str
+    status: int
+    error_type: str
+    message: str
+
+
+def _types(*rows: tuple[str, int, str, str]) -> dict[str, ResponseType]:
+    return {row[0]: ResponseType(*row) for row in rows}
+
+
+RESPONSE_TYPES = _types(
+    ("ACCESS_DENIED", 403, "AccessDeniedException", "Forbidden"),
+    ("API_CONFIGURATION_ERROR", 500, "InternalServerErrorException", "Internal server error"),
+    ("BAD_REQUEST_BODY", 400, "BadRequestException", "Invalid request body"),
+    ("BAD_REQUEST_PARAMETERS", 400, "BadRequestException", "Invalid request parameters"),
+    ("EXPIRED_TOKEN", 403, "ExpiredTokenException", "The security token has expired"),
+    # AWS documents 504 for INTEGRATION_FAILURE; a malformed answer of a Lambda function and a
+    # function's error come out as 502, which is the status used here.
+    ("INTEGRATION_FAILURE", 502, "InternalServerErrorException", "Internal server error"),
+    ("INTEGRATION_TIMEOUT", 504, "InternalServerErrorException", "Endpoint request timed out"),
+    ("INVALID_API_KEY", 403, "ForbiddenException", "Forbidden"),
+    ("INVALID_SIGNATURE", 403, "InvalidSignatureException", "Invalid signature"),
+    (
+        "MISSING_AUTHENTICATION_TOKEN",
+        403,
+        "MissingAuthenticationTokenException",
+        "Missing Authentication Token",
+    ),
+    ("QUOTA_EXCEEDED", 429, "LimitExceededException", "Limit Exceeded"),
+    ("REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long"),
+    ("THROTTLED", 429, "TooManyRequestsException", "Too Many Requests"),
+    ("UNSUPPORTED_MEDIA_TYPE", 415, "BadRequestException", "Unsupported Media Type"),
+)
+
+
+class GatewayError(Exception):
+    """A request that API Gateway answers by itself.
+
+    Args:
+        name: A gateway response type, e.g. "BAD_REQUEST_BODY".
+        message: Default: that of the type.
+        error_type: Value of x-amzn-ErrorType; default: that of the type.
+        validation: `$context.error.validationErrorString`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        message: str | None = None,
+        *,
+        error_type: str | None = None,
+        validation: str = "",
+    ) -> None:
+        self.response_type = RESPONSE_TYPES[name]
+        self.message = message if message is not None else self.response_type.message
+        self.error_type = error_type or self.response_type.error_type
+        self.validation = validation
+        super().__init__(f"{name}: {self.message}")

@@ -1,0 +1,148 @@
+"""One request to a deployed API, and what API Gateway calls its context."""
+
+from __future__ import annotations
+
+import base64
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+from local_aws.api_gateway.errors import GatewayError
+from local_aws.lambda_runtime.runtime import new_trace_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+MAX_BODY = 10 * 1024 * 1024  # bytes, AWS's fixed limit
+
+
+@dataclass
+class ApiRequest:
+    """A request as its bytes came.
+
+    Attributes:
+        url_path: Path with "/execute-api/<api>/<stage>", percent-encoded as sent.
+        path: Path below the stage, percent-encoded as sent; starts with "/".
+        query_string: As sent, without "?".
+        headers: Values by name in title case; more than one value is joined by a comma.
+        context: `$context` variables that are known by now, e.g. "identity.sourceIp".
+        integration_started: Monotonic time in s; None when no integration was called.
+    """
+
+    api_id: str
+    stage: str
+    method: str
+    url_path: str
+    path: str
+    query_string: str
+    headers: dict[str, str]
+    source_ip: str
+    protocol: str
+    body: bytes = b""
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    extended_id: str = field(
+        default_factory=lambda: base64.b64encode(uuid.uuid4().bytes[:11]).decode()
+    )
+    started: float = field(default_factory=time.time)
+    path_parameters: dict[str, str] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
+    integration_started: float | None = None
+
+    def __post_init__(self) -> None:
+        when = datetime.fromtimestamp(self.started, UTC)
+        self.trace_id = self.headers.get("X-Amzn-Trace-Id") or new_trace_id()
+        self.request_time = when.strftime("%d/%b/%Y:%H:%M:%S +0000")
+        self.context |= {
+            "accountId": "",
+            "apiId": self.api_id,
+            "stage": self.stage,
+            "httpMethod": self.method,
+            "path": f"/{self.stage}{self.path}",
+            "protocol": self.protocol,
+            "requestId": self.request_id,
+            "extendedRequestId": self.extended_id,
+            "requestTime": self.request_time,
+            "requestTimeEpoch": str(int(self.started * 1000)),
+            "domainName": self.headers.get("Host", ""),
+            "domainPrefix": self.api_id,
+            "identity.sourceIp": self.source_ip,
+            "identity.userAgent": self.headers.get("User-Agent", ""),
+            "xrayTraceId": self.trace_id,
+        }
+        self.context = {key: value for key, value in self.context.items() if value}
+
+    @property
+    def media_type(self) -> str:
+        """Content type without parameters, in lower case; JSON when there is none."""
+        value = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return value or "application/json"
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """Decoded parameters in their order."""
+        return parse_qsl(self.query_string, keep_blank_values=True)
+
+    def read_body(self, environ: WSGIEnvironment) -> None:
+        """Reads the body.
+
+        Raises:
+            GatewayError: REQUEST_TOO_LARGE. What is left unread is the server's to throw away.
+        """
+        if int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+            raise GatewayError("REQUEST_TOO_LARGE")
+        stream = environ["wsgi.input"]
+        parts: list[bytes] = []
+        size = 0
+        while part := stream.read(1 << 20):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY:
+                raise GatewayError("REQUEST_TOO_LARGE")
+        self.body = b"".join(parts)
+
+
+def read_request(environ: WSGIEnvironment) -> ApiRequest:
+    """The request of a WSGI environment, without its body.
+
+    The path is "/execute-api/<api id>/<stage>/...".
+    """
+    target: str = environ.get("RAW_URI") or environ["PATH_INFO"]
+    url_path, _, query_string = target.partition("?")
+    if url_path.startswith("http"):
+        url_path = "/" + url_path.split("/", 3)[3]
+    _, _, api_id, stage, *rest = [*url_path.split("/", 4), "", ""][:5]
+    headers = {_title(key[5:]): value for key, value in environ.items() if key.startswith("HTTP_")}
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(key):
+            headers[_title(key)] = environ[key]
+    return ApiRequest(
+        api_id=api_id,
+        stage=unquote(stage),
+        method=environ["REQUEST_METHOD"],
+        url_path=url_path,
+        path="/" + rest[0] if rest else "/",
+        query_string=query_string,
+        headers=headers,
+        source_ip=environ.get("REMOTE_ADDR", ""),
+        protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+    )
+
+
+def _title(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.replace("_", "-").split("-"))
+
+
+def event_identity(context: dict[str, str]) -> dict[str, Any]:
+    """`requestContext.identity` of the event that a Lambda function gets."""
+    names = (
+        "accessKey accountId caller cognitoAuthenticationProvider cognitoAuthenticationType "
+        "cognitoIdentityId cognitoIdentityPoolId principalOrgId sourceIp user userAgent userArn"
+    )
+    identity: dict[str, Any] = {name: context.get(f"identity.{name}") for name in names.split()}
+    for name in ("apiKey", "apiKeyId"):
+        if f"identity.{name}" in context:
+            identity[name] = context[f"identity.{name}"]
+    return identity

@@ -1,0 +1,217 @@
+"""Checks AWS Signature Version 4, in headers or in the query string."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.compat import HTTPHeaders
+from botocore.credentials import Credentials
+
+from local_aws import moto_adapter
+from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.request import ApiRequest
+from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_SERVICE = "execute-api"
+_SKEW = timedelta(minutes=5)
+_TIME = "%Y%m%dT%H%M%SZ"
+_MISMATCH = (
+    "The request signature we calculated does not match the signature you provided. Check your "
+    "AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    access_key: str
+    date: str
+    region: str
+    service: str
+    signed_headers: list[str]
+    signature: str
+    time: str
+    token: str | None
+    query_string: str
+    valid_for: timedelta
+
+
+class _Verifier(SigV4Auth):  # type: ignore[misc]
+    """Signs what the caller says it signed, instead of what botocore would choose."""
+
+    def __init__(self, credentials: Credentials, region: str, names: list[str]) -> None:
+        super().__init__(credentials, _SERVICE, region)
+        self._names = set(names)
+
+    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
+        chosen = HTTPHeaders()
+        for name, value in request.headers.items():
+            if name.lower() in self._names:
+                chosen[name.lower()] = value
+        return chosen
+
+
+def verify(request: ApiRequest, region: str) -> None:
+    """Checks the signature of a request and adds its caller to the request's context.
+
+    Accepts this local AWS's own credentials and those that its IAM and STS gave out. What the
+    caller may do is not checked.
+
+    Raises:
+        GatewayError: There is no signature, or it does not hold.
+    """
+    claim = _read_claim(request)
+    if claim.region != region:
+        raise _invalid(f"Credential should be scoped to a valid region, not '{claim.region}'.")
+    if claim.service != _SERVICE:
+        raise _invalid(f"Credential should be scoped to correct service: '{_SERVICE}'.")
+    _check_time(claim)
+    secret, token = _secret(claim)
+    if token is not None and claim.token != token:
+        raise _unrecognised()
+    if "host" not in claim.signed_headers:
+        raise _invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+    if not hmac.compare_digest(_signature(request, claim, secret), claim.signature):
+        raise _invalid(_MISMATCH)
+    request.context["identity.accessKey"] = claim.access_key
+
+
+def _read_claim(request: ApiRequest) -> _Claim:
+    header = request.headers.get("Authorization")
+    if header:
+        return _from_header(request, header)
+    query = [pair.partition("=") for pair in request.query_string.split("&")]
+    values = {unquote(key): unquote(value) for key, _, value in query}
+    if "X-Amz-Signature" not in values:
+        raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
+    unsigned = "&".join(f"{k}{s}{v}" for k, s, v in query if k != "X-Amz-Signature")
+    try:
+        return _claim(
+            credential=values["X-Amz-Credential"],
+            signed_headers=values["X-Amz-SignedHeaders"],
+            signature=values["X-Amz-Signature"],
+            time=values["X-Amz-Date"],
+            token=values.get("X-Amz-Security-Token"),
+            query_string=unsigned,
+            valid_for=timedelta(seconds=int(values.get("X-Amz-Expires", "300"))),
+        )
+    except (KeyError, ValueError) as error:
+        raise _incomplete(f"the query string lacks or misspells {error}") from error
+
+
+def _from_header(request: ApiRequest, header: str) -> _Claim:
+    algorithm, _, rest = header.partition(" ")
+    if algorithm != _ALGORITHM:
+        raise _incomplete(f"Authorization header requires {_ALGORITHM}")
+    fields = dict(re.findall(r"(\w+)=([^,\s]+)", rest))
+    try:
+        return _claim(
+            credential=fields["Credential"],
+            signed_headers=fields["SignedHeaders"],
+            signature=fields["Signature"],
+            time=request.headers["X-Amz-Date"],
+            token=request.headers.get("X-Amz-Security-Token"),
+            query_string=request.query_string,
+            valid_for=_SKEW,
+        )
+    except (KeyError, ValueError) as error:
+        raise _incomplete(f"Authorization header requires {error}") from error
+
+
+def _claim(
+    *,
+    credential: str,
+    signed_headers: str,
+    signature: str,
+    time: str,
+    token: str | None,
+    query_string: str,
+    valid_for: timedelta,
+) -> _Claim:
+    access_key, date, region, service, last = credential.rsplit("/", 4)
+    if last != "aws4_request":
+        raise ValueError("a Credential that ends in aws4_request")
+    return _Claim(
+        access_key=access_key,
+        date=date,
+        region=region,
+        service=service,
+        signed_headers=signed_headers.lower().split(";"),
+        signature=signature,
+        time=time,
+        token=token,
+        query_string=query_string,
+        valid_for=valid_for,
+    )
+
+
+def _check_time(claim: _Claim) -> None:
+    try:
+        signed = datetime.strptime(claim.time, _TIME).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise _incomplete("X-Amz-Date must be of the form 20300131T120000Z") from error
+    if not claim.time.startswith(claim.date):
+        raise _invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version")
+    now = datetime.now(UTC)
+    if signed + claim.valid_for < now:
+        earliest = now - claim.valid_for
+        raise _invalid(
+            f"Signature expired: {claim.time} is now earlier than {earliest.strftime(_TIME)}"
+        )
+    if signed > now + _SKEW:
+        latest = now + _SKEW
+        raise _invalid(
+            f"Signature not yet current: {claim.time} is still later than {latest.strftime(_TIME)}"
+        )
+
+
+def _secret(claim: _Claim) -> tuple[str, str | None]:
+    if claim.access_key == ACCESS_KEY_ID:
+        return SECRET_ACCESS_KEY, None
+    known = moto_adapter.find_access_key(claim.access_key)
+    if known is None:
+        raise _unrecognised()
+    if known.expires is not None and known.expires < datetime.now(UTC):
+        raise GatewayError("EXPIRED_TOKEN", "The security token included in the request is expired")
+    return known.secret, known.token
+
+
+def _signature(request: ApiRequest, claim: _Claim, secret: str) -> str:
+    url = f"http://{request.headers.get('Host', '')}{request.url_path}"
+    if claim.query_string:
+        url += f"?{claim.query_string}"
+    signed = AWSRequest(method=request.method, url=url, data=request.body)
+    for name, value in request.headers.items():
+        signed.headers[name] = value
+    stated = request.headers.get("X-Amz-Content-Sha256")
+    if stated and not hmac.compare_digest(stated, hashlib.sha256(request.body).hexdigest()):
+        raise _invalid(_MISMATCH)
+    signed.context["timestamp"] = claim.time
+    verifier = _Verifier(Credentials(claim.access_key, secret), claim.region, claim.signed_headers)
+    canonical = verifier.canonical_request(signed)
+    signature: str = verifier.signature(verifier.string_to_sign(signed, canonical), signed)
+    return signature
+
+
+def _invalid(message: str) -> GatewayError:
+    return GatewayError("INVALID_SIGNATURE", message)
+
+
+def _incomplete(message: str) -> GatewayError:
+    # Which gateway response AWS takes for this and the next: unverified.
+    return GatewayError("INVALID_SIGNATURE", message, error_type="IncompleteSignatureException")
+
+
+def _unrecognised() -> GatewayError:
+    return GatewayError(
+        "INVALID_SIGNATURE",
+        "The security token included in the request is invalid.",
+        error_type="UnrecognizedClientException",
+    )

@@ -1,0 +1,153 @@
+"""What the tests of the Lambda runtime and of API Gateway share."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from local_aws import server
+from local_aws.server import LocalAws
+
+ROLE = "arn:aws:iam::123456789012:role/function"
+_OWN = ("lambda_runtime", "rest_apis")
+
+
+@contextmanager
+def local_aws(folder: Path) -> Iterator[LocalAws]:
+    """A local AWS with moto, the Lambda runtime and the REST APIs, and nothing else."""
+    parts = tuple(part for part in server._PARTS if part[0] in _OWN)
+    with mock.patch.object(server, "_PARTS", parts), LocalAws(folder) as aws:
+        aws.context.client("iam").create_role(
+            RoleName="function",
+            AssumeRolePolicyDocument=json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    ],
+                }
+            ),
+        )
+        try:
+            yield aws
+        finally:
+            aws.context.client("iam").delete_role(RoleName="function")
+
+
+def zipped(files: Mapping[str, str | bytes]) -> bytes:
+    """A zip file of these contents."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def create_function(aws: LocalAws, name: str, source: str, **options: Any) -> str:
+    """Creates a function of one module; its ARN."""
+    request = {
+        "FunctionName": name,
+        "Runtime": "python3.13",
+        "Role": ROLE,
+        "Handler": "handler.handler",
+        "Timeout": 20,
+        "Code": {"ZipFile": zipped({"handler.py": source})},
+        **options,
+    }
+    arn: str = aws.context.client("lambda").create_function(**request)["FunctionArn"]
+    return arn
+
+
+class Caller:
+    """An HTTP client of one API that keeps its connection open, as SDKs do."""
+
+    def __init__(self, aws: LocalAws, base: str) -> None:
+        self.host = aws.endpoint_url.removeprefix("http://")
+        self.base = base
+        self.connection = http.client.HTTPConnection(self.host, timeout=30)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], Any]:
+        """Status, headers (lower case) and body, decoded when it is JSON."""
+        data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+        self.connection.request(method, f"{self.base}{path}", data, dict(headers or {}))
+        response = self.connection.getresponse()
+        content = response.read()
+        try:
+            content = json.loads(content)
+        except ValueError:
+            pass
+        return response.status, {k.lower(): v for k, v in response.getheaders()}, content
+
+
+class Api:
+    """A REST API in the making, by calls that CloudFormation makes too."""
+
+    def __init__(self, aws: LocalAws, name: str, **options: Any) -> None:
+        self.aws = aws
+        self.client = aws.context.client("apigateway")
+        api = self.client.create_rest_api(name=name, **options)
+        self.id = api["id"]
+        self.resources = {"/": api["rootResourceId"]}
+
+    def resource(self, path: str) -> str:
+        """The id of a resource; made when absent, with those above it."""
+        if path not in self.resources:
+            above, _, part = path.rpartition("/")
+            created = self.client.create_resource(
+                restApiId=self.id, parentId=self.resource(above or "/"), pathPart=part
+            )
+            self.resources[path] = created["id"]
+        return self.resources[path]
+
+    def method(
+        self,
+        verb: str,
+        path: str,
+        function_arn: str | None,
+        integration: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """A method integrated with a function, or as `integration` says."""
+        where = {"restApiId": self.id, "resourceId": self.resource(path), "httpMethod": verb}
+        self.client.put_method(**where, **{"authorizationType": "NONE", **options})
+        proxy = {
+            "type": "AWS_PROXY",
+            "integrationHttpMethod": "POST",
+            "uri": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
+            f"{function_arn}/invocations",
+        }
+        self.client.put_integration(**where, **{**(proxy if function_arn else {}), **(integration or {})})
+
+    def deploy(self, stage: str = "test") -> Caller:
+        """Deploys the API as it is now to a stage, made when absent; a client of it."""
+        deployment = self.client.create_deployment(restApiId=self.id)["id"]
+        try:
+            self.client.create_stage(restApiId=self.id, stageName=stage, deploymentId=deployment)
+        except self.client.exceptions.ConflictException:
+            self.patch_stage(("/deploymentId", deployment), stage=stage)
+        return Caller(self.aws, f"/execute-api/{self.id}/{stage}")
+
+    def patch_stage(self, *changes: tuple[str, str], stage: str = "test") -> None:
+        """Replaces settings of the stage: path and value of each."""
+        self.client.update_stage(
+            restApiId=self.id,
+            stageName=stage,
+            patchOperations=[{"op": "replace", "path": p, "value": v} for p, v in changes],
+        )
