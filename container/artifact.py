@@ -10,7 +10,9 @@ from container.encoder import Encoder
 from container.errors import LoadError
 from container.model_config import ModelConfig
 
-MANIFEST = "manifest.json"
+# Not at the top: multi-model-server takes a manifest.json there for one of its own, and stops.
+BAKE = "bake"
+MANIFEST = f"{BAKE}/manifest.json"
 WEIGHTS = "weights"
 INDEX = "index"
 CODE = "code"
@@ -18,7 +20,7 @@ VENDOR = "vendor"
 
 
 def read_manifest(model_dir: Path) -> dict[str, Any]:
-    """Reads manifest.json. Raises LoadError when it is missing or is not a JSON object."""
+    """Reads bake/manifest.json. Raises LoadError when it is missing or is not a JSON object."""
     try:
         manifest = json.loads((model_dir / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError) as fault:
