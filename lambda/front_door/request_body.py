@@ -89,5 +89,5 @@ def _sentence(detail: ErrorDetails) -> str:
     if detail["type"] == "json_invalid":
         return f"The body is not valid JSON: {context.get('error', 'it cannot be read')}"
     if not what:
-        what = detail["msg"].replace("Input should", "should")
+        what = detail["msg"].replace("Input should", "should").replace(" after validation", "")
     return f"{_path(detail) or 'The body'}: {what}"
