@@ -7,11 +7,14 @@ moto is pinned exactly. Each function here is small and has a contract test
 from __future__ import annotations
 
 import copy
+import json
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 from moto.apigateway.models import RestAPI, apigateway_backends
@@ -21,6 +24,8 @@ from moto.awslambda.models import LambdaFunction as MotoFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.core.config import default_user_config
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.events.models import events_backends
+from moto.events.utils import EventMessageType
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
@@ -30,6 +35,16 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.s3.models import FakeBucket
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.operator.implementations import (  # noqa: E501
+    is_operator,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_aws_sdk,
+)
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.sts.models import sts_backends
 
 # Keeps the underscores in the names of S3 metadata headers, which werkzeug drops.
@@ -216,7 +231,7 @@ def _invoke_from_api(self: Any) -> tuple[int, dict[str, str], bytes]:
     return answer.status, headers, answer.payload
 
 
-def _replace(owner: type, name: str, make: Callable[[Callable[..., Any]], Any]) -> None:
+def _replace(owner: object, name: str, make: Callable[[Callable[..., Any]], Any]) -> None:
     original = getattr(owner, name)
     setattr(owner, name, wraps(original)(make(original)))
 
@@ -422,3 +437,141 @@ def find_access_key(access_key_id: str) -> AccessKey | None:
                 if key.access_key_id == access_key_id and key.status == "Active":
                     return AccessKey(key.secret_access_key, None, None)
     return None
+
+
+# ---- Step Functions -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EndedExecution:
+    """An execution that is over; `input` and `output` are JSON."""
+
+    arn: str
+    name: str
+    state_machine_arn: str
+    status: str
+    started: datetime
+    stopped: datetime
+    input: str
+    output: str | None
+    error: str | None
+    cause: str | None
+
+
+class ExecutionHost(Protocol):
+    """What executions act on and report to."""
+
+    def client(self, service: str, region: str) -> Any:
+        """The boto3 client for a task."""
+
+    def execution_ended(self, execution: EndedExecution) -> None:
+        """Is told of every execution's end, when the API already says so."""
+
+
+# The newest comes last and is asked; with none, moto does what it does by itself.
+_execution_hosts: list[ExecutionHost] = []
+
+
+def add_execution_host(host: ExecutionHost) -> None:
+    """Lets executions act with the clients of `host` from now on."""
+    _execution_hosts.append(host)
+
+
+def remove_execution_host(host: ExecutionHost) -> None:
+    """Undoes `add_execution_host`; what runs goes on running."""
+    if host in _execution_hosts:
+        _execution_hosts.remove(host)
+
+
+def _client_of_host(original: Callable[..., Any]) -> Any:
+    def client(region: str, service: str, state_credentials: Any = None) -> Any:
+        # moto looks for itself on the port of an environment variable.
+        if _execution_hosts:
+            return _execution_hosts[-1].client(service, region)
+        return original(region=region, service=service, state_credentials=state_credentials)
+
+    return client
+
+
+def _report_end(original: Callable[..., Any]) -> Any:
+    def terminated(self: Any) -> None:
+        original(self)
+        if not _execution_hosts:
+            return
+        execution = self.execution
+        output = None if execution.output is None else json.dumps(execution.output)
+        _execution_hosts[-1].execution_ended(
+            EndedExecution(
+                arn=execution.exec_arn,
+                name=execution.name,
+                state_machine_arn=execution.state_machine.arn,
+                status=execution.status,
+                started=execution.start_date,
+                stopped=execution.stop_date,
+                input=execution.execution_input,
+                output=output,
+                error=execution.error,
+                cause=execution.cause,
+            )
+        )
+
+    return terminated
+
+
+def _name_executions(original: Callable[..., Any]) -> Any:
+    def start(self: Any, state_machine_arn: str, name: str | None = None, *rest: Any) -> Any:
+        # moto calls every execution without a name "None".
+        return original(self, state_machine_arn, name or str(uuid.uuid4()), *rest)
+
+    return start
+
+
+def _stop_when_begun(original: Callable[..., Any]) -> Any:
+    def stop(self: Any, *args: Any, **kwargs: Any) -> None:
+        # moto fails, or forgets the wish, before the execution's thread is under way.
+        deadline = time.monotonic() + 5
+        while (self.env is None or self.env.program_state() is None) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.005)
+        original(self, *args, **kwargs)
+
+    return stop
+
+
+def _read_timestamps(_original: Callable[..., Any]) -> Any:
+    def string_to_timestamp(text: str) -> datetime | None:
+        # moto reads whole seconds in UTC only, not even the times of its own context object.
+        try:
+            moment = datetime.fromisoformat(text)
+        except (TypeError, ValueError):
+            return None
+        return moment if moment.tzinfo else None
+
+    return string_to_timestamp
+
+
+_replace(state_task_service_aws_sdk, "boto_client_for", _client_of_host)
+_replace(lambda_eval_utils, "boto_client_for", _client_of_host)
+_replace(BaseExecutionWorkerCommunication, "terminated", _report_end)
+_replace(StepFunctionsParserBackend, "start_execution", _name_executions)
+_replace(ExecutionWorker, "stop", _stop_when_begun)
+_replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
+# The service's name in errors to catch: "SageMaker.ResourceInUseException".
+state_task_service_aws_sdk._SERVICE_ERROR_NAMES["sagemaker"] = "SageMaker"
+
+
+# ---- EventBridge ----------------------------------------------------------------------------
+
+
+def find_event_targets(region: str, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The targets, as PutTargets took them, of the default bus's enabled rules for an event."""
+    bus = events_backends[DEFAULT_ACCOUNT_ID][region].describe_event_bus("default")
+    return [
+        target
+        for rule in list(bus.rules.values())
+        # To moto a rule without a pattern, a schedule, matches every event.
+        if rule.state == "ENABLED" and rule.event_pattern.get_pattern()
+        if rule.event_pattern.matches_event(cast(EventMessageType, event))
+        for target in rule.targets
+    ]

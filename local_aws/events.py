@@ -1,0 +1,65 @@
+"""EventBridge's delivery of what AWS services say about themselves.
+
+moto keeps the rules and matches events against their patterns, but reports nothing by itself
+and knows no Lambda function as a target.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from local_aws import moto_adapter
+from local_aws.context import Context
+
+_log = logging.getLogger(__name__)
+_TRANSFORMS = ("Input", "InputPath", "InputTransformer")
+
+
+def deliver(
+    context: Context,
+    *,
+    source: str,
+    detail_type: str,
+    detail: dict[str, Any],
+    resources: Sequence[str],
+) -> None:
+    """Hands an event to the Lambda targets of every enabled rule that it matches.
+
+    Only the default bus, only functions, and only the event as it is: a target that would
+    change it, or of another kind, is named in the log and gets nothing.
+
+    Args:
+        context: Where Lambda answers.
+        source: E.g. "aws.states".
+        detail_type: E.g. "Step Functions Execution Status Change".
+        detail: The event's own content.
+        resources: ARNs of what it is about.
+    """
+    event = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": detail_type,
+        "source": source,
+        "account": context.account_id,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": context.region,
+        "resources": list(resources),
+        "detail": detail,
+    }
+    for target in moto_adapter.find_event_targets(context.region, event):
+        if ":lambda:" not in target["Arn"] or any(name in target for name in _TRANSFORMS):
+            _log.error("event %s is not delivered to %s", detail_type, target)
+            continue
+        try:
+            context.client("lambda").invoke(
+                FunctionName=target["Arn"],
+                InvocationType="Event",
+                Payload=json.dumps(event),
+            )
+        except Exception:
+            _log.exception("event %s could not be delivered to %s", detail_type, target["Arn"])

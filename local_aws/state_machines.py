@@ -1,0 +1,92 @@
+"""Step Functions: moto interprets state machines; this gives them the local AWS to act on."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC
+from functools import cache
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.utils import parse_timestamp
+
+from local_aws import events, moto_adapter
+from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
+
+_creating = threading.Lock()
+
+
+def _to_iso(value: str | float) -> str:
+    moment = parse_timestamp(value).astimezone(UTC)
+    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{moment.microsecond // 1000:03d}Z"
+
+
+@cache
+def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
+    session = botocore.session.Session()
+    # States hold JSON: times are strings there, and a Choice can compare them.
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_to_iso)
+    return boto3.session.Session(botocore_session=session).client(
+        service,
+        endpoint_url=endpoint_url,
+        region_name=region,
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        config=Config(
+            # The service's own refusal is what a Catch can name.
+            parameter_validation=False,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=64,
+            connect_timeout=5,
+            # The longest a Lambda function may run.
+            read_timeout=900,
+        ),
+    )
+
+
+class StateMachines:
+    """Lets executions run against this local AWS, and reports their ends to EventBridge.
+
+    An execution's start is not reported: AWS says RUNNING then.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        moto_adapter.add_execution_host(self)
+
+    def client(self, service: str, region: str) -> BaseClient:
+        """The client with which a task of an execution calls a service."""
+        with _creating:
+            return _create_client(self._context.endpoint_url, region, service)
+
+    def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
+        """Delivers "Step Functions Execution Status Change"."""
+        detail: dict[str, Any] = {
+            "executionArn": execution.arn,
+            "stateMachineArn": execution.state_machine_arn,
+            "name": execution.name,
+            "status": execution.status,
+            "startDate": round(execution.started.timestamp() * 1000),
+            "stopDate": round(execution.stopped.timestamp() * 1000),
+            "input": execution.input,
+            "inputDetails": {"included": True},
+            "output": execution.output,
+            "outputDetails": {"included": True} if execution.output is not None else None,
+            "error": execution.error,
+            "cause": execution.cause,
+        }
+        events.deliver(
+            self._context,
+            source="aws.states",
+            detail_type="Step Functions Execution Status Change",
+            detail=detail,
+            resources=[execution.arn],
+        )
+
+    def close(self) -> None:
+        """Leaves executions that still run to end with the process."""
+        moto_adapter.remove_execution_host(self)
