@@ -10,9 +10,9 @@ from container.encoder import Encoder
 from container.errors import LoadError
 from container.model_config import ModelConfig
 
-# Not at the top: multi-model-server takes a manifest.json there for one of its own, and stops.
-BAKE = "bake"
-MANIFEST = f"{BAKE}/manifest.json"
+# Not manifest.json: multi-model-server takes any file of that name, however deep it lies in the
+# artifact, for the manifest of its own legacy format, and stops.
+MANIFEST = "bake-manifest.json"
 WEIGHTS = "weights"
 INDEX = "index"
 CODE = "code"
@@ -20,7 +20,7 @@ VENDOR = "vendor"
 
 
 def read_manifest(model_dir: Path) -> dict[str, Any]:
-    """Reads bake/manifest.json. Raises LoadError when it is missing or is not a JSON object."""
+    """Reads the manifest. Raises LoadError when it is missing or is not a JSON object."""
     try:
         manifest = json.loads((model_dir / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError) as fault:

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Never
 
-from container.artifact import BAKE, CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, open_encoder
+from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, open_encoder
 from container.encode_corpus import check_size, encode_corpus
 from container.encoder import Encoder
 from container.errors import BakeError, LoadError
@@ -141,7 +141,6 @@ def bake(paths: Paths, code: Path) -> None:
         )
         encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX)
         manifest = _manifest(settings, corpus, model, encoder, artifact)
-        (artifact / BAKE).mkdir()
         (artifact / MANIFEST).write_text(
             json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8"
         )
@@ -235,7 +234,7 @@ def _move(artifact: Path, model: Path) -> None:
     """
     model.mkdir(parents=True, exist_ok=True)
     _empty(model)
-    for part in sorted(artifact.iterdir(), key=lambda path: path.name == BAKE):
+    for part in sorted(artifact.iterdir(), key=lambda path: path.name == MANIFEST):
         shutil.move(part, model / part.name)
 
 
