@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 
 from corpus.faults import Faults
 from corpus.lines import Lines
 
 Fields = tuple[int, str | None, str | None, str]
 """Row, id, question and answer of one record."""
-
-MAX_RECORD_BYTES = 1_048_576
-"""Most that one record may span; beyond it, a quote was opened and never closed."""
 
 _COLUMNS = {
     "id": "id",
@@ -48,18 +46,11 @@ def csv_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
 def _without_header(
     first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]], faults: Faults
 ) -> Iterator[Fields]:
-    for row, cells in _chain(first, rows):
+    for row, cells in chain([first], rows):
         if len(cells) == 2:
             yield row, None, cells[0], cells[1]
         else:
             faults.add(row, f"{_count(cells)}; {_ALLOWED}")
-
-
-def _chain(
-    first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]
-) -> Iterator[tuple[int, list[str]]]:
-    yield first
-    yield from rows
 
 
 def _with_header(
@@ -101,7 +92,7 @@ def _count(cells: list[str]) -> str:
 
 def _rows(lines: Lines, faults: Faults) -> Iterator[tuple[int, list[str]]]:
     """The cells of each record, with the line on which it starts."""
-    reader = csv.reader(_bounded(lines, faults), strict=True)
+    reader = csv.reader(lines, strict=True)
     while True:
         lines.record_row = row = lines.row + 1
         try:
@@ -113,18 +104,6 @@ def _rows(lines: Lines, faults: Faults) -> Iterator[tuple[int, list[str]]]:
             continue
         if cells:
             yield row, cells
-
-
-def _bounded(lines: Lines, faults: Faults) -> Iterator[str]:
-    """The lines, unless one record takes in more of them than a record can have."""
-    started, size = 0, 0
-    for line in lines:
-        if lines.record_row != started:
-            started, size = lines.record_row, 0
-        size += len(line)
-        if size > MAX_RECORD_BYTES:
-            raise _never_closed(faults, started, lines.row)
-        yield line
 
 
 def _never_closed(faults: Faults, row: int, last_row: int) -> Exception:

@@ -51,8 +51,9 @@ def _object(line: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         found = f"{error.msg} at character {error.pos + 1}"
         raise _WrongRecordError(f"not JSON ({found}); {_ONE_OBJECT}") from None
-    except ValueError as error:
-        raise _WrongRecordError(f"not JSON ({error}); {_ONE_OBJECT}") from None
+    except ValueError:
+        # The one other reason: Python refuses to convert a number of thousands of digits.
+        raise _WrongRecordError(f"a number of too many digits; {_ONE_OBJECT}") from None
     if not isinstance(record, dict):
         raise _WrongRecordError(f"a JSON {_kind(record)}; {_ONE_OBJECT}")
     return record

@@ -6,7 +6,8 @@ Formats, by suffix; UTF-8 with or without a byte-order mark, lines ending with L
 - `.csv` with a header: answer (or text) and, where wanted, question and id, in any order and case.
 - `.jsonl`, `.ndjson`, `.json`: one object a line with the same names.
 
-Limits: 100,000 bytes a text, 256 characters an id, 1,048,576 bytes a line or record.
+Limits: 100,000 bytes a text, 256 characters an id, 1,048,576 bytes a line. An exact duplicate of
+another entry's question and answer is allowed; a duplicate id is not.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def test_quoted_newlines_commas_and_quotes_are_kept(tmp_path):
 
 
 def test_any_language_and_unicode_line_separators(tmp_path):
-    text = "Что это? 什么 🤖 e\u0301 \u2028 \u0085 ‏مرحبا"
+    text = "Что это? 什么 🤖 e\u0301 \u2028 \u0085 مرحبا"
     assert read_corpus(write(tmp_path, "f.csv", f"{text},{text}\n")) == [Entry("0", text, text)]
     assert read_corpus(write(tmp_path, "f.jsonl", f'{{"answer":"{text}"}}\n')) == [
         Entry("0", None, text)
@@ -176,7 +176,7 @@ def test_exact_duplicates_are_allowed(tmp_path):
         ("f.jsonl", '{"text":"x"}\n[1]\n', "faq:2: a JSON array; one object a line is allowed"),
         ("f.json", '[\n{"text":"x"}\n]', "faq:1: a JSON array over the whole file; one object"),
         ("f.jsonl", '{"text":"x"}\n{"text"}\n', "faq:2: not JSON (Expecting ':' delimiter at"),
-        ("f.jsonl", '{"text":' + "1" * 5000 + "}", "faq:1: not JSON (Exceeds the limit"),
+        ("f.jsonl", '{"text":' + "1" * 5000 + "}", "faq:1: a number of too many digits;"),
         ("f.jsonl", '{"text":' + "[" * 200_000, "faq:1: JSON nested too deeply;"),
         ("f.jsonl", '{"question":"Q"}', "faq:1: missing answer; allowed are answer (or text)"),
         ("f.jsonl", '{"answer":"A","text":"A"}', "faq:1: both answer and text;"),
@@ -236,7 +236,7 @@ def test_messages_call_the_file_by_its_path_or_the_name_given(tmp_path):
     path = write(tmp_path, "f.csv", "")
     with pytest.raises(CorpusError, match=f"^{path}:1: "):
         read_corpus(path)
-    with pytest.raises(CorpusError, match="^s3://bucket/f.csv:1: "):
+    with pytest.raises(CorpusError, match=r"^s3://bucket/f\.csv:1: "):
         describe(path, "s3://bucket/f.csv")
 
 

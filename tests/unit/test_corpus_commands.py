@@ -1,0 +1,177 @@
+"""`python -m corpus validate` and `fetch`, against a server of recorded answers."""
+
+from __future__ import annotations
+
+import io
+import threading
+import urllib.error
+import urllib.request
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import corpus.__main__
+from corpus.__main__ import main
+from corpus.fetch import KEY, FetchError, fetch
+
+DATA = b"What is it?,A service\nWhy?,Because\n"
+URL = f"https://jumpstart-cache-prod-us-west-2.s3.us-west-2.amazonaws.com/{KEY}"
+
+
+class Response(io.BytesIO):
+    def __init__(self, body: bytes, length: int | None = None):
+        super().__init__(body)
+        self.headers = {"Content-Length": str(len(body) if length is None else length)}
+
+
+class Server:
+    """Stands for urlopen: gives one answer, remembers what was asked."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.urls: list[str] = []
+
+    def __call__(self, request, timeout):
+        assert timeout > 0
+        self.urls.append(request.full_url)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_validate_says_what_a_file_holds(tmp_path, capsys):
+    path = tmp_path / "faq.csv"
+    path.write_bytes(DATA)
+    assert main(["validate", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"{path}: 2 entries, all with a question; {len(DATA)} bytes" in out
+    assert "first entry: id '0', question 'What is it?', answer 'A service'" in out
+
+
+def test_validate_lists_the_faults_and_fails(tmp_path, capsys):
+    path = tmp_path / "faq.csv"
+    path.write_text("Q,\nQ\n")
+    assert main(["validate", str(path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:1", f"{path}:2"]
+
+
+def test_validate_for_embedding_questions(tmp_path, capsys):
+    path = tmp_path / "faq.csv"
+    path.write_text("text\nOnly an answer\n")
+    assert main(["validate", str(path)]) == 0
+    assert "not all with a question" in capsys.readouterr().out
+    assert main(["validate", str(path), "--embed", "both"]) == 1
+    assert f"{path}:2: no question" in capsys.readouterr().err
+
+
+def test_fetch_puts_the_checked_file_in_place(tmp_path):
+    server = Server(Response(DATA))
+    output = tmp_path / "new" / "faq.csv"
+    seen = []
+    info = fetch(output, progress=lambda *numbers: seen.append(numbers), open_url=server)
+    assert server.urls == [URL]
+    assert output.read_bytes() == DATA
+    assert list(output.parent.iterdir()) == [output]
+    assert info.entries == 2
+    assert seen == [(len(DATA), len(DATA))]
+
+
+def test_fetch_asks_the_bucket_of_the_region(tmp_path):
+    server = Server(Response(DATA))
+    fetch(tmp_path / "faq.csv", "cn-north-1", open_url=server)
+    assert server.urls[0].startswith(
+        "https://jumpstart-cache-prod-cn-north-1.s3.cn-north-1.amazonaws.com.cn/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (urllib.error.URLError(OSError("no route")), "cannot be reached: no route"),
+        (TimeoutError("timed out"), "cannot be reached: timed out"),
+        (urllib.error.HTTPError(URL, 403, "Forbidden", Message(), None), "answered 403 Forbidden"),
+        (Response(DATA, len(DATA) + 1), "it sent 35 of 36 bytes"),
+    ],
+)
+def test_without_the_file_fetch_says_what_to_do(tmp_path, answer, message):
+    output = tmp_path / "faq.csv"
+    output.write_text("Old,Kept\n")
+    with pytest.raises(FetchError) as caught:
+        fetch(output, open_url=Server(answer))
+    assert message in str(caught.value)
+    assert (
+        "aws s3 cp --no-sign-request --region us-west-2 s3://jumpstart-cache-prod-us-west-2/"
+        in str(caught.value)
+    )
+    assert f"python -m corpus validate {output}" in str(caught.value)
+    assert output.read_text() == "Old,Kept\n"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_fetch_keeps_the_old_file_when_the_new_one_is_no_corpus(tmp_path):
+    output = tmp_path / "faq.csv"
+    output.write_text("Old,Kept\n")
+    with pytest.raises(FetchError, match="is not a corpus") as caught:
+        fetch(output, open_url=Server(Response(b"<html>\n")))
+    assert f"{output}:1: 1 column" in str(caught.value)
+    assert output.read_text() == "Old,Kept\n"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "message"),
+    [("faq.txt", "us-west-2", r"ends with \.csv"), ("faq.csv", "x.evil/", "not an AWS region")],
+)
+def test_fetch_refuses_what_cannot_work_before_asking(tmp_path, name, region, message):
+    server = Server(Response(DATA))
+    with pytest.raises(FetchError, match=message):
+        fetch(tmp_path / name, region, open_url=server)
+    assert server.urls == []
+
+
+def test_the_real_urlopen_is_understood(tmp_path):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(DATA)))
+            self.end_headers()
+            self.wfile.write(DATA)
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def open_url(request, timeout):
+            request.full_url = f"http://127.0.0.1:{server.server_port}/{KEY}"
+            return urllib.request.urlopen(request, timeout=timeout)
+
+        assert fetch(tmp_path / "faq.csv", open_url=open_url).entries == 2
+        server.shutdown()
+
+
+def test_the_fetch_command_shows_progress_and_the_setting(tmp_path, capsys, monkeypatch):
+    output = tmp_path / "faq.csv"
+
+    def fake(path, region, progress):
+        progress(10, 20)
+        progress(20, 20)
+        return fetch(path, region, progress=progress, open_url=Server(Response(DATA)))
+
+    monkeypatch.setattr(corpus.__main__, "fetch", fake)
+    assert main(["fetch", str(output)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("\r10 of 20 bytes\r20 of 20 bytes\n")
+    assert f'[corpus] path = "{output}"' in captured.out
+
+
+def test_the_fetch_command_fails_with_advice(tmp_path, capsys, monkeypatch):
+    def fake(path, region, progress):
+        return fetch(path, region, open_url=Server(urllib.error.URLError("offline")))
+
+    monkeypatch.setattr(corpus.__main__, "fetch", fake)
+    assert main(["fetch", str(tmp_path / "faq.csv")]) == 1
+    assert "aws s3 cp" in capsys.readouterr().err
