@@ -26,6 +26,8 @@ from local_aws.cloudformation.resources.base import Properties, Request, Result
 RESPONSE_PATH = "/cloudformation/responses/"
 ATTEMPTS = 3
 LARGEST_RESPONSE = 4096
+# In place of SUCCESS and FAILED, where nothing can answer any more.
+RAISED = "RAISED"
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ class CustomResources:
             try:
                 answer = request.client("lambda").invoke(FunctionName=function, Payload=payload)
             except (ClientError, BotoCoreError) as error:
-                pending.settle({"Status": "FAILED", "Reason": str(error)})
+                pending.settle({"Status": RAISED, "Reason": str(error)})
                 return
             said = answer["Payload"].read().decode("utf-8", "replace")
             if "FunctionError" not in answer:
@@ -153,7 +155,9 @@ class CustomResources:
             _log.error("%s raised in answer to %s: %s", function, request.logical_id, said)
             if pending.answer.done():
                 return
-        reason = f"{function.rsplit(':', maxsplit=1)[-1]} raised and did not answer: {_message(said)}"
+        reason = (
+            f"{function.rsplit(':', maxsplit=1)[-1]} raised and did not answer: {_message(said)}"
+        )
         pending.settle({"Status": "FAILED", "Reason": reason})
 
 
@@ -183,6 +187,8 @@ def _checked(body: bytes, event: dict[str, Value]) -> dict[str, Value]:
 
 def _reason(answer: dict[str, Value]) -> str:
     reason = answer.get("Reason") or "the custom resource gave no reason"
+    if answer["Status"] == RAISED:
+        return f"The function of the custom resource failed without an answer: {reason}"
     return f"Received response status [FAILED] from custom resource. Message returned: {reason}"
 
 

@@ -99,7 +99,7 @@ def describe_event(stack: Stack, event: Event) -> Answer:
         "Timestamp": event.time,
         "ResourceStatus": event.status,
         "ResourceStatusReason": event.reason,
-        "ClientRequestToken": event.token,
+        "OperationId": event.operation,
     }
 
 

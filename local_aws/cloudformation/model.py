@@ -54,7 +54,7 @@ class Event:
     type: str
     status: str
     reason: str | None
-    token: str | None
+    operation: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,11 @@ class ChangeSet:
 
 @dataclass
 class Stack:
-    """A stack, its resources and its history. `lock` guards every change to it."""
+    """A stack, its resources and its history. `lock` guards every change to it.
+
+    Args:
+        operation: Id of the operation that events belong to; the CLI explains only the last.
+    """
 
     id: str
     name: str
@@ -116,6 +120,7 @@ class Stack:
     description: str | None = None
     termination_protection: bool = False
     rollback: bool = True
+    operation: str = ""
     resources: dict[str, Resource] = field(default_factory=dict)
     outputs: dict[str, Output] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
@@ -144,7 +149,6 @@ class Stack:
         resource_type: str,
         status: str,
         reason: str | None = None,
-        token: str | None = None,
     ) -> datetime:
         """Adds an event; returns its time."""
         with self.lock:
@@ -157,7 +161,7 @@ class Stack:
                 resource_type,
                 status,
                 reason,
-                token,
+                self.operation,
             )
             self.events.append(event)
             return time

@@ -90,6 +90,7 @@ class Operations:
                     f"Stack:{stack.id} is in {stack.status} state and can not be updated."
                 )
             operation = Operation(self.context, self.stacks, stack)
+            stack.operation = str(uuid.uuid4())
             if status == "ROLLBACK":
                 operation = self._operations.get(stack.id, operation)
             else:

@@ -28,7 +28,7 @@ def parse_request(operation: str, form: Mapping[str, str]) -> dict[str, Any]:
     return found or {}
 
 
-def _parse(shape: Shape, form: Mapping[str, str], prefix: str) -> Any:  # noqa: ANN401
+def _parse(shape: Shape, form: Mapping[str, str], prefix: str) -> Any:
     if shape.type_name == "structure":
         return _parse_structure(shape, form, prefix)
     if shape.type_name == "list":
@@ -72,7 +72,7 @@ def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:  # noqa: ANN401
+def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:
     if shape.type_name == "structure":
         for name, member in shape.members.items():
             if value.get(name) is not None:

@@ -56,7 +56,7 @@ class Template:
         """Every type in the template, whether or not its condition holds."""
         return {resource["Type"] for resource in self._resources.values()}
 
-    def fill_in(self, given: dict[str, str], get_ssm: Any) -> dict[str, Value]:  # noqa: ANN401
+    def fill_in(self, given: dict[str, str], get_ssm: Any) -> dict[str, Value]:
         """Parameters as functions see them.
 
         Args:
@@ -140,7 +140,7 @@ def _decode(text: str) -> dict[str, Value]:
     return body
 
 
-def _value(name: str, parameter: dict[str, Value], text: str, get_ssm: Any) -> Value:  # noqa: ANN401
+def _value(name: str, parameter: dict[str, Value], text: str, get_ssm: Any) -> Value:
     kind: str = parameter.get("Type", "String")
     allowed = parameter.get("AllowedValues")
     if allowed is not None and text not in [str(item) for item in allowed]:

@@ -15,14 +15,14 @@ from local_aws.cloudformation.resources.base import (
 )
 
 
-def call(request: Request, method: str, operation: str, **more: Any) -> Properties:  # noqa: ANN401
+def call(request: Request, method: str, operation: str, **more: Any) -> Properties:
     """Calls an operation with the resource's properties and what more it needs."""
     arguments = {**shaped("apigateway", operation, request.properties), **more}
     answer: Properties = getattr(request.client("apigateway"), method)(**arguments)
     return answer
 
 
-def replace(path: str, value: Any) -> dict[str, str]:  # noqa: ANN401
+def replace(path: str, value: Any) -> dict[str, str]:
     """A patch operation that sets `path`."""
     return {"op": "replace", "path": path, "value": text(value)}
 

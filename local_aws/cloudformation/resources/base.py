@@ -159,7 +159,7 @@ def shaped(service: str, operation: str, properties: Properties) -> dict[str, An
     return _shaped(shape, properties) if shape is not None else {}
 
 
-def _shaped(shape: Shape, value: Value) -> Any:  # noqa: ANN401, PLR0911
+def _shaped(shape: Shape, value: Value) -> Any:  # noqa: PLR0911
     match shape.type_name:
         case "structure":
             if shape.is_document_type or not isinstance(value, dict):
