@@ -6,6 +6,7 @@ fleet would take traffic it cannot serve. So a failure to load ends the server.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).resolve().parent
-PATIENCE_SECONDS = 5.0
 
 
 def model_fn(model_dir: str) -> Service:
@@ -69,23 +69,31 @@ def _find_code() -> None:
 def _end_server(reason: str) -> Never:
     """Ends the server process, so that nothing answers the health check any more.
 
-    Under multi-model-server this process is a worker and its parent is the server, a Java
-    process, which would otherwise start one worker after another. Elsewhere this is the server.
+    Under multi-model-server this process is a worker, forked by a process that the server, a Java
+    process, started; alone it would be replaced for ever. Elsewhere this process is the server.
+    The server is killed, since asked to stop it would answer the health check for seconds more.
     """
     line = f"faq-search cannot serve this artifact: {reason}. Ending the server."
     log.critical(line)
     print(line, file=sys.stderr, flush=True)
-    parent = os.getppid()
-    if _is_java(parent):
-        os.kill(parent, signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while os.getppid() == parent and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if os.getppid() == parent:
-            os.kill(parent, signal.SIGKILL)
+    server = _java_ancestor()
+    if server is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
     os._exit(1)
 
 
-def _is_java(process: int) -> bool:
-    name = Path(f"/proc/{process}/comm")
-    return name.is_file() and name.read_text().strip() == "java"
+def _java_ancestor() -> int | None:
+    """The nearest Java process above this one, where there is one (and a /proc to find it by)."""
+    process = os.getppid()
+    while process > 1:
+        try:
+            name = Path(f"/proc/{process}/comm").read_text().strip()
+            status = Path(f"/proc/{process}/status").read_text()
+        except OSError:
+            return None
+        if name == "java":
+            return process
+        parent = next(line for line in status.splitlines() if line.startswith("PPid:"))
+        process = int(parent.removeprefix("PPid:"))
+    return None
