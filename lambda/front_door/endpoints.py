@@ -131,7 +131,7 @@ class Endpoints:
 
 
 def _log_failure(endpoint: Endpoint, error: Exception) -> None:
-    response = getattr(error, "response", {})
+    response = getattr(error, "response", None) or {}
     # Neither the message nor the original one: they may quote the caller's text.
     logger.warning(
         "endpoint failed",
