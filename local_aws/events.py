@@ -61,5 +61,5 @@ def deliver(
                 InvocationType="Event",
                 Payload=json.dumps(event),
             )
-        except Exception:
-            _log.exception("event %s could not be delivered to %s", detail_type, target["Arn"])
+        except Exception as error:
+            _log.error("event %s is not delivered to %s: %s", detail_type, target["Arn"], error)

@@ -14,10 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 from moto.apigateway.models import RestAPI, apigateway_backends
+from moto.apigateway.models import UsagePlan as MotoUsagePlan
+from moto.apigateway.responses import APIGatewayResponse
 from moto.awslambda.exceptions import InvalidParameterValueException, UnknownFunctionException
 from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.awslambda.models import LambdaFunction as MotoFunction
@@ -35,6 +38,13 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.s3.models import FakeBucket
+from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (  # noqa: E501
+    PayloadBindingStringExpressionSimple,
+)
+from moto.stepfunctions.parser.asl.component.common.string.string_expression import (
+    StringContextPath,
+    StringJsonPath,
+)
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.operator.implementations import (  # noqa: E501
     is_operator,
 )
@@ -42,6 +52,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
 )
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
@@ -410,7 +423,49 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
     return create
 
 
+def _keep_binary_media_types(original: Callable[..., Any]) -> Any:
+    def create(self: Any) -> Any:
+        # moto forgets them.
+        status, headers, body = original(self)
+        types = self._get_param("binaryMediaTypes")
+        if status != HTTPStatus.OK or not types:
+            return status, headers, body
+        api = self.backend.get_rest_api(json.loads(body)["id"])
+        api.binaryMediaTypes = list(types)
+        return status, headers, json.dumps(api.to_dict())
+
+    return create
+
+
+def _update_model(self: Any) -> str:
+    # moto has no UpdateModel.
+    _, _, api_id, _, name = self.path.split("/")
+    model = self.backend.get_model(api_id, name)
+    for change in self._get_param("patchOperations"):
+        setattr(model, change["path"].removeprefix("/"), change.get("value"))
+    return json.dumps(model.to_json())
+
+
+def _patch_limits(original: Callable[..., Any]) -> Any:
+    def apply(self: Any, changes: list[dict[str, Any]]) -> None:
+        # moto fails at a rate that is not whole, and makes a string of a quota's limit.
+        types = {"rateLimit": float, "burstLimit": int, "limit": int, "offset": int}
+        rest = []
+        for change in changes:
+            _, part, *names = change["path"].split("/")
+            if part in {"throttle", "quota"} and names and names[-1] in types:
+                getattr(self, part)[names[-1]] = types[names[-1]](change["value"])
+            else:
+                rest.append(change)
+        original(self, rest)
+
+    return apply
+
+
 _replace(RestAPI, "create_deployment", _take_snapshot)
+_replace(APIGatewayResponse, "create_rest_api", _keep_binary_media_types)
+_replace(MotoUsagePlan, "apply_patch_operations", _patch_limits)
+setattr(APIGatewayResponse, "update_model", _update_model)  # noqa: B010  it is not declared
 
 
 # ---- Credentials ----------------------------------------------------------------------------
@@ -539,6 +594,30 @@ def _stop_when_begun(original: Callable[..., Any]) -> Any:
     return stop
 
 
+def _keep_stopped(original: Callable[..., Any]) -> Any:
+    def set_error(self: Any, *args: Any, **kwargs: Any) -> None:
+        # A task that is under way when its execution is stopped stumbles over that; the
+        # execution was stopped all the same.
+        if not isinstance(self.program_state(), ProgramStopped):
+            original(self, *args, **kwargs)
+
+    return set_error
+
+
+def _read_reserved_names(original: Callable[..., Any]) -> Any:
+    def visit(self: Any, context: Any) -> Any:
+        # To moto's grammar a path in a parameter whose name is a word of the language
+        # ("RoleArn.$") is plain text.
+        binding = original(self, context)
+        if not binding.field.endswith(".$"):
+            return binding
+        path = binding.payload_value.val
+        kind = StringContextPath if path.startswith("$$") else StringJsonPath
+        return PayloadBindingStringExpressionSimple(binding.field[:-2], kind(path))
+
+    return visit
+
+
 def _read_timestamps(_original: Callable[..., Any]) -> Any:
     def string_to_timestamp(text: str) -> datetime | None:
         # moto reads whole seconds in UTC only, not even the times of its own context object.
@@ -556,6 +635,8 @@ _replace(lambda_eval_utils, "boto_client_for", _client_of_host)
 _replace(BaseExecutionWorkerCommunication, "terminated", _report_end)
 _replace(StepFunctionsParserBackend, "start_execution", _name_executions)
 _replace(ExecutionWorker, "stop", _stop_when_begun)
+_replace(Environment, "set_error", _keep_stopped)
+_replace(Preprocessor, "visitPayload_binding_value", _read_reserved_names)
 _replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
 # The service's name in errors to catch: "SageMaker.ResourceInUseException".
 state_task_service_aws_sdk._SERVICE_ERROR_NAMES["sagemaker"] = "SageMaker"

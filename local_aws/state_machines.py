@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import UTC
 from functools import cache
@@ -16,6 +17,7 @@ from botocore.utils import parse_timestamp
 from local_aws import events, moto_adapter
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
 
+_log = logging.getLogger(__name__)
 _creating = threading.Lock()
 
 
@@ -55,6 +57,9 @@ class StateMachines:
     """
 
     def __init__(self, context: Context) -> None:
+        # moto tells every caught error of a state with the whole of its parse tree; what went
+        # wrong stands in the execution's history and in its end.
+        logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
         self._context = context
         moto_adapter.add_execution_host(self)
 
@@ -65,6 +70,14 @@ class StateMachines:
 
     def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
         """Delivers "Step Functions Execution Status Change"."""
+        if execution.status != "SUCCEEDED":
+            _log.warning(
+                "execution %s: %s: %s: %s",
+                execution.name,
+                execution.status,
+                execution.error,
+                execution.cause,
+            )
         detail: dict[str, Any] = {
             "executionArn": execution.arn,
             "stateMachineArn": execution.state_machine_arn,
