@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.cloudformation.errors import Cancelled, ResourceFailure
+from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.cloudformation.resources.base import Properties, Request, Result
 
@@ -71,32 +71,32 @@ class CustomResources:
         invented = request.name()
         try:
             answer = self._ask(request, "Create", {})
-        except Cancelled as error:
-            raise Cancelled(error.reason, invented) from None
+        except CancelledError as error:
+            raise CancelledError(error.reason, invented) from None
         if answer["Status"] != "SUCCESS":
-            raise ResourceFailure(_reason(answer), answer.get("PhysicalResourceId") or invented)
+            raise ResourceError(_reason(answer), answer.get("PhysicalResourceId") or invented)
         if not answer.get("PhysicalResourceId"):
-            raise ResourceFailure("Invalid PhysicalResourceId", invented)
+            raise ResourceError("Invalid PhysicalResourceId", invented)
         return _result(answer)
 
     def update(self, request: Request, physical_id: str, old: Properties) -> Result:
         """Sends Update; another physical id in the answer means a new resource."""
         if request.properties.get("ServiceToken") != old.get("ServiceToken"):
-            raise ResourceFailure("Modifying service token is not allowed.")
+            raise ResourceError("Modifying service token is not allowed.")
         more = {
             "PhysicalResourceId": physical_id,
             "OldResourceProperties": stringified(old),
         }
         answer = self._ask(request, "Update", more)
         if answer["Status"] != "SUCCESS":
-            raise ResourceFailure(_reason(answer), answer.get("PhysicalResourceId"))
+            raise ResourceError(_reason(answer), answer.get("PhysicalResourceId"))
         return _result({"PhysicalResourceId": physical_id, **answer})
 
     def delete(self, request: Request, physical_id: str) -> None:
         """Sends Delete."""
         answer = self._ask(request, "Delete", {"PhysicalResourceId": physical_id})
         if answer["Status"] != "SUCCESS":
-            raise ResourceFailure(_reason(answer))
+            raise ResourceError(_reason(answer))
 
     def respond(self, token: str, body: bytes) -> bool:
         """Takes what was put to a ResponseURL; False when nobody waits for it."""
@@ -128,10 +128,10 @@ class CustomResources:
             request.wait_until(
                 pending.answer.done, seconds=timeout, what=f"{request.logical_id} {kind.lower()}"
             )
-        except Cancelled:
+        except CancelledError:
             raise
-        except ResourceFailure:
-            raise ResourceFailure(
+        except ResourceError:
+            raise ResourceError(
                 "CloudFormation did not receive a response from your Custom Resource within "
                 f"{timeout:.0f} seconds. Please check your logs for requestId "
                 f"[{event['RequestId']}]."

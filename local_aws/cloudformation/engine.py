@@ -12,7 +12,7 @@ from typing import Protocol
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.changes import replacing, with_stack_tags
-from local_aws.cloudformation.errors import ApiError, Cancelled, ResourceFailure
+from local_aws.cloudformation.errors import ApiError, CancelledError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value, resolve
 from local_aws.cloudformation.model import (
     Definition,
@@ -49,7 +49,7 @@ class Surroundings(Protocol):
         ...
 
     def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
-        """Raises ResourceFailure where `outputs` take from others what they import."""
+        """Raises ResourceError where `outputs` take from others what they import."""
         ...
 
 
@@ -93,7 +93,7 @@ class Operation:
             if not failed:
                 self._surroundings.check_exports(stack, outputs)
             reason = _failed_reason(failed, "create" if creating else "update")
-        except (ApiError, ResourceFailure) as error:
+        except (ApiError, ResourceError) as error:
             failed, outputs, reason = [stack.name], {}, str(error)
         if failed:
             if stack.rollback:
@@ -196,10 +196,12 @@ class Operation:
             result = provider.create(self._request(item.type, name, properties))
         except Exception as error:
             explained = self._explain(error, "creation" if before is None else "update")
-            made = error.physical_id if isinstance(error, ResourceFailure) else None
+            made = error.physical_id if isinstance(error, ResourceError) else None
             after = None
             if made is not None:
-                after = self._resource(item, properties, made, {}, f"{verb}_FAILED", explained)
+                after = self._resource(
+                    item, properties, made, {}, status=f"{verb}_FAILED", reason=explained
+                )
             self._changes[name] = Change(before, after)
             if before is None and after is not None:
                 stack.resources[name] = after
@@ -254,9 +256,9 @@ class Operation:
         self._record(after, "UPDATE_COMPLETE")
 
     def _explain(self, error: Exception, doing: str) -> str:
-        if isinstance(error, Cancelled):
+        if isinstance(error, CancelledError):
             return f"Resource {doing} cancelled"
-        if isinstance(error, ResourceFailure):
+        if isinstance(error, ResourceError):
             return error.reason
         if isinstance(error, ClientError):
             told = error.response["Error"]
@@ -285,6 +287,7 @@ class Operation:
         properties: dict[str, Value],
         physical_id: str,
         attributes: dict[str, Value],
+        *,
         status: str = "CREATE_COMPLETE",
         reason: str | None = None,
     ) -> Resource:

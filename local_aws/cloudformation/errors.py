@@ -19,7 +19,7 @@ class ApiError(Exception):
         self.status = status
 
 
-class ResourceFailure(Exception):
+class ResourceError(Exception):
     """A resource could not be brought to its wanted state.
 
     Args:
@@ -33,5 +33,5 @@ class ResourceFailure(Exception):
         self.physical_id = physical_id
 
 
-class Cancelled(ResourceFailure):
+class CancelledError(ResourceError):
     """Given up because another resource of the same operation failed."""

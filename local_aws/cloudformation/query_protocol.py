@@ -69,7 +69,7 @@ def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
         _render(ElementTree.SubElement(root, f"{operation}Result"), shape, result)
     metadata = ElementTree.SubElement(root, "ResponseMetadata")
     ElementTree.SubElement(metadata, "RequestId").text = _REQUEST_ID
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return _document(root)
 
 
 def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:
@@ -95,4 +95,8 @@ def render_error(code: str, message: str) -> bytes:
     for name, text in (("Type", "Sender"), ("Code", code), ("Message", message)):
         ElementTree.SubElement(error, name).text = text
     ElementTree.SubElement(root, "RequestId").text = _REQUEST_ID
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return _document(root)
+
+
+def _document(root: ElementTree.Element) -> bytes:
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.changes import is_custom
 from local_aws.cloudformation.custom_resource import CustomResources
-from local_aws.cloudformation.errors import ApiError, ResourceFailure
+from local_aws.cloudformation.errors import ApiError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value
 from local_aws.cloudformation.model import Definition, Output, Stack
 from local_aws.cloudformation.resources.base import Provider
@@ -114,12 +114,12 @@ class Stacks:
         return str(answer["Parameter"]["Value"])
 
     def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
-        """Raises ResourceFailure where `outputs` take from others what they import."""
+        """Raises ResourceError where `outputs` take from others what they import."""
         new = {output.export: output.value for output in outputs.values() if output.export}
         for export, output, owner in self.exports(stack.region):
             if owner is not stack:
                 if export in new:
-                    raise ResourceFailure(
+                    raise ResourceError(
                         f"Export with name {export} is already exported by stack {owner.name}"
                     )
                 continue
@@ -127,6 +127,6 @@ class Stacks:
             if not users or new.get(export) == output.value:
                 continue
             verb = "update" if export in new else "delete"
-            raise ResourceFailure(
+            raise ResourceError(
                 f"Cannot {verb} export {export} as it is in use by {', '.join(users)}."
             )

@@ -15,7 +15,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.model import Shape
 
-from local_aws.cloudformation.errors import Cancelled, ResourceFailure
+from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.context import Context
 
@@ -59,16 +59,16 @@ class Request:
         """Asks `ready` until it says so.
 
         Raises:
-            Cancelled: Another resource failed meanwhile.
-            ResourceFailure: It took longer than `seconds`.
+            CancelledError: Another resource failed meanwhile.
+            ResourceError: It took longer than `seconds`.
         """
         deadline = time.monotonic() + seconds
         pause = 0.05
         while not ready():
             if self.cancelled.wait(pause):
-                raise Cancelled(f"{what} cancelled")
+                raise CancelledError(f"{what} cancelled")
             if time.monotonic() > deadline:
-                raise ResourceFailure(f"{what} did not finish within {seconds:.0f} seconds")
+                raise ResourceError(f"{what} did not finish within {seconds:.0f} seconds")
             pause = min(pause * 1.5, 0.5)
 
 
@@ -83,7 +83,7 @@ class Result:
 class Provider(Protocol):
     """Brings resources of one type about.
 
-    Every method may raise ResourceFailure or botocore's ClientError.
+    Every method may raise ResourceError or botocore's ClientError.
     """
 
     # How the type takes tags: a list of Key and Value, a map, or not at all.

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from botocore.exceptions import ClientError
 
-from local_aws.cloudformation.errors import Cancelled, ResourceFailure
+from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.resources.base import (
     Properties,
     Request,
@@ -82,10 +82,10 @@ class Endpoint:
         arn = made["EndpointArn"]
         try:
             self._wait(request, name, "creation")
-        except Cancelled as error:
-            raise Cancelled(error.reason, arn) from None
-        except ResourceFailure as error:
-            raise ResourceFailure(error.reason, arn) from None
+        except CancelledError as error:
+            raise CancelledError(error.reason, arn) from None
+        except ResourceError as error:
+            raise ResourceError(error.reason, arn) from None
         return Result(arn, {"EndpointName": name})
 
     def update(self, request: Request, physical_id: str, old: Properties) -> Result:
@@ -104,7 +104,7 @@ class Endpoint:
             self._wait(request, name, "update")
             now = client.describe_endpoint(EndpointName=name)
             if now.get("EndpointConfigName") != wanted["EndpointConfigName"]:
-                raise ResourceFailure(_reason(now, "went back to its old configuration"))
+                raise ResourceError(_reason(now, "went back to its old configuration"))
         return Result(physical_id, {"EndpointName": name})
 
     def delete(self, request: Request, physical_id: str) -> None:
@@ -136,7 +136,7 @@ class Endpoint:
         self._settle(request, name)
         found = request.client("sagemaker").describe_endpoint(EndpointName=name)
         if found["EndpointStatus"] != "InService":
-            raise ResourceFailure(_reason(found, f"{what} failed"))
+            raise ResourceError(_reason(found, f"{what} failed"))
 
 
 def _reason(found: Properties, otherwise: str) -> str:

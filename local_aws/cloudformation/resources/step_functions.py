@@ -58,7 +58,7 @@ def _definition(request: Request) -> str:
     if "DefinitionS3Location" in properties:
         place = properties["DefinitionS3Location"]
         found = request.client("s3").get_object(Bucket=place["Bucket"], Key=place["Key"])
-        definition = found["Body"].read().decode()
+        definition = str(found["Body"].read().decode())
     elif "DefinitionString" in properties:
         definition = str(properties["DefinitionString"])
     else:
