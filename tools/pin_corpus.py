@@ -28,7 +28,7 @@ class PinError(Exception):
     """The object cannot be pinned; the message says what to do."""
 
 
-def pin(s3: Any, s3_uri: str) -> str:  # noqa: ANN401 - boto3's clients have no static type
+def pin(s3: Any, s3_uri: str) -> str:
     """The lines of the settings' `[corpus]` table for an object.
 
     Args:
