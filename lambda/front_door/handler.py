@@ -47,6 +47,7 @@ metrics = Metrics(namespace="FaqSearch")
 app = APIGatewayRestResolver()
 
 environment = Environment.read(os.environ)
+metrics.set_default_dimensions(stage=environment.stage)
 _session = Session()
 endpoints = Endpoints(environment.endpoints, runtime_clients(_session))
 deployment = DeploymentParameter(

@@ -137,13 +137,22 @@ def test_any_of_several_right_answers_counts():
     assert Outcome(Question("?", frozenset({"a", "b"})), ("x", "b", "a")).rank == 2
 
 
+def test_a_paraphrase_that_several_entries_answer_has_several_rows(tmp_path):
+    (tmp_path / "p.csv").write_text("question,id\nWhy?,1\nHow?,2\nWhy?,a b\n")
+    known = frozenset({"1", "2", "a b"})
+    assert read_paraphrases(tmp_path / "p.csv", known) == [
+        Question("Why?", frozenset({"1", "a b"})),
+        Question("How?", frozenset({"2"})),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("text,id\na,1\n", "no column question"),
-        ("question,id\na,9\n", ":2: the corpus has no id 9"),
-        ("question,id\na,1\n,1\n", ":3: a question"),
-        ("question,id\na,\n", ":2: a question and at least one id"),
+        ("question,id\na,9\n", ":2: the corpus has no id '9'"),
+        ("question,id\na,1\n,1\n", ":3: an empty question"),
+        ("question,id\na,\n", ":2: the corpus has no id ''"),
         ("question,id\n", "no questions"),
     ],
 )

@@ -346,7 +346,7 @@ def test_logs_have_the_request_id_and_never_the_callers_text(door, capsys):
     assert "s3cret" not in door.log.getvalue()
     assert {record["correlation_id"] for record in records} == {"request-1"}
     assert any(record["message"] == "endpoint failed" for record in records)
-    assert any(metric.get("FailedOver") == [1.0] for metric in metrics)
+    assert any(m.get("FailedOver") == [1.0] and m["stage"] == "local" for m in metrics)
 
 
 def test_server_timing_tells_the_models_share_from_our_own(door):
