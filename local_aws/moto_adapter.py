@@ -67,13 +67,10 @@ RequestHandler = MotoRequestHandler
 def create_wsgi_app() -> DomainDispatcherApplication:
     """moto's server as one WSGI application; it finds the service of each request itself.
 
-    From now on moto runs state machines, knows AWS's managed policies and enforces no bucket
-    policy.
+    From now on moto runs state machines and knows AWS's managed policies.
     """
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     default_user_config["iam"]["load_aws_managed_policies"] = True
-    # moto does not evaluate conditions: a policy that demands TLS would deny everything.
-    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
     return DomainDispatcherApplication(create_backend_app)
 
 
@@ -240,8 +237,9 @@ def _invoke_from_api(self: Any) -> tuple[int, dict[str, str], bytes]:
         self.headers.get("X-Amz-Invocation-Type", "RequestResponse"),
         self.headers.get("X-Amz-Log-Type", "None"),
     )
-    headers = {"Content-Type": "application/json", **answer.headers}
-    return answer.status, headers, answer.payload
+    # moto takes the status from here.
+    status = {"Content-Type": "application/json", "status": str(answer.status)}
+    return answer.status, {**status, **answer.headers}, answer.payload
 
 
 def _replace(owner: object, name: str, make: Callable[[Callable[..., Any]], Any]) -> None:
@@ -618,6 +616,15 @@ def _read_reserved_names(original: Callable[..., Any]) -> Any:
     return visit
 
 
+def _answer_in_json(original: Callable[..., Any]) -> Any:
+    def eval_service_task(self: Any, env: Any, *args: Any, **kwargs: Any) -> None:
+        # moto leaves datetimes in the state, on which it stumbles when the execution ends.
+        original(self, env, *args, **kwargs)
+        env.stack[-1] = json.loads(to_json_str(env.stack[-1]))
+
+    return eval_service_task
+
+
 def _read_timestamps(_original: Callable[..., Any]) -> Any:
     def string_to_timestamp(text: str) -> datetime | None:
         # moto reads whole seconds in UTC only, not even the times of its own context object.
@@ -637,9 +644,23 @@ _replace(StepFunctionsParserBackend, "start_execution", _name_executions)
 _replace(ExecutionWorker, "stop", _stop_when_begun)
 _replace(Environment, "set_error", _keep_stopped)
 _replace(Preprocessor, "visitPayload_binding_value", _read_reserved_names)
+_replace(
+    state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _answer_in_json
+)
 _replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
 # The service's name in errors to catch: "SageMaker.ResourceInUseException".
 state_task_service_aws_sdk._SERVICE_ERROR_NAMES["sagemaker"] = "SageMaker"
+
+
+# ---- S3 -------------------------------------------------------------------------------------
+
+
+def _enforce_no_policy(_original: Callable[..., Any]) -> Any:
+    # moto does not evaluate conditions: a policy that demands TLS would deny everything.
+    return lambda *_: PermissionResult.NEUTRAL
+
+
+_replace(FakeBucket, "get_permission", _enforce_no_policy)
 
 
 # ---- EventBridge ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +16,16 @@ from local_aws import server
 from local_aws.server import LocalAws
 
 ROLE = "arn:aws:iam::123456789012:role/function"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
 _OWN = ("lambda_runtime", "rest_apis")
 
 
@@ -24,25 +34,11 @@ def local_aws(folder: Path) -> Iterator[LocalAws]:
     """A local AWS with moto, the Lambda runtime and the REST APIs, and nothing else."""
     parts = tuple(part for part in server._PARTS if part[0] in _OWN)
     with mock.patch.object(server, "_PARTS", parts), LocalAws(folder) as aws:
-        aws.context.client("iam").create_role(
-            RoleName="function",
-            AssumeRolePolicyDocument=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "lambda.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                        }
-                    ],
-                }
-            ),
-        )
-        try:
-            yield aws
-        finally:
-            aws.context.client("iam").delete_role(RoleName="function")
+        iam = aws.context.client("iam")
+        # moto's state is this process's; another test may have made it.
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(_TRUST))
+        yield aws
 
 
 def zipped(files: Mapping[str, str | bytes]) -> bytes:
@@ -89,10 +85,8 @@ class Caller:
         self.connection.request(method, f"{self.base}{path}", data, dict(headers or {}))
         response = self.connection.getresponse()
         content = response.read()
-        try:
+        with suppress(ValueError):
             content = json.loads(content)
-        except ValueError:
-            pass
         return response.status, {k.lower(): v for k, v in response.getheaders()}, content
 
 
@@ -133,7 +127,9 @@ class Api:
             "uri": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
             f"{function_arn}/invocations",
         }
-        self.client.put_integration(**where, **{**(proxy if function_arn else {}), **(integration or {})})
+        self.client.put_integration(
+            **where, **{**(proxy if function_arn else {}), **(integration or {})}
+        )
 
     def deploy(self, stage: str = "test") -> Caller:
         """Deploys the API as it is now to a stage, made when absent; a client of it."""
