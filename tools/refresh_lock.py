@@ -18,6 +18,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,12 +175,17 @@ def _url(lock: Lock, region: str, key: str) -> str:
     return f"https://{bucket}.s3.{region}.{url_suffix(region)}/{quote(key)}"
 
 
+@cache
 def url_suffix(region: str) -> str:
     """The domain of AWS's addresses in a region, as botocore knows it."""
-    session = botocore.session.get_session()
-    partition = session.get_partition_for_region(region)
-    partitions = session.get_component("data_loader").load_data("partitions")["partitions"]
+    partition = _session().get_partition_for_region(region)
+    partitions = _session().get_component("data_loader").load_data("partitions")["partitions"]
     return next(str(p["outputs"]["dnsSuffix"]) for p in partitions if p["id"] == partition)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
