@@ -125,7 +125,7 @@ def _modification(old: Resource, item: Wanted, new: dict[str, Value]) -> dict[st
     change["Scope"] = sorted({"Tags" if key == "Tags" else "Properties" for key in keys})
     if policies_changed:
         change["Scope"].append("DeletionPolicy")
-    sure = any(UNKNOWN not in json.dumps(new.get(key)) for key in recreating)
+    sure = any(surely_differs(old.properties.get(key), new.get(key)) for key in recreating)
     if old.type != item.type or sure:
         change["Replacement"] = "True"
         change["PolicyAction"] = (
@@ -136,14 +136,24 @@ def _modification(old: Resource, item: Wanted, new: dict[str, Value]) -> dict[st
     return change
 
 
+def surely_differs(old: Value, new: Value) -> bool:
+    """Whether `new` differs from `old` whatever becomes of the values it leaves open."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() != new.keys() or any(surely_differs(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) != len(new) or any(map(surely_differs, old, new))
+    open_value = isinstance(new, str) and UNKNOWN in new
+    return not open_value and bool(old != new)
+
+
 def _detail(
     key: str, old: Resource, new: dict[str, Value], recreating: set[str]
 ) -> dict[str, Value]:
     before, after = old.properties.get(key), new.get(key)
-    unknown = UNKNOWN in json.dumps(after)
+    sure = surely_differs(before, after)
     recreation = "Never"
     if key in recreating:
-        recreation = "Conditionally" if unknown else "Always"
+        recreation = "Always" if sure else "Conditionally"
     return {
         "Target": {
             "Attribute": "Tags" if key == "Tags" else "Properties",
@@ -158,7 +168,7 @@ def _detail(
             if after is None
             else "Modify",
         },
-        "Evaluation": "Dynamic" if unknown else "Static",
+        "Evaluation": "Static" if sure else "Dynamic",
         "ChangeSource": "DirectModification",
     }
 

@@ -23,8 +23,9 @@ from local_aws.context import Context
 Answer = dict[str, Any]
 
 # The CDK CLI asks every 5 seconds. An operation that is over when its start is answered, or
-# soon after it was asked about, costs nobody such a pause.
-_PATIENCE = 4.0
+# when its state is, costs nobody such a pause.
+_PATIENCE_AT_START = 4.0
+_PATIENCE_WHEN_ASKED = 20.0
 _PAGE = 100
 _NO_CHANGES = (
     "The submitted information didn't contain changes. "
@@ -101,13 +102,13 @@ class Operations:
             )
             self._running[stack.id] = thread
             thread.start()
-        self.wait(stack)
+        thread.join(_PATIENCE_AT_START)
 
     def wait(self, stack: Stack) -> None:
-        """Waits a little for what is under way on the stack."""
+        """Waits a while for what is under way on the stack."""
         thread = self._running.get(stack.id)
         if thread is not None:
-            thread.join(_PATIENCE)
+            thread.join(_PATIENCE_WHEN_ASKED)
 
     def definition(self, caller: Caller, request: Answer, stack: Stack | None) -> Definition:
         """What a request asks a stack to be.

@@ -77,7 +77,8 @@ class Packages:
             scratch = target.with_name(f".{uuid.uuid4().hex}")
             try:
                 _extract(content, scratch)
-                for folder in (scratch, scratch / "python"):
+                # From the inside out: what is mended inside is no fault of the outside.
+                for folder in (scratch / "python", scratch):
                     if folder.is_dir():
                         for replaced in fit_to_host(folder):
                             _log.info("%s: %s of this environment stands in", name, replaced)
