@@ -91,9 +91,8 @@ def fit_to_host(folder: Path) -> list[str]:
         UnusablePackageError: The same version is not installed here, or a compiled module belongs
             to no distribution; names it.
     """
-    replaced = [
-        _replace(folder, info) for info in sorted(folder.glob("*.dist-info")) if not _fits(info)
-    ]
+    found = sorted(folder.rglob("*.dist-info"))
+    replaced = [_replace(info.parent, info) for info in found if not _fits(info)]
     for path in folder.rglob("*"):
         if _EXTENSION.search(path.name) and not path.is_symlink() and not _loads(path.name):
             raise UnusablePackageError(

@@ -78,10 +78,8 @@ class Packages:
             try:
                 _extract(content, scratch)
                 # From the inside out: what is mended inside is no fault of the outside.
-                for folder in (scratch / "python", scratch):
-                    if folder.is_dir():
-                        for replaced in fit_to_host(folder):
-                            _log.info("%s: %s of this environment stands in", name, replaced)
+                for replaced in fit_to_host(scratch):
+                    _log.info("%s: %s of this environment stands in", name, replaced)
                 scratch.rename(target)
             except zipfile.BadZipFile as error:
                 raise UnusablePackageError(f"{name}: the package is not a zip file") from error
