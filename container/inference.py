@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).resolve().parent
+# The server passes its workers' output on to the log; it needs a moment for the last line.
+RELAY_SECONDS = 0.5
 
 
 def model_fn(model_dir: str) -> Service:
@@ -73,11 +75,14 @@ def _end_server(reason: str) -> Never:
     process, started; alone it would be replaced for ever. Elsewhere this process is the server.
     The server is killed, since asked to stop it would answer the health check for seconds more.
     """
-    line = f"faq-search cannot serve this artifact: {reason}. Ending the server."
-    log.critical(line)
-    print(line, file=sys.stderr, flush=True)
+    print(
+        f"faq-search cannot serve this artifact: {reason}. Ending the server.",
+        file=sys.stderr,
+        flush=True,
+    )
     server = _java_ancestor()
     if server is not None:
+        time.sleep(RELAY_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.kill(server, signal.SIGKILL)
     os._exit(1)
