@@ -481,12 +481,13 @@ class AccessKey:
 
 def find_access_key(access_key_id: str) -> AccessKey | None:
     """The active key of an IAM user or of an assumed role; None when there is none."""
-    for partition, backend in list(sts_backends[DEFAULT_ACCOUNT_ID].items()):
-        role = backend.get_assumed_role_from_access_key(access_key_id)
+    for tokens in list(sts_backends[DEFAULT_ACCOUNT_ID].values()):
+        role = tokens.get_assumed_role_from_access_key(access_key_id)
         if role is not None:
             expires = role.expiration.replace(tzinfo=UTC)
             return AccessKey(role.secret_access_key, role.session_token, expires)
-        for user in list(iam_backends[DEFAULT_ACCOUNT_ID][partition].users.values()):
+    for identities in list(iam_backends[DEFAULT_ACCOUNT_ID].values()):
+        for user in list(identities.users.values()):
             for key in user.access_keys:
                 if key.access_key_id == access_key_id and key.status == "Active":
                     return AccessKey(key.secret_access_key, None, None)
@@ -645,9 +646,7 @@ _replace(StepFunctionsParserBackend, "start_execution", _name_executions)
 _replace(ExecutionWorker, "stop", _stop_when_begun)
 _replace(Environment, "set_error", _keep_stopped)
 _replace(Preprocessor, "visitPayload_binding_value", _read_reserved_names)
-_replace(
-    state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _answer_in_json
-)
+_replace(state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _answer_in_json)
 _replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
 # The service's name in errors to catch: "SageMaker.ResourceInUseException".
 state_task_service_aws_sdk._SERVICE_ERROR_NAMES["sagemaker"] = "SageMaker"

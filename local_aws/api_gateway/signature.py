@@ -159,7 +159,7 @@ def _check_time(claim: _Claim) -> None:
         raise _incomplete("X-Amz-Date must be of the form 20300131T120000Z") from error
     if not claim.time.startswith(claim.date):
         raise _invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version")
-    now = datetime.now(UTC)
+    now = _now()
     if signed + claim.valid_for < now:
         earliest = now - claim.valid_for
         raise _invalid(
@@ -178,7 +178,7 @@ def _secret(claim: _Claim) -> tuple[str, str | None]:
     known = moto_adapter.find_access_key(claim.access_key)
     if known is None:
         raise _unrecognised()
-    if known.expires is not None and known.expires < datetime.now(UTC):
+    if known.expires is not None and known.expires < _now():
         raise GatewayError("EXPIRED_TOKEN", "The security token included in the request is expired")
     return known.secret, known.token
 
@@ -198,6 +198,10 @@ def _signature(request: ApiRequest, claim: _Claim, secret: str) -> str:
     canonical = verifier.canonical_request(signed)
     signature: str = verifier.signature(verifier.string_to_sign(signed, canonical), signed)
     return signature
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _invalid(message: str) -> GatewayError:

@@ -194,7 +194,7 @@ def test_a_slow_function_is_504_in_time(call):
 
 
 def test_over_10_mb_is_413_and_the_connection_goes_on(call):
-    status, headers, body = call("POST", "/search", b"x" * (10 * 1024 * 1024 + 1))
+    status, _, body = call("POST", "/search", b"x" * (10 * 1024 * 1024 + 1))
     assert (status, body) == (413, {"message": "Request Too Long"})
     assert call("GET", "/")[0] == 200
 
