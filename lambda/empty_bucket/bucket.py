@@ -9,7 +9,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 _ABSENT = {"404", "NoSuchBucket"}
-# DeleteObjects takes no more; a page of versions and one of delete markers come together.
+# DeleteObjects takes no more.
 _MOST_AT_ONCE = 1000
 
 
@@ -52,10 +52,16 @@ def _abort_uploads(s3: BaseClient, bucket: str) -> None:
 
 
 def _versions(s3: BaseClient, bucket: str) -> Iterator[list[dict[str, str]]]:
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+    """Versions and delete markers, a request's worth at a time, until none is left.
+
+    What was given is gone by the next look, so each look is at the bucket's beginning.
+    """
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=_MOST_AT_ONCE)
         found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        for start in range(0, len(found), _MOST_AT_ONCE):
-            yield [_identity(item) for item in found[start : start + _MOST_AT_ONCE]]
+        if not found:
+            return
+        yield [_identity(item) for item in found[:_MOST_AT_ONCE]]
 
 
 def _identity(item: Mapping[str, Any]) -> dict[str, str]:

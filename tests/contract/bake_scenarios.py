@@ -87,7 +87,6 @@ def marked(aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKE
 @pytest.fixture
 def bake_handler(aws: RecordedAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
     module = load_function("bake_resource", monkeypatch)
-    monkeypatch.setattr("time.sleep", lambda _: None)
     return lambda event: module.handler(event, None)
 
 
@@ -114,4 +113,5 @@ def bake_request(answers: Answers) -> Callable[..., dict[str, Any]]:
 
 def started(aws: RecordedAws) -> dict[str, Any]:
     [execution] = aws.executions.values()
-    return json.loads(execution["input"])
+    task: dict[str, Any] = json.loads(execution["input"])
+    return task

@@ -16,8 +16,10 @@ import botocore.session
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
+_NUMBERS = {"integer", "long", "float", "double"}
+# In the models the first stands by itself, the others within brackets.
 _JAVA_CLASSES = {
-    r"\p{ASCII}": r"\x00-\x7f",
+    r"\p{ASCII}": r"[\x00-\x7f]",
     r"\p{Alnum}": "a-zA-Z0-9",
     r"\p{L}": "a-zA-Z\u00aa-\uffff",
     r"\p{Z}": r"\s",
@@ -63,7 +65,7 @@ def _faults(value: Any, shape: Shape, where: str) -> Iterator[str]:
             yield from _faults(inner, shape.value, f"{where}.{key}")
     elif shape.type_name == "string" and isinstance(value, str):
         yield from _string_faults(value, shape, where)
-    elif shape.type_name in {"integer", "long", "float", "double"}:
+    elif shape.type_name in _NUMBERS and isinstance(value, int | float):
         yield from _outside(value, shape, where)
     elif shape.type_name == "blob" and isinstance(value, str | bytes | bytearray):
         size = len(value.encode() if isinstance(value, str) else value)

@@ -23,7 +23,7 @@ from tests.contract.model_validator import check_request
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
-_make_client = boto3.client
+make_real_client = boto3.client
 
 
 class AwsError(Exception):
@@ -44,6 +44,7 @@ class RecordedAws:
         broken: errors to raise, by operation; an operation stays broken until removed.
         objects: bytes in S3, by (bucket, key).
         jobs: training jobs by name, as DescribeTrainingJob tells them.
+        outcome: what becomes of a running job once it is described, if anything.
         executions: by ARN, with input and status.
         stack_status: of the one stack.
         endpoints: by name, what answers a request (parsed JSON to answer).
@@ -56,6 +57,7 @@ class RecordedAws:
         self.broken: dict[str, AwsError] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.outcome: dict[str, Any] = {}
         self.executions: dict[str, dict[str, Any]] = {}
         self.stack_status = "CREATE_IN_PROGRESS"
         self.endpoints: dict[str, Callable[[dict[str, Any]], Any]] = {}
@@ -64,7 +66,9 @@ class RecordedAws:
     def client(self, service_name: str, **settings: Any) -> Any:
         """In the place of boto3.client."""
         credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        client = _make_client(service_name, **{"region_name": REGION, **credentials, **settings})
+        client = make_real_client(
+            service_name, **{"region_name": REGION, **credentials, **settings}
+        )
         latest: dict[str, Any] = {}
 
         def record(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -144,7 +148,10 @@ class RecordedAws:
         return {"TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{name}"}
 
     def _describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._job(request)
+        job = self._job(request)
+        if job["TrainingJobStatus"] == "InProgress":
+            job.update(self.outcome)
+        return job
 
     def _stop_training_job(self, request: dict[str, Any]) -> None:
         job = self._job(request)
@@ -198,7 +205,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedAws]:
     recorded = RecordedAws()
     monkeypatch.setattr(boto3, "client", recorded.client)
     yield recorded
-    assert recorded.violations == []
+    assert not recorded.violations, recorded.violations
 
 
 def context(seconds: float = 300) -> Any:
