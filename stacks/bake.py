@@ -237,11 +237,10 @@ class Bake(Construct):
             self,
             "StateMachine",
             state_machine_name=self._state_machine_name,
-            definition_body=sfn.DefinitionBody.from_string(_WORKFLOW.read_text(encoding="utf-8")),
-            definition_substitutions={
-                "BakeFunctionArn": function.function.function_arn,
-                "Partition": stack.partition,
-            },
+            definition_body=sfn.DefinitionBody.from_string(
+                _WORKFLOW.read_text(encoding="utf-8").replace("${Partition}", stack.partition)
+            ),
+            definition_substitutions={"BakeFunctionArn": function.function.function_arn},
             role=role,
             tracing_enabled=True,
             logs=sfn.LogOptions(

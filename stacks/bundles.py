@@ -8,6 +8,7 @@ sources give the same template everywhere. Packages from PyPI are unpacked befor
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -138,7 +139,7 @@ def write_zip(path: Path, files: Mapping[str, Path]) -> None:
     The zip appears whole or not at all, so that Ctrl-C leaves nothing half written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # two runs may zip the same at once
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, file in sorted(files.items()):
             entry = zipfile.ZipInfo(name)

@@ -1,0 +1,56 @@
+"""cdk-nag and cfn-lint over every template of every stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+import cfnlint.api
+import pytest
+from aws_cdk import aws_s3 as s3
+from cdk_nag import AwsSolutionsChecks
+from cfnlint.config import ManualArgs
+
+from stacks.application import build_application
+from stacks.settings import load_settings
+from tests.template.synthesis import Templates, new_app
+
+# The CDK makes a function depend on its role's policies by depending on the role as well, which
+# the function refers to anyway.
+CDK_OWN = "W3005"
+
+
+def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
+    """An open bucket stands beside the app, to see that nag looked: it alone may be found."""
+    app = new_app(outdir=str(tmp_path))
+    build_application(app, load_settings(stage))
+    s3.Bucket(cdk.Stack(app, "Open"), "Bucket")
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    findings = {
+        f"{violation['ruleName']} at {construct['constructPath']}"
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+    assert "AwsSolutions-S10 at Open/Bucket/Resource" in findings
+    assert {f for f in findings if " at Open/" not in f} == set()
+
+
+@pytest.mark.parametrize("stack", ["Foundation", "Model", "FrontDoor"])
+def test_cfn_lint_finds_nothing(stage_templates: Templates, stack: str) -> None:
+    assert _lint(stage_templates[stack]) == []
+
+
+def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> None:
+    template = dict(stage_templates["Foundation"])
+    template["Resources"] |= {"Wrong": {"Type": "AWS::S3::Bucket", "Properties": {"Size": 1}}}
+    assert any("Size" in finding for finding in _lint(template))
+
+
+def _lint(template: dict[str, object]) -> list[str]:
+    config = ManualArgs(regions=["us-east-1"], ignore_checks=[CDK_OWN])
+    return [str(m) for m in cfnlint.api.lint(json.dumps(template), config=config)]
