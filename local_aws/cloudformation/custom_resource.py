@@ -155,10 +155,8 @@ class CustomResources:
             _log.error("%s raised in answer to %s: %s", function, request.logical_id, said)
             if pending.answer.done():
                 return
-        reason = (
-            f"{function.rsplit(':', maxsplit=1)[-1]} raised and did not answer: {_message(said)}"
-        )
-        pending.settle({"Status": "FAILED", "Reason": reason})
+        reason = f"{function.rsplit(':', maxsplit=1)[-1]}: {_message(said)}"
+        pending.settle({"Status": RAISED, "Reason": reason})
 
 
 def _message(said: str) -> str:
