@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import corpus.__main__
+import corpus.fetch
 from corpus.__main__ import main
 from corpus.fetch import KEY, FetchError, fetch
 
@@ -118,6 +119,13 @@ def test_fetch_keeps_the_old_file_when_the_new_one_is_no_corpus(tmp_path):
     assert f"{output}:1: 1 column" in str(caught.value)
     assert output.read_text() == "Old,Kept\n"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_fetch_stops_at_a_size_no_faq_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus.fetch, "MAX_BYTES", len(DATA) - 1)
+    with pytest.raises(FetchError, match="larger than 34 bytes; not downloaded"):
+        fetch(tmp_path / "faq.csv", open_url=Server(Response(DATA)))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from corpus.reader import CorpusError
 from tools import pin_corpus
 from tools.pin_corpus import PinError, main, pin
 
-URI = "s3://my-bucket/faqs/Fragen & ü.csv"
-KEY = "faqs/Fragen & ü.csv"
+URI = "s3://my-bucket/faqs/Fragen & ü 🤖.csv"
+KEY = "faqs/Fragen & ü 🤖.csv"
 
 
 @pytest.fixture

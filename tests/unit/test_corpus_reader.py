@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.faults import MAX_LISTED
 from corpus.reader import (
     MAX_ID_CHARACTERS,
     MAX_TEXT_BYTES,
+    SUFFIXES,
     CorpusError,
     CorpusInfo,
     Entry,
@@ -99,6 +101,7 @@ def test_any_language_and_unicode_line_separators(tmp_path):
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), min_size=1, max_size=8))
 def test_whatever_the_csv_module_writes_is_read_back(tmp_path_factory, rows):
     import csv
@@ -153,6 +156,12 @@ def test_exact_duplicates_are_allowed(tmp_path):
             "faq:2: not UTF-8: byte 0xe9 at byte offset 9 (invalid continuation byte); save",
         ),
         ("f.csv", b'Q,A\n"multi\nline",\xff\n', "faq:2: not UTF-8: byte 0xff at byte offset 17"),
+        ("f.csv", "é,A\n".encode() + b"Q,\xff\n", "faq:2: not UTF-8: byte 0xff at byte offset 7"),
+        (
+            "f.jsonl",
+            b'{"text":"A"}\n{"text":"\xff"}',
+            "faq:2: not UTF-8: byte 0xff at byte offset 22",
+        ),
         ("f.csv", "Q,A\n".encode("utf-16"), "faq:1: the file is UTF-16; save it as UTF-8"),
         ("f.csv", "Q,A\nQ,a\0b\n", "faq:2: NUL byte at byte offset 7; a corpus is plain text"),
         ("f.jsonl", r'{"text":"a\u0000b"}', r"faq:1: NUL character (\u0000);"),
@@ -265,6 +274,20 @@ def test_describe_measures_the_file(tmp_path):
     digest = hashlib.sha256(content).hexdigest()
     assert describe(path) == CorpusInfo(digest, len(content), 2, has_questions=False)
     assert describe(write(tmp_path, "g.csv", "Q,A\n")).has_questions
+    assert not describe(write(tmp_path, "h.csv", ",A\nQ,A\n")).has_questions
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@settings(deadline=None)
+@given(content=st.binary(max_size=60) | st.text('",\n\r{}[]:aé\\u0', max_size=60))
+def test_any_bytes_are_read_or_refused_with_sentences(tmp_path_factory, suffix, content):
+    path = write(tmp_path_factory.getbasetemp(), f"any{suffix}", content)
+    try:
+        info = describe(path, "faq")
+    except CorpusError as error:
+        assert all(re.match(r"faq:\d+: .", line) for line in error.faults)
+    else:
+        assert info.entries == len(read_corpus(path)) > 0
 
 
 def test_describe_checks_as_reading_does(tmp_path):
