@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from local_aws.server import LocalAws
 from tests.unit.sagemaker_support import BUCKET, IMAGE, ROLE, wait_until
@@ -277,13 +278,21 @@ def test_an_error_of_a_function_is_caught_by_its_type(workflows: Workflows) -> N
 WAIT = {"Type": "Wait", "Seconds": 60, "End": True}
 
 
-def test_a_stopped_execution_is_aborted_even_at_once(workflows: Workflows) -> None:
+@pytest.mark.parametrize("preparation", [0, 0.3])
+def test_a_stopped_execution_is_aborted_even_at_once(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch, preparation: float
+) -> None:
+    prepare = ExecutionWorker._get_evaluation_entrypoint
+
+    def slowly(self: ExecutionWorker) -> Any:
+        time.sleep(preparation)
+        return prepare(self)
+
+    monkeypatch.setattr(ExecutionWorker, "_get_evaluation_entrypoint", slowly)
     machine = workflows.create("Wait", Wait=WAIT)
-    for pause in (0, 0, 0, 0.3):
-        execution = workflows.start(machine)
-        time.sleep(pause)
-        workflows.states.stop_execution(executionArn=execution)
-        assert workflows.wait(execution, 5)["status"] == "ABORTED"
+    execution = workflows.start(machine)
+    workflows.states.stop_execution(executionArn=execution)
+    assert workflows.wait(execution, 5)["status"] == "ABORTED"
 
 
 def test_an_execution_that_is_stopped_within_a_task_is_aborted(workflows: Workflows) -> None:
