@@ -48,6 +48,7 @@ class RecordedAws:
         executions: by ARN, with input and status.
         stack_status: of the one stack.
         endpoints: by name, what answers a request (parsed JSON to answer).
+        parameters: values in SSM by name.
         functions: by ARN, what a Lambda function does with a payload.
     """
 
@@ -61,14 +62,22 @@ class RecordedAws:
         self.executions: dict[str, dict[str, Any]] = {}
         self.stack_status = "CREATE_IN_PROGRESS"
         self.endpoints: dict[str, Callable[[dict[str, Any]], Any]] = {}
+        self.parameters: dict[str, str] = {}
         self.functions: dict[str, Callable[[dict[str, Any]], None]] = {}
 
     def client(self, service_name: str, **settings: Any) -> Any:
         """In the place of boto3.client."""
-        credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        client = make_real_client(
-            service_name, **{"region_name": REGION, **credentials, **settings}
-        )
+        usual = {
+            "region_name": REGION,
+            "aws_access_key_id": "test",
+            "aws_secret_access_key": "test",
+        }
+        client = make_real_client(service_name, **{**usual, **settings})
+        self.take_over(client, service_name)
+        return client
+
+    def take_over(self, client: Any, service_name: str) -> None:
+        """Record, check and answer every request of a client from now on."""
         latest: dict[str, Any] = {}
 
         def record(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -81,7 +90,6 @@ class RecordedAws:
 
         client.meta.events.register_first("provide-client-params.*.*", record)
         client.meta.events.register_first("before-call.*.*", respond)
-        return client
 
     def called(self, operation: str) -> list[dict[str, Any]]:
         """The parameters of each request of one operation."""
@@ -180,6 +188,9 @@ class RecordedAws:
 
     def _stop_execution(self, request: dict[str, Any]) -> None:
         self.executions[request["executionArn"]]["status"] = "ABORTED"
+
+    def _get_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Parameter": {"Value": self.parameters[request["Name"]]}}
 
     def _invoke_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         answered = self.endpoints[request["EndpointName"]](json.loads(request["Body"]))

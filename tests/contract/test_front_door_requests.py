@@ -1,0 +1,59 @@
+"""What the front door asks of SageMaker and SSM."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.session import Session
+
+from tests.contract.lambda_functions import clear_environment
+from tests.unit.front_door_support import DEPLOYMENT, ENDPOINTS, ENVIRONMENT, Context, event, module
+
+
+@pytest.fixture
+def front_door(aws, monkeypatch):
+    clear_environment(monkeypatch, **ENVIRONMENT)
+    create_client = Session.create_client
+
+    def create_and_take_over(self, service_name, *arguments, **settings):
+        client = create_client(self, service_name, *arguments, **settings)
+        aws.take_over(client, service_name)
+        return client
+
+    monkeypatch.setattr(Session, "create_client", create_and_take_over)
+    aws.parameters[ENVIRONMENT["DEPLOYMENT_PARAMETER"]] = json.dumps(DEPLOYMENT)
+    return module("handler")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "answer"),
+    [
+        ("/embed", {"texts": ["a", "ж"]}, {"embedding": [[0.1] * 384] * 2}),
+        (
+            "/nearest",
+            {"corpus": ["a", "b"], "queries": ["a"], "top_k": 1},
+            [[{"corpus_id": 0, "score": 0.9}]],
+        ),
+        (
+            "/search",
+            {"queries": ["a"], "top_k": 1},
+            [[{"id": "1", "score": 0.9, "question": None, "answer": "b"}]],
+        ),
+    ],
+)
+def test_invocations(aws, front_door, path, body, answer):
+    asked = []
+    aws.endpoints[ENDPOINTS[0]["endpoint_name"]] = lambda request: asked.append(request) or answer
+    response = front_door.handler(event(path, body), Context())
+    assert response["statusCode"] == 200, response["body"]
+    modes = {"/embed": "embedding", "/nearest": "nn_corpus", "/search": "nn_train_data"}
+    assert asked[0]["mode"] == modes[path]
+    [request] = aws.called("InvokeEndpoint")
+    assert request["ContentType"] == request["Accept"] == "application/json"
+
+
+def test_the_deployment_parameter(aws, front_door):
+    response = front_door.handler(event("/endpoints", method="GET"), Context())
+    assert response["statusCode"] == 200, response["body"]
+    assert aws.called("GetParameter") == [{"Name": ENVIRONMENT["DEPLOYMENT_PARAMETER"]}]
