@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable
@@ -111,3 +112,11 @@ def await_job(sagemaker: BaseClient, name: str, timeout: float = 10.0) -> dict[s
         return None if running else found
 
     return wait_until(ended, timeout)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, other than one that only awaits its parent."""
+    status = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return bool(status) and not status.startswith("Z")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local_aws.sagemaker.children import Children, container_environment, replace_container_root
-from tests.unit.sagemaker_support import wait_until
+from tests.unit.sagemaker_support import is_alive, wait_until
 
 # A child and a grandchild, which prints its process id and ignores what is polite.
 FAMILY = """
@@ -31,13 +31,6 @@ with open(sys.argv[1], "wb") as output:
     children.start([sys.executable, "-c", sys.argv[2]], env={}, cwd=Path("/"), output=output)
 time.sleep(60)
 """
-
-
-def is_alive(pid: int) -> bool:
-    status = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return bool(status) and not status.startswith("Z")
 
 
 def read_pid(path: Path) -> int:
