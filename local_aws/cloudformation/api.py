@@ -11,7 +11,8 @@ from werkzeug.wrappers import Request, Response
 
 from local_aws.cloudformation.custom_resource import RESPONSE_PATH
 from local_aws.cloudformation.errors import ApiError
-from local_aws.cloudformation.operations import OPERATIONS, Caller, Operations
+from local_aws.cloudformation.handlers import OPERATIONS
+from local_aws.cloudformation.operations import Caller, Operations
 from local_aws.cloudformation.query_protocol import parse_request, render_error, render_response
 from local_aws.context import Context
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.cloudformation.errors import ResourceError
-from local_aws.cloudformation.operations import OPERATIONS, Caller, Operations
+from local_aws.cloudformation.handlers import OPERATIONS
+from local_aws.cloudformation.operations import Caller, Operations
 from local_aws.cloudformation.resources.base import Result
 from local_aws.context import Context
 

@@ -1,0 +1,353 @@
+"""Brings single resources about, changes and removes them, and tells so in the events."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from botocore.exceptions import ClientError
+
+from local_aws.cloudformation.changes import is_custom, replacing, with_stack_tags
+from local_aws.cloudformation.errors import ApiError, CancelledError, ResourceError
+from local_aws.cloudformation.functions import Scope, Value, resolve
+from local_aws.cloudformation.model import Definition, Output, Resource, Stack, random_suffix
+from local_aws.cloudformation.resources.base import NoEffect, Provider, Request
+from local_aws.cloudformation.scheduler import run_graph
+from local_aws.cloudformation.template import Wanted
+from local_aws.context import Context
+
+_log = logging.getLogger(__name__)
+
+NO_EFFECT = "Accepted; this type has no effect on the local AWS"
+
+
+class Surroundings(Protocol):
+    """What an operation needs to know of the other stacks."""
+
+    def provider(self, resource_type: str) -> Provider:
+        """The provider of a type; KeyError when there is none."""
+        ...
+
+    def scope(
+        self,
+        stack: Stack,
+        definition: Definition,
+        ref: Callable[[str], Value],
+        get_att: Callable[[str, str], Value],
+    ) -> Scope:
+        """What the names in a template of `stack` stand for; notes the imports it resolves."""
+        ...
+
+    def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
+        """Raises ResourceError where `outputs` take from others what they import."""
+        ...
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an update did to one resource; `after` is None where it failed to come about."""
+
+    before: Resource | None
+    after: Resource | None
+
+
+class ResourceWork:
+    """The work on a stack's resources within one operation.
+
+    Args:
+        context: Where providers send their calls.
+        surroundings: The other stacks.
+        stack: The stack; nothing else may work on it meanwhile.
+
+    Attributes:
+        changes: What was done to each resource so far, by logical id.
+        stale: Resources that others have taken the place of; to be deleted at the end.
+        cancelled: Set when waiting has become pointless.
+    """
+
+    def __init__(self, context: Context, surroundings: Surroundings, stack: Stack) -> None:
+        self.changes: dict[str, Change] = {}
+        self.stale: list[Resource] = []
+        self.cancelled = threading.Event()
+        self._context = context
+        self._surroundings = surroundings
+        self._stack = stack
+
+    def scope(self, definition: Definition) -> Scope:
+        """What the names in the stack's template stand for by now."""
+        return self._surroundings.scope(self._stack, definition, self._ref, self._get_att)
+
+    def _ref(self, name: str) -> Value:
+        if name not in self._stack.resources:
+            raise ApiError(f"Template format error: Unresolved resource dependencies [{name}]")
+        return self._stack.resources[name].physical_id
+
+    def _get_att(self, name: str, attribute: str) -> Value:
+        resource = self._stack.resources.get(name)
+        if resource is None:
+            raise ApiError(f"Template error: instance of Fn::GetAtt references {name}, not there")
+        if attribute not in resource.attributes:
+            if is_custom(resource.type):
+                raise ApiError(
+                    f"CustomResource attribute error: Vendor response doesn't contain {attribute} "
+                    f"attribute in object {resource.physical_id}"
+                )
+            raise ApiError(
+                f"Template error: resource {name} does not support attribute type {attribute} "
+                "in Fn::GetAtt"
+            )
+        return resource.attributes[attribute]
+
+    def apply(self, item: Wanted, definition: Definition) -> None:
+        """Creates, updates, replaces or leaves the resource, whichever is needed."""
+        provider = self._surroundings.provider(item.type)
+        before = self._stack.resources.get(item.logical_id)
+        try:
+            properties = resolve(item.properties, self.scope(definition))
+        except ApiError as error:
+            # Nothing was begun, so there is nothing to undo either.
+            verb = "CREATE" if before is None else "UPDATE"
+            told = self._stack.tell
+            told(item.logical_id, "", item.type, f"{verb}_FAILED", error.message)
+            raise
+        properties = with_stack_tags(properties, provider.tags, definition.tags)
+        if before is None:
+            self._create(provider, item, properties, None)
+        elif (
+            before.type != item.type
+            or before.status == "CREATE_FAILED"
+            or replacing(item.type, before.properties, properties)
+        ):
+            self._create(provider, item, properties, before)
+        elif before.properties != properties or before.status == "UPDATE_FAILED":
+            self._update(provider, item, properties, before)
+        else:
+            self._record(
+                self._resource(item, properties, before.physical_id, before.attributes),
+                status=before.status,
+                updated=before,
+            )
+
+    def _create(
+        self,
+        provider: Provider,
+        item: Wanted,
+        properties: dict[str, Value],
+        before: Resource | None,
+    ) -> None:
+        stack, name = self._stack, item.logical_id
+        verb = "CREATE" if before is None else "UPDATE"
+        reason = None
+        if before is not None:
+            reason = (
+                "Requested update requires the creation of a new physical resource; "
+                "hence creating one."
+            )
+        elif isinstance(provider, NoEffect) and item.type != "AWS::CDK::Metadata":
+            reason = NO_EFFECT
+        stack.tell(name, "", item.type, f"{verb}_IN_PROGRESS", reason)
+        try:
+            result = provider.create(self._request(item.type, name, properties))
+        except Exception as error:
+            explained = self._explain(error, "creation" if before is None else "update")
+            made = error.physical_id if isinstance(error, ResourceError) else None
+            after = None
+            if made is not None:
+                after = self._resource(
+                    item, properties, made, {}, status=f"{verb}_FAILED", reason=explained
+                )
+            self.changes[name] = Change(before, after)
+            if before is None and after is not None:
+                stack.resources[name] = after
+            stack.tell(name, made or "", item.type, f"{verb}_FAILED", explained)
+            raise
+        stack.tell(
+            name,
+            result.physical_id,
+            item.type,
+            f"{verb}_IN_PROGRESS",
+            "Resource creation Initiated",
+        )
+        after = self._resource(item, properties, result.physical_id, result.attributes)
+        self._record(after, f"{verb}_COMPLETE")
+        self.changes[name] = Change(before, after)
+        if before is not None:
+            self.stale.append(before)
+
+    def _update(
+        self,
+        provider: Provider,
+        item: Wanted,
+        properties: dict[str, Value],
+        before: Resource,
+    ) -> None:
+        stack, name = self._stack, item.logical_id
+        stack.tell(name, before.physical_id, item.type, "UPDATE_IN_PROGRESS")
+        self.changes[name] = Change(
+            before, self._resource(item, properties, before.physical_id, before.attributes)
+        )
+        request = self._request(item.type, name, properties)
+        try:
+            result = provider.update(request, before.physical_id, before.properties)
+        except Exception as error:
+            explained = self._explain(error, "update")
+            stack.resources[name] = dataclasses.replace(
+                before, status="UPDATE_FAILED", reason=explained
+            )
+            stack.tell(name, before.physical_id, item.type, "UPDATE_FAILED", explained)
+            raise
+        after = self._resource(item, properties, result.physical_id, result.attributes)
+        if result.physical_id != before.physical_id:
+            stack.tell(
+                name,
+                result.physical_id,
+                item.type,
+                "UPDATE_IN_PROGRESS",
+                "Requested update required the provider to create a new physical resource",
+            )
+            self.stale.append(before)
+        self.changes[name] = Change(before, after)
+        self._record(after, "UPDATE_COMPLETE")
+
+    def undo(self, before: Resource, after: Resource | None) -> None:
+        """Leads one resource back to what it was before."""
+        stack, name = self._stack, before.logical_id
+        stack.tell(name, before.physical_id, before.type, "UPDATE_IN_PROGRESS")
+        replaced = (
+            after is None
+            or before.type != after.type
+            or bool(replacing(before.type, before.properties, after.properties))
+        )
+        if replaced:
+            # The old one was not touched: its time comes only once an update has succeeded.
+            if after is not None:
+                self.stale.append(after)
+            self._record(before, "UPDATE_COMPLETE")
+            return
+        assert after is not None
+        provider = self._surroundings.provider(before.type)
+        request = self._request(before.type, name, before.properties)
+        try:
+            result = provider.update(request, after.physical_id, after.properties)
+        except Exception as error:
+            explained = self._explain(error, "update")
+            stack.resources[name] = dataclasses.replace(
+                before, status="UPDATE_FAILED", reason=explained
+            )
+            stack.tell(name, after.physical_id, before.type, "UPDATE_FAILED", explained)
+            raise
+        if result.physical_id != after.physical_id:
+            self.stale.append(after)
+        restored = dataclasses.replace(
+            before, physical_id=result.physical_id, attributes=result.attributes
+        )
+        self._record(restored, "UPDATE_COMPLETE")
+
+    def skip(self, retained: list[Resource]) -> None:
+        """Tells that these stay although the stack lets go of them."""
+        for resource in retained:
+            self._stack.tell(
+                resource.logical_id, resource.physical_id, resource.type, "DELETE_SKIPPED"
+            )
+
+    def delete_all(self, doomed: list[Resource]) -> list[str]:
+        """Deletes what depends on others before the others; returns whose deletion failed."""
+        by_key = {(r.logical_id, r.physical_id): r for r in doomed}
+        dependents = {
+            key: {
+                other
+                for other, resource in by_key.items()
+                if key[0] in resource.dependencies and other[0] != key[0]
+            }
+            for key in by_key
+        }
+        failures = run_graph(
+            dependents, lambda key: self._delete(by_key[key]), stop_at_failure=False
+        )
+        return sorted({logical_id for logical_id, _ in failures})
+
+    def _delete(self, resource: Resource) -> None:
+        stack, name, physical_id = self._stack, resource.logical_id, resource.physical_id
+        stack.tell(name, physical_id, resource.type, "DELETE_IN_PROGRESS")
+        request = self._request(resource.type, name, resource.properties)
+        try:
+            self._surroundings.provider(resource.type).delete(request, physical_id)
+        except Exception as error:
+            explained = self._explain(error, "deletion")
+            stack.tell(name, physical_id, resource.type, "DELETE_FAILED", explained)
+            with stack.lock:
+                if stack.resources.get(name) is resource:
+                    stack.resources[name] = dataclasses.replace(
+                        resource, status="DELETE_FAILED", reason=explained
+                    )
+            raise
+        stack.tell(name, physical_id, resource.type, "DELETE_COMPLETE")
+        with stack.lock:
+            if stack.resources.get(name) is resource:
+                del stack.resources[name]
+
+    def _explain(self, error: Exception, doing: str) -> str:
+        if isinstance(error, CancelledError):
+            return f"Resource {doing} cancelled"
+        if isinstance(error, ResourceError):
+            return error.reason
+        if isinstance(error, ClientError):
+            told = error.response["Error"]
+            return f"{told['Message']} ({error.operation_name}: {told['Code']})"
+        _log.exception("a resource of %s failed unexpectedly", self._stack.name)
+        return f"{type(error).__name__}: {error}"
+
+    def _request(
+        self, resource_type: str, logical_id: str, properties: dict[str, Value]
+    ) -> Request:
+        return Request(
+            context=self._context,
+            region=self._stack.region,
+            stack_id=self._stack.id,
+            stack_name=self._stack.name,
+            logical_id=logical_id,
+            type=resource_type,
+            properties=properties,
+            token=random_suffix(),
+            cancelled=self.cancelled,
+        )
+
+    def _resource(
+        self,
+        item: Wanted,
+        properties: dict[str, Value],
+        physical_id: str,
+        attributes: dict[str, Value],
+        *,
+        status: str = "CREATE_COMPLETE",
+        reason: str | None = None,
+    ) -> Resource:
+        return Resource(
+            logical_id=item.logical_id,
+            type=item.type,
+            physical_id=physical_id,
+            properties=properties,
+            attributes=attributes,
+            dependencies=item.dependencies,
+            deletion_policy=item.deletion_policy,
+            update_replace_policy=item.update_replace_policy,
+            status=status,
+            updated=self._stack.now(),
+            reason=reason,
+        )
+
+    def _record(self, resource: Resource, status: str, updated: Resource | None = None) -> None:
+        """Makes `resource` the one of its name; silently where nothing happened to it."""
+        stack = self._stack
+        with stack.lock:
+            if updated is None:
+                time = stack.tell(resource.logical_id, resource.physical_id, resource.type, status)
+            else:
+                time = updated.updated
+            stack.resources[resource.logical_id] = dataclasses.replace(
+                resource, status=status, updated=time
+            )
