@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_BODY_BYTES: Final = 5 * 1024 * 1024
 MAX_TEXT_CHARACTERS: Final = 20_000
@@ -32,7 +32,14 @@ Text = Annotated[
 # Fail fast: five megabytes of wrong elements are one mistake, not a million.
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
 Queries = Annotated[list[Text], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
-TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is the integer 3, to JSON Schema and so to callers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_whole)]
 
 
 def _without_titles(schema: dict[str, Any]) -> None:

@@ -84,6 +84,12 @@ def test_search_asks_for_entries_and_names_the_bake(door):
     }
 
 
+def test_a_whole_number_may_be_written_with_a_point(door):
+    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    assert door.call(event(body='{"queries": ["?"], "top_k": 2.0}'))[0] == 200
+    assert door.sagemaker.asked[0][1]["top_k"] == 2
+
+
 @pytest.mark.parametrize(("min_score", "ids"), [(0.5, ["7"]), (0.2, ["7", "1"]), (1, [])])
 def test_search_leaves_out_hits_below_min_score(door, min_score, ids):
     door.sagemaker.reply("faq-c6i", answers_with(HITS))
@@ -232,6 +238,7 @@ def test_bodies_that_are_not_utf8(door, text):
         ("/search", {"queries": ["a"], "top_k": 2.5}, "top_k", "integer"),
         ("/search", {"queries": ["a"], "min_score": 1.01}, "min_score", "less than or equal to 1"),
         ("/search", {"queries": ["a"], "min_score": False}, "min_score", "number"),
+        ("/search", '{"queries": ["a"], "top_k": Infinity}', "top_k", "integer"),
         ("/search", '{"queries": ["a"], "min_score": NaN}', "min_score", "finite"),
         ("/search", {"queries": ["a"], "endpoint_name": "x"}, "endpoint_name", "not a field"),
         ("/search", {"queries": ["a"] * 200, "top_k": 11}, "top_k", "2,000"),
