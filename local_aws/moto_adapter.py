@@ -339,7 +339,7 @@ class DeployedStage:
     """A stage and the API as it was when the stage's deployment was created.
 
     Attributes:
-        snapshot: {"binaryMediaTypes": [str], "resources": [{"id", "path", "methods": {verb:
+        snapshot: {"id", "binaryMediaTypes": [str], "resources": [{"id", "path", "methods": {verb:
             method}}], "models": {name: schema text}, "validators": {id: validator},
             "gatewayResponses": {type: response}}; the inner dictionaries are those of the
             control plane's API.
@@ -399,6 +399,7 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
     def create(self: Any, *args: Any, **kwargs: Any) -> Any:
         deployment = original(self, *args, **kwargs)
         content = {
+            "id": self.id,
             "binaryMediaTypes": self.binaryMediaTypes,
             "resources": [
                 {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import logging
 import re
 import threading
 from collections.abc import Iterable
@@ -15,14 +13,18 @@ from typing import TYPE_CHECKING, Any, Self
 from werkzeug.serving import ThreadedWSGIServer
 
 from local_aws import moto_adapter
+from local_aws.api_gateway import RestApis
+from local_aws.cloudformation import CloudFormation
 from local_aws.context import Context
 from local_aws.http_handler import KeepAliveHandler
+from local_aws.lambda_runtime import LambdaRuntime
+from local_aws.sagemaker import SageMaker
+from local_aws.state_machines import StateMachines
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-_log = logging.getLogger(__name__)
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
 _INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
 
@@ -60,39 +62,29 @@ class Dispatcher:
         path: str = environ.get("PATH_INFO", "")
         target: str = environ.get("HTTP_X_AMZ_TARGET", "")
         name = ""
-        if signed_service(environ) == "cloudformation" or path.startswith("/cloudformation/"):
+        # First: whatever a caller of an API sends, it is for that API.
+        if path.startswith("/execute-api/"):
+            name = "rest_apis"
+        elif signed_service(environ) == "cloudformation" or path.startswith("/cloudformation/"):
             name = "cloudformation"
         elif target.startswith("SageMaker.") or _INVOCATION.match(path):
             name = "sagemaker"
-        elif path.startswith("/execute-api/"):
-            name = "rest_apis"
         elif "CloudTrail" in target:
             return _no_events
         return self._parts.get(name, self._fallback)
 
 
-# Name of the part, module, class, parts it works with. The Lambda runtime answers no requests
-# of its own: it runs behind moto's Lambda service.
-_PARTS = (
-    ("lambda_runtime", "local_aws.lambda_runtime", "LambdaRuntime", ()),
-    ("sagemaker", "local_aws.sagemaker", "SageMaker", ()),
-    ("rest_apis", "local_aws.api_gateway", "RestApis", ("lambda_runtime",)),
-    ("state_machines", "local_aws.state_machines", "StateMachines", ()),
-    ("cloudformation", "local_aws.cloudformation", "CloudFormation", ()),
-)
-
-
 def _create_parts(context: Context) -> dict[str, Any]:
-    parts: dict[str, Any] = {}
-    for name, module, class_name, needs in _PARTS:
-        try:
-            create = getattr(importlib.import_module(module), class_name)
-            parts[name] = create(context, *(parts[other] for other in needs))
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-            _log.warning("%s is absent", module)
-    return parts
+    # The Lambda runtime and the state machines answer no requests of their own: they run behind
+    # moto's services.
+    lambda_runtime = LambdaRuntime(context)
+    return {
+        "lambda_runtime": lambda_runtime,
+        "sagemaker": SageMaker(context),
+        "rest_apis": RestApis(context, lambda_runtime),
+        "state_machines": StateMachines(context),
+        "cloudformation": CloudFormation(context),
+    }
 
 
 class LocalAws:

@@ -8,6 +8,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
+from referencing import Registry
+from referencing.jsonschema import DRAFT4
+
 from local_aws.api_gateway.errors import GatewayError
 
 
@@ -63,6 +66,15 @@ class Deployment:
     def models(self) -> dict[str, Any]:
         """JSON schemas by model name."""
         return {name: json.loads(text) for name, text in self._snapshot["models"].items() if text}
+
+    @cached_property
+    def schema_registry(self) -> Registry[Any]:
+        """All models under the URLs by which models refer to each other."""
+        base = f"https://apigateway.amazonaws.com/restapis/{self._snapshot['id']}/models"
+        return Registry().with_resources(
+            (f"{base}/{name}", DRAFT4.create_resource(schema))
+            for name, schema in self.models.items()
+        )
 
     def validator(self, route: Route) -> dict[str, Any]:
         """The request validator of a method; {} when it has none."""

@@ -63,7 +63,8 @@ def _check_body(request: ApiRequest, deployment: Deployment, route: Route) -> No
         body = json.loads(request.body or b"null")
     except ValueError as error:
         raise GatewayError("BAD_REQUEST_BODY", validation=f"[{error}]") from error
-    problems = [_sentence(e) for e in Draft4Validator(deployment.models[name]).iter_errors(body)]
+    schema = Draft4Validator(deployment.models[name], registry=deployment.schema_registry)
+    problems = [_sentence(error) for error in schema.iter_errors(body)]
     if problems:
         raise GatewayError("BAD_REQUEST_BODY", validation=f"[{_SEPARATOR.join(problems)}]")
 

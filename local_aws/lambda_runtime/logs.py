@@ -40,10 +40,6 @@ class FunctionLog:
             # A log group deleted in between must not fail an invocation.
             _log.debug("log lines not published", exc_info=True)
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
 
 class LogPump:
     """Moves what one process prints into its function's log, in a thread of its own.

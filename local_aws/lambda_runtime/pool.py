@@ -29,6 +29,7 @@ class WorkerPool:
         self._busy: set[WorkerProcess] = set()
         self._starting = 0
         self._closed = False
+        self._ended = False
 
     def acquire(self, reserved: int | None) -> tuple[WorkerProcess, bool]:
         """Takes an idle worker or begins one.
@@ -66,6 +67,9 @@ class WorkerPool:
         with self._free:
             self._starting -= 1
             self._busy.add(created)
+            ended = self._ended
+        if ended:
+            created.kill()
         return created, True
 
     def release(self, worker: WorkerProcess, *, usable: bool) -> None:
@@ -91,6 +95,7 @@ class WorkerPool:
         """Ends all workers, whatever they do."""
         self.retire()
         with self._free:
+            self._ended = True
             busy = list(self._busy)
         for worker in busy:
             worker.kill()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
+import sys
 import threading
 import time
 import uuid
@@ -76,6 +78,7 @@ class LambdaRuntime:
         self._log_folder = context.state_dir / "logs" / "lambda"
         self._pools: dict[str, tuple[tuple[object, ...], WorkerPool]] = {}
         self._logs: dict[str, FunctionLog] = {}
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._events = ThreadPoolExecutor(max_workers=32, thread_name_prefix="lambda-event")
@@ -237,6 +240,7 @@ class LambdaRuntime:
         refusal = self.refusal(function.runtime, function.package_type)
         if refusal:
             raise UnusablePackageError(f"{function.name}: {refusal}")
+        self._tell_python(function.runtime)
         folders = self._packages.import_path(function)
         return WorkerProcess(
             function.handler,
@@ -246,9 +250,15 @@ class LambdaRuntime:
             self._log_of(function),
         )
 
+    def _tell_python(self, runtime: str) -> None:
+        here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        if runtime != here and runtime not in self._told:
+            self._told.add(runtime)
+            _log.info("functions of runtime %s run under %s here", runtime, here)
+
     def _environment(self, function: LambdaFunction, import_path: str) -> dict[str, str]:
-        # As AWS sets them; AWS_ENDPOINT_URL is the one addition. AWS lets a function override
-        # few of them, and CreateFunction refuses the reserved ones, so its own come last.
+        # As AWS sets them; AWS_ENDPOINT_URL and the credentials lead here. The function's own
+        # come last: CreateFunction of AWS refuses the names that are reserved.
         code = import_path.split(":", maxsplit=1)[0]
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -271,6 +281,9 @@ class LambdaRuntime:
             "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": _log_stream(function),
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            # AWS has no such files; those of whoever runs this must not be found.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             **function.log_environment,
             **function.environment,
         }

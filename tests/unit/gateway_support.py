@@ -31,11 +31,13 @@ _OWN = ("lambda_runtime", "rest_apis")
 
 @contextmanager
 def local_aws(folder: Path) -> Iterator[LocalAws]:
-    """A local AWS with moto, the Lambda runtime and the REST APIs, and nothing else."""
+    """A local AWS with moto, the Lambda runtime and the REST APIs, and nothing else.
+
+    moto's state is this process's, so it outlives the server.
+    """
     parts = tuple(part for part in server._PARTS if part[0] in _OWN)
     with mock.patch.object(server, "_PARTS", parts), LocalAws(folder) as aws:
         iam = aws.context.client("iam")
-        # moto's state is this process's; another test may have made it.
         with suppress(iam.exceptions.EntityAlreadyExistsException):
             iam.create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(_TRUST))
         yield aws
@@ -51,7 +53,7 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
 
 
 def create_function(aws: LocalAws, name: str, source: str, **options: Any) -> str:
-    """Creates a function of one module; its ARN."""
+    """Creates a function of one module, in the place of one that another test left; its ARN."""
     request = {
         "FunctionName": name,
         "Runtime": "python3.13",
@@ -61,7 +63,10 @@ def create_function(aws: LocalAws, name: str, source: str, **options: Any) -> st
         "Code": {"ZipFile": zipped({"handler.py": source})},
         **options,
     }
-    arn: str = aws.context.client("lambda").create_function(**request)["FunctionArn"]
+    client = aws.context.client("lambda")
+    with suppress(client.exceptions.ResourceNotFoundException):
+        client.delete_function(FunctionName=name)
+    arn: str = client.create_function(**request)["FunctionArn"]
     return arn
 
 

@@ -164,6 +164,25 @@ def test_a_content_type_without_a_model_is_not_validated(call):
     assert call("POST", "/search", b"{}", typed)[0] == 400
 
 
+def test_a_model_may_refer_to_another(aws, echo):
+    api = validated(aws, "referring", echo)
+    url = f"https://apigateway.amazonaws.com/restapis/{api.id}/models/Search"
+    api.client.create_model(
+        restApiId=api.id,
+        name="Many",
+        contentType="application/json",
+        schema=json.dumps({"type": "array", "items": {"$ref": url}}),
+    )
+    validator = api.client.create_request_validator(
+        restApiId=api.id, name="body", validateRequestBody=True
+    )["id"]
+    models = {"application/json": "Many"}
+    api.method("POST", "/many", echo, requestValidatorId=validator, requestModels=models)
+    many = api.deploy()
+    assert many("POST", "/many", [{"queries": ["a"]}])[0] == 200
+    assert many("POST", "/many", [{"queries": []}])[0] == 400
+
+
 def test_required_parameters_must_be_there(call):
     assert call("GET", "/items?q=1", None, {"X-Own": "1"})[0] == 200
     status, _, answer = call("GET", "/items?r=1")

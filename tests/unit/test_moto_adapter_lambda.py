@@ -136,5 +136,14 @@ def test_log_lines_make_their_group_and_arrive(aws):
     ]
 
 
+def test_attempts_for_events_are_the_functions_own(aws):
+    create_function(aws, "attempts", SOURCE)
+    assert moto_adapter.find_lambda_function("attempts", "us-east-1").retries == 2
+    aws.context.client("lambda").put_function_event_invoke_config(
+        FunctionName="attempts", MaximumRetryAttempts=0
+    )
+    assert moto_adapter.find_lambda_function("attempts", "us-east-1").retries == 0
+
+
 def test_an_unknown_function_is_not_found():
     assert moto_adapter.find_lambda_function("absent", "us-east-1") is None
