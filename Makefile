@@ -60,7 +60,8 @@ evaluate: ## second terminal: top-1, top-3 and MRR through the REST API
 lint: .build/installed-dev ## ruff and mypy
 	@ruff check .
 	@ruff format --check .
-	@$(BIN)/python -m tools.typecheck
+	@mypy app.py stacks corpus container client local_aws tools
+	@for folder in lambda/*/; do MYPYPATH=lambda/shared:$$folder mypy $$folder || exit 1; done
 
 fmt: .build/installed-dev ## mend what ruff can mend
 	@ruff check --fix .

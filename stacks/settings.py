@@ -168,7 +168,7 @@ def load_settings(stage: str, corpus: str | None = None) -> Settings:
 def check_settings(stage: str, values: dict[str, Any], source: str) -> Settings:
     """Turns the values of a settings file into Settings; see load_settings."""
     lock = read_lock()
-    corpus_sha256, corpus_faults = _check_corpus(values)
+    values, corpus_sha256, corpus_faults = _check_corpus(values)
     faults = [*_lock_faults(values, lock), *corpus_faults]
     try:
         settings = Settings(
@@ -187,6 +187,8 @@ def check_settings(stage: str, values: dict[str, Any], source: str) -> Settings:
 
 def _pydantic_faults(error: ValidationError) -> Iterable[str]:
     for fault in error.errors(include_url=False):
+        if fault["type"] == "too_short" and fault["input"]:
+            continue  # pydantic counts the right items alone; the wrong ones have their own fault
         key = ".".join(str(part) for part in fault["loc"]) or "settings"
         found = fault["input"]
         shown = "" if isinstance(found, dict) or fault["type"] == "missing" else f" ({found!r})"
@@ -241,21 +243,24 @@ def _instance_type_faults(
         )
 
 
-def _check_corpus(values: dict[str, Any]) -> tuple[str, list[str]]:
-    """The corpus's sha256, and its faults; a pinned object is checked by the bake instead."""
+def _check_corpus(values: dict[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
+    """The values with the corpus's path made absolute, its sha256, and its faults.
+
+    A pinned object is checked by the bake instead.
+    """
     table = _table(values, "corpus")
     path = table.get("path")
     if not isinstance(path, str):
-        return str(table.get("sha256", "")), []
-    file = Path(path) if Path(path).is_absolute() else ROOT / path
+        return values, str(table.get("sha256", "")), []
+    file = ROOT / path
     if not file.is_file():
-        return "", [f"corpus.path ({path!r}): there is no such file"]
-    table["path"] = file
+        return values, "", [f"corpus.path ({path!r}): there is no such file"]
+    values = {**values, "corpus": {**table, "path": file}}
     try:
-        info = describe(file, embed=_table(values, "model").get("embed", "answer"))
+        info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
     except CorpusError as error:
-        return "", str(error).splitlines()
-    return info.sha256, []
+        return values, "", error.faults
+    return values, info.sha256, []
 
 
 def _table(values: dict[str, Any], key: str) -> dict[str, Any]:

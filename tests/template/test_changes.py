@@ -1,0 +1,118 @@
+"""What a reviewer sees when one thing changes, and only that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks import settings as settings_module
+from tests.template.synthesis import ROOT, Templates, synthesise
+
+SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
+
+
+def changes(before: Templates, after: Templates) -> dict[str, set[str]]:
+    """Types of the resources that differ, by stack."""
+    return {
+        stack: {
+            (after[stack]["Resources"].get(name) or before[stack]["Resources"][name])["Type"]
+            for name in before[stack]["Resources"] | after[stack]["Resources"]
+            if before[stack]["Resources"].get(name) != after[stack]["Resources"].get(name)
+        }
+        for stack in before
+    }
+
+
+@pytest.fixture
+def local(templates: Callable[[str], Templates]) -> Templates:
+    return templates("local")
+
+
+def test_a_changed_answer_changes_the_bake_and_what_follows(
+    local: Templates, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus.csv"
+    corpus.write_text(SAMPLE.read_text(encoding="utf-8") + "A new question?,A new answer.\n")
+    after = synthesise("local", corpus)
+    assert changes(local, after) == {
+        "Foundation": set(),
+        # The models' own properties change by BAKE_ID; configurations and endpoints follow by
+        # reference, which a template comparison does not show.
+        "Model": {
+            "AWS::SageMaker::Model",
+            "AWS::SSM::Parameter",
+            "Custom::Bake",
+            "Custom::SmokeTest",
+        },
+        "FrontDoor": set(),
+    }
+
+
+def test_the_same_corpus_under_another_name_changes_nothing(
+    local: Templates, tmp_path: Path
+) -> None:
+    copy = tmp_path / "renamed.csv"
+    copy.write_bytes(SAMPLE.read_bytes())
+    assert synthesise("local", copy) == local
+
+
+def _with(stage_file: str, old: str, new: str, monkeypatch: Any, tmp_path: Path) -> Templates:
+    """The templates of a stage with one line of its settings changed."""
+    text = (ROOT / "config" / stage_file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / stage_file).write_text(text.replace(old, new, 1))
+    monkeypatch.setattr(settings_module, "CONFIG_DIRECTORY", tmp_path)
+    return synthesise(stage_file.removesuffix(".toml"))
+
+
+def test_another_instance_count_changes_one_configuration(
+    local: Templates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    after = _with(
+        "local.toml",
+        '[[endpoints]]\ninstance_type = "ml.g5.2xlarge"',
+        '[[endpoints]]\ninstance_type = "ml.g5.2xlarge"\ninstance_count = 3',
+        monkeypatch,
+        tmp_path,
+    )
+    assert changes(local, after) == {
+        "Foundation": set(),
+        "Model": {"AWS::SageMaker::EndpointConfig"},
+        "FrontDoor": set(),
+    }
+
+
+def test_another_model_reads_other_weights(
+    local: Templates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    after = _with("local.toml", "all-MiniLM-L6-v2", "bge-small-en-v1-5", monkeypatch, tmp_path)
+    assert changes(local, after) == {
+        "Foundation": {"AWS::IAM::Role"},
+        "Model": {
+            "AWS::SageMaker::Model",
+            "AWS::SSM::Parameter",
+            "Custom::Bake",
+            "Custom::SmokeTest",
+        },
+        "FrontDoor": set(),
+    }
+
+
+def test_an_added_instance_type_adds_an_endpoint_and_bakes_nothing(
+    local: Templates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    after = _with(
+        "local.toml",
+        "[api]",
+        '[[endpoints]]\ninstance_type = "ml.g4dn.2xlarge"\n\n[api]',
+        monkeypatch,
+        tmp_path,
+    )
+    changed = changes(local, after)
+    assert {"AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig"} <= changed["Model"]
+    assert "Custom::Bake" not in changed["Model"]
+    assert "AWS::SageMaker::Model" not in changed["Model"]
+    assert changed["Foundation"] == set()
