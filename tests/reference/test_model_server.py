@@ -1,0 +1,174 @@
+"""The whole contract over HTTP from the real server, and what it does when a load fails."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import pytest
+
+from tests.reference.model_server import ModelServer
+
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module")
+def server(sample_run):
+    with ModelServer(sample_run.base, BAKE_ID="bake-1") as running:
+        running.wait_for_ping()
+        yield running
+
+
+def ask(server, body, content_type=JSON, accept=None):
+    answer = server.invoke(json.dumps(body).encode(), content_type, accept)
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
+
+
+def test_embedding(server):
+    texts = ["How cute your dog is!", "Привет 🎉"]
+    plain = ask(server, texts)["embedding"]
+    assert [len(vector) for vector in plain] == [384, 384]
+    assert plain == ask(server, {"text_inputs": texts, "mode": "embedding"})["embedding"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",  # arrives as str
+        "application/json; charset=utf-8",  # arrives as bytearray
+        "application/x-text",
+        None,
+    ],
+)
+def test_bodies_as_the_server_hands_them_over(server, content_type):
+    answer = ask(server, ["Привет"], content_type)
+    assert len(answer["embedding"]) == 1
+
+
+def test_nearest_in_a_supplied_corpus(server):
+    body = {"corpus": ["a dog", "a cell"], "queries": ["dog", "cell"], "top_k": 2}
+    answer = ask(server, body | {"mode": "nn_corpus"})
+    assert [[match["corpus_id"] for match in matches] for matches in answer] == [[0, 1], [1, 0]]
+
+
+def test_nearest_in_the_baked_corpus(server):
+    body = {"queries": ["What is Amazon SageMaker?"], "top_k": 3, "mode": "nn_train_data"}
+    ((first, *_),) = ask(server, body)
+    assert (set(first), first["id"]) == ({"id", "score"}, "0")
+    ((first, *_),) = ask(server, body | {"return_text": True, "return_entry": True})
+    assert first["question"] == "What is Amazon SageMaker?"
+    assert first["text"] == first["answer"]
+
+
+def test_info(server, artifact):
+    answer = ask(server, {"mode": "info"})
+    manifest = json.loads((artifact / "bake-manifest.json").read_text("utf-8"))
+    assert answer["bake_id"] == manifest["bake_id"] == "bake-1"
+    assert answer["probes"] == manifest["probes"]
+    assert answer["device"] == "cpu"
+
+
+def test_probes_are_repeated(server, artifact):
+    manifest = json.loads((artifact / "bake-manifest.json").read_text("utf-8"))
+    for probe in manifest["probes"]:
+        body = {"queries": [probe["query"]], "top_k": 3, "mode": "nn_train_data"}
+        (matches,) = ask(server, body)
+        assert [match["id"] for match in matches] == probe["ids"]
+        scores = [match["score"] for match in matches]
+        assert scores == pytest.approx(probe["scores"], abs=1e-5)
+
+
+def test_a_batch_of_lines(server):
+    lines = b'{"id": 1, "text_inputs": "one"}\n{"id": 2}\n{"id": "c", "text_inputs": "three"}\n'
+    answer = server.invoke(lines, "application/jsonlines", "text/csv")
+    assert (answer.status, answer.content_type) == (200, "text/csv")
+    first, second, third = (json.loads(line) for line in answer.text.split("\n"))
+    assert (first["id"], len(first["embedding"])) == (1, 384)
+    assert second == {"id": 2, "error": "text_inputs is null; send a string"}
+    assert (third["id"], len(third["embedding"])) == ("c", 384)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "sentence"),
+    [
+        (b"[]", JSON, "list is empty; send at least one text"),
+        (b'{"mode": "nn_train_data"}', JSON, "queries is missing; send a list of texts"),
+        (b'["\xff"]', "application/x-text", "the body is not UTF-8"),
+        (b"a,b", "text/csv", "the content type 'text/csv' is not accepted"),
+    ],
+)
+def test_a_wrong_request(server, body, content_type, sentence):
+    answer = server.invoke(body, content_type)
+    assert answer.status == 400
+    error = json.loads(answer.text)
+    assert error["code"] == 400
+    assert error["message"].startswith(f"invalid_request: {sentence}")
+    assert server.ping() == 200
+
+
+def test_an_answer_too_large_is_refused_and_the_worker_lives_on(server):
+    """Unguarded, the server would answer 500 and restart the worker."""
+    answer = server.invoke(json.dumps(["a"] * 2000).encode(), JSON)
+    assert answer.status == 400
+    assert "at most 6,553,500 can be sent" in json.loads(answer.text)["message"]
+    assert ask(server, ["a"])
+    assert "Artifact opened" not in server.log.split("at most 6,553,500")[-1]
+
+
+def flip_last_byte(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def assert_server_ends(server, words):
+    """The ping may answer while the worker loads; then nothing may answer any more."""
+    server.wait(lambda: "Ending the server" in server.log, "the load to fail")
+    assert words in server.log
+    server.wait(lambda: server.ping() is None, "the ping to stop", seconds=5)
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        assert server.ping() is None
+        time.sleep(0.2)
+
+
+def test_an_artifact_of_another_bake_ends_the_server(sample_run):
+    with ModelServer(sample_run.base, BAKE_ID="bake-2") as server:
+        assert_server_ends(server, "the artifact is of bake bake-1; the Model names bake bake-2")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda model: flip_last_byte(model / "weights" / "model.safetensors"),
+            "weights/model.safetensors is not the file that the manifest names",
+        ),
+        (lambda model: (model / "code" / "container" / "index.py").unlink(), "ModuleNotFoundError"),
+    ],
+)
+def test_a_broken_artifact_ends_the_server(artifact, tmp_path, damage, words):
+    shutil.copytree(artifact, tmp_path / "model")
+    damage(tmp_path / "model")
+    with ModelServer(tmp_path, BAKE_ID="bake-1") as server:
+        assert_server_ends(server, words)
+
+
+def test_a_load_failure_alone_would_leave_the_ping_at_200(tmp_path):
+    """Why a failed load has to end the server."""
+    (tmp_path / "model" / "code").mkdir(parents=True)
+    (tmp_path / "model" / "code" / "inference.py").write_text(
+        "def model_fn(model_dir):\n    raise RuntimeError('broken artifact')\n"
+        "def transform_fn(model, data, content_type, accept):\n    return '{}'\n"
+    )
+    with ModelServer(tmp_path) as server:
+        server.wait_for_ping()
+        answer = server.invoke(b"{}", JSON)
+        assert answer.status == 400
+        assert json.loads(answer.text)["message"] == "broken artifact"
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            assert server.ping() == 200
+            time.sleep(0.2)
