@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from local_aws import server
 from local_aws.server import LocalAws
 
 ROLE = "arn:aws:iam::123456789012:role/function"
@@ -26,17 +24,15 @@ _TRUST = {
         }
     ],
 }
-_OWN = ("lambda_runtime", "rest_apis")
 
 
 @contextmanager
 def local_aws(folder: Path) -> Iterator[LocalAws]:
-    """A local AWS with moto, the Lambda runtime and the REST APIs, and nothing else.
+    """A local AWS with a role for functions.
 
     moto's state is this process's, so it outlives the server.
     """
-    parts = tuple(part for part in server._PARTS if part[0] in _OWN)
-    with mock.patch.object(server, "_PARTS", parts), LocalAws(folder) as aws:
+    with LocalAws(folder) as aws:
         iam = aws.context.client("iam")
         with suppress(iam.exceptions.EntityAlreadyExistsException):
             iam.create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(_TRUST))

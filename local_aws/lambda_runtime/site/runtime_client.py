@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 
 _connection: http.client.HTTPConnection
 _BASE = "/2018-06-01/runtime/invocation"
@@ -22,10 +23,8 @@ def initialize_client(_user_agent: str) -> None:
 
 def next() -> tuple[bytes, dict[str, str | int]]:
     """Waits for the next event; its body and headers, the deadline as a number."""
-    _connection.request("GET", f"{_BASE}/next")
-    response = _connection.getresponse()
-    body = response.read()
-    headers: dict[str, str | int] = dict(response.headers.items())
+    body, found = _call("GET", "next")
+    headers: dict[str, str | int] = dict(found)
     headers[_DEADLINE] = int(headers[_DEADLINE])
     return body, headers
 
@@ -34,16 +33,24 @@ def post_invocation_result(
     invoke_id: str, body: bytes, content_type: str, _invocation_id: str | None = None
 ) -> None:
     """Hands over what the handler returned."""
-    _post(f"{_BASE}/{invoke_id}/response", body, {"Content-Type": content_type})
+    _call("POST", f"{invoke_id}/response", body, {"Content-Type": content_type})
 
 
 def post_error(
     invoke_id: str, error: str, _xray_cause: str, _invocation_id: str | None = None
 ) -> None:
     """Hands over what the handler raised."""
-    _post(f"{_BASE}/{invoke_id}/error", error.encode(), {"Content-Type": "application/json"})
+    _call("POST", f"{invoke_id}/error", error.encode(), {"Content-Type": "application/json"})
 
 
-def _post(path: str, body: bytes, headers: dict[str, str]) -> None:
-    _connection.request("POST", path, body, headers)
-    _connection.getresponse().read()
+def _call(
+    method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+) -> tuple[bytes, dict[str, str]]:
+    try:
+        _connection.request(method, f"{_BASE}/{path}", body, headers or {})
+        response = _connection.getresponse()
+        return response.read(), dict(response.headers.items())
+    except (OSError, http.client.HTTPException):
+        # The server is gone. To end by this error would leave behind what the function started.
+        os.killpg(0, signal.SIGKILL)
+        raise
