@@ -473,8 +473,10 @@ setattr(APIGatewayResponse, "update_model", _update_model)  # noqa: B010  it is 
 
 @dataclass(frozen=True)
 class AccessKey:
-    """A secret access key; temporary ones have a session token and an end."""
+    """A secret access key and whose it is; temporary ones have a session token and an end."""
 
+    arn: str
+    principal_id: str
     secret: str
     token: str | None
     expires: datetime | None
@@ -486,12 +488,13 @@ def find_access_key(access_key_id: str) -> AccessKey | None:
         role = tokens.get_assumed_role_from_access_key(access_key_id)
         if role is not None:
             expires = role.expiration.replace(tzinfo=UTC)
-            return AccessKey(role.secret_access_key, role.session_token, expires)
+            secret, token = role.secret_access_key, role.session_token
+            return AccessKey(role.arn, role.user_id, secret, token, expires)
     for identities in list(iam_backends[DEFAULT_ACCOUNT_ID].values()):
         for user in list(identities.users.values()):
             for key in user.access_keys:
                 if key.access_key_id == access_key_id and key.status == "Active":
-                    return AccessKey(key.secret_access_key, None, None)
+                    return AccessKey(user.arn, user.id, key.secret_access_key, None, None)
     return None
 
 

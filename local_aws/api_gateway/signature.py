@@ -18,9 +18,11 @@ from local_aws import moto_adapter
 from local_aws.api_gateway.errors import GatewayError
 from local_aws.api_gateway.request import ApiRequest
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from local_aws.moto_adapter import AccessKey
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _SERVICE = "execute-api"
+_LOCAL_ARN = "arn:aws:iam::123456789012:user/local"
 _SKEW = timedelta(minutes=5)
 _TIME = "%Y%m%dT%H%M%SZ"
 _MISMATCH = (
@@ -73,14 +75,20 @@ def verify(request: ApiRequest, region: str) -> None:
     if claim.service != _SERVICE:
         raise _invalid(f"Credential should be scoped to correct service: '{_SERVICE}'.")
     _check_time(claim)
-    secret, token = _secret(claim)
-    if token is not None and claim.token != token:
+    key = _access_key(claim)
+    if key.token is not None and claim.token != key.token:
         raise _unrecognised()
     if "host" not in claim.signed_headers:
         raise _invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
-    if not hmac.compare_digest(_signature(request, claim, secret), claim.signature):
+    if not hmac.compare_digest(_signature(request, claim, key.secret), claim.signature):
         raise _invalid(_MISMATCH)
-    request.context["identity.accessKey"] = claim.access_key
+    request.context |= {
+        "identity.accessKey": claim.access_key,
+        "identity.accountId": key.arn.split(":")[4],
+        "identity.caller": key.principal_id,
+        "identity.user": key.principal_id,
+        "identity.userArn": key.arn,
+    }
 
 
 def _read_claim(request: ApiRequest) -> _Claim:
@@ -172,15 +180,15 @@ def _check_time(claim: _Claim) -> None:
         )
 
 
-def _secret(claim: _Claim) -> tuple[str, str | None]:
+def _access_key(claim: _Claim) -> AccessKey:
     if claim.access_key == ACCESS_KEY_ID:
-        return SECRET_ACCESS_KEY, None
+        return AccessKey(_LOCAL_ARN, ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None)
     known = moto_adapter.find_access_key(claim.access_key)
     if known is None:
         raise _unrecognised()
     if known.expires is not None and known.expires < _now():
         raise GatewayError("EXPIRED_TOKEN", "The security token included in the request is expired")
-    return known.secret, known.token
+    return known
 
 
 def _signature(request: ApiRequest, claim: _Claim, secret: str) -> str:

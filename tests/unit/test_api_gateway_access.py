@@ -182,7 +182,9 @@ def test_a_signature_of_the_local_credentials_holds(signed, path):
     headers = {"Content-Type": "application/json", "X-Amz-Meta": "  two   spaces "}
     status, _, event = send(signed, sign(request_of(signed, path, **headers)))
     assert status == 200
-    assert event["requestContext"]["identity"]["accessKey"] == ACCESS_KEY_ID
+    identity = event["requestContext"]["identity"]
+    assert identity["accessKey"] == ACCESS_KEY_ID
+    assert identity["userArn"] == "arn:aws:iam::123456789012:user/local"
 
 
 def test_without_a_signature_the_authentication_token_is_missing(signed):
@@ -260,7 +262,11 @@ def test_credentials_of_an_assumed_role_hold_with_their_session_token(aws, signe
     )["Credentials"]
     keys = given["AccessKeyId"], given["SecretAccessKey"]
     full = sign(request_of(signed), Credentials(*keys, given["SessionToken"]))
-    assert send(signed, full)[0] == 200
+    status, _, event = send(signed, full)
+    assert status == 200
+    identity = event["requestContext"]["identity"]
+    assert identity["userArn"] == "arn:aws:sts::123456789012:assumed-role/function/tests"
+    assert identity["accountId"] == "123456789012"
     without = sign(request_of(signed), Credentials(*keys))
     refused(send(signed, without), "UnrecognizedClientException", "security token")
     later = datetime.now(UTC) + timedelta(hours=2)
