@@ -6,13 +6,16 @@
 PYTHON ?= python3
 STAGE ?= local
 CORPUS ?=
+CONFIG ?=
+WEIGHTS ?=
 PORT ?= 4566
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 LOCAL := $(BIN)/python -m tools.local
-LOCAL_OPTIONS := --stage $(STAGE) $(if $(CORPUS),--corpus "$(CORPUS)")
+LOCAL_OPTIONS := --stage $(STAGE) $(if $(CORPUS),--corpus "$(CORPUS)") \
+                 $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: help install local local-deploy local-diff local-destroy evaluate test test-reference lint \
         fmt snapshots lock clean
@@ -43,7 +46,7 @@ install: .build/installed ## the environment of `make local` and `cdk deploy`
 	@touch $@
 
 local: install ## deploy to the local AWS, print URL, key and a curl; Ctrl-C stops it
-	@$(LOCAL) up $(LOCAL_OPTIONS) --port $(PORT)
+	@$(LOCAL) up $(LOCAL_OPTIONS) --port $(PORT) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 local-deploy: ## second terminal: deploy again, e.g. CORPUS=faq.csv
 	@$(LOCAL) deploy $(LOCAL_OPTIONS)

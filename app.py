@@ -20,6 +20,7 @@ try:
         load_settings(
             stage=app.node.try_get_context("stage") or "dev",
             corpus=app.node.try_get_context("corpus"),
+            directory=app.node.try_get_context("config"),
         ),
     )
 except SettingsError as fault:

@@ -145,17 +145,22 @@ class Settings(_Strict):
         return f"{APP_NAME}-{self.stage}-{short}"
 
 
-def load_settings(stage: str, corpus: str | None = None) -> Settings:
+def load_settings(stage: str, corpus: str | None = None, directory: str | None = None) -> Settings:
     """Reads and checks the settings of `stage`.
 
     corpus: a corpus file that takes the place of the one in the settings (`-c corpus=…`).
+    directory: where the settings files are, default `config` (`-c config=…`).
 
     Raises SettingsError with one message that lists every fault.
     """
-    path = CONFIG_DIRECTORY / f"{stage}.toml"
-    if not path.is_file():
-        stages = ", ".join(sorted(p.stem for p in CONFIG_DIRECTORY.glob("*.toml")))
-        raise SettingsError(f"There are no settings for stage {stage!r}; there are: {stages}.")
+    config = ROOT / directory if directory else CONFIG_DIRECTORY
+    stages = {path.stem: path for path in config.glob("*.toml")}
+    if stage not in stages:
+        raise SettingsError(
+            f"There are no settings for stage {stage!r} in {_shown(config)};"
+            f" there are: {', '.join(sorted(stages)) or 'none'}."
+        )
+    path = stages[stage]
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -259,7 +264,7 @@ def _check_corpus(values: dict[str, Any]) -> tuple[dict[str, Any], str, list[str
     try:
         info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
     except CorpusError as error:
-        return values, "", error.faults
+        return values, "", list(error.faults)
     return values, info.sha256, []
 
 

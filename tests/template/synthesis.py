@@ -22,10 +22,15 @@ def new_app(**options: Any) -> cdk.App:
     return cdk.App(context=CONTEXT, **options)
 
 
-def synthesise(stage: str, corpus: Path | None = None) -> Templates:
+def synthesise(stage: str, corpus: Path | None = None, directory: Path | None = None) -> Templates:
     """The templates of a stage by the last part of their stack's name."""
     app = new_app()
-    build_application(app, load_settings(stage, str(corpus) if corpus else None))
+    build_application(
+        app,
+        load_settings(
+            stage, str(corpus) if corpus else None, str(directory) if directory else None
+        ),
+    )
     return {s.stack_name.rpartition("-")[2]: s.template for s in app.synth().stacks}
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from stacks import settings as settings_module
 from tests.template.synthesis import ROOT, Templates, synthesise
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
@@ -59,23 +57,18 @@ def test_the_same_corpus_under_another_name_changes_nothing(
     assert synthesise("local", copy) == local
 
 
-def _with(stage_file: str, old: str, new: str, monkeypatch: Any, tmp_path: Path) -> Templates:
-    """The templates of a stage with one line of its settings changed."""
-    text = (ROOT / "config" / stage_file).read_text(encoding="utf-8")
+def _with(old: str, new: str, tmp_path: Path) -> Templates:
+    """The templates of stage local with one part of its settings changed."""
+    text = (ROOT / "config/local.toml").read_text(encoding="utf-8")
     assert old in text
-    (tmp_path / stage_file).write_text(text.replace(old, new, 1))
-    monkeypatch.setattr(settings_module, "CONFIG_DIRECTORY", tmp_path)
-    return synthesise(stage_file.removesuffix(".toml"))
+    (tmp_path / "local.toml").write_text(text.replace(old, new, 1))
+    return synthesise("local", directory=tmp_path)
 
 
-def test_another_instance_count_changes_one_configuration(
-    local: Templates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_another_instance_count_changes_one_configuration(local: Templates, tmp_path: Path) -> None:
     after = _with(
-        "local.toml",
         '[[endpoints]]\ninstance_type = "ml.g5.2xlarge"',
         '[[endpoints]]\ninstance_type = "ml.g5.2xlarge"\ninstance_count = 3',
-        monkeypatch,
         tmp_path,
     )
     assert changes(local, after) == {
@@ -85,10 +78,8 @@ def test_another_instance_count_changes_one_configuration(
     }
 
 
-def test_another_model_reads_other_weights(
-    local: Templates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    after = _with("local.toml", "all-MiniLM-L6-v2", "bge-small-en-v1-5", monkeypatch, tmp_path)
+def test_another_model_reads_other_weights(local: Templates, tmp_path: Path) -> None:
+    after = _with("all-MiniLM-L6-v2", "bge-small-en-v1-5", tmp_path)
     assert changes(local, after) == {
         "Foundation": {"AWS::IAM::Role"},
         "Model": {
@@ -102,13 +93,11 @@ def test_another_model_reads_other_weights(
 
 
 def test_an_added_instance_type_adds_an_endpoint_and_bakes_nothing(
-    local: Templates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    local: Templates, tmp_path: Path
 ) -> None:
     after = _with(
-        "local.toml",
         "[api]",
         '[[endpoints]]\ninstance_type = "ml.g4dn.2xlarge"\n\n[api]',
-        monkeypatch,
         tmp_path,
     )
     changed = changes(local, after)

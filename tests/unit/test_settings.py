@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from stacks import settings as settings_module
 from stacks.instance_types import has_local_storage, is_gpu
-from stacks.settings import Settings, SettingsError, check_settings, load_settings
+from stacks.settings import ROOT, Settings, SettingsError, check_settings, load_settings
 
 SAMPLE = "corpus/sample/amazon_sagemaker_faq.csv"
 GOOD: dict[str, Any] = {
@@ -136,7 +135,9 @@ def test_a_pinned_object_needs_all_three_parts() -> None:
 
 
 def test_a_stage_without_settings_is_answered_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match="no settings for stage 'x'; there are: dev, local"):
+    with pytest.raises(
+        SettingsError, match="no settings for stage 'x' in config; there are: dev, local"
+    ):
         load_settings("x")
 
 
@@ -146,11 +147,18 @@ def test_a_stage_is_a_name_and_no_path(stage: str) -> None:
         load_settings(stage)
 
 
-def test_a_file_that_is_not_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     (tmp_path / "dev.toml").write_text("region = ")
-    monkeypatch.setattr(settings_module, "CONFIG_DIRECTORY", tmp_path)
     with pytest.raises(SettingsError, match=r"dev\.toml is not TOML"):
-        load_settings("dev")
+        load_settings("dev", directory=str(tmp_path))
+
+
+def test_settings_may_live_elsewhere(tmp_path: Path) -> None:
+    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
+    (tmp_path / "ours.toml").write_text(text)
+    assert load_settings("ours", directory=str(tmp_path)).stage == "ours"
+    with pytest.raises(SettingsError, match="there are: ours"):
+        load_settings("dev", directory=str(tmp_path))
 
 
 @pytest.mark.parametrize("value", ["x", [], 3])
