@@ -57,10 +57,9 @@ class Encoder(ABC):
         return vectors
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        stripped = [text.strip() for text in texts]
         if self.config.lower_case:
-            stripped = [text.lower() for text in stripped]
-        return [found.ids for found in self._tokenizer.encode_batch_fast(stripped)]
+            texts = [text.lower() for text in texts]
+        return [found.ids for found in self._tokenizer.encode_batch_fast(texts)]
 
     @abstractmethod
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
