@@ -218,6 +218,15 @@ def test_a_chunked_body_arrives(call):
     connection.close()
 
 
+def test_a_chunked_body_over_10_mb_is_413(call):
+    connection = http.client.HTTPConnection(call.host)
+    parts = (b"x" * (1 << 20) for _ in range(11))
+    connection.request("POST", f"{call.base}/search", parts, encode_chunked=True)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())) == (413, {"message": "Request Too Long"})
+    connection.close()
+
+
 def test_edits_show_with_the_next_deployment_only(aws, echo):
     api = Api(aws, "edited")
     api.method("GET", "/old", echo)
