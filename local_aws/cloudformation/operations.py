@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 # The CDK CLI asks every 5 seconds. An operation that is over when its start is answered, or
 # when its state is, costs nobody such a pause.
 _PATIENCE_AT_START = 4.0
-_PATIENCE_WHEN_ASKED = 20.0
+_PATIENCE_WHEN_ASKED = 50.0
 _NO_CHANGES = (
     "The submitted information didn't contain changes. "
     "Submit different information to create a change set."

@@ -18,7 +18,10 @@ CALLER = Caller("eu-west-1", "test")
 
 
 class FakeProvider:
-    """Notes its calls; fails those in `failing`, e.g. ("create", "Queue")."""
+    """Notes its calls; fails those in `failing`, e.g. ("create", "Queue").
+
+    A failed creation leaves nothing behind unless `leaves_remains`.
+    """
 
     tags = ""
 
@@ -26,6 +29,7 @@ class FakeProvider:
         self.calls: list[tuple[str, str, str]] = []
         self.failing: set[tuple[str, str]] = set()
         self.meanwhile: Callable[[str, Any], None] = lambda verb, request: None
+        self.leaves_remains = False
         self._made = 0
         self._lock = threading.Lock()
 
@@ -47,7 +51,8 @@ class FakeProvider:
         self.calls.append((verb, request.logical_id, physical_id))
         self.meanwhile(verb, request)
         if (verb, request.logical_id) in self.failing:
-            raise ResourceError(f"{verb} of {request.logical_id} was told to fail")
+            made = physical_id if verb == "create" and self.leaves_remains else None
+            raise ResourceError(f"{verb} of {request.logical_id} was told to fail", made)
 
     def order(self, verb: str) -> list[str]:
         return [name for called, name, _ in self.calls if called == verb]

@@ -237,3 +237,26 @@ def test_a_missing_attribute_of_the_answer_is_named(cloudformation, function, an
     stack = cloudformation.operations.stacks.all("eu-west-1")[0]
     told = [event.reason or "" for event in stack.events if event.status == "ROLLBACK_IN_PROGRESS"]
     assert "doesn't contain Url attribute" in told[0]
+
+
+def test_a_change_set_leaves_open_what_a_changed_custom_resource_will_answer(
+    cloudformation, function, answer
+):
+    function.handler = lambda event: answer(event, Data={"Url": "there"})
+    handle = "AWS::CloudFormation::WaitConditionHandle"
+
+    def resources(size):
+        url = {"Fn::GetAtt": ["A", "Url"]}
+        return {"A": custom(Size=size), "B": {"Type": handle, "Properties": {"Url": url}}}
+
+    cloudformation.deploy(resources(1))
+    cloudformation.call(
+        "CreateChangeSet",
+        StackName="app",
+        ChangeSetName="diff",
+        TemplateBody=json.dumps({"Resources": resources(2)}),
+    )
+    proposed = cloudformation.call("DescribeChangeSet", StackName="app", ChangeSetName="diff")
+    changed = [change["ResourceChange"]["LogicalResourceId"] for change in proposed["Changes"]]
+    assert changed == ["A", "B"]
+    assert len(function.events) == 1

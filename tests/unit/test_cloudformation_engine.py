@@ -108,6 +108,22 @@ def test_nothing_more_begins_after_a_failure(cloudformation, provider):
     assert provider.order("create") == ["First"]
 
 
+def test_what_was_still_to_come_stays_undone_when_another_fails_first(cloudformation, provider):
+    failed = threading.Event()
+
+    def slow_or_failing(verb, request):
+        if verb == "create" and request.logical_id == "Slow":
+            failed.wait(5)
+            time.sleep(0.1)
+        elif request.logical_id == "Broken":
+            failed.set()
+
+    provider.meanwhile = slow_or_failing
+    provider.failing = {("create", "Broken")}
+    cloudformation.deploy({"Slow": thing(), "After": thing(DependsOn="Slow"), "Broken": thing()})
+    assert sorted(provider.order("create")) == ["Broken", "Slow"]
+
+
 def test_a_failed_update_leads_back_to_what_was_there(cloudformation, provider):
     before = {"A": thing("1"), "P": named("old"), "Gone": thing()}
     cloudformation.deploy(before)
@@ -178,6 +194,30 @@ def test_without_rollback_the_stack_stays_as_it_failed_until_told(cloudformation
     cloudformation.call("RollbackStack", StackName="app")
     assert cloudformation.wait() == "ROLLBACK_COMPLETE"
     assert provider.order("delete") == ["A"]
+
+
+def test_what_failed_to_come_about_is_made_anew_by_the_next_update(cloudformation, provider):
+    provider.leaves_remains = True
+    provider.failing = {("create", "A")}
+    assert cloudformation.deploy({"A": thing()}, DisableRollback=True) == "CREATE_FAILED"
+    remains = cloudformation.physical_id("A")
+    provider.forget()
+    assert cloudformation.deploy({"A": thing(), "B": thing()}) == "UPDATE_COMPLETE"
+    assert ("delete", "A", remains) in provider.calls
+    assert cloudformation.physical_id("A") != remains
+
+
+def test_a_rollback_restores_policies_and_imports(cloudformation, provider):
+    export = {"Out": {"Value": "v", "Export": {"Name": "x"}}}
+    cloudformation.deploy({"A": thing()}, name="owner", Outputs=export)
+    cloudformation.deploy({"A": thing(), "B": thing({"Fn::ImportValue": "x"})})
+    provider.failing = {("create", "Broken")}
+    changed = {"A": thing(DeletionPolicy="Retain"), "Broken": thing(DependsOn=["A"])}
+    assert cloudformation.deploy(changed) == "UPDATE_ROLLBACK_COMPLETE"
+    assert cloudformation.call("ListImports", ExportName="x") == {"Imports": ["app"]}
+    provider.forget()
+    cloudformation.delete()
+    assert sorted(provider.order("delete")) == ["A", "B"]
 
 
 def test_what_cannot_be_deleted_keeps_the_stack(cloudformation, provider):
