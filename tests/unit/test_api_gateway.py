@@ -218,7 +218,11 @@ def test_a_chunked_body_arrives(call):
     connection.close()
 
 
-def test_a_chunked_body_over_10_mb_is_413(call):
+def test_a_chunked_body_over_10_mb_is_413(aws):
+    api = Api(aws, "chunked")
+    mocked = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
+    api.method("POST", "/search", None, mocked)  # Lambda's own limit would hide the gateway's
+    call = api.deploy()
     connection = http.client.HTTPConnection(call.host)
     parts = (b"x" * (1 << 20) for _ in range(11))
     connection.request("POST", f"{call.base}/search", parts, encode_chunked=True)

@@ -21,7 +21,7 @@ def aws(tmp_path_factory) -> Iterator[LocalAws]:
 
 
 def test_a_deployment_keeps_the_api_as_it_was(aws):
-    api = Api(aws, "kept")
+    api = Api(aws, "kept", binaryMediaTypes=["image/png"])
     api.method("GET", "/a", None, MOCK, apiKeyRequired=True)
     api.client.create_model(
         restApiId=api.id, name="M", contentType="application/json", schema='{"type": "object"}'
@@ -33,7 +33,10 @@ def test_a_deployment_keeps_the_api_as_it_was(aws):
     api.deploy()
     api.method("GET", "/later", None, MOCK)
     api.client.delete_gateway_response(restApiId=api.id, responseType="THROTTLED")
+    more = [{"op": "add", "path": "/binaryMediaTypes", "value": "image/gif"}]
+    api.client.update_rest_api(restApiId=api.id, patchOperations=more)
     snapshot = moto_adapter.find_deployed_stage(api.id, "test").snapshot
+    assert snapshot["binaryMediaTypes"] == ["image/png"]
     by_path = {resource["path"]: resource for resource in snapshot["resources"]}
     assert set(by_path) == {"/", "/a"}
     method = by_path["/a"]["methods"]["GET"]
