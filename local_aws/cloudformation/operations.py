@@ -16,6 +16,7 @@ from local_aws.cloudformation.engine import Operation
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.model import ChangeSet, Definition, Stack
+from local_aws.cloudformation.resources.base import NoEffect
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Template
 from local_aws.context import Context
@@ -234,6 +235,13 @@ class Operations:
     def execute(self, stack: Stack, change_set: ChangeSet) -> None:
         """Brings about what the change set proposes."""
         creating = stack.status == "REVIEW_IN_PROGRESS"
+        idle = {
+            resource_type
+            for resource_type in change_set.definition.template.resource_types
+            if isinstance(self.stacks.provider(resource_type), NoEffect)
+        }
+        if idle:
+            _log.info("%s: no effect here have %s", stack.name, ", ".join(sorted(idle)))
         stack.rollback = change_set.rollback
         if creating:
             # A stack that fails to come about is described by what was asked all the same.

@@ -136,11 +136,13 @@ def test_unknown_types_are_refused_all_at_once(cloudformation):
     assert cloudformation.call("ListStacks")["StackSummaries"] == []
 
 
-def test_types_without_effect_say_so(cloudformation):
+def test_types_without_effect_say_so(cloudformation, caplog):
+    caplog.set_level("INFO")
     cloudformation.deploy({"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}})
     events = cloudformation.call("DescribeStackEvents", StackName="app")["StackEvents"]
     reasons = [event["ResourceStatusReason"] for event in events]
     assert "Accepted; this type has no effect on the local AWS" in reasons
+    assert "app: no effect here have AWS::CloudWatch::Alarm" in caplog.messages
 
 
 def test_secret_parameters_are_masked(cloudformation):
