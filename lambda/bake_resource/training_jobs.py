@@ -38,7 +38,7 @@ WORKFLOW_FIELDS = frozenset(
 def job_name(prefix: str, bake_id: str, attempt: int) -> str:
     """Prefix, hash and attempt number; the prefix gives way where SageMaker's 63 are full."""
     tail = f"-{bake_id[:_HASH_LENGTH]}-{attempt}"
-    return prefix[: MAX_NAME_LENGTH - len(tail)].rstrip("-") + tail
+    return prefix[: MAX_NAME_LENGTH - len(tail)] + tail
 
 
 class TrainingJobs:

@@ -147,12 +147,13 @@ class TestFail:
 
     @pytest.mark.parametrize("status", ["Completed", "Failed", None])
     def test_answers_whatever_became_of_the_job(
-        self, aws, answers, bake_handler, bake_request, status
+        self, aws, answers, bake_handler, bake_request, status, caplog
     ):
         if status:
             aws.add_job(name(NEW), status, output(NEW))
         bake_handler(fail(bake_request, "X", "y"))
         assert answers.only["Reason"] == "The bake failed: y."
+        assert "Not stopped" not in caplog.text
 
 
 class TestEndedExecution:

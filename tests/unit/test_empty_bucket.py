@@ -35,6 +35,7 @@ def handle(s3, answers, monkeypatch):
     faults = []
 
     def check(params, model, **_):
+        run.requests.append(model.name)
         faults.extend(check_request("s3", model.name, params))
 
     module._s3.meta.events.register("provide-client-params.s3.*", check)
@@ -57,6 +58,7 @@ def handle(s3, answers, monkeypatch):
         module.handler(event, None)
         return answers.received[-1]
 
+    run.requests = []
     yield run
     assert faults == []
 
@@ -123,6 +125,7 @@ def test_an_id_that_cloudformation_made_up_names_no_bucket(s3, bucket, handle):
     s3.put_object(Bucket=BUCKET, Key="a", Body=b"x")
     answer = handle("Delete", PhysicalResourceId="FaqSearch-Foundation-Empty-1ABC")
     assert answer["Status"] == "SUCCESS"
+    assert handle.requests == []
     assert versions(s3) == 1
 
 
