@@ -59,7 +59,7 @@ class Encoder(ABC):
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         if self.config.lower_case:
             texts = [text.lower() for text in texts]
-        return [found.ids for found in self._tokenizer.encode_batch_fast(texts)]
+        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts))]
 
     @abstractmethod
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
