@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer, models, util
+from sentence_transformers import SentenceTransformer, util
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers import models as tokenizer_models
+from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 
 from container.artifact import model_config, read_manifest
@@ -119,7 +120,7 @@ def test_search_finds_what_semantic_search_finds(artifact, reference):
 def write_xlm_tokenizer(folder):
     """A small tokenizer of XLM-RoBERTa's kind, trained on the sample."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer = Tokenizer(tokenizer_models.Unigram())
+    tokenizer = Tokenizer(Unigram())
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
     )
@@ -163,9 +164,9 @@ def family_folder(request, tmp_path_factory):
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_families_agree_with_sentence_transformers(family_folder, tmp_path, pooling, normalize):
-    transformer = models.Transformer(str(family_folder))
-    parts = [transformer, models.Pooling(32, pooling_mode=pooling)]
-    parts += [models.Normalize()] if normalize else []
+    transformer = Transformer(str(family_folder))
+    parts = [transformer, Pooling(32, pooling_mode=pooling)]
+    parts += [Normalize()] if normalize else []
     reference = SentenceTransformer(modules=parts, device="cpu")
     reference.save(str(tmp_path / "saved"), create_model_card=False)
     expected = reference.encode(varied_texts())
