@@ -249,3 +249,11 @@ def test_weight_files_are_hashed_as_they_were_found(tmp_path):
     assert source_hashes(model) == {
         "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     }
+
+
+def test_roberta_has_fewer_lengths_than_positions(tmp_path):
+    """It counts them from its padding id + 1; one more would read beyond the table."""
+    write_tiny_model(tmp_path / "model", "xlm-roberta")
+    assert find_model(tmp_path / "model", tmp_path, "x", None).config.max_seq_length == 64
+    with pytest.raises(BakeError, match="max_seq_length is 65; this model takes 3 to 64 tokens"):
+        find_model(tmp_path / "model", tmp_path, "x", 65)
