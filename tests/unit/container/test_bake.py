@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.container.support import (
     FAQ,
+    REPOSITORY,
     BakeRun,
     faq_csv,
     minilm,
@@ -225,3 +226,16 @@ def test_stopped_it_leaves_the_model_folder_empty(tmp_path):
     assert not list(run.model.iterdir())
     assert not list(run.base.glob("scratch-*"))
     assert not (run.base / "output" / "failure").exists()
+
+
+def test_a_failure_at_the_very_end_leaves_the_model_folder_empty(tmp_path):
+    run = tiny_run(tmp_path)
+    source = (REPOSITORY / "container" / "bake.py").read_text("utf-8")
+    line = "        _move(artifact, paths.model)\n"
+    assert line in source
+    failing = source.replace(line, f"{line}        raise OSError('the disk is full')\n")
+    write_code_archive(run.archive, {"container/bake.py": failing})
+    status, _ = run.run()
+    assert status == 1
+    assert "the disk is full" in run.failure
+    assert not list(run.model.iterdir())
