@@ -30,7 +30,7 @@ _runtime = boto3.client("sagemaker-runtime", config=_INVOKE)
 _cloudformation = boto3.client("cloudformation", config=PATIENT)
 
 
-def handler(event: dict[str, Any], context: Any) -> None:  # noqa: ANN401 - Lambda's own class
+def handler(event: dict[str, Any], context: Any) -> None:
     """Test each endpoint and answer CloudFormation; under rollback faults are only logged."""
     physical_id = event.get("PhysicalResourceId", event["LogicalResourceId"])
     if event["RequestType"] == "Delete":
