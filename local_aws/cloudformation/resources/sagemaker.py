@@ -20,6 +20,11 @@ from local_aws.cloudformation.resources.base import (
 _SECONDS = 3600
 
 
+def _generated_name(request: Request) -> str:
+    # The id is the ARN, which SageMaker writes in lower case: from it the name must be found again.
+    return request.name(63).lower()
+
+
 class Model:
     """A model; every property is create-only."""
 
@@ -27,7 +32,7 @@ class Model:
 
     def create(self, request: Request) -> Result:
         """Makes the model; its id is its name, as its Ref is the ARN on AWS too."""
-        properties = {"ModelName": request.name(63), **request.properties}
+        properties = {"ModelName": _generated_name(request), **request.properties}
         made = request.client("sagemaker").create_model(
             **shaped("sagemaker", "CreateModel", properties)
         )
@@ -51,7 +56,7 @@ class EndpointConfig:
 
     def create(self, request: Request) -> Result:
         """Makes the configuration."""
-        name = request.properties.get("EndpointConfigName") or request.name(63)
+        name = request.properties.get("EndpointConfigName") or _generated_name(request)
         arguments = shaped("sagemaker", "CreateEndpointConfig", request.properties)
         made = request.client("sagemaker").create_endpoint_config(
             **{**arguments, "EndpointConfigName": name}

@@ -1,0 +1,107 @@
+"""Runs `make local`'s commands as a person would: as processes, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from client.api import FaqSearch
+from client.settings import connect
+from local_aws.context import Context
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
+UP_SECONDS = 400  # for the slowest machine; the README says what a usual one takes
+
+
+@dataclass
+class LocalApp:
+    """One `up`, and the commands of the second terminal.
+
+    state: where it keeps what it writes, so that a `make local` of this checkout is left alone.
+    stage, config: which settings.
+    """
+
+    state: Path
+    stage: str = "local"
+    config: Path = ROOT / "config"
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    @property
+    def output(self) -> str:
+        """Everything `up` has printed."""
+        return (self.state.parent / "up.txt").read_text(encoding="utf-8")
+
+    def start(self) -> LocalApp:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        with (self.state.parent / "up.txt").open("wb") as output:
+            self.process = subprocess.Popen(
+                self._command("up", "--port", str(port)),
+                cwd=ROOT,
+                env=self._environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + UP_SECONDS
+        while "/search\n" not in self.output:  # the last line of the invitation
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.2)
+        return self
+
+    def interrupt(self) -> int:
+        """Ctrl-C, as a terminal sends it to every process of the group; the exit status."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=60)
+
+    def run(
+        self, command: str, corpus: Path | None = None, stage: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`deploy`, `diff` or `destroy`, as from a second terminal."""
+        options = ["--corpus", str(corpus)] if corpus else []
+        return subprocess.run(
+            self._command(command, *options, stage=stage),
+            cwd=ROOT,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+        )
+
+    def deploy(self, corpus: Path | None = None, stage: str | None = None) -> str:
+        result = self.run("deploy", corpus, stage)
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    @property
+    def api(self) -> dict[str, Any]:
+        return json.loads((self.state / "api.json").read_text())
+
+    def client(self) -> FaqSearch:
+        return connect({}, local_file=self.state / "api.json")
+
+    def boto(self, service: str) -> Any:
+        running = json.loads((self.state / "running.json").read_text())
+        return Context(running["endpoint_url"], running["region"], self.state).client(service)
+
+    def _command(self, command: str, *options: str, stage: str | None = None) -> list[str]:
+        return [
+            *(sys.executable, "-m", "tools.local", command, "--stage", stage or self.stage),
+            *("--config", str(self.config), *options),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "LOCAL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}

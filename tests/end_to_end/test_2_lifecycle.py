@@ -1,0 +1,335 @@
+"""A deployment's life: unchanged, with another corpus, rolled back, failing, removed.
+
+The tests follow each other in one life of the app, as its owner's days do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.api import FaqSearch
+from client.errors import FaqSearchError
+from corpus.reader import read_corpus
+from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from tests.end_to_end.local_app import SAMPLE, LocalApp
+
+QUESTION = "Which colour has the secret door?"
+ANSWER = "The secret door is vermilion."
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample corpus with its first answer changed."""
+    entries = read_corpus(SAMPLE)
+    text = SAMPLE.read_text(encoding="utf-8")
+    old = entries[0].answer
+    assert text.count(old) == 1
+    path = tmp_path_factory.mktemp("corpus") / "changed.csv"
+    path.write_text(text.replace(old, ANSWER), encoding="utf-8")
+    return path
+
+
+def best(app: LocalApp, question: str = QUESTION) -> str | None:
+    with app.client() as client:
+        return client.search([question], top_k=1).results[0][0].answer
+
+
+def training_jobs(app: LocalApp) -> list[str]:
+    jobs = app.boto("sagemaker").list_training_jobs(MaxResults=100)["TrainingJobSummaries"]
+    return [job["TrainingJobName"] for job in jobs]
+
+
+def deployed(app: LocalApp) -> dict[str, Any]:
+    value = app.boto("ssm").get_parameter(Name="/faq-search/local/deployment")
+    return json.loads(value["Parameter"]["Value"])
+
+
+def was_rolled_back(app: LocalApp) -> dict[str, str]:
+    """The Model stack was; the reasons of what failed, by resource type."""
+    cloudformation = app.boto("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName="FaqSearch-local-Model")["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    failed: dict[str, str] = {}
+    for event in cloudformation.describe_stack_events(StackName="FaqSearch-local-Model")[
+        "StackEvents"
+    ]:  # newest first
+        if event["ResourceStatus"] == "UPDATE_IN_PROGRESS" and event["ResourceType"].endswith(
+            "::Stack"
+        ):
+            break
+        if event["ResourceStatus"] == "UPDATE_FAILED":
+            failed[event["ResourceType"]] = event["ResourceStatusReason"]
+    return failed
+
+
+def test_a_diff_of_nothing_is_empty(app: LocalApp) -> None:
+    result = app.run("diff")
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("There were no differences") == 3, result.stdout
+    assert not re.search(r"^\[[-+~]\]", result.stdout, re.MULTILINE)
+
+
+def test_a_second_deploy_of_the_same_changes_nothing(app: LocalApp) -> None:
+    before = deployed(app), training_jobs(app)
+    output = app.deploy()
+    assert output.count("(no changes)") == 3, output
+    assert (deployed(app), training_jobs(app)) == before
+
+
+def test_a_diff_of_one_answer_shows_the_bake_and_what_follows(app: LocalApp, changed: Path) -> None:
+    output = app.run("diff", changed).stdout
+    lines = re.findall(r"^\[([-+~])\] (\S+)", output, re.MULTILINE)
+    assert set(lines) == {
+        ("~", "Custom::Bake"),
+        ("~", "AWS::SageMaker::Model"),
+        ("~", "AWS::SageMaker::EndpointConfig"),
+        ("~", "AWS::SageMaker::Endpoint"),
+        ("~", "Custom::SmokeTest"),
+        ("~", "AWS::SSM::Parameter"),
+    }, output
+    assert "IAM Statement Changes" not in output
+    assert output.count("There were no differences") == 2  # Foundation and FrontDoor
+
+
+def test_a_changed_corpus_gives_new_answers(app: LocalApp, changed: Path) -> None:
+    before = deployed(app)
+    assert best(app) != ANSWER
+    app.deploy(changed)
+    assert best(app) == ANSWER
+    assert deployed(app)["corpus_sha256"] != before["corpus_sha256"]
+    assert len(training_jobs(app)) == 2
+
+
+def test_the_first_corpus_comes_back_without_a_second_training(app: LocalApp) -> None:
+    jobs = training_jobs(app)
+    app.deploy()
+    assert best(app) != ANSWER
+    assert training_jobs(app) == jobs
+
+
+def test_a_bake_that_fails_leaves_the_old_endpoints_answering(
+    app: LocalApp, tmp_path: Path
+) -> None:
+    """JumpStart's weights are gone when a new corpus is to be baked."""
+    s3, before = app.boto("s3"), deployed(app)
+    bucket = "jumpstart-cache-prod-us-east-1"
+    weights = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    (config,) = (key for key in weights if key.endswith("v1.0.0/config.json"))
+    kept = s3.get_object(Bucket=bucket, Key=config)["Body"].read()
+    corpus = tmp_path / "third.csv"
+    corpus.write_text(f"{QUESTION},{ANSWER}\n")
+    s3.delete_object(Bucket=bucket, Key=config)
+    try:
+        result = app.run("deploy", corpus)
+    finally:
+        s3.put_object(Bucket=bucket, Key=config, Body=kept)
+    assert result.returncode == 1
+    assert "config.json" in was_rolled_back(app)["Custom::Bake"]
+    assert "config.json" in result.stdout  # the person at the terminal reads it too
+    assert best(app) not in {None, ANSWER}
+    assert deployed(app) == before
+
+
+def new_bake_id(app: LocalApp, corpus: Path) -> str:
+    """The bake that `corpus` will have, as `diff` shows it."""
+    output = app.run("diff", corpus).stdout
+    found = re.search(r"\[\+\] ([0-9a-f]{64})", output.partition("BakeId")[2])
+    assert found, output
+    return found[1]
+
+
+def plant_bake(app: LocalApp, bake_id: str, changes: dict[str, Any]) -> None:
+    """Puts today's artifact, its manifest changed, where the bake of `bake_id` would be."""
+    s3 = app.boto("s3")
+    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"] if "storageartifacts" in b["Name"])
+    marker = s3.get_object(Bucket=bucket, Key=f"bakes/{deployed(app)['bake_id']}/bake.json")
+    source = json.load(marker["Body"])["model_data_url"].removeprefix(f"s3://{bucket}/")
+    body = s3.get_object(Bucket=bucket, Key=source)["Body"].read()
+    target = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(body)) as old,
+        tarfile.open(fileobj=target, mode="w:gz", compresslevel=1) as new,
+    ):
+        for member in old:
+            content = old.extractfile(member)
+            if member.name.endswith("bake-manifest.json"):
+                assert content is not None
+                manifest = json.load(content) | changes
+                data = json.dumps(manifest).encode()
+                member.size, content = len(data), io.BytesIO(data)  # type: ignore[assignment]
+            new.addfile(member, content)
+    key = f"bakes/{bake_id}/planted/output/model.tar.gz"
+    s3.put_object(Bucket=bucket, Key=key, Body=target.getvalue())
+    s3.put_object(
+        Bucket=bucket,
+        Key=f"bakes/{bake_id}/bake.json",
+        Body=json.dumps(
+            {
+                "bake_id": bake_id,
+                "model_data_url": f"s3://{bucket}/{key}",
+                "training_job_name": "planted",
+            }
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource", "reason"),
+    [
+        # The artifact is another bake's: its server ends, and the new fleet never takes traffic.
+        ({}, "AWS::SageMaker::Endpoint", "did not pass the ping health check"),
+        # The artifact serves, but not what the bake found: the smoke test says so.
+        ({"probes": "wrong"}, "Custom::SmokeTest", "but the bake found 0 (0.1230)"),
+    ],
+)
+def test_a_model_that_does_not_answer_right_is_rolled_back(
+    app: LocalApp,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    resource: str,
+    reason: str,
+) -> None:
+    """Also with the old bake's marker gone: under rollback nothing may fail."""
+    before, jobs = deployed(app), training_jobs(app)
+    corpus = tmp_path / "planted.csv"
+    corpus.write_text(f"{QUESTION},{ANSWER} {resource}\n")
+    bake_id = new_bake_id(app, corpus)
+    if changes:
+        changes = {
+            "bake_id": bake_id,
+            "probes": [{"query": QUESTION, "ids": ["0"], "scores": [0.123]}],
+        }
+    plant_bake(app, bake_id, changes)
+    s3 = app.boto("s3")
+    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"] if "storageartifacts" in b["Name"])
+    marker = f"bakes/{before['bake_id']}/bake.json"
+    kept = s3.get_object(Bucket=bucket, Key=marker)["Body"].read()
+    s3.delete_object(Bucket=bucket, Key=marker)
+    try:
+        result = app.run("deploy", corpus)
+    finally:
+        s3.put_object(Bucket=bucket, Key=marker, Body=kept)
+    assert result.returncode == 1
+    assert reason in was_rolled_back(app)[resource]
+    assert deployed(app) == before
+    assert training_jobs(app) == jobs
+    assert best(app) not in {None, ANSWER}
+
+
+def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
+    app: LocalApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = app.api
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+    app.deploy(stage="signed")
+    try:
+        signed = app.api
+        assert signed["auth"] == "iam"
+        assert signed["url"] != first["url"]
+        with app.client() as client:
+            assert client.search(["What is batch transform?"], top_k=1).results[0]
+        with (
+            FaqSearch(signed["url"], api_key=first["api_key"]) as client,
+            pytest.raises(FaqSearchError, match="Sign the request"),
+        ):
+            client.search(["What is batch transform?"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        with (
+            app.client() as client,
+            pytest.raises(FaqSearchError, match="signature does not match"),
+        ):
+            client.search(["What is batch transform?"])
+    finally:
+        assert app.run("destroy", stage="signed").returncode == 0
+        (app.state / "api.json").write_text(json.dumps(first))
+    assert best(app)
+
+
+def leftovers(app: LocalApp) -> dict[str, list[str]]:
+    """What exists of the kinds that this app makes, by kind."""
+    sagemaker, gateway = app.boto("sagemaker"), app.boto("apigateway")
+    return {
+        "endpoints": [e["EndpointName"] for e in sagemaker.list_endpoints()["Endpoints"]],
+        "configurations": [
+            c["EndpointConfigName"] for c in sagemaker.list_endpoint_configs()["EndpointConfigs"]
+        ],
+        "models": [m["ModelName"] for m in sagemaker.list_models()["Models"]],
+        "functions": [f["FunctionName"] for f in app.boto("lambda").list_functions()["Functions"]],
+        "buckets": [
+            b["Name"]
+            for b in app.boto("s3").list_buckets()["Buckets"]
+            if not b["Name"].startswith(("cdk-", "jumpstart-"))
+        ],
+        "apis": [a["name"] for a in gateway.get_rest_apis()["items"]],
+        "api keys": [k["name"] for k in gateway.get_api_keys()["items"]],
+        "usage plans": [p["name"] for p in gateway.get_usage_plans()["items"]],
+        "state machines": [
+            m["name"] for m in app.boto("stepfunctions").list_state_machines()["stateMachines"]
+        ],
+        "rules": [r["Name"] for r in app.boto("events").list_rules()["Rules"]],
+        "parameters": [
+            p["Name"]
+            for p in app.boto("ssm").describe_parameters()["Parameters"]
+            if "bootstrap" not in p["Name"]
+        ],
+        "keys in use": [
+            key["KeyId"]
+            for key in app.boto("kms").list_keys()["Keys"]
+            if app.boto("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"]
+            == "Enabled"
+        ],
+        "stacks": [
+            s["StackName"]
+            for s in app.boto("cloudformation").describe_stacks()["Stacks"]
+            if s["StackName"] != "CDKToolkit"
+        ],
+        "roles": [
+            r["RoleName"]
+            for r in app.boto("iam").list_roles()["Roles"]
+            # API Gateway's account-wide log role is kept on purpose.
+            if r["RoleName"].startswith("FaqSearch") and "LogRole" not in r["RoleName"]
+        ],
+    }
+
+
+def test_destroy_leaves_nothing_behind(app: LocalApp) -> None:
+    assert all(leftovers(app).values())  # or the test would prove nothing
+    result = app.run("destroy")
+    assert result.returncode == 0, result.stdout
+    assert {kind: names for kind, names in leftovers(app).items() if names} == {}
+
+
+def processes(group: int) -> list[int]:
+    """Processes of the session that `up` leads."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if os.getsid(int(folder.name)) == group:
+                    found.append(int(folder.name))
+            except ProcessLookupError:
+                continue
+    return found
+
+
+def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
+    app.deploy()  # so that there are processes to leave behind
+    assert best(app)
+    children = [int(f.read_text()) for f in (app.state / "sagemaker/endpoints").rglob("pid")]
+    assert len(children) == 2
+    assert app.interrupt() == 130
+    assert not processes(app.process.pid)
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+    assert not (app.state / "api.json").exists()
+    assert "Traceback" not in app.output
