@@ -11,6 +11,7 @@ import sys
 import aws_cdk as cdk
 
 from stacks.application import build_application
+from stacks.bundles import BundleError
 from stacks.settings import SettingsError, load_settings
 
 app = cdk.App()
@@ -23,6 +24,6 @@ try:
             directory=app.node.try_get_context("config"),
         ),
     )
-except SettingsError as fault:
+except (SettingsError, BundleError) as fault:
     sys.exit(str(fault))
 app.synth()

@@ -74,6 +74,7 @@ class Bake(Construct):
                 "StateMachineArn": state_machine.state_machine_arn,
                 "TrainingJobPrefix": self._job_prefix,
                 "TrainingJob": training_job,
+                **self._pinned_corpus(function),
             },
         )
         # Permissions first: the function acts the moment the resource is created.
@@ -113,14 +114,6 @@ class Bake(Construct):
         packages_asset = s3_assets.Asset(
             self, "Packages", path=str(packages.path), asset_hash=packages.hash
         )
-        corpus_uri = settings.corpus.s3_uri
-        if settings.corpus.path is not None:
-            corpus_uri = s3_assets.Asset(
-                self,
-                "Corpus",
-                path=str(settings.corpus.path),
-                asset_hash=settings.corpus_sha256,
-            ).s3_object_url
         weights_uri = f"s3://{settings.lock.weights_bucket(settings.region)}/{model.weights_key}"
         file_name = code_asset.s3_object_key.rpartition("/")[2]
         resources: dict[str, object] = {
@@ -145,7 +138,7 @@ class Bake(Construct):
                 _channel("code", code_asset.s3_object_url),
                 _channel("vendor", packages_asset.s3_object_url),
                 _channel("weights", weights_uri),
-                _channel("corpus", str(corpus_uri)),
+                _channel("corpus", self._corpus_uri()),
             ],
             "OutputDataConfig": {
                 "S3OutputPath": f"s3://{self._artifacts.bucket_name}/bakes/{self.bake_id}/",
@@ -158,6 +151,31 @@ class Bake(Construct):
             "Tags": [{"Key": k, "Value": v} for k, v in sorted(stack.tags.tag_values().items())],
         }
 
+    def _corpus_uri(self) -> str:
+        """Where the job reads the corpus: as published by the CDK, or as the function copies it."""
+        if self._settings.corpus.path is None:
+            return f"s3://{self._artifacts.bucket_name}/bakes/{self.bake_id}/corpus/"
+        return s3_assets.Asset(
+            self,
+            "Corpus",
+            path=str(self._settings.corpus.path),
+            asset_hash=self._settings.corpus_sha256,
+        ).s3_object_url
+
+    def _pinned_corpus(self, function: PythonFunction) -> dict[str, object]:
+        """The property that has the function copy one version of a corpus in S3."""
+        source = self._settings.corpus
+        if source.s3_uri is None:
+            return {}
+        bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
+        partition = cdk.Stack.of(self).partition
+        function.allow(
+            ["s3:GetObject", "s3:GetObjectVersion"],
+            [f"arn:{partition}:s3:::{bucket}/{object_key}"],
+        )
+        pinned = {"Bucket": bucket, "Key": object_key, "VersionId": source.version_id}
+        return {"PinnedCorpus": pinned}
+
     def _function(self) -> PythonFunction:
         stack = cdk.Stack.of(self)
         function = PythonFunction(
@@ -165,7 +183,8 @@ class Bake(Construct):
             "BakeResource",
             folder="bake_resource",
             description="Answers CloudFormation for the bake",
-            timeout=cdk.Duration.minutes(2),
+            timeout=cdk.Duration.minutes(10),  # it may copy a corpus
+            memory_mb=512,  # reading SageMaker's service model takes seconds with less
             removal_policy=cdk.RemovalPolicy(self._settings.removal_policy.upper()),
         )
         # The export that CDK would make of the reference, made here so that its name is known.
@@ -251,7 +270,8 @@ class Bake(Construct):
                     # policy of their own, of which an account may have only ten.
                     log_group_name=f"/aws/vendedlogs/states/{self._state_machine_name}",
                     retention=logs.RetentionDays.THREE_MONTHS,
-                    removal_policy=cdk.RemovalPolicy(self._settings.removal_policy.upper()),
+                    # A kept group of this name would be in the way of the next deployment.
+                    removal_policy=cdk.RemovalPolicy.DESTROY,
                 ),
                 level=sfn.LogLevel.ALL,
                 # The input holds CloudFormation's pre-signed answer URL.

@@ -77,11 +77,6 @@ class ExecutionRole(Construct):
                 " of one model's weights: JumpStart names them.",
             },
         )
-        source = settings.corpus
-        if source.s3_uri is not None:
-            bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
-            readable.append(f"arn:{stack.partition}:s3:::{bucket}")
-            objects.append(f"arn:{stack.partition}:s3:::{bucket}/{object_key}")
         statements = [
             # Without ListBucket an absent object looks like a forbidden one.
             iam.PolicyStatement(actions=["s3:ListBucket"], resources=readable),

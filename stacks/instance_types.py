@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _GPU = re.compile(r"[gp]\d")
-_LOCAL_STORAGE = ("g5", "g6", "g7", "p5", "p6", "trn")
+_LOCAL_STORAGE = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
 
 
 def is_gpu(instance_type: str) -> bool:

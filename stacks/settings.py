@@ -120,7 +120,7 @@ class Settings(_Strict):
     corpus: CorpusSettings
     bake: BakeSettings
     endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, max_length=10)
-    api: ApiSettings
+    api: ApiSettings = ApiSettings()  # type: ignore[call-arg]
     tags: dict[str, Tag] = {}
     corpus_sha256: str
     lock: Lock

@@ -106,7 +106,7 @@ def main() -> int:
         running = _find_running()
         if options.command == "deploy":
             return _deploy(running, choice)
-        arguments = ["--all", "--force"] if options.command == "destroy" else ["--all"]
+        arguments = ["--all", "--force"] if options.command == "destroy" else []
         return _cdk(running, options.command, *arguments, *choice.synth_options)
     except (SettingsError, LocalError) as fault:
         console.print(str(fault), style="red", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from botocore.client import BaseClient
@@ -77,6 +78,27 @@ class Artifacts:
             Body=json.dumps(asdict(bake)).encode(),
             ContentType="application/json",
         )
+
+    def bring_corpus(self, bake_id: str, pinned: Mapping[str, str]) -> None:
+        """Copy one version of a corpus into the bake's own folder, from where the job reads it.
+
+        A training job cannot ask for a version: it would read whatever is newest.
+
+        Args:
+            bake_id: whose folder.
+            pinned: Bucket, Key and VersionId of the corpus.
+
+        Raises:
+            ValueError: the copy was refused; the message says which version of which object.
+        """
+        name = pinned["Key"].rpartition("/")[2]
+        try:
+            self._s3.copy(dict(pinned), self._bucket, f"bakes/{bake_id}/corpus/{name}")
+        except ClientError as error:
+            raise ValueError(
+                f"The corpus s3://{pinned['Bucket']}/{pinned['Key']}, version"
+                f" {pinned['VersionId']}, cannot be copied: {error}"
+            ) from error
 
     def newest(self, bake_id: str) -> Bake | None:
         """The latest artifact of that bake even without a marker: a rollback's best guess."""

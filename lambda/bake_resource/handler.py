@@ -76,11 +76,14 @@ def _reuse_or_start(event: Mapping[str, Any]) -> Bake | None:
     """The bake to answer with, or None when an execution will answer."""
     properties = event["ResourceProperties"]
     bake_id = properties["BakeId"]
-    bake = Artifacts(_s3, properties["ArtifactsBucket"]).find(bake_id)
+    artifacts = Artifacts(_s3, properties["ArtifactsBucket"])
+    bake = artifacts.find(bake_id)
     if bake:
         return bake
     if _is_rolling_back(event):
         return _best_known(properties)
+    if "PinnedCorpus" in properties:
+        artifacts.bring_corpus(bake_id, properties["PinnedCorpus"])
     jobs = TrainingJobs(_sagemaker, properties["TrainingJobPrefix"], bake_id)
     workflow = Workflow(_stepfunctions, properties["StateMachineArn"])
     workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))

@@ -80,15 +80,17 @@ class RecordedAws:
         """Record, check and answer every request of a client from now on."""
         latest: dict[str, Any] = {}
 
-        def record(params: dict[str, Any], model: Any, **_: Any) -> None:
+        def keep(params: dict[str, Any], **_: Any) -> None:
             latest.update(parameters=params)
-            self.requests.append((service_name, model.name, params))
-            self.violations.extend(check_request(service_name, model.name, params))
 
         def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-            return self._respond(model.name, latest["parameters"])
+            # Only now: botocore's own handlers have had their turn at the parameters.
+            params = latest["parameters"]
+            self.requests.append((service_name, model.name, params))
+            self.violations.extend(check_request(service_name, model.name, params))
+            return self._respond(model.name, params)
 
-        client.meta.events.register_first("provide-client-params.*.*", record)
+        client.meta.events.register_first("provide-client-params.*.*", keep)
         client.meta.events.register_first("before-call.*.*", respond)
 
     def called(self, operation: str) -> list[dict[str, Any]]:
@@ -123,9 +125,17 @@ class RecordedAws:
             raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
         return {"Body": io.BytesIO(self.objects[place])}
 
-    def _head_object(self, request: dict[str, Any]) -> None:
-        if (request["Bucket"], request["Key"]) not in self.objects:
+    def _head_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        place = (request["Bucket"], request["Key"])
+        if place not in self.objects:
             raise AwsError("404", "Not Found", 404)
+        return {"ContentLength": len(self.objects[place]), "ETag": "e"}
+
+    def _copy_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        # botocore has written the source as a header: bucket/key?versionId=…
+        bucket, _, key = request["CopySource"].partition("?")[0].partition("/")
+        self.objects[request["Bucket"], request["Key"]] = self.objects[bucket, key]
+        return {"CopyObjectResult": {"ETag": "e"}}
 
     def _put_object(self, request: dict[str, Any]) -> None:
         # botocore has made a stream of it.

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from stacks.settings import load_settings
-from tests.template.synthesis import Templates, of_type, properties
+from tests.template.synthesis import (
+    ROOT,
+    Templates,
+    of_type,
+    properties,
+    statements,
+    synthesise,
+)
 
 
 @pytest.fixture
@@ -145,3 +153,25 @@ def test_the_bake_acts_only_with_its_permissions_in_place(model: dict) -> None:
     policies = {n for n in of_type(model, "AWS::IAM::Policy") if n.startswith("BakeBakeResource")}
     assert policies <= set(bake["DependsOn"])
     assert policies
+
+
+def test_a_pinned_corpus_is_copied_and_read_from_the_bakes_own_folder(tmp_path: Path) -> None:
+    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
+    local = 'path = "corpus/sample/amazon_sagemaker_faq.csv"'
+    assert local in text
+    pinned = 's3_uri = "s3://theirs/faq.csv"\nversion_id = "v7"\nsha256 = "' + "0" * 64 + '"'
+    (tmp_path / "dev.toml").write_text(text.replace(local, pinned))
+    templates = synthesise("dev", directory=tmp_path)
+    (bake,) = properties(templates["Model"], "Custom::Bake")
+    assert bake["PinnedCorpus"] == {"Bucket": "theirs", "Key": "faq.csv", "VersionId": "v7"}
+    (channel,) = (c for c in bake["TrainingJob"]["InputDataConfig"] if c["ChannelName"] == "corpus")
+    uri = json.dumps(channel["DataSource"]["S3DataSource"]["S3Uri"])
+    assert f"/bakes/{bake['BakeId']}/corpus/" in uri
+    readers = {
+        name
+        for template in templates.values()
+        for name, statement in statements(template)
+        if "s3:::theirs/faq.csv" in json.dumps(statement["Resource"])
+    }
+    assert len(readers) == 1
+    assert readers.pop().startswith("BakeBakeResource")
