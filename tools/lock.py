@@ -14,7 +14,16 @@ ROOT = Path(__file__).parent.parent
 # torch is installed by itself: its builds, and what they bring, differ by machine.
 _TORCH = ("torch", "triton", "cuda-bindings", "cuda-pathfinder", "cuda-toolkit")
 _NVIDIA = (
-    *("cublas", "cuda-cupti", "cuda-nvrtc", "cuda-runtime", "cudnn-cu13", "cufft", "cufile"),
+    *(
+        "cublas",
+        "cuda-cccl",
+        "cuda-cupti",
+        "cuda-nvrtc",
+        "cuda-runtime",
+        "cudnn-cu13",
+        "cufft",
+        "cufile",
+    ),
     *("curand", "cusolver", "cusparse", "cusparselt-cu13", "nccl-cu13", "nvjitlink"),
     *("nvshmem-cu13", "nvtx"),
 )
