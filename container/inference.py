@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 _HERE = Path(__file__).resolve().parent
 # The server passes its workers' output on to the log; it needs a moment for the last line.
 RELAY_SECONDS = 0.5
+# multi-model-server's main class, by which SageMaker's own toolkit finds its process as well.
+MODEL_SERVER = "com.amazonaws.ml.mms.ModelServer"
+_PROC = Path("/proc")
 
 
 def model_fn(model_dir: str) -> Service:
@@ -74,13 +77,14 @@ def _end_server(reason: str) -> Never:
     Under multi-model-server this process is a worker, forked by a process that the server, a Java
     process, started; alone it would be replaced for ever. Elsewhere this process is the server.
     The server is killed, since asked to stop it would answer the health check for seconds more.
+    No other process is: under a local server, an IDE or a CI server in Java may be above this one.
     """
     print(
         f"faq-search cannot serve this artifact: {reason}. Ending the server.",
         file=sys.stderr,
         flush=True,
     )
-    server = _java_ancestor()
+    server = _model_server()
     if server is not None:
         time.sleep(RELAY_SECONDS)
         with contextlib.suppress(ProcessLookupError):
@@ -88,16 +92,17 @@ def _end_server(reason: str) -> Never:
     os._exit(1)
 
 
-def _java_ancestor() -> int | None:
-    """The nearest Java process above this one, where there is one (and a /proc to find it by)."""
+def _model_server() -> int | None:
+    """The multi-model-server above this process, where there is one (and a /proc to find it by)."""
     process = os.getppid()
     while process > 1:
+        folder = _PROC / str(process)
         try:
-            name = Path(f"/proc/{process}/comm").read_text().strip()
-            status = Path(f"/proc/{process}/status").read_text()
+            program, *arguments = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
+            status = (folder / "status").read_text()
         except OSError:
             return None
-        if name == "java":
+        if Path(program).name == "java" and MODEL_SERVER in arguments:
             return process
         parent = next(line for line in status.splitlines() if line.startswith("PPid:"))
         process = int(parent.removeprefix("PPid:"))

@@ -1,14 +1,17 @@
-"""A failure to load ends the server; here the process itself, since no Java is above it."""
+"""A failure to load ends the server: multi-model-server's process, or else only this one."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from container import inference
 
 SERVER = """
 import sys
@@ -88,3 +91,65 @@ def test_an_artifact_of_another_bake_ends_the_server(artifact):
     result = serve(artifact, BAKE_ID="bake-2")
     assert result.returncode == 1
     assert "the artifact is of bake bake-1; the Model names bake bake-2" in result.stderr
+
+
+MULTI_MODEL_SERVER = (
+    "java",
+    "-Dmodel_server_home=/usr/lib/python3/site-packages",
+    "-cp",
+    ".:/usr/lib/python3/site-packages/mms/frontend/*",
+    "com.amazonaws.ml.mms.ModelServer",
+    "--python",
+    "/usr/bin/python3",
+    "-f",
+    "/etc/sagemaker-mms.properties",
+)
+IDE = ("/opt/ide/jbr/bin/java", "-cp", "/opt/ide/lib/*", "com.example.ide.Main")
+WORKER = ("/usr/bin/python3", "model_service_worker.py")
+
+
+def ended_by_a_failed_load(monkeypatch, tmp_path, *above):
+    """What a failed load ends below the processes ``above``, the parent (4001) first."""
+    for number, command in enumerate(above, start=4001):
+        folder = tmp_path / "proc" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "cmdline").write_bytes(b"".join(part.encode() + b"\0" for part in command))
+        parent = number + 1 if number < 4000 + len(above) else 1
+        (folder / "status").write_text(f"Name:\t{command[0]}\nPid:\t{number}\nPPid:\t{parent}\n")
+    ended = []
+
+    def leave(status):
+        ended.append(("this process", status))
+        raise SystemExit(status)
+
+    monkeypatch.setattr(inference, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(inference, "RELAY_SECONDS", 0)
+    monkeypatch.setattr(os, "getppid", lambda: 4001)
+    monkeypatch.setattr(os, "kill", lambda process, number: ended.append((process, number)))
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(SystemExit):
+        inference.model_fn(str(tmp_path / "no model"))
+    return ended
+
+
+@pytest.mark.parametrize("java", ["java", "/usr/lib/jvm/default/bin/java"])
+@pytest.mark.parametrize("above", [(), (("/usr/bin/python3", "serve"), IDE)])
+def test_a_failed_load_kills_multi_model_server(monkeypatch, tmp_path, java, above):
+    server = (java, *MULTI_MODEL_SERVER[1:])
+    ended = ended_by_a_failed_load(monkeypatch, tmp_path, WORKER, server, *above)
+    assert ended == [(4002, signal.SIGKILL), ("this process", 1)]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        (IDE,),
+        (WORKER, IDE),
+        (("bash", "-c", " ".join(MULTI_MODEL_SERVER)), ("java", "-jar", "ci-server.war")),
+        (("grep", "com.amazonaws.ml.mms.ModelServer"),),
+        (),
+    ],
+)
+def test_a_failed_load_kills_no_other_java(monkeypatch, tmp_path, above):
+    ended = ended_by_a_failed_load(monkeypatch, tmp_path, *above)
+    assert ended == [("this process", 1)]
