@@ -84,12 +84,16 @@ class Paths:
 def main(code: Path) -> int:
     """Bakes; ``code`` is the folder that holds the packages container and corpus.
 
-    Returns 0, or 1 after writing what went wrong to the failure file.
+    Returns 0, or 1 after writing what went wrong to the failure file. Raises SystemExit where
+    SageMaker stops the job.
     """
     signal.signal(signal.SIGTERM, _stop)
     paths = Paths(Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")))
     try:
         bake(paths, code)
+    except SystemExit:
+        _say("Stopped; nothing is left in the model folder")
+        raise
     except (BakeError, CorpusError, LoadError) as fault:
         return _fail(paths, str(fault))
     except MemoryError:
@@ -258,8 +262,10 @@ def _fail(paths: Paths, sentence: str) -> int:
 
 
 def _stop(number: int, _frame: object) -> Never:
-    """SageMaker stops a job with SIGTERM: leave at once, through the clean-up."""
-    _say("Stopped; nothing is left in the model folder")
+    """SageMaker stops a job with SIGTERM: leave at once, through the clean-up.
+
+    Says nothing here: it may have interrupted a line that is being printed.
+    """
     sys.exit(128 + number)
 
 
