@@ -52,7 +52,7 @@ def _deploy(event: Mapping[str, Any]) -> None:
     except Exception as error:
         # Nobody else answers CloudFormation, so no error may escape from here.
         _log.exception("The bake could not be started")
-        if not _is_rolling_back(event):
+        if not is_rolling_back(_cloudformation, event["StackId"]):
             reason = f"The bake could not be started: {error}"
             answer(event, "FAILED", physical_id=bake_id, reason=reason)
             return
@@ -80,7 +80,7 @@ def _reuse_or_start(event: Mapping[str, Any]) -> Bake | None:
     bake = artifacts.find(bake_id)
     if bake:
         return bake
-    if _is_rolling_back(event):
+    if is_rolling_back(_cloudformation, event["StackId"]):
         return _best_known(properties)
     if "PinnedCorpus" in properties:
         artifacts.bring_corpus(bake_id, properties["PinnedCorpus"])
@@ -88,14 +88,6 @@ def _reuse_or_start(event: Mapping[str, Any]) -> Bake | None:
     workflow = Workflow(_stepfunctions, properties["StateMachineArn"])
     workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))
     return None
-
-
-def _is_rolling_back(event: Mapping[str, Any]) -> bool:
-    try:
-        return is_rolling_back(_cloudformation, event["StackId"])
-    except Exception:
-        _log.exception("The stack's status is unknown; taken for a deployment")
-        return False
 
 
 def _best_known(properties: Mapping[str, Any]) -> Bake:

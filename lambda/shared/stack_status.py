@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from botocore.client import BaseClient
+
+_log = logging.getLogger(__name__)
 
 
 def stack_status(cloudformation: BaseClient, stack_id: str) -> str:
@@ -12,8 +16,15 @@ def stack_status(cloudformation: BaseClient, stack_id: str) -> str:
 
 
 def is_rolling_back(cloudformation: BaseClient, stack_id: str) -> bool:
-    """Whether CloudFormation is undoing a deployment, when a failure would break the stack."""
-    return "ROLLBACK" in stack_status(cloudformation, stack_id)
+    """Whether CloudFormation is undoing a deployment, when a failure would break the stack.
+
+    A status that cannot be read counts as a deployment's: then failures are told.
+    """
+    try:
+        return "ROLLBACK" in stack_status(cloudformation, stack_id)
+    except Exception:
+        _log.exception("The stack's status is unknown; taken for a deployment")
+        return False
 
 
 def is_going_away(cloudformation: BaseClient, stack_id: str) -> bool:

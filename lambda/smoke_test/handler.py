@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
         faults = [f"The smoke test could not be carried out: {error!r}."]
     for fault in faults:
         _log.error(fault)
-    if faults and not _is_rolling_back(event):
+    if faults and not is_rolling_back(_cloudformation, event["StackId"]):
         answer(event, "FAILED", physical_id=physical_id, reason=" ".join(faults))
     else:
         answer(event, "SUCCESS", physical_id=physical_id)
@@ -88,11 +88,3 @@ def _fault(endpoint: Endpoint, bake_id: str, tolerance: float) -> str | None:
         if found:
             return found
     return None
-
-
-def _is_rolling_back(event: dict[str, Any]) -> bool:
-    try:
-        return is_rolling_back(_cloudformation, event["StackId"])
-    except Exception:
-        _log.exception("The stack's status is unknown; taken for a deployment")
-        return False
