@@ -88,7 +88,7 @@ def _search(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
     for query, hits in zip(given.queries, found.results, strict=True):
         table = Table("score", "id", "question", "answer", title=query, show_lines=True)
         for hit in hits:
-            table.add_row(f"{hit.score:.3f}", hit.id, hit.question or "", hit.answer)
+            table.add_row(f"{hit.score:.3f}", hit.id, hit.question or "", hit.answer or "")
         console.print(table)
     console.print(_served(found.served_by))
     return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import TypedDict
 
 from client.errors import FaqSearchError
 from client.results import (
@@ -70,13 +71,7 @@ class FaqSearch:
     def embed(self, texts: Sequence[str], instance_type: str | None = None) -> Embeddings:
         """An embedding for each text, from `instance_type` first if it is given."""
         reply = self._post("/embed", instance_type, texts=list(texts))
-        answer = reply.answer
-        return Embeddings(
-            answer["embeddings"],
-            ServedBy.from_json(answer["served_by"]),
-            answer["request_id"],
-            reply.timing,
-        )
+        return Embeddings(reply.answer["embeddings"], **_answered(reply))
 
     def nearest(
         self,
@@ -89,15 +84,12 @@ class FaqSearch:
         reply = self._post(
             "/nearest", instance_type, corpus=list(corpus), queries=list(queries), top_k=top_k
         )
-        answer = reply.answer
         return Nearest(
             [
                 [NearestHit(hit["corpus_id"], hit["score"]) for hit in hits]
-                for hits in answer["results"]
+                for hits in reply.answer["results"]
             ],
-            ServedBy.from_json(answer["served_by"]),
-            answer["request_id"],
-            reply.timing,
+            **_answered(reply),
         )
 
     def search(
@@ -110,16 +102,13 @@ class FaqSearch:
         """For each query the `top_k` best entries of the deployed corpus, from `min_score` up."""
         least = {} if min_score is None else {"min_score": min_score}
         reply = self._post("/search", instance_type, queries=list(queries), top_k=top_k, **least)
-        answer = reply.answer
         return SearchResults(
             [
                 [Hit(hit["id"], hit["question"], hit["answer"], hit["score"]) for hit in hits]
-                for hits in answer["results"]
+                for hits in reply.answer["results"]
             ],
-            answer["bake_id"],
-            ServedBy.from_json(answer["served_by"]),
-            answer["request_id"],
-            reply.timing,
+            reply.answer["bake_id"],
+            **_answered(reply),
         )
 
     def endpoints(self) -> Deployment:
@@ -156,3 +145,18 @@ class FaqSearch:
     def _post(self, path: str, instance_type: str | None, **body: object) -> Reply:
         chosen = {} if instance_type is None else {"instance_type": instance_type}
         return self._transport.request("POST", path, body | chosen)
+
+
+class _Answered(TypedDict):
+    served_by: ServedBy
+    request_id: str
+    timing: Mapping[str, float]
+
+
+def _answered(reply: Reply) -> _Answered:
+    """The fields of `Answered`."""
+    return {
+        "served_by": ServedBy.from_json(reply.answer["served_by"]),
+        "request_id": reply.answer["request_id"],
+        "timing": reply.timing,
+    }

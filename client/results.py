@@ -34,18 +34,24 @@ class ServedBy:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """One embedding for each text, in their order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What every answer of an endpoint comes with.
 
     `timing` is the server's own account in milliseconds: `model` waiting for the endpoint,
     `front_door` everything else in the Lambda function.
     """
 
-    embeddings: list[list[float]]
     served_by: ServedBy
     request_id: str
     timing: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings(Answered):
+    """One embedding for each text, in their order."""
+
+    embeddings: list[list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +63,31 @@ class NearestHit:
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
-    """For each query its hits, best first; `timing` as in Embeddings."""
+class Nearest(Answered):
+    """For each query its hits, best first."""
 
     results: list[list[NearestHit]]
-    served_by: ServedBy
-    request_id: str
-    timing: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An entry of the deployed corpus and its cosine similarity."""
+    """An entry of the deployed corpus and its cosine similarity.
+
+    An entry may have no question; a corpus that was baked without its texts has no answers either.
+    """
 
     id: str
     question: str | None
-    answer: str
+    answer: str | None
     score: float
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResults:
-    """For each query its hits, best first, and the bake they come from; `timing` as above."""
+class SearchResults(Answered):
+    """For each query its hits, best first, and the bake that the answering endpoint serves."""
 
     results: list[list[Hit]]
     bake_id: str
-    served_by: ServedBy
-    request_id: str
-    timing: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

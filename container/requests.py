@@ -13,7 +13,7 @@ from typing import Never
 from container.errors import InvalidRequestError
 
 DEFAULT_TOP_K = 3
-MODES = ("embedding", "nn_corpus", "nn_train_data", "info")
+MODES = ("embedding", "nn_corpus", "nn_train_data", "search", "info")
 JSON_LINES_TYPES = (
     "application/jsonlines",
     "application/jsonl",
@@ -50,13 +50,20 @@ class NearestRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """Mode nn_train_data: the nearest entries of the baked corpus."""
+class TrainDataRequest:
+    """Mode nn_train_data: ids of the nearest entries of the baked corpus, texts on request."""
 
     queries: list[str]
     top_k: int
     return_text: bool
-    return_entry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """Mode search: the nearest entries of the baked corpus with all that is stored of them."""
+
+    queries: list[str]
+    top_k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,9 @@ class InfoRequest:
     """Mode info: the manifest."""
 
 
-Request = EmbedRequest | RecordRequest | NearestRequest | SearchRequest | InfoRequest
+Request = (
+    EmbedRequest | RecordRequest | NearestRequest | TrainDataRequest | SearchRequest | InfoRequest
+)
 
 
 def media_type(content_type: str | None) -> str:
@@ -138,6 +147,18 @@ def parse_request(payload: object) -> Request:
     if mode == "info":
         _check_fields(payload, "mode", mode=mode)
         return InfoRequest()
+    if mode != "embedding":
+        return _parse_retrieval(payload, mode)
+    if "id" in payload:
+        return parse_record(payload)
+    _check_fields(payload, "text_inputs", "mode", mode=mode)
+    return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"))
+
+
+def _parse_retrieval(
+    payload: Mapping[str, object], mode: str
+) -> NearestRequest | TrainDataRequest | SearchRequest:
+    """The request of a mode that answers queries: nn_corpus, nn_train_data or search."""
     if mode == "nn_corpus":
         _check_fields(payload, "corpus", "queries", "top_k", "mode", mode=mode)
         return NearestRequest(
@@ -146,17 +167,14 @@ def parse_request(payload: object) -> Request:
             top_k=_top_k(payload),
         )
     if mode == "nn_train_data":
-        _check_fields(payload, "queries", "top_k", "return_text", "return_entry", "mode", mode=mode)
-        return SearchRequest(
+        _check_fields(payload, "queries", "top_k", "return_text", "mode", mode=mode)
+        return TrainDataRequest(
             queries=_texts(payload.get("queries"), "queries"),
             top_k=_top_k(payload),
             return_text=_flag(payload, "return_text"),
-            return_entry=_flag(payload, "return_entry"),
         )
-    if "id" in payload:
-        return parse_record(payload)
-    _check_fields(payload, "text_inputs", "mode", mode=mode)
-    return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"))
+    _check_fields(payload, "queries", "top_k", "mode", mode=mode)
+    return SearchRequest(queries=_texts(payload.get("queries"), "queries"), top_k=_top_k(payload))
 
 
 def parse_record(payload: object) -> RecordRequest:

@@ -19,6 +19,7 @@ from container.requests import (
     RecordRequest,
     Request,
     SearchRequest,
+    TrainDataRequest,
     decode,
     media_type,
     parse_body,
@@ -119,40 +120,44 @@ class Service:
             case NearestRequest(corpus, queries, top_k):
                 found = self._searcher.nearest(corpus, queries, top_k)
                 return dumps([[_corpus_match(match) for match in matches] for matches in found])
-            case SearchRequest():
-                return self._search(request)
+            case TrainDataRequest():
+                return dumps(self._train_data(request))
+            case SearchRequest(queries, top_k):
+                found = self._searcher.search(self._index, queries, top_k)
+                results = [[self._entry_match(match) for match in matches] for matches in found]
+                return dumps({"bake_id": self._manifest["bake_id"], "results": results})
             case InfoRequest():
                 encoder = self._searcher.encoder
                 return dumps(
                     {**self._manifest, "device": encoder.device, "runtime": encoder.runtime}
                 )
 
-    def _search(self, request: SearchRequest) -> str:
-        for wanted, name in (
-            (request.return_text, "return_text"),
-            (request.return_entry, "return_entry"),
-        ):
-            if wanted and not self._stores_text:
-                raise InvalidRequestError(
-                    f"{name} is not possible: this corpus was baked without its texts "
-                    "(store_text is false)"
-                )
+    def _train_data(self, request: TrainDataRequest) -> list[list[dict[str, Any]]]:
+        stores_text = self._manifest["hyperparameters"].get("store_text", "true") == "true"
+        if request.return_text and not stores_text:
+            raise InvalidRequestError(
+                "return_text is not possible: this corpus was baked without its texts "
+                "(store_text is false)"
+            )
         found = self._searcher.search(self._index, request.queries, request.top_k)
-        return dumps([[self._entry_match(request, one) for one in matches] for matches in found])
+        return [[self._id_match(match, request.return_text) for match in one] for one in found]
 
-    @property
-    def _stores_text(self) -> bool:
-        return bool(self._manifest["hyperparameters"].get("store_text", "true") == "true")
-
-    def _entry_match(self, request: SearchRequest, match: Match) -> dict[str, Any]:
+    def _id_match(self, match: Match, return_text: bool) -> dict[str, Any]:
         entry = self._index.entry(match.position)
         answer: dict[str, Any] = {"id": entry["id"], "score": shortest(match.score)}
-        if request.return_text:
+        if return_text:
             answer["text"] = entry["answer"]
-        if request.return_entry:
-            answer["question"] = entry["question"]
-            answer["answer"] = entry["answer"]
         return answer
+
+    def _entry_match(self, match: Match) -> dict[str, Any]:
+        """Id and score; question and answer are null where none is stored."""
+        entry = self._index.entry(match.position)
+        return {
+            "id": entry["id"],
+            "question": entry.get("question"),
+            "answer": entry.get("answer"),
+            "score": shortest(match.score),
+        }
 
     def _lines(self, text: str) -> str:
         """A batch: a record that is wrong gets an error of its own, and the rest go on."""

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from api_answers import SearchHit
 from api_errors import USE_BATCH, ApiError
 from aws_lambda_powertools.event_handler import Response
 from pydantic_core import from_json, to_json
@@ -15,6 +14,9 @@ from pydantic_core import from_json, to_json
 MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024 - 4096
 
 _EMBEDDING: Final = re.compile(rb'\s*\{\s*"embedding"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
+_HITS: Final = re.compile(
+    rb'\s*(\{\s*"bake_id"\s*:\s*"[^"\\]+"\s*,\s*"results"\s*:\s*\[.*\])\s*\}\s*', re.DOTALL
+)
 _LIST: Final = re.compile(rb"\s*(\[.*\])\s*", re.DOTALL)
 
 
@@ -55,22 +57,21 @@ def _spliced(name: bytes, value: re.Match[bytes] | None, rest: Mapping[str, obje
     return b'{"' + name + b'":' + value[1] + b"," + to_json(rest)[1:]
 
 
-def search_results(model_answer: bytes, min_score: float) -> list[list[SearchHit]]:
-    """The hits of each query that score at least `min_score`, as callers see them."""
+def with_hits(model_answer: bytes, min_score: float, rest: Mapping[str, object]) -> bytes:
+    """`{"bake_id": …, "results": […]}` with **rest, without the hits below `min_score`."""
+    if min_score > -1:  # else all are wanted, also those that rounding took below -1
+        model_answer = _from_score(model_answer, min_score)
+    found = _HITS.fullmatch(model_answer)
+    if found is None:
+        raise unreadable()
+    return found[1] + b"," + to_json(rest)[1:]
+
+
+def _from_score(model_answer: bytes, min_score: float) -> bytes:
     try:
-        return [
-            [
-                SearchHit(
-                    id=hit["id"],
-                    question=hit["question"],
-                    answer=hit["answer"],
-                    score=hit["score"],
-                )
-                for hit in hits
-                if hit["score"] >= min_score or min_score <= -1  # rounding may pass -1
-            ]
-            for hits in from_json(model_answer)
-        ]
+        found = from_json(model_answer)
+        results = [[hit for hit in hits if hit["score"] >= min_score] for hits in found["results"]]
+        return to_json({"bake_id": found["bake_id"], "results": results})
     except (ValueError, KeyError, TypeError):
         raise unreadable() from None
 

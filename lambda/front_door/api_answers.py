@@ -48,16 +48,20 @@ class NearestAnswer(TypedDict):
 
 
 class SearchHit(TypedDict):
-    """An entry of the deployed corpus and its cosine similarity; some entries have no question."""
+    """An entry of the deployed corpus and its cosine similarity.
+
+    Some entries have no question; where the corpus was baked without its texts, answers are null
+    as well.
+    """
 
     id: str
     question: str | None
-    answer: str
+    answer: str | None
     score: float
 
 
 class SearchAnswer(TypedDict):
-    """For each query its hits, best first, and the bake they come from."""
+    """For each query its hits, best first, and the bake that the answering endpoint serves."""
 
     results: list[list[SearchHit]]
     bake_id: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Final, TypedDict
 
-from answers import json_response, search_results, with_embeddings, with_results
-from api_answers import EndpointsAnswer, HealthAnswer, SearchAnswer, ServedBy
+from answers import json_response, with_embeddings, with_hits, with_results
+from api_answers import EndpointsAnswer, HealthAnswer, ServedBy
 from api_errors import USE_BATCH, ApiError
 from api_models import (
     MAX_EMBEDDED_NUMBERS,
@@ -131,22 +131,11 @@ def search() -> Response[str]:
     """The deployed corpus's answers to the queries."""
     request = read_request(app.current_event, SearchRequest)
     _check_hits(len(request.queries), request.top_k, MAX_SEARCH_HITS)
-    bake_id = deployment.get().bake_id
     answer = _ask(
-        {
-            "mode": "nn_train_data",
-            "queries": request.queries,
-            "top_k": request.top_k,
-            "return_entry": True,
-        },
+        {"mode": "search", "queries": request.queries, "top_k": request.top_k},
         request.instance_type,
     )
-    found: SearchAnswer = {
-        "results": search_results(answer.body, request.min_score),
-        "bake_id": bake_id,
-        **_who(answer),
-    }
-    return json_response(found)
+    return json_response(with_hits(answer.body, request.min_score, _who(answer)))
 
 
 @app.get("/endpoints")

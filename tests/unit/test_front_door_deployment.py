@@ -12,6 +12,7 @@ from tests.unit.front_door_support import (
     DEPLOYMENT,
     ENVIRONMENT,
     FakeSsm,
+    Reply,
     event,
     front_door,
     module,
@@ -69,10 +70,15 @@ def test_never_read_is_unavailable_until_it_can_be(parameter, ssm):
 def test_callers_get_503_while_the_deployment_is_unknown():
     with front_door() as door:
         door.ssm.value = DENIED
-        for path, method in [("/search", "POST"), ("/endpoints", "GET"), ("/health", "GET")]:
-            status, answer = door.call(event(path, {"queries": ["a"]}, method))
+        for path, method in [("/embed", "POST"), ("/endpoints", "GET"), ("/health", "GET")]:
+            status, answer = door.call(event(path, {"texts": ["a"]}, method))
             assert (status, answer["code"]) == (503, "model_unavailable")
         assert door.sagemaker.asked == []
+        # These two ask the endpoints alone.
+        door.sagemaker.reply("faq-c6i", Reply(b'{"bake_id": "bake-1", "results": [[]]}'))
+        assert door.call(event("/search", {"queries": ["a"]}))[0] == 200
+        door.sagemaker.reply("faq-c6i", Reply(b"[[]]"))
+        assert door.call(event("/nearest", {"corpus": ["a"], "queries": ["a"]}))[0] == 200
 
 
 def test_the_environment_is_read(monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 from tests.unit.front_door_support import ENDPOINTS, Context, Reply, event, front_door, module
 
 ASK = event("/search", {"queries": ["a"]})
-GOOD = Reply(b'[[{"id": "1", "question": null, "answer": "yes", "score": 0.9}]]')
+HIT = b'{"id": "1", "question": null, "answer": "yes", "score": 0.9}'
+GOOD = Reply(b'{"bake_id": "bake-1", "results": [[' + HIT + b"]]}")
 ACCOUNT = "123456789012"
 
 

@@ -42,6 +42,11 @@ def answers_with(body):
     return Reply(json.dumps(body).encode())
 
 
+def found(hits):
+    """An endpoint's answer to mode search; its bake is another than SSM's."""
+    return answers_with({"bake_id": "bake-2", "results": hits})
+
+
 def test_embed_passes_the_numbers_on_as_they_are(door):
     door.sagemaker.reply("faq-c6i", Reply(b' {"embedding" : [[0.1, -2e-05], [1.0, 0]]}\n'))
     status, answer = door.call(event("/embed", {"texts": ["How cute!", "Ёлка 🎄"]}))
@@ -58,12 +63,12 @@ def test_embed_passes_the_numbers_on_as_they_are(door):
 
 
 def test_nearest(door):
-    found = [[{"corpus_id": 1, "score": 0.5}]]
-    door.sagemaker.reply("faq-c6i", answers_with(found))
+    hits = [[{"corpus_id": 1, "score": 0.5}]]
+    door.sagemaker.reply("faq-c6i", answers_with(hits))
     status, answer = door.call(
         event("/nearest", {"corpus": ["a", "b"], "queries": ["c"], "top_k": 1})
     )
-    assert (status, answer["results"], answer["served_by"]) == (200, found, SERVED)
+    assert (status, answer["results"], answer["served_by"]) == (200, hits, SERVED)
     assert door.sagemaker.asked[0][1] == {
         "mode": "nn_corpus",
         "corpus": ["a", "b"],
@@ -72,33 +77,48 @@ def test_nearest(door):
     }
 
 
-def test_search_asks_for_entries_and_names_the_bake(door):
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
-    status, answer = door.call(event("/search", {"queries": ["Is R supported?"]}))
-    assert (status, answer["results"], answer["bake_id"]) == (200, HITS, "bake-1")
+@pytest.mark.parametrize("min_score", [{}, {"min_score": 0}])
+def test_search_names_the_bake_that_answered(door, min_score):
+    door.sagemaker.reply("faq-c6i", found(HITS))
+    status, answer = door.call(event("/search", {"queries": ["Is R supported?"], **min_score}))
+    assert status == 200
+    assert answer == {
+        "bake_id": "bake-2",
+        "results": HITS,
+        "served_by": SERVED,
+        "request_id": "request-1",
+    }
     assert door.sagemaker.asked[0][1] == {
-        "mode": "nn_train_data",
+        "mode": "search",
         "queries": ["Is R supported?"],
         "top_k": 3,
-        "return_entry": True,
     }
+    assert door.ssm.reads == 0, "what SSM says of the bake may lag behind"
+
+
+def test_search_passes_on_entries_without_texts(door):
+    without = [[{"id": "7", "question": None, "answer": None, "score": 0.9}]]
+    door.sagemaker.reply("faq-c6i", found(without))
+    status, answer = door.call(event("/search", {"queries": ["?"]}))
+    assert (status, answer["results"]) == (200, without)
+    TypeAdapter(module("api_answers").SearchAnswer).validate_python(answer, strict=True)
 
 
 def test_a_whole_number_may_be_written_with_a_point(door):
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    door.sagemaker.reply("faq-c6i", found(HITS))
     assert door.call(event(body='{"queries": ["?"], "top_k": 2.0}'))[0] == 200
     assert door.sagemaker.asked[0][1]["top_k"] == 2
 
 
 @pytest.mark.parametrize(("min_score", "ids"), [(0.5, ["7"]), (0.2, ["7", "1"]), (1, [])])
 def test_search_leaves_out_hits_below_min_score(door, min_score, ids):
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    door.sagemaker.reply("faq-c6i", found(HITS))
     _, answer = door.call(event("/search", {"queries": ["?"], "min_score": min_score}))
     assert [hit["id"] for hit in answer["results"][0]] == ids
 
 
 def test_search_by_default_keeps_a_score_that_rounding_took_below_minus_one(door):
-    door.sagemaker.reply("faq-c6i", answers_with([[HITS[0][0] | {"score": -1.0000001}]]))
+    door.sagemaker.reply("faq-c6i", found([[HITS[0][0] | {"score": -1.0000001}]]))
     _, answer = door.call(event("/search", {"queries": ["?"]}))
     assert len(answer["results"][0]) == 1
 
@@ -125,7 +145,7 @@ def test_answers_have_the_published_shapes(door, monkeypatch):
     _, embed = door.call(event("/embed", {"texts": ["a"]}))
     door.sagemaker.reply("faq-c6i", answers_with([[{"corpus_id": 0, "score": 1.0}]]))
     _, nearest = door.call(event("/nearest", {"corpus": ["a"], "queries": ["a"]}))
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    door.sagemaker.reply("faq-c6i", found(HITS))
     _, search = door.call(event("/search", {"queries": ["a"]}))
     _, endpoints = door.call(event("/endpoints", method="GET"))
     _, error = door.call(event("/search", {"queries": []}))
@@ -198,12 +218,12 @@ def test_only_utf8_json_is_a_supported_media_type(door, content_type):
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", "Application/JSON"])
 def test_json_with_a_charset_is_supported(door, content_type):
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    door.sagemaker.reply("faq-c6i", found(HITS))
     assert door.call(event(body={"queries": ["a"]}, content_type=content_type))[0] == 200
 
 
 def test_base64_bodies_are_decoded(door):
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    door.sagemaker.reply("faq-c6i", found(HITS))
     body = base64.b64encode('{"queries": ["Ё"]}'.encode()).decode()
     assert door.call(event(body=body, base64=True))[0] == 200
     assert door.sagemaker.asked[0][1]["queries"] == ["Ё"]
@@ -310,7 +330,7 @@ def test_texts_times_dimension_is_capped_before_the_model_is_asked(door, texts, 
 
 def test_an_answer_lambda_could_not_return_is_refused(door):
     # Quotes take two bytes in Lambda's own JSON: 3.2 MB of them do not fit into 6.
-    door.sagemaker.reply("faq-c6i", answers_with([[HITS[0][0] | {"answer": '"' * (1_600_000)}]]))
+    door.sagemaker.reply("faq-c6i", found([[HITS[0][0] | {"answer": '"' * (1_600_000)}]]))
     status, answer = door.call(event(body={"queries": ["a"]}))
     assert (status, answer["code"]) == (413, "payload_too_large")
 
@@ -321,10 +341,12 @@ def test_an_answer_lambda_could_not_return_is_refused(door):
         ("/embed", {"texts": ["a"]}),
         ("/nearest", {"corpus": ["a"], "queries": ["a"]}),
         ("/search", {"queries": ["a"]}),
+        ("/search", {"queries": ["a"], "min_score": 0.5}),
     ],
 )
-def test_a_model_that_answers_nonsense_is_a_model_error(door, path, body):
-    door.sagemaker.reply("faq-c6i", Reply(b"<html>oops</html>"))
+@pytest.mark.parametrize("nonsense", [b"<html>oops</html>", b'{"html": 1}', b"", b"null"])
+def test_a_model_that_answers_nonsense_is_a_model_error(door, path, body, nonsense):
+    door.sagemaker.reply("faq-c6i", Reply(nonsense))
     status, answer = door.call(event(path, body))
     assert (status, answer["code"]) == (502, "model_error")
     assert "html" not in answer["message"]
@@ -334,8 +356,8 @@ def test_the_unexpected_is_json_without_its_trace_but_logged_with_it(door, monke
     def broken(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(door.handler, "search_results", broken)
-    door.sagemaker.reply("faq-c6i", answers_with(HITS))
+    monkeypatch.setattr(door.handler, "with_hits", broken)
+    door.sagemaker.reply("faq-c6i", found(HITS))
     status, answer = door.call(event(body={"queries": ["a"]}))
     assert (status, answer["code"], answer["request_id"]) == (500, "internal_error", "request-1")
     assert "secret" not in json.dumps(answer)
@@ -346,7 +368,7 @@ def test_the_unexpected_is_json_without_its_trace_but_logged_with_it(door, monke
 
 def test_logs_have_the_request_id_and_never_the_callers_text(door, capsys):
     door.sagemaker.reply("faq-c6i", Reply.error(500, "InternalFailure", Message="s3cret words"))
-    door.sagemaker.reply("faq-g5", answers_with(HITS))
+    door.sagemaker.reply("faq-g5", found(HITS))
     door.call(event(body={"queries": ["s3cret words"]}))
     door.call(event(body={"queries": ["ok"], "s3cret words": 1}))
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -358,7 +380,7 @@ def test_logs_have_the_request_id_and_never_the_callers_text(door, capsys):
 
 
 def test_server_timing_tells_the_models_share_from_our_own(door):
-    door.sagemaker.reply("faq-c6i", Reply(json.dumps(HITS).encode(), silent_seconds=0.05))
+    door.sagemaker.reply("faq-c6i", Reply(found(HITS).body, silent_seconds=0.05))
     answer = door.handler.handler(event(body={"queries": ["a"]}), Context())
     header = answer["multiValueHeaders"]["Server-Timing"][0]
     model, own = (float(part.split("dur=")[1]) for part in header.split(", "))

@@ -84,8 +84,34 @@ def test_nearest_in_the_baked_corpus(service):
     assert match["id"] == "1"
     ((match,),) = json.loads(ask(service, body | {"return_text": True}))
     assert (set(match), match["text"]) == ({"id", "score", "text"}, FAQ[1][1])
-    ((match,),) = json.loads(ask(service, body | {"return_entry": True}))
-    assert (match["question"], match["answer"]) == FAQ[1]
+
+
+def test_search_gives_whole_entries_and_the_bake(service):
+    body = {"queries": ["Is R supported with Amazon SageMaker?", "Wie teuer?"], "mode": "search"}
+    answer = json.loads(ask(service, body | {"top_k": 2}))
+    assert (list(answer), answer["bake_id"]) == (["bake_id", "results"], "bake-1")
+    plain = json.loads(ask(service, body | {"top_k": 2, "mode": "nn_train_data"}))
+    assert [[{"id": hit["id"], "score": hit["score"]} for hit in hits] for hits in plain] == [
+        [{"id": hit["id"], "score": hit["score"]} for hit in hits] for hits in answer["results"]
+    ]
+    for hits in answer["results"]:
+        for hit in hits:
+            assert list(hit) == ["id", "question", "answer", "score"]
+            assert (hit["question"], hit["answer"]) == FAQ[int(hit["id"])]
+    assert len(json.loads(ask(service, body))["results"][0]) == 3, "top_k is three unless given"
+
+
+def test_search_gives_null_for_an_entry_without_a_question(tmp_path):
+    write_tiny_model(tmp_path / "tiny")
+    corpus = b'{"id": "a", "text": "hello"}\n{"id": "b", "question": "hey", "answer": "world"}\n'
+    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", corpus, "faq.jsonl")
+    assert run.run(dimension="32")[0] == 0
+    body = {"queries": ["hello"], "mode": "search"}
+    (hits,) = json.loads(ask(Service.open(run.model, None), body))["results"]
+    assert {hit["id"]: (hit["question"], hit["answer"]) for hit in hits} == {
+        "a": (None, "hello"),
+        "b": ("hey", "world"),
+    }
 
 
 def test_top_k_beyond_the_corpus_gives_all(service):
@@ -217,12 +243,12 @@ def test_lines_that_are_all_wrong_are_answered(service):
             'mode embedding has no field "top_k"; allowed are text_inputs, mode',
         ),
         (
-            {"mode": "search"},
-            'mode is "search"; allowed are embedding, nn_corpus, nn_train_data, info',
+            {"mode": "find"},
+            'mode is "find"; allowed are embedding, nn_corpus, nn_train_data, search, info',
         ),
         (
             {"mode": ["info"]},
-            'mode is ["info"]; allowed are embedding, nn_corpus, nn_train_data, info',
+            'mode is ["info"]; allowed are embedding, nn_corpus, nn_train_data, search, info',
         ),
         ({"mode": "info", "x": 1}, 'mode info has no field "x"; allowed are mode'),
         ({"mode": "nn_corpus", "queries": ["a"]}, "corpus is missing; send a list of texts"),
@@ -249,6 +275,20 @@ def test_lines_that_are_all_wrong_are_answered(service):
         (
             {"mode": "nn_train_data", "queries": ["a"], "return_text": 1},
             "return_text is a number; send true or false",
+        ),
+        ({"mode": "search"}, "queries is missing; send a list of texts"),
+        (
+            {"mode": "search", "queries": ["a"], "top_k": 0},
+            "top_k is 0; send a whole number of at least 1",
+        ),
+        (
+            {"mode": "search", "queries": ["a"], "return_text": True},
+            'mode search has no field "return_text"; allowed are queries, top_k, mode',
+        ),
+        (
+            {"mode": "nn_train_data", "queries": ["a"], "return_texts": True},
+            'mode nn_train_data has no field "return_texts"; '
+            "allowed are queries, top_k, return_text, mode",
         ),
     ],
 )
@@ -308,10 +348,12 @@ def test_without_stored_text_only_ids_are_given(tmp_path):
     service = Service.open(run.model, None)
     body = {"queries": ["a"], "mode": "nn_train_data"}
     assert len(json.loads(ask(service, body))[0]) == 3
-    for name in ("return_text", "return_entry"):
-        assert refusal(service, body | {name: True}) == (
-            f"{name} is not possible: this corpus was baked without its texts (store_text is false)"
-        )
+    assert refusal(service, body | {"return_text": True}) == (
+        "return_text is not possible: this corpus was baked without its texts (store_text is false)"
+    )
+    (hits,) = json.loads(ask(service, body | {"mode": "search"}))["results"]
+    assert [(hit["question"], hit["answer"]) for hit in hits] == [(None, None)] * 3
+    assert len({hit["id"] for hit in hits}) == 3
 
 
 def test_prefixes_are_for_search_and_not_for_embedding(tmp_path):
@@ -328,6 +370,7 @@ def test_prefixes_are_for_search_and_not_for_embedding(tmp_path):
     assert match["score"] == pytest.approx(float(query @ passage), abs=1e-5)
     body = {"queries": ["hello"], "top_k": 1, "mode": "nn_train_data"}
     ((match,),) = json.loads(ask(service, body))
+    assert json.loads(ask(service, body | {"mode": "search"}))["results"][0][0]["id"] == match["id"]
     best = max(float(query @ row) for row in encode([f"xyz {answer}" for _, answer in FAQ]))
     assert match["score"] == pytest.approx(best, abs=1e-5)
 
