@@ -61,8 +61,8 @@ local-diff: ## second terminal: what a deploy would change
 local-destroy: ## second terminal: remove everything that was deployed
 	@$(LOCAL) destroy $(LOCAL_OPTIONS)
 
-evaluate: ## second terminal: top-1, top-3 and MRR through the REST API
-	@$(BIN)/python -m client evaluate
+evaluate: install ## top-1, top-3 and MRR through the REST API, for each choice of embedded text
+	@$(BIN)/python -m tools.evaluate
 
 lint: .build/installed-dev ## ruff and mypy
 	@ruff check .
