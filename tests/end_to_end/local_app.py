@@ -27,12 +27,13 @@ class LocalApp:
     """One `up`, and the commands of the second terminal.
 
     state: where it keeps what it writes, so that a `make local` of this checkout is left alone.
-    stage, config: which settings.
+    stage, config: which settings. python: of the environment that `make install` made.
     """
 
     state: Path
     stage: str = "local"
     config: Path = ROOT / "config"
+    python: Path = Path(sys.executable)
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
@@ -99,7 +100,7 @@ class LocalApp:
 
     def _command(self, command: str, *options: str, stage: str | None = None) -> list[str]:
         return [
-            *(sys.executable, "-m", "tools.local", command, "--stage", stage or self.stage),
+            *(str(self.python), "-m", "tools.local", command, "--stage", stage or self.stage),
             *("--config", str(self.config), *options),
         ]
 
