@@ -38,7 +38,10 @@ def front_door(aws, monkeypatch):
         (
             "/search",
             {"queries": ["a"], "top_k": 1},
-            [[{"id": "1", "score": 0.9, "question": None, "answer": "b"}]],
+            {
+                "bake_id": "b",
+                "results": [[{"id": "1", "question": None, "answer": "b", "score": 0.9}]],
+            },
         ),
     ],
 )
@@ -47,8 +50,10 @@ def test_invocations(aws, front_door, path, body, answer):
     aws.endpoints[ENDPOINTS[0]["endpoint_name"]] = lambda request: asked.append(request) or answer
     response = front_door.handler(event(path, body), Context())
     assert response["statusCode"] == 200, response["body"]
-    modes = {"/embed": "embedding", "/nearest": "nn_corpus", "/search": "nn_train_data"}
+    modes = {"/embed": "embedding", "/nearest": "nn_corpus", "/search": "search"}
     assert asked[0]["mode"] == modes[path]
+    # Only /embed has a limit that depends on what is deployed.
+    assert len(aws.called("GetParameter")) == (path == "/embed")
     [request] = aws.called("InvokeEndpoint")
     assert request["ContentType"] == request["Accept"] == "application/json"
 
