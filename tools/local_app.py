@@ -84,7 +84,8 @@ def serving(region: str, port: int = 0) -> Iterator[Running]:
     """
     _make_state_folder()
     logging.basicConfig(filename=LOG_FILE, level=logging.INFO, force=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+        signal.signal(number, signal.default_int_handler)
     # What this process signs is for the local AWS, whoever's credentials stand around it.
     os.environ |= {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,

@@ -42,6 +42,12 @@ class LocalApp:
         return (self.state.parent / "up.txt").read_text(encoding="utf-8")
 
     def start(self) -> LocalApp:
+        """Returns once `up` has shown how to ask."""
+        self.launch()
+        self.wait_for("/search\n")  # the last line of the invitation
+        return self
+
+    def launch(self) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -54,12 +60,14 @@ class LocalApp:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def wait_for(self, text: str) -> None:
+        """Returns once `up` has printed `text`."""
         deadline = time.monotonic() + UP_SECONDS
-        while "/search\n" not in self.output:  # the last line of the invitation
+        while text not in self.output:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
             time.sleep(0.2)
-        return self
 
     def interrupt(self) -> int:
         """Ctrl-C, as a terminal sends it to every process of the group; the exit status."""

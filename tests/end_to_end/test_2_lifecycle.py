@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -308,17 +309,21 @@ def test_destroy_leaves_nothing_behind(app: LocalApp) -> None:
     assert {kind: names for kind, names in leftovers(app).items() if names} == {}
 
 
-def processes(group: int) -> list[int]:
-    """Processes of the session that `up` leads."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if os.getsid(int(folder.name)) == group:
-                    found.append(int(folder.name))
-            except ProcessLookupError:
-                continue
-    return found
+def processes(group: int) -> list[str]:
+    """Command lines of the processes in the session that `up` leads, once the dying have died."""
+    deadline = time.monotonic() + 3
+    while True:
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    if os.getsid(int(folder.name)) == group:
+                        found.append((folder / "cmdline").read_text().replace("\0", " "))
+                except (ProcessLookupError, FileNotFoundError):
+                    continue
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
 
 
 def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
@@ -333,3 +338,13 @@ def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
             os.kill(child, 0)
     assert not (app.state / "api.json").exists()
     assert "Traceback" not in app.output
+
+
+@pytest.mark.parametrize("moment", ["cdk bootstrap", "Custom::Bake"])
+def test_ctrl_c_in_the_middle_of_it_leaves_no_process_either(tmp_path: Path, moment: str) -> None:
+    app = LocalApp(tmp_path / "state")
+    app.launch()
+    app.wait_for(moment)
+    app.interrupt()
+    assert not processes(app.process.pid)
+    assert not (app.state / "running.json").exists()
