@@ -46,8 +46,10 @@ def test_cfn_lint_finds_nothing(stage_templates: Templates, stack: str) -> None:
 
 
 def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> None:
-    template = dict(stage_templates["Foundation"])
-    template["Resources"] |= {"Wrong": {"Type": "AWS::S3::Bucket", "Properties": {"Size": 1}}}
+    template = stage_templates["Foundation"]
+    wrong = {"Wrong": {"Type": "AWS::S3::Bucket", "Properties": {"Size": 1}}}
+    # A template of its own: the one of the fixture is shared with the tests that follow.
+    template = template | {"Resources": template["Resources"] | wrong}
     assert any("Size" in finding for finding in _lint(template))
 
 
