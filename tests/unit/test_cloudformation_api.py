@@ -123,7 +123,8 @@ def test_a_stack_with_real_effect(context, cloudformation):
     s3.delete_object(Bucket=value, Key="k", VersionId=versions[0]["VersionId"])
     cloudformation.delete_stack(StackName="app")
     assert wait(cloudformation, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
-    assert s3.list_buckets()["Buckets"] == []
+    # Other tests of this process share moto's buckets.
+    assert value not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
 
 
 def test_what_does_not_exist_is_refused_in_the_words_the_cli_looks_for(cloudformation):
