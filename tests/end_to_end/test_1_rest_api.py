@@ -154,6 +154,7 @@ def stopped(app: LocalApp, endpoint: str) -> Iterator[None]:
     folder = app.state / "sagemaker/endpoints" / f"faq-search-local-{endpoint}"
     (group,) = (int(file.read_text()) for file in folder.glob("*/pid"))
     os.killpg(group, signal.SIGSTOP)
+    time.sleep(0.2)  # a busy machine stops the last of the threads a little later
     try:
         yield
     finally:
