@@ -22,7 +22,7 @@ LOCAL_OPTIONS := --stage $(STAGE) $(if $(CORPUS),--corpus "$(CORPUS)") \
                  $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: help install local local-deploy local-diff local-destroy evaluate test test-reference \
-        lint fmt lock clean
+        lint fmt snapshots lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -97,6 +97,9 @@ test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
 	  $(REFERENCE)/bin/python -m pytest --confcutdir tests/reference tests/reference
+
+snapshots: .build/installed-dev ## write tests/template/snapshots anew, after a change on purpose
+	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/template/test_snapshots.py
 
 lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
