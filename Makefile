@@ -5,7 +5,7 @@
 # More: make help
 
 PYTHON ?= python3
-STAGE ?= local
+STAGE ?=
 CORPUS ?=
 CONFIG ?=
 WEIGHTS ?=
@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 LOCAL := $(BIN)/python -m tools.local
-LOCAL_OPTIONS := --stage $(STAGE) $(if $(CORPUS),--corpus "$(CORPUS)") \
+LOCAL_OPTIONS := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)") \
                  $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: help install local local-deploy local-diff local-destroy evaluate test test-reference \

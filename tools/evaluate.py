@@ -78,7 +78,7 @@ def _evaluate_all() -> dict[str, Any]:
         try:
             running, is_ours = find_running(), False
         except LocalError:
-            running, is_ours = stack.enter_context(serving("us-east-1")), True
+            running, is_ours = stack.enter_context(serving(choices["answer"])), True
         for number, (embed, choice) in enumerate(choices.items()):
             console.print(f"Deploying the sample corpus, embedding {embed} …")
             api_file = folder / f"{embed}-api.json"

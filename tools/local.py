@@ -5,6 +5,8 @@
     python -m tools.local diff      second terminal: what a deploy would change
     python -m tools.local destroy   second terminal: remove what was deployed
 
+The commands of the second terminal go by what `up` was given, unless they are told otherwise.
+
 `up` writes `.local/api.json` (url, api_key, auth, region) for the client and the other commands.
 """
 
@@ -46,23 +48,28 @@ def main() -> int:
     """Runs one command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="tools.local", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("command", choices=["up", "deploy", "diff", "destroy"])
-    parser.add_argument("--stage", default="local", help="the settings: config/<stage>.toml")
+    parser.add_argument("--stage", help="the settings: config/<stage>.toml; default: local")
     parser.add_argument("--corpus", help="a corpus file instead of the one in the settings")
     parser.add_argument("--config", help="a folder with settings, instead of config")
     parser.add_argument("--weights", type=Path, help="a folder with the weights of another model")
     parser.add_argument("--port", type=int, default=4566)
     options = parser.parse_args()
     try:
-        choice = Choice.read(options.stage, options.corpus, options.config)
+        if options.command == "up":
+            choice = Choice.read(options.stage or "local", options.corpus, options.config)
+            return _up(choice, options.weights, options.port)
+        running = find_running()
+        given = {"corpus": options.corpus, "config": options.config}
+        if options.stage in (None, running.deployed["stage"]):  # another stage, another corpus
+            given = running.deployed | {k: v for k, v in given.items() if v}
+        choice = Choice.read(**{**given, "stage": options.stage or running.deployed["stage"]})
         match options.command:
-            case "up":
-                return _up(choice, options.weights, options.port)
             case "deploy":
-                return deploy(find_running(), choice)
+                return deploy(running, choice)
             case "diff":
-                return cdk(find_running(), "diff", *choice.synth_options)
+                return cdk(running, "diff", *choice.synth_options)
             case _:
-                return destroy(find_running(), choice)
+                return destroy(running, choice)
     except (SettingsError, LocalError) as fault:
         console.print(str(fault), style="red", markup=False)
         return 1
@@ -74,7 +81,7 @@ def _up(choice: Choice, weights: Path | None, port: int) -> int:
     """Starts the local AWS, deploys, prints what to ask, and serves until Ctrl-C."""
     began = time.monotonic()
     weights = find_weights(choice.settings, weights)
-    with serving(choice.settings.region, port) as running:
+    with serving(choice, port) as running:
         console.print(f"Local AWS at {running.endpoint_url}; its log is {LOG_FILE}")
         # The bake's own lines, between those of the CDK.
         logging.getLogger("local_aws.sagemaker.training").addHandler(logging.StreamHandler())

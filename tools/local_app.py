@@ -42,11 +42,15 @@ class LocalError(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A local AWS that answers: where, and which process it is."""
+    """A local AWS that answers: where, which process it is, and what it was started for.
+
+    deployed: stage, corpus and config of `up`, which the other commands go by as well.
+    """
 
     endpoint_url: str
     region: str
     pid: int
+    deployed: dict[str, str]
 
     @property
     def context(self) -> Context:
@@ -77,8 +81,8 @@ class Choice:
 
 
 @contextmanager
-def serving(region: str, port: int = 0) -> Iterator[Running]:
-    """A local AWS in this process, for as long as the context lasts.
+def serving(choice: Choice, port: int = 0) -> Iterator[Running]:
+    """A local AWS in this process, in the choice's region, for as long as the context lasts.
 
     port: 0 takes a free one. Raises LocalError when another one runs here, or the port is taken.
     """
@@ -93,12 +97,12 @@ def serving(region: str, port: int = 0) -> Iterator[Running]:
         "AWS_SESSION_TOKEN": "",
     }
     try:
-        aws = LocalAws(STATE, port=port, region=region)
+        aws = LocalAws(STATE, port=port, region=choice.settings.region)
     except (OSError, SystemExit) as error:  # werkzeug exits where a port is taken
         raise LocalError(
             f"Port {port} is taken. Name another: make local PORT={port + 1}"
         ) from error
-    running = Running(aws.endpoint_url, region, os.getpid())
+    running = Running(aws.endpoint_url, aws.context.region, os.getpid(), choice.context)
     with aws:
         RUNNING_FILE.write_text(json.dumps(asdict(running)))
         try:

@@ -107,10 +107,10 @@ class LocalApp:
         return Context(running["endpoint_url"], running["region"], self.state).client(service)
 
     def _command(self, command: str, *options: str, stage: str | None = None) -> list[str]:
-        return [
-            *(str(self.python), "-m", "tools.local", command, "--stage", stage or self.stage),
-            *("--config", str(self.config), *options),
-        ]
+        chosen = ["--stage", stage or self.stage, "--config", str(self.config)]
+        # The second terminal goes by what `up` was given, unless it names another stage.
+        named = chosen if command == "up" or stage else []
+        return [str(self.python), "-m", "tools.local", command, *named, *options]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "LOCAL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk.cx_api import CloudFormationStackArtifact
 
 from stacks.application import build_application
-from stacks.settings import load_settings
+from stacks.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
@@ -24,14 +25,17 @@ def new_app(**options: Any) -> cdk.App:
 
 def synthesise(stage: str, corpus: Path | None = None, directory: Path | None = None) -> Templates:
     """The templates of a stage by the last part of their stack's name."""
-    app = new_app()
-    build_application(
-        app,
-        load_settings(
-            stage, str(corpus) if corpus else None, str(directory) if directory else None
-        ),
+    settings = load_settings(
+        stage, str(corpus) if corpus else None, str(directory) if directory else None
     )
-    return {s.stack_name.rpartition("-")[2]: s.template for s in app.synth().stacks}
+    return {name: stack.template for name, stack in assemble(settings).items()}
+
+
+def assemble(settings: Settings) -> dict[str, CloudFormationStackArtifact]:
+    """The synthesised stacks by the last part of their name."""
+    app = new_app()
+    build_application(app, settings)
+    return {s.stack_name.rpartition("-")[2]: s for s in app.synth().stacks}
 
 
 def of_type(template: dict[str, Any], resource_type: str) -> dict[str, dict[str, Any]]:
@@ -57,3 +61,26 @@ def statements(template: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             documents.append(values["PolicyDocument"])
         found += [(name, s) for document in documents for s in document["Statement"]]
     return found
+
+
+def grant(template: dict[str, Any], name: str, action: str) -> dict[str, Any]:
+    """The one statement with `action` of the role or policy whose logical id starts with `name`."""
+    (found,) = (
+        s
+        for owner, s in statements(template)
+        if owner.startswith(name) and action in listed(s["Action"])
+    )
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    """IAM takes one value for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def arn_ends(template: dict[str, Any], name: str, action: str) -> set[str]:
+    """What comes after the last reference in each ARN that `action` is allowed on."""
+    return {
+        arn["Fn::Join"][1][-1] if isinstance(arn, dict) and "Fn::Join" in arn else str(arn)
+        for arn in listed(grant(template, name, action)["Resource"])
+    }

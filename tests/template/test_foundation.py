@@ -6,7 +6,35 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.template.synthesis import Templates, of_type, properties, statements
+from stacks.settings import load_settings
+from tests.template.synthesis import (
+    Templates,
+    arn_ends,
+    assemble,
+    grant,
+    listed,
+    of_type,
+    properties,
+    statements,
+)
+
+# What has no ARN to name: ECR's token, metrics, traces, and the deliveries of logs.
+WITHOUT_AN_ARN = {
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
 
 
 def test_every_bucket_is_private_versioned_encrypted_and_tls_only(
@@ -44,6 +72,24 @@ def test_data_is_encrypted_with_the_key_and_access_logs_with_s3s(
     assert "AccessLogs" in logs
 
 
+def test_data_buckets_log_their_accesses_each_below_its_own_prefix(
+    stage_templates: Templates,
+) -> None:
+    logged = {
+        name: bucket["Properties"]["LoggingConfiguration"]
+        for name, bucket in of_type(stage_templates["Foundation"], "AWS::S3::Bucket").items()
+        if "LoggingConfiguration" in bucket["Properties"]
+    }
+    assert len(logged) == 2
+    assert all("AccessLogs" in log["DestinationBucketName"]["Ref"] for log in logged.values())
+    assert {log["LogFilePrefix"] for log in logged.values()} == {"artifacts/", "batch/"}
+
+
+def test_the_key_is_rotated(stage_templates: Templates) -> None:
+    (key,) = properties(stage_templates["Foundation"], "AWS::KMS::Key")
+    assert key["EnableKeyRotation"] is True
+
+
 def test_nothing_expires_an_artifact_in_use(stage_templates: Templates) -> None:
     (rules,) = (
         bucket["Properties"]["LifecycleConfiguration"]["Rules"]
@@ -64,6 +110,40 @@ def test_key_and_buckets_share_one_removal_policy(
     resources = of_type(template, "AWS::S3::Bucket") | of_type(template, "AWS::KMS::Key")
     assert {r["DeletionPolicy"] for r in resources.values()} == {kept}
     assert len(of_type(template, "Custom::EmptyBucket")) == emptied
+
+
+@pytest.mark.parametrize(("stage", "protected"), [("dev", False), ("prod", True)])
+def test_stacks_that_keep_their_data_cannot_be_deleted_by_mistake(
+    stage: str, protected: bool
+) -> None:
+    stacks = assemble(load_settings(stage))
+    assert {name: stack.termination_protection for name, stack in stacks.items()} == dict.fromkeys(
+        ["Foundation", "Model", "FrontDoor"], protected
+    )
+
+
+def test_every_stack_has_the_tags_of_the_settings() -> None:
+    for stack in assemble(load_settings("prod")).values():
+        assert stack.tags == {
+            "application": "faq-search",
+            "stage": "prod",
+            "cost-centre": "production",
+        }
+
+
+def test_a_bucket_is_emptied_with_the_permission_to_and_before_its_tls_rule_goes(
+    templates: Callable[[str], Templates],
+) -> None:
+    template = templates("dev")["Foundation"]
+    policies = {
+        p["Properties"]["Bucket"]["Ref"]: name
+        for name, p in of_type(template, "AWS::S3::BucketPolicy").items()
+    }
+    for emptying in of_type(template, "Custom::EmptyBucket").values():
+        bucket = emptying["Properties"]["BucketName"]["Ref"]
+        waits_for = set(emptying["DependsOn"])
+        assert {bucket, policies[bucket]} <= waits_for
+        assert [n for n in waits_for if n.startswith("EmptyBucketsEmptyBucketRoleDefaultPolicy")]
 
 
 def test_the_execution_role_is_whole_before_anything_uses_it(stage_templates: Templates) -> None:
@@ -89,6 +169,35 @@ def test_no_statement_allows_all_actions_of_a_service(stage_templates: Templates
             for action in [actions] if isinstance(actions, str) else actions:
                 assert not action.endswith(":*"), (name, action)
                 assert action != "*", name
+
+
+def test_all_resources_are_allowed_only_where_there_is_no_arn(stage_templates: Templates) -> None:
+    for template in stage_templates.values():
+        for name, allowed in statements(template):
+            if "*" in listed(allowed["Resource"]):
+                assert set(listed(allowed["Action"])) <= WITHOUT_AN_ARN, name
+
+
+def test_the_execution_role_reads_and_writes_below_its_own_prefixes(
+    stage: str, stage_templates: Templates
+) -> None:
+    template = stage_templates["Foundation"]
+    settings = load_settings(stage)
+    weights = f"{settings.lock.weights_bucket(settings.region)}/"
+    assert arn_ends(template, "ExecutionRole", "s3:GetObject") == {
+        "/*",  # of our own two buckets
+        f"-{settings.region}/faq-search/{stage}/*",  # of what the CDK published
+        f"arn:aws:s3:::{weights}{settings.jumpstart_model.weights_key}*",
+    }
+    assert arn_ends(template, "ExecutionRole", "s3:PutObject") == {"/bakes/*", "/output/*"}
+
+
+def test_the_execution_roles_wide_permissions_are_conditional(stage_templates: Templates) -> None:
+    template = stage_templates["Foundation"]
+    volumes = grant(template, "ExecutionRole", "kms:CreateGrant")
+    assert volumes["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    metrics = grant(template, "ExecutionRole", "cloudwatch:PutMetricData")
+    assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
 
 
 def test_no_policy_names_an_asset_by_its_hash(stage_templates: Templates) -> None:

@@ -7,7 +7,28 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.template.synthesis import Templates, of_type, properties, statements
+from stacks.settings import load_settings
+from tests.template.synthesis import Templates, assemble, of_type, properties, statements
+
+STATUSES = {
+    "DEFAULT_4XX": None,  # the gateway's own
+    "DEFAULT_5XX": None,
+    "ACCESS_DENIED": "403",
+    "API_CONFIGURATION_ERROR": "500",
+    "BAD_REQUEST_BODY": "400",
+    "BAD_REQUEST_PARAMETERS": "400",
+    "EXPIRED_TOKEN": "403",
+    "INTEGRATION_FAILURE": "502",
+    "INTEGRATION_TIMEOUT": "504",
+    "INVALID_API_KEY": "403",
+    "INVALID_SIGNATURE": "403",
+    "QUOTA_EXCEEDED": "429",
+    "REQUEST_TOO_LARGE": "413",
+    "RESOURCE_NOT_FOUND": "404",
+    "THROTTLED": "429",
+    "UNAUTHORIZED": "401",
+    "UNSUPPORTED_MEDIA_TYPE": "415",
+}
 
 
 @pytest.fixture
@@ -33,6 +54,9 @@ def test_the_key_has_a_plan_and_no_value_in_the_template(
     assert "Value" not in key
     (plan,) = properties(api, "AWS::ApiGateway::UsagePlan")
     assert plan["Throttle"] == {"RateLimit": 20, "BurstLimit": 40}
+    # A plan that covers no stage lets its keys in nowhere.
+    (stage,) = of_type(api, "AWS::ApiGateway::Stage")
+    assert [covered["Stage"]["Ref"] for covered in plan["ApiStages"]] == [stage]
     assert len(of_type(api, "AWS::ApiGateway::UsagePlanKey")) == 1
     assert not of_type(templates("prod")["FrontDoor"], "AWS::ApiGateway::ApiKey")
 
@@ -42,7 +66,9 @@ def test_every_post_has_its_request_model_and_a_validator(api: dict) -> None:
     posts = [m for m in properties(api, "AWS::ApiGateway::Method") if m["HttpMethod"] == "POST"]
     assert {m["RequestModels"]["application/json"]["Ref"] for m in posts} == set(models)
     assert len(models) == 3
-    assert all(m["RequestValidatorId"] for m in posts)
+    ((name, validator),) = of_type(api, "AWS::ApiGateway::RequestValidator").items()
+    assert all(m["RequestValidatorId"]["Ref"] == name for m in posts)
+    assert validator["Properties"]["ValidateRequestBody"] is True
     for model in models.values():
         assert model["Properties"]["Schema"]["additionalProperties"] is False
 
@@ -69,6 +95,16 @@ def test_every_refusal_is_our_json(api: dict) -> None:
         assert answer["code"] and answer["message"]
 
 
+def test_a_refusal_has_the_status_that_goes_with_its_code(stage: str, api: dict) -> None:
+    statuses = {
+        r["ResponseType"]: r.get("StatusCode")
+        for r in properties(api, "AWS::ApiGateway::GatewayResponse")
+    }
+    # Of a path that is not there, and where requests are signed of an unsigned one as well.
+    unknown_path = {"MISSING_AUTHENTICATION_TOKEN": "403" if stage == "prod" else "404"}
+    assert statuses == STATUSES | unknown_path
+
+
 def test_the_function_ends_before_the_gateway_gives_up(api: dict) -> None:
     (function,) = properties(api, "AWS::Lambda::Function")
     budget = float(function["Environment"]["Variables"]["TIME_BUDGET_SECONDS"])
@@ -79,14 +115,19 @@ def test_the_function_ends_before_the_gateway_gives_up(api: dict) -> None:
     assert budget < function["Timeout"] < 29
 
 
-def test_the_stage_logs_traces_and_throttles(api: dict) -> None:
-    (stage,) = properties(api, "AWS::ApiGateway::Stage")
-    assert stage["TracingEnabled"] is True
-    assert stage["AccessLogSetting"]["DestinationArn"]
-    (settings,) = stage["MethodSettings"]
+def test_the_stage_logs_traces_and_throttles(stage: str, api: dict) -> None:
+    ((_, resource),) = of_type(api, "AWS::ApiGateway::Stage").items()
+    deployed = resource["Properties"]
+    assert deployed["TracingEnabled"] is True
+    assert deployed["AccessLogSetting"]["DestinationArn"]
+    (settings,) = deployed["MethodSettings"]
     assert settings["DataTraceEnabled"] is False  # it would log the callers' texts
-    assert settings["ThrottlingRateLimit"] > 0
-    json.loads(stage["AccessLogSetting"]["Format"])
+    limits = load_settings(stage).api
+    assert settings["ThrottlingRateLimit"] == limits.rate_limit
+    assert settings["ThrottlingBurstLimit"] == limits.burst_limit
+    json.loads(deployed["AccessLogSetting"]["Format"])
+    # A stage that logs is refused while the account has no role for it.
+    assert set(of_type(api, "AWS::ApiGateway::Account")) <= set(resource["DependsOn"])
 
 
 def test_the_function_may_invoke_the_endpoints_and_read_one_parameter(
@@ -119,9 +160,37 @@ def test_no_function_knows_the_corpus(api: dict) -> None:
     assert not {k for k in function["Environment"]["Variables"] if "CORPUS" in k or "BAKE" in k}
 
 
+def test_the_function_is_told_what_there_is_in_order_of_preference(stage: str, api: dict) -> None:
+    (function,) = properties(api, "AWS::Lambda::Function")
+    settings = load_settings(stage)
+    told = function["Environment"]["Variables"]
+    assert told["APP_STAGE"] == stage
+    assert told["DEPLOYMENT_PARAMETER"] == f"/faq-search/{stage}/deployment"
+    assert json.loads(told["ENDPOINTS"]) == [
+        {
+            "instance_type": e.instance_type,
+            "endpoint_name": settings.endpoint_name(e.instance_type),
+        }
+        for e in settings.endpoints
+    ]
+
+
+def test_the_function_has_its_packages(api: dict) -> None:
+    (layer,) = of_type(api, "AWS::Lambda::LayerVersion")
+    (function,) = properties(api, "AWS::Lambda::Function")
+    assert function["Layers"] == [{"Ref": layer}]
+
+
+def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name() -> None:
+    front_door = assemble(load_settings("dev"))["FrontDoor"]
+    assert "FaqSearch-dev-Model" in {d.id for d in front_door.dependencies}
+
+
 def test_the_accounts_log_role_is_kept(api: dict) -> None:
     (account,) = of_type(api, "AWS::ApiGateway::Account").values()
     assert account["DeletionPolicy"] == "Retain"
+    role = api["Resources"][account["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]]
+    assert role["DeletionPolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("output", ["ApiUrl", "ApiAuth"])
