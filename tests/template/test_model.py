@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from stacks.settings import load_settings
 from tests.template.synthesis import (
     ROOT,
     Templates,
+    arn_ends,
+    grant,
     of_type,
     properties,
     statements,
@@ -54,9 +57,20 @@ def test_each_model_has_the_image_of_its_processor_and_the_bakes_id(model: dict)
         container = resource["Properties"]["PrimaryContainer"]
         processor = "gpu" if name.startswith("Gpu") else "cpu"
         assert f"-{processor}-py312" in container["Image"]
+        # Every further worker would hold the model once more.
+        assert container["Environment"]["SAGEMAKER_MODEL_SERVER_WORKERS"] == "1"
         assert container["Environment"]["BAKE_ID"] == bake["BakeId"]
         assert resource["Properties"]["EnableNetworkIsolation"] is True
         assert container["ModelDataUrl"]["Fn::GetAtt"][1] == "ModelDataUrl"
+
+
+def test_each_endpoint_serves_the_model_of_its_processor(model: dict) -> None:
+    for config in properties(model, "AWS::SageMaker::EndpointConfig"):
+        (variant,) = config["ProductionVariants"]
+        processor = "Gpu" if variant["InstanceType"].startswith("ml.g5") else "Cpu"
+        assert variant["ModelName"]["Fn::GetAtt"][0].startswith(f"{processor}Model")
+        # The first /ping is answered once the model is read and compiled.
+        assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] >= 300
 
 
 def test_disks_and_keys_follow_the_instance_family(model: dict) -> None:
@@ -80,6 +94,8 @@ def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, mod
     job = _job(model)
     settings = load_settings(stage)
     algorithm = job["AlgorithmSpecification"]
+    processor = "gpu" if settings.bake.instance_type.startswith("ml.g5") else "cpu"
+    assert f"-{processor}-py312" in algorithm["TrainingImage"]
     assert "huggingface-pytorch-inference:2.6.0-transformers4.51.3" in algorithm["TrainingImage"]
     python, script = algorithm["ContainerEntrypoint"]
     assert python == "python3"
@@ -92,7 +108,19 @@ def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, mod
     assert channels["weights"].endswith(settings.jumpstart_model.weights_key)
     assert job["EnableNetworkIsolation"] is True
     assert job["OutputDataConfig"]["KmsKeyId"]
-    assert job["StoppingCondition"]["MaxRuntimeInSeconds"] < 3000
+    seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"]
+    assert seconds == settings.bake.max_runtime_minutes * 60
+    assert seconds < 3000
+
+
+def test_the_job_has_the_stacks_tags(stage: str, model: dict) -> None:
+    """A state machine's job does not inherit them."""
+    tags = {tag["Key"]: tag["Value"] for tag in _job(model)["Tags"]}
+    assert tags == {
+        "application": "faq-search",
+        "stage": stage,
+        **load_settings(stage).tags,
+    }
 
 
 def test_the_job_is_told_what_decides_the_vectors(
@@ -110,13 +138,29 @@ def test_cloudformation_waits_an_hour_and_the_workflow_less(model: dict) -> None
     (bake,) = properties(model, "Custom::Bake")
     assert bake["ServiceTimeout"] == "3600"
     (machine,) = properties(model, "AWS::StepFunctions::StateMachine")
-    assert '"TimeoutSeconds": 3300' in json.dumps(machine["DefinitionString"]).replace("\\", "")
+    definition = json.dumps(machine["DefinitionString"]).replace("\\", "")
+    (seconds,) = re.findall(r'"TimeoutSeconds": (\d+)', definition)
+    assert 3000 < int(seconds) < 3600  # its deadline for the job is after 50 minutes
     logging = machine["LoggingConfiguration"]
     assert logging["IncludeExecutionData"] is False  # it holds CloudFormation's answer URL
 
 
+def test_a_custom_resource_is_waited_for_longer_than_its_function_runs(
+    stage_templates: Templates,
+) -> None:
+    """Else CloudFormation gives up on a function that is about to answer."""
+    for template, kind in (("Model", "Custom::SmokeTest"), ("Foundation", "Custom::EmptyBucket")):
+        resources = stage_templates[template]["Resources"]
+        for resource in properties(stage_templates[template], kind):
+            function = resources[resource["ServiceToken"]["Fn::GetAtt"][0]]
+            assert function["Properties"]["Timeout"] < int(resource["ServiceTimeout"])
+
+
 def test_a_broken_execution_is_answered_for(model: dict) -> None:
     (rule,) = properties(model, "AWS::Events::Rule")
+    (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
+    # Of this state machine alone, not of all the account's.
+    assert rule["EventPattern"]["detail"]["stateMachineArn"] == [{"Ref": machine}]
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
     assert len(rule["Targets"]) == 1
 
@@ -129,6 +173,60 @@ def test_parameters_come_after_the_smoke_test_and_that_after_every_endpoint(mode
     assert len(parameters) >= 2
     for parameter in parameters.values():
         assert smoke in parameter["DependsOn"]
+
+
+def test_the_smoke_test_has_its_permissions_and_runs_for_every_new_configuration(
+    model: dict,
+) -> None:
+    (smoke,) = of_type(model, "Custom::SmokeTest").values()
+    assert [n for n in smoke["DependsOn"] if n.startswith("SmokeTestRoleDefaultPolicy")]
+    values = smoke["Properties"]
+    configurations = [name["Fn::GetAtt"][0] for name in values["EndpointConfigNames"]]
+    assert set(configurations) == set(of_type(model, "AWS::SageMaker::EndpointConfig"))
+    (bake,) = properties(model, "Custom::Bake")
+    assert values["BakeId"] == bake["BakeId"]
+    # Another model, prefix or pooling moves scores by hundredths at least.
+    assert 0 < float(values["Tolerance"]) <= 0.01
+
+
+def test_the_smoke_test_asks_the_endpoints_of_this_stack_alone(stage: str, model: dict) -> None:
+    settings = load_settings(stage)
+    names = [settings.endpoint_name(e.instance_type) for e in settings.endpoints]
+    (smoke,) = properties(model, "Custom::SmokeTest")
+    assert smoke["EndpointNames"] == names
+    assert arn_ends(model, "SmokeTest", "sagemaker:InvokeEndpoint") == {
+        f":endpoint/{name}" for name in names
+    }
+
+
+def test_sagemaker_alone_is_handed_the_execution_role(model: dict) -> None:
+    passing = grant(model, "BakeStateMachineRole", "iam:PassRole")
+    assert passing["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    }
+    job_role = _job(model)["RoleArn"]
+    assert passing["Resource"] == job_role
+
+
+def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, model: dict) -> None:
+    jobs = {f":training-job/faq-search-{stage}-*"}
+    for action in ("CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "AddTags"):
+        assert arn_ends(model, "BakeStateMachineRole", f"sagemaker:{action}") == jobs
+    function = "BakeBakeResource"
+    assert arn_ends(model, function, "sagemaker:StopTrainingJob") == jobs
+    assert arn_ends(model, function, "s3:GetObject") == {"/bakes/*"}
+    assert arn_ends(model, function, "s3:PutObject") == {"/bakes/*"}
+    assert arn_ends(model, function, "states:StartExecution") == {
+        f":stateMachine:faq-search-{stage}-bake"
+    }
+    assert arn_ends(model, function, "states:StopExecution") == {
+        f":execution:faq-search-{stage}-bake:*"
+    }
+    (invoked,) = of_type(model, "AWS::Events::Rule").values()
+    assert (
+        grant(model, "BakeStateMachineRole", "lambda:InvokeFunction")["Resource"]
+        == (invoked["Properties"]["Targets"][0]["Arn"])
+    )
 
 
 def test_the_deployment_parameter_says_what_is_served(stage: str, model: dict) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.synthesis import Templates, statements
+from tests.template.synthesis import Templates, listed, statements
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -33,8 +33,8 @@ def _render(template: dict[str, Any]) -> str:
     outputs = sorted(template.get("Outputs", {}))
     allowed: dict[str, list[str]] = {}
     for name, statement in statements(template):
-        lines = [f"  {statement['Effect'].lower()} {' '.join(_listed(statement['Action']))}"]
-        lines += [f"    on {_text(resource)}" for resource in _listed(statement["Resource"])]
+        lines = [f"  {statement['Effect'].lower()} {' '.join(listed(statement['Action']))}"]
+        lines += [f"    on {_text(resource)}" for resource in listed(statement["Resource"])]
         if "Condition" in statement:
             lines.append(f"    if {json.dumps(statement['Condition'], sort_keys=True)}")
         allowed.setdefault(name, []).append("\n".join(lines))
@@ -42,10 +42,6 @@ def _render(template: dict[str, Any]) -> str:
     return "\n\n".join(
         ["\n".join(resources), f"Outputs: {', '.join(outputs) or 'none'}", grants, ""]
     )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _text(resource: Any) -> str:
