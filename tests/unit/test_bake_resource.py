@@ -330,6 +330,7 @@ class TestPinnedCorpus:
         bake_handler(self.request(bake_request, NEW))
         [copy] = aws.called("CopyObject")
         assert copy["CopySource"] == "their-bucket/faq/corpus.csv?versionId=v7"
+        assert copy["TaggingDirective"] == "REPLACE"  # or reading its tags would have to be allowed
         assert aws.objects[BUCKET, f"bakes/{NEW}/corpus/corpus.csv"] == b"q,a"
         names = [operation for _, operation, _ in aws.requests]
         assert names.index("CopyObject") < names.index("StartExecution")
