@@ -50,6 +50,23 @@ def test_a_changed_source_has_another_hash(tmp_path: Path, monkeypatch: pytest.M
     assert zipfile.ZipFile(after.path).read("handler.py") == b"2"
 
 
+def test_a_renamed_or_divided_source_has_another_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "ROOT", tmp_path)
+    monkeypatch.setattr(bundles, "BUILD_DIRECTORY", tmp_path / ".build")
+    folder = tmp_path / "lambda/some"
+    folder.mkdir(parents=True)
+    (folder / "handler.py").write_text("12")
+    hashes = {function_bundle("some").hash}
+    (folder / "handler.py").rename(folder / "other.py")
+    hashes.add(function_bundle("some").hash)
+    (folder / "other.py").write_text("1")
+    (folder / "second.py").write_text("2")
+    hashes.add(function_bundle("some").hash)
+    assert len(hashes) == 3
+
+
 def test_missing_packages_say_which_command_unpacks_them() -> None:
     with pytest.raises(BundleError, match=r"run `make install`.*requirements/lambda.txt"):
         bundles.vendored_bundle(replace(LAYER, name="never-made"))
