@@ -192,6 +192,17 @@ def test_the_execution_role_reads_and_writes_below_its_own_prefixes(
     assert arn_ends(template, "ExecutionRole", "s3:PutObject") == {"/bakes/*", "/output/*"}
 
 
+def test_the_execution_role_pulls_the_image_that_is_run(
+    stage: str, stage_templates: Templates
+) -> None:
+    (bake,) = properties(stage_templates["Model"], "Custom::Bake")
+    host, _, image = bake["TrainingJob"]["AlgorithmSpecification"]["TrainingImage"].partition("/")
+    account, region = host.split(".")[0], host.split(".")[3]
+    repository = image.partition(":")[0]
+    pulled = arn_ends(stage_templates["Foundation"], "ExecutionRole", "ecr:BatchGetImage")
+    assert pulled == {f"arn:aws:ecr:{region}:{account}:repository/{repository}"}
+
+
 def test_the_execution_roles_wide_permissions_are_conditional(stage_templates: Templates) -> None:
     template = stage_templates["Foundation"]
     volumes = grant(template, "ExecutionRole", "kms:CreateGrant")

@@ -36,6 +36,12 @@ def api(stage_templates: Templates) -> dict:
     return stage_templates["FrontDoor"]
 
 
+def test_the_api_is_regional(api: dict) -> None:
+    """Callers are programs, mostly of the same region; signatures name it."""
+    (resource,) = properties(api, "AWS::ApiGateway::RestApi")
+    assert resource["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+
+
 def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
     methods = properties(api, "AWS::ApiGateway::Method")
     assert len(methods) == 5

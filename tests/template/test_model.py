@@ -106,8 +106,13 @@ def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, mod
     # The entry point is the very file that the channel brings.
     assert script.rpartition("/")[2] in json.dumps(channels["code"])
     assert channels["weights"].endswith(settings.jumpstart_model.weights_key)
+    # Below the prefix that the execution role may read.
+    for name in ("code", "vendor", "corpus"):
+        assert f"/faq-search/{stage}/" in json.dumps(channels[name])
     assert job["EnableNetworkIsolation"] is True
     assert job["OutputDataConfig"]["KmsKeyId"]
+    output = json.dumps(job["OutputDataConfig"]["S3OutputPath"])
+    assert f"/bakes/{job['HyperParameters']['bake_id']}/" in output
     seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"]
     assert seconds == settings.bake.max_runtime_minutes * 60
     assert seconds < 3000
@@ -246,11 +251,26 @@ def test_the_deployment_parameter_says_what_is_served(stage: str, model: dict) -
     }
 
 
+def test_a_parameter_names_the_model_of_each_processor(stage: str, model: dict) -> None:
+    named = {
+        p["Name"].removeprefix(f"/faq-search/{stage}/model-name/"): p["Value"]
+        for p in properties(model, "AWS::SSM::Parameter")
+        if "/model-name/" in p["Name"]
+    }
+    models = of_type(model, "AWS::SageMaker::Model")
+    assert named == {
+        ("gpu" if name.startswith("Gpu") else "cpu"): {"Fn::GetAtt": [name, "ModelName"]}
+        for name in models
+    }
+
+
 def test_the_bake_acts_only_with_its_permissions_in_place(model: dict) -> None:
     (bake,) = of_type(model, "Custom::Bake").values()
     policies = {n for n in of_type(model, "AWS::IAM::Policy") if n.startswith("BakeBakeResource")}
     assert policies <= set(bake["DependsOn"])
     assert policies
+    (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
+    assert bake["Properties"]["StateMachineArn"] == {"Ref": machine}
 
 
 def test_a_pinned_corpus_is_copied_and_read_from_the_bakes_own_folder(tmp_path: Path) -> None:
