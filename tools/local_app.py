@@ -119,6 +119,8 @@ def _make_state_folder() -> None:
         pass
     else:
         raise LocalError(f"A local AWS runs already, at {running.endpoint_url}; stop it first.")
+    if STATE.exists() and not STATE.is_dir():
+        raise LocalError(f"{STATE} is a file. Name an empty folder with LOCAL_STATE.")
     if STATE.exists() and any(STATE.iterdir()) and not LOG_FILE.exists():
         raise LocalError(f"{STATE} holds other files. Name an empty folder with LOCAL_STATE.")
     shutil.rmtree(STATE, ignore_errors=True)
@@ -232,7 +234,8 @@ def _write_api_file(running: Running, outputs: dict[str, str], file: Path) -> No
         "auth": outputs["ApiAuth"],
         "region": running.region,
     }
-    file.touch(mode=0o600)
+    file.touch()
+    file.chmod(0o600)
     file.write_text(json.dumps(api, indent=2) + "\n")
 
 

