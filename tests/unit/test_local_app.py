@@ -77,7 +77,7 @@ def test_a_file_in_its_place_is_refused_and_left_as_it_is(state, started, choice
     state.write_text("mine")
     with (
         pytest.raises(LocalError, match=r"state is a file\. Name an empty folder"),
-        serving(choice),
+        local_app.serving(choice),
     ):
         pass
     assert state.read_text() == "mine"
