@@ -21,6 +21,7 @@ from stacks.bundles import CONTAINER_PACKAGES, container_bundle, vendored_bundle
 from stacks.instance_types import has_local_storage, is_gpu
 from stacks.policies import wildcards
 from stacks.python_function import PythonFunction
+from stacks.retention import removal_policy
 from stacks.settings import APP_NAME, Settings
 
 _WORKFLOW = Path(__file__).parent / "bake_workflow.asl.json"
@@ -185,7 +186,7 @@ class Bake(Construct):
             description="Answers CloudFormation for the bake",
             timeout=cdk.Duration.minutes(10),  # it may copy a corpus
             memory_mb=512,  # reading SageMaker's service model takes seconds with less
-            removal_policy=cdk.RemovalPolicy(self._settings.removal_policy.upper()),
+            removal_policy=removal_policy(self._settings),
         )
         # The export that CDK would make of the reference, made here so that its name is known.
         artifacts_arn = cdk.Stack.of(self._artifacts).export_value(self._artifacts.bucket_arn)

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from stacks.empty_bucket import EmptyBuckets
 from stacks.execution_role import ExecutionRole
+from stacks.retention import removal_policy
 from stacks.settings import Settings
 from stacks.storage import Storage
 
@@ -21,16 +22,16 @@ class FoundationStack(cdk.Stack):
         self, scope: Construct, id_: str, *, settings: Settings, asset_prefix: str, **options: Any
     ) -> None:
         super().__init__(scope, id_, **options)
-        removal_policy = cdk.RemovalPolicy(settings.removal_policy.upper())
+        policy = removal_policy(settings)
         self.key = kms.Key(
             self,
             "Key",
             description=f"Encrypts the corpus, the models and the batches of {settings.stage}",
             enable_key_rotation=True,
-            removal_policy=removal_policy,
+            removal_policy=policy,
             pending_window=cdk.Duration.days(7),
         )
-        self.storage = Storage(self, "Storage", key=self.key, removal_policy=removal_policy)
+        self.storage = Storage(self, "Storage", key=self.key, removal_policy=policy)
         self.execution_role = ExecutionRole(
             self,
             "ExecutionRole",
@@ -39,5 +40,5 @@ class FoundationStack(cdk.Stack):
             key=self.key,
             asset_prefix=asset_prefix,
         ).role
-        if removal_policy is cdk.RemovalPolicy.DESTROY:
+        if policy is cdk.RemovalPolicy.DESTROY:
             EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets)

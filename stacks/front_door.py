@@ -12,6 +12,7 @@ from constructs import Construct
 from stacks.bundles import LAYER, vendored_bundle
 from stacks.python_function import RUNTIME, PythonFunction
 from stacks.rest_api import RestApi
+from stacks.retention import removal_policy
 from stacks.settings import APP_NAME, Settings
 
 # API Gateway gives up after 29 s; the function answers before that, and its calls to the
@@ -25,7 +26,7 @@ class FrontDoorStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, id_, **options)
-        removal_policy = cdk.RemovalPolicy(settings.removal_policy.upper())
+        policy = removal_policy(settings)
         packages = vendored_bundle(LAYER)
         layer = lambda_.LayerVersion(
             self,
@@ -45,7 +46,7 @@ class FrontDoorStack(cdk.Stack):
             description="Answers the REST API from the endpoints",
             timeout=cdk.Duration.seconds(_FUNCTION_SECONDS),
             memory_mb=1024,
-            removal_policy=removal_policy,
+            removal_policy=policy,
             tracing=True,
             layers=[layer],
             environment={

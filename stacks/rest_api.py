@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.policies import acknowledge
+from stacks.retention import removal_policy
 from stacks.settings import APP_NAME, Settings
 
 STAGE_NAME = "v1"
@@ -70,7 +71,7 @@ class RestApi(Construct):
             self,
             "AccessLogs",
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=cdk.RemovalPolicy(settings.removal_policy.upper()),
+            removal_policy=removal_policy(settings),
         )
         self.api = apigateway.RestApi(
             self,

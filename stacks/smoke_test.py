@@ -10,6 +10,7 @@ from constructs import Construct
 from stacks.bake import Bake
 from stacks.embedding_endpoint import EmbeddingEndpoint
 from stacks.python_function import PythonFunction
+from stacks.retention import removal_policy
 from stacks.settings import Settings
 
 # How far a score may be from the bake's. CPU and GPU, and the kernels of either, round
@@ -37,7 +38,7 @@ class SmokeTest(Construct):
             folder="smoke_test",
             description="Repeats the bake's probes on every endpoint",
             timeout=cdk.Duration.minutes(5),
-            removal_policy=cdk.RemovalPolicy(settings.removal_policy.upper()),
+            removal_policy=removal_policy(settings),
         )
         function.allow(
             ["sagemaker:InvokeEndpoint"],

@@ -147,10 +147,17 @@ def new_bake_id(app: LocalApp, corpus: Path) -> str:
     return found[1]
 
 
+def artifacts_bucket(app: LocalApp) -> str:
+    """The name of the bucket that holds the bakes."""
+    buckets = [b["Name"] for b in app.boto("s3").list_buckets()["Buckets"]]
+    (artifacts,) = (name for name in buckets if "storageartifacts" in name)
+    return str(artifacts)
+
+
 def plant_bake(app: LocalApp, bake_id: str, changes: dict[str, Any]) -> None:
     """Puts today's artifact, its manifest changed, where the bake of `bake_id` would be."""
     s3 = app.boto("s3")
-    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"] if "storageartifacts" in b["Name"])
+    bucket = artifacts_bucket(app)
     marker = s3.get_object(Bucket=bucket, Key=f"bakes/{deployed(app)['bake_id']}/bake.json")
     source = json.load(marker["Body"])["model_data_url"].removeprefix(f"s3://{bucket}/")
     body = s3.get_object(Bucket=bucket, Key=source)["Body"].read()
@@ -210,7 +217,7 @@ def test_a_model_that_does_not_answer_right_is_rolled_back(
         }
     plant_bake(app, bake_id, changes)
     s3 = app.boto("s3")
-    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"] if "storageartifacts" in b["Name"])
+    bucket = artifacts_bucket(app)
     marker = f"bakes/{before['bake_id']}/bake.json"
     kept = s3.get_object(Bucket=bucket, Key=marker)["Body"].read()
     s3.delete_object(Bucket=bucket, Key=marker)
