@@ -2,6 +2,7 @@
 
 cdk deploy --all -c stage=dev                     the settings of config/dev.toml
 cdk deploy --all -c stage=dev -c corpus=faq.csv   the same with another corpus file
+cdk deploy --all -c stage=dev -c reuse=BAKE_ID    an earlier bake, without training
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ try:
             stage=app.node.try_get_context("stage") or "dev",
             corpus=app.node.try_get_context("corpus"),
             directory=app.node.try_get_context("config"),
+            reuse=app.node.try_get_context("reuse"),
         ),
     )
 except (SettingsError, BundleError) as fault:

@@ -16,9 +16,6 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     # new corpus changes no policy.
     asset_prefix = f"{APP_NAME}/{settings.stage}/"
 
-    def stack_name(part: str) -> str:
-        return f"FaqSearch-{settings.stage}-{part}"
-
     def common() -> dict[str, object]:
         return {
             "env": cdk.Environment(region=settings.region),
@@ -29,7 +26,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
 
     foundation = FoundationStack(
         app,
-        stack_name("Foundation"),
+        settings.stack_name("Foundation"),
         settings=settings,
         asset_prefix=asset_prefix,
         description="FAQ search: key, buckets and the role SageMaker assumes",
@@ -37,7 +34,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     )
     model = ModelStack(
         app,
-        stack_name("Model"),
+        settings.stack_name("Model"),
         settings=settings,
         foundation=foundation,
         description="FAQ search: the bake of the corpus, the models and their endpoints",
@@ -45,7 +42,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     )
     front_door = FrontDoorStack(
         app,
-        stack_name("FrontDoor"),
+        settings.stack_name("FrontDoor"),
         settings=settings,
         description="FAQ search: the REST API",
         **common(),

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from stacks.instance_types import has_local_storage, is_gpu
 from stacks.serving_model import ServingModel
-from stacks.settings import EndpointSettings
+from stacks.setting_tables import EndpointSettings
 
 # The image's CUDA 12.4 needs driver 550; the default host image may have an older one, and then
 # the container does not start and leaves no log.

@@ -9,108 +9,39 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from corpus.reader import CorpusError, describe
 from stacks.jumpstart import JumpStartModel, Lock, read_lock
+from stacks.setting_tables import (
+    AlarmSettings,
+    ApiSettings,
+    BakeSettings,
+    BatchSettings,
+    BudgetSettings,
+    CiSettings,
+    CorpusSettings,
+    EndpointSettings,
+    ModelSettings,
+    Price,
+    ScheduleSettings,
+    Table,
+    Tag,
+    UpdateSettings,
+)
 
 APP_NAME = "faq-search"
 ROOT = Path(__file__).parent.parent
 CONFIG_DIRECTORY = ROOT / "config"
-
-Tag = Annotated[str, Field(max_length=256)]
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the message lists every fault and what is allowed."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Hyperparameters(_Strict):
-    """What the bake is told.
-
-    batch_size: texts encoded at once (default 64).
-    max_seq_length: tokens a text is cut to; None (default) is the model's own limit.
-    store_text: keep questions and answers beside the vectors (default true); without them the
-        API answers with ids and scores alone.
-    """
-
-    batch_size: int = Field(64, ge=1, le=1024)
-    max_seq_length: int | None = Field(None, ge=8, le=8192)
-    store_text: bool = True
-
-
-class ModelSettings(_Strict):
-    """The JumpStart model, and which text of an entry is embedded.
-
-    embed: `answer` as in AWS's walk-through, `question`, or `both` (an entry then scores by the
-        better of its two vectors).
-    """
-
-    id: str
-    embed: Literal["answer", "question", "both"] = "answer"
-    hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
-
-
-class CorpusSettings(_Strict):
-    """Either a local file (`path`), or an S3 object pinned by `version_id` and `sha256`."""
-
-    path: Path | None = None
-    s3_uri: str | None = Field(None, pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/.+[^/]$")
-    version_id: str | None = Field(None, min_length=1)
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        pinned = (self.s3_uri, self.version_id, self.sha256)
-        if self.path is not None and any(pinned):
-            raise ValueError("give either path, or s3_uri with version_id and sha256, not both")
-        if self.path is None and not all(pinned):
-            raise ValueError(
-                "give path, or all of s3_uri, version_id and sha256"
-                " (`python -m tools.pin_corpus s3://bucket/key` prints them)"
-            )
-        return self
-
-
-class BakeSettings(_Strict):
-    """The training job that encodes the corpus.
-
-    volume_size_gb: disk of instance types without local storage, in GB (default 30).
-    max_runtime_minutes: the job is stopped after this long (default 45, at most 49: the custom
-        resource that waits for the job gives up after 50 minutes).
-    """
-
-    instance_type: str
-    volume_size_gb: int = Field(30, ge=10, le=1024)
-    max_runtime_minutes: int = Field(45, ge=5, le=49)
-
-
-class EndpointSettings(_Strict):
-    """One endpoint: an instance type and how many of it (default 1)."""
-
-    instance_type: str
-    instance_count: int = Field(1, ge=1, le=100)
-
-
-class ApiSettings(_Strict):
-    """The front door.
-
-    auth: `api_key` (header x-api-key) or `iam` (SigV4-signed requests).
-    rate_limit: requests a second, steady; burst_limit: requests at once.
-    """
-
-    auth: Literal["api_key", "iam"] = "iam"
-    rate_limit: int = Field(20, ge=1, le=10_000)
-    burst_limit: int = Field(40, ge=1, le=5_000)
-
-
-class Settings(_Strict):
+class Settings(Table):
     """Everything that differs between two deployments of this app."""
 
     stage: str = Field(pattern=r"^[a-z][a-z0-9]{0,15}$")
@@ -120,8 +51,15 @@ class Settings(_Strict):
     corpus: CorpusSettings
     bake: BakeSettings
     endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, max_length=10)
+    updates: UpdateSettings = UpdateSettings()  # type: ignore[call-arg]
+    schedule: ScheduleSettings | None = None
+    batch: BatchSettings = BatchSettings()  # type: ignore[call-arg]
     api: ApiSettings = ApiSettings()  # type: ignore[call-arg]
-    tags: dict[str, Tag] = {}
+    alarms: AlarmSettings = AlarmSettings()  # type: ignore[call-arg]
+    budget: BudgetSettings | None = None
+    ci: CiSettings | None = None
+    prices: dict[str, Price] = Field(default_factory=dict)
+    tags: dict[str, Tag] = Field(default_factory=dict)
     corpus_sha256: str
     lock: Lock
 
@@ -139,17 +77,40 @@ class Settings(_Strict):
         """SSM parameter with bake id, model and corpus of what the endpoints serve, as JSON."""
         return f"{self.parameter_prefix}/deployment"
 
+    @property
+    def serving_parameter(self) -> str:
+        """SSM parameter that says `on` or `off`: whether there are endpoints."""
+        return f"{self.parameter_prefix}/serving"
+
+    def model_name_parameter(self, *, gpu: bool) -> str:
+        """SSM parameter with the name of the SageMaker Model of one processor."""
+        return f"{self.parameter_prefix}/model-name/{'gpu' if gpu else 'cpu'}"
+
+    @property
+    def batch_instance_type(self) -> str:
+        return self.batch.instance_type or self.bake.instance_type
+
+    def stack_name(self, part: str) -> str:
+        """`Model` -> `FaqSearch-<stage>-Model`."""
+        return f"FaqSearch-{self.stage}-{part}"
+
     def endpoint_name(self, instance_type: str) -> str:
         """`ml.g5.2xlarge` -> `faq-search-<stage>-g5-2xlarge`: fixed, lower case, no dots."""
         short = instance_type.removeprefix("ml.").replace(".", "-")
         return f"{APP_NAME}-{self.stage}-{short}"
 
 
-def load_settings(stage: str, corpus: str | None = None, directory: str | None = None) -> Settings:
+def load_settings(
+    stage: str,
+    corpus: str | None = None,
+    directory: str | None = None,
+    reuse: str | None = None,
+) -> Settings:
     """Reads and checks the settings of `stage`.
 
     corpus: a corpus file that takes the place of the one in the settings (`-c corpus=…`).
     directory: where the settings files are, default `config` (`-c config=…`).
+    reuse: a bake id that is served without training (`-c reuse=…`).
 
     Raises SettingsError with one message that lists every fault.
     """
@@ -167,6 +128,8 @@ def load_settings(stage: str, corpus: str | None = None, directory: str | None =
         raise SettingsError(f"{_shown(path)} is not TOML: {error}") from error
     if corpus is not None:
         values["corpus"] = {"path": corpus}
+    if reuse is not None:
+        values["bake"] = {**_table(values, "bake"), "reuse": reuse}
     return check_settings(stage, values, source=_shown(path))
 
 
@@ -215,7 +178,10 @@ def _lock_faults(values: dict[str, Any], lock: Lock) -> Iterable[str]:
         )
     endpoints = values.get("endpoints")
     tables = [e for e in endpoints if isinstance(e, dict)] if isinstance(endpoints, list) else []
-    wanted = [("bake.instance_type", _table(values, "bake").get("instance_type"))]
+    wanted = [
+        (f"{name}.instance_type", _table(values, name).get("instance_type"))
+        for name in ("bake", "batch")
+    ]
     wanted += [
         (f"endpoints.{n}.instance_type", table.get("instance_type"))
         for n, table in enumerate(tables)
