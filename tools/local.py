@@ -28,6 +28,7 @@ from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stacks.settings import SettingsError
 from tools.local_app import (
     API_FILE,
+    LOCAL_STAGE,
     LOG_FILE,
     Choice,
     LocalError,
@@ -56,7 +57,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if options.command == "up":
-            choice = Choice.read(options.stage or "local", options.corpus, options.config)
+            choice = Choice.read(options.stage or LOCAL_STAGE, options.corpus, options.config)
             return _up(choice, options.weights, options.port)
         running = find_running()
         given = {"corpus": options.corpus, "config": options.config}

