@@ -10,13 +10,14 @@ from constructs import Construct
 
 from stacks.empty_bucket import EmptyBuckets
 from stacks.execution_role import ExecutionRole
+from stacks.notifications import Notifications
 from stacks.retention import removal_policy
 from stacks.settings import Settings
 from stacks.storage import Storage
 
 
 class FoundationStack(cdk.Stack):
-    """KMS key, buckets and the SageMaker execution role."""
+    """KMS key, buckets, the SageMaker execution role, and the topic that alarms notify."""
 
     def __init__(
         self, scope: Construct, id_: str, *, settings: Settings, asset_prefix: str, **options: Any
@@ -40,5 +41,8 @@ class FoundationStack(cdk.Stack):
             key=self.key,
             asset_prefix=asset_prefix,
         ).role
+        self.topic = Notifications(self, "Notifications", settings=settings, key=self.key).topic
+        # Exported whoever uses it, or the last alarm's going would block this stack's update.
+        self.export_value(self.topic.topic_arn)
         if policy is cdk.RemovalPolicy.DESTROY:
             EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets)
