@@ -1,0 +1,73 @@
+"""Starts batches: the one place that knows the input of their state machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch is asked to do.
+
+    Attributes:
+        batch_id: see batch_names.
+        bucket, key: the file with the records.
+        version_id: of the file; None where its bucket keeps none.
+        size: of the file, in bytes.
+        instance_count: instances of the transform job.
+        merge: whether the answers are wanted in one file as well.
+    """
+
+    batch_id: str
+    bucket: str
+    key: str
+    version_id: str | None
+    size: int
+    instance_count: int
+    merge: bool = False
+
+    def execution_input(self, requested_at: datetime) -> dict[str, Any]:
+        """What the state machine is started with."""
+        return {
+            "batch_id": self.batch_id,
+            "input": {
+                "bucket": self.bucket,
+                "key": self.key,
+                "version_id": self.version_id,
+                "size": self.size,
+            },
+            "instance_count": self.instance_count,
+            "merge": self.merge,
+            "requested_at": requested_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+
+def start_batch(
+    stepfunctions: BaseClient,
+    state_machine_arn: str,
+    batch: Batch,
+    requested_at: datetime | None = None,
+) -> bool:
+    """Start a batch; one that was started before is left as it is.
+
+    Returns:
+        Whether the batch is new. (It may also be True for a batch that runs already and was asked
+        for in the same second with the same words: Step Functions takes that for one request.)
+    """
+    try:
+        stepfunctions.start_execution(
+            stateMachineArn=state_machine_arn,
+            name=batch.batch_id,
+            input=json.dumps(batch.execution_input(requested_at or datetime.now(UTC))),
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        return False
+    return True
