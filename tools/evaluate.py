@@ -22,18 +22,9 @@ from rich.table import Table
 from client.evaluate import evaluate
 from client.settings import connect
 from stacks.settings import SettingsError
-from tools.local_app import (
-    MINILM,
-    Choice,
-    LocalError,
-    console,
-    deploy,
-    destroy,
-    find_running,
-    find_weights,
-    first_deploy,
-    serving,
-)
+from tools.cdk_cli import Choice, console
+from tools.local_app import MINILM, deploy, destroy, find_weights, first_deploy, serving
+from tools.local_state import LocalError, find_running
 
 EMBEDS = ("answer", "question", "both")
 PARAPHRASES = Path("corpus/sample/paraphrases.csv")

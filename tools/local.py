@@ -26,21 +26,9 @@ from rich.panel import Panel
 from client.settings import connect
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stacks.settings import SettingsError
-from tools.local_app import (
-    API_FILE,
-    LOCAL_STAGE,
-    LOG_FILE,
-    Choice,
-    LocalError,
-    cdk,
-    console,
-    deploy,
-    destroy,
-    find_running,
-    find_weights,
-    first_deploy,
-    serving,
-)
+from tools.cdk_cli import Choice, console
+from tools.local_app import cdk, deploy, destroy, find_weights, first_deploy, serving
+from tools.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, LocalError, find_running
 
 FIRST_QUESTION = "How do I stop paying for an endpoint I no longer need?"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
 
 from local_aws.context import Context
-from tools.local_app import LOCAL_STAGE, find_running, run_cdk
+from tools.cdk_cli import run_cdk
+from tools.local_state import LOCAL_STAGE, find_running
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Target:
         config = Config(retries={"mode": "standard"}, user_agent_appid="faq-search")
         return boto3.client(service, region_name=self.region, config=config)
 
-    def cdk(self, *arguments: str) -> int:
-        """Runs the real CDK command line against it; returns its exit status."""
-        return run_cdk(arguments, self.local.environment() if self.local else dict(os.environ))
+    def cdk(self, *arguments: str, quiet: bool = False, output: IO[str] | None = None) -> int:
+        """Runs the real CDK command line against it; see run_cdk."""
+        environment = self.local.environment() if self.local else dict(os.environ)
+        return run_cdk(arguments, environment, quiet=quiet, output=output)
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +49,12 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local", action="store_true", help="any stage on the local AWS, instead of AWS"
     )
+
+
+def add_choice_options(parser: argparse.ArgumentParser) -> None:
+    """`--corpus` and `--config`, for Choice.read."""
+    parser.add_argument("--corpus", help="a corpus file instead of the one in the settings")
+    parser.add_argument("--config", help="a folder with settings, instead of config")
 
 
 def find_target(stage: str, region: str, *, local: bool = False) -> Target:

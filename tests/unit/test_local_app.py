@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tools import local_app
-from tools.local_app import Choice, LocalError, Running
+from local_aws.context import Context
+from tools import local_app, local_state
+from tools.cdk_cli import Choice
+from tools.local_state import LocalError, Running
 
 OUTPUTS = {
     "ApiUrl": "https://abc123.execute-api.us-east-1.amazonaws.com/v1/",
@@ -24,9 +26,9 @@ OUTPUTS = {
 @pytest.fixture
 def state(tmp_path, monkeypatch):
     folder = tmp_path / "state"
-    monkeypatch.setattr(local_app, "STATE", folder)
+    monkeypatch.setattr(local_state, "STATE", folder)
     for name in ("API_FILE", "RUNNING_FILE", "LOG_FILE", "ASSEMBLY"):
-        monkeypatch.setattr(local_app, name, folder / getattr(local_app, name).name)
+        monkeypatch.setattr(local_state, name, folder / getattr(local_state, name).name)
     return folder
 
 
@@ -105,7 +107,7 @@ def test_what_an_earlier_start_left_is_cleared_away(state, started, choice, runn
     with local_app.serving(choice, port=7) as now:
         assert started == [(state, 7, choice.settings.region)]
         assert not (state / "old").exists()
-        assert local_app.find_running() == now
+        assert local_state.find_running() == now
         assert now.pid == os.getpid()
         assert os.environ["AWS_ACCESS_KEY_ID"] != "whoever's"
         (state / "api.json").touch()
@@ -122,7 +124,7 @@ def test_a_second_start_is_refused_and_disturbs_nothing(state, started, choice) 
             local_app.serving(choice),
         ):
             pass
-        assert local_app.find_running() == first
+        assert local_state.find_running() == first
         assert (state / "api.json").read_text() == "{}"
         assert len(started) == 1
 
@@ -147,7 +149,7 @@ def test_no_local_aws_is_answered_with_how_to_start_one(state, content) -> None:
         state.mkdir()
         (state / "running.json").write_text(content)
     with pytest.raises(LocalError, match=r"No local AWS is running\. Start one: make local"):
-        local_app.find_running()
+        local_state.find_running()
 
 
 def test_weights_that_are_not_on_pypi_are_asked_for() -> None:
@@ -186,7 +188,7 @@ def deployed(state, monkeypatch):
 
         monkeypatch.setattr(local_app, "cdk", cdk)
         client = SimpleNamespace(get_api_key=get_api_key)
-        monkeypatch.setattr(local_app.Context, "client", lambda _self, _service: client)
+        monkeypatch.setattr(Context, "client", lambda _self, _service: client)
 
     return prepare
 

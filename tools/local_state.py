@@ -1,0 +1,49 @@
+"""The local AWS of this checkout: where its state lies, and whether it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_aws.context import Context
+
+ROOT = Path(__file__).parent.parent
+STATE = Path(os.environ.get("LOCAL_STATE", ROOT / ".local"))
+API_FILE = STATE / "api.json"
+RUNNING_FILE = STATE / "running.json"
+LOG_FILE = STATE / "local_aws.log"
+ASSEMBLY = STATE / "cdk.out"
+LOCAL_STAGE = "local"
+
+
+class LocalError(Exception):
+    """Something on this machine is in the way; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A local AWS that answers: where, which process it is, and what it was started for.
+
+    deployed: stage, corpus and config of `up`, which the other commands go by as well.
+    """
+
+    endpoint_url: str
+    region: str
+    pid: int
+    deployed: dict[str, str]
+
+    @property
+    def context(self) -> Context:
+        return Context(self.endpoint_url, self.region, STATE)
+
+
+def find_running() -> Running:
+    """The local AWS that was started from this checkout. Raises LocalError when there is none."""
+    try:
+        running = Running(**json.loads(RUNNING_FILE.read_text()))
+        os.kill(running.pid, 0)
+    except (OSError, ValueError, TypeError) as error:
+        raise LocalError("No local AWS is running. Start one: make local") from error
+    return running
