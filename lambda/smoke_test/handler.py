@@ -15,11 +15,12 @@ from boto_config import PATIENT
 from botocore.config import Config
 from custom_resource import answer
 from endpoint import Endpoint, EndpointError
-from probes import Probe, difference
+from probes import difference, probes_of
 from stack_status import is_rolling_back
 
 # What of the function's time is kept back for the answer.
 _RESERVE_SECONDS = 30.0
+_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
 # SageMaker lets a model compute for 60 seconds. Retries are the endpoint module's business.
 _INVOKE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=65)
 
@@ -56,7 +57,7 @@ def _test(properties: dict[str, Any], give_up_at: float) -> list[str]:
     tolerance = float(properties["Tolerance"])
     faults = []
     for name in properties["EndpointNames"]:
-        endpoint = Endpoint(_runtime, name, give_up_at)
+        endpoint = Endpoint(_runtime, name, give_up_at, _PAUSES_SECONDS)
         try:
             fault = _fault(endpoint, properties["BakeId"], tolerance)
         except EndpointError as error:
@@ -73,7 +74,7 @@ def _fault(endpoint: Endpoint, bake_id: str, tolerance: float) -> str | None:
     manifest: Any = endpoint.ask({"mode": "info"})
     if manifest["bake_id"] != bake_id:
         return f"it serves bake {manifest['bake_id']} instead of {bake_id}"
-    probes = [Probe(each["query"], each["ids"], each["scores"]) for each in manifest["probes"]]
+    probes = probes_of(manifest)
     if not probes:
         return "the manifest of its bake has no probes"
     answers: Any = endpoint.ask(

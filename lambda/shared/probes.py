@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,15 @@ class Probe:
     query: str
     ids: Sequence[str]
     scores: Sequence[float]
+
+
+def probes_of(manifest: Mapping[str, Any]) -> list[Probe]:
+    """The probes in a manifest, as an endpoint tells it in mode info.
+
+    Raises:
+        KeyError, TypeError: it is no manifest.
+    """
+    return [Probe(each["query"], each["ids"], each["scores"]) for each in manifest["probes"]]
 
 
 def difference(probe: Probe, hits: Sequence[dict[str, Any]], tolerance: float) -> str | None:

@@ -1,11 +1,11 @@
-"""Requests to one endpoint that came into service a moment ago."""
+"""Requests to one endpoint, for the functions that examine whether it answers right."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
@@ -18,7 +18,6 @@ _PASSING = {
     "InternalFailure",
     "InternalServerException",
 }
-_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +32,18 @@ class Endpoint:
     Args:
         runtime: a boto3 client for sagemaker-runtime, without retries of its own.
         name: the endpoint's.
-        give_up_at: time.monotonic() after which no request starts.
+        give_up_at: time.monotonic() after which no request starts again.
+        pauses: seconds between a request and its repetitions, while it meets trouble that may
+            pass; one repetition for each.
     """
 
-    def __init__(self, runtime: BaseClient, name: str, give_up_at: float) -> None:
+    def __init__(
+        self, runtime: BaseClient, name: str, give_up_at: float, pauses: Sequence[float]
+    ) -> None:
         self.name = name
+        self.give_up_at = give_up_at
         self._runtime = runtime
-        self._give_up_at = give_up_at
+        self._pauses = tuple(pauses)
 
     def ask(self, request: Mapping[str, object]) -> object:
         """Send one request and return the parsed answer; trouble that passes is waited out.
@@ -48,7 +52,7 @@ class Endpoint:
             EndpointError: an error that stays, or an answer that is not JSON.
         """
         body = json.dumps(request)
-        pauses = iter(_PAUSES_SECONDS)
+        pauses = iter(self._pauses)
         while True:
             try:
                 response = self._runtime.invoke_endpoint(
@@ -63,7 +67,7 @@ class Endpoint:
                 if (
                     pause is None
                     or not _may_pass(error)
-                    or time.monotonic() + pause > self._give_up_at
+                    or time.monotonic() + pause > self.give_up_at
                 ):
                     raise EndpointError(_words(error)) from error
                 _log.warning("Endpoint %s, again in %s s: %s", self.name, pause, error)
