@@ -1,8 +1,8 @@
 """Endpoints: a name that always leads to one healthy fleet.
 
-Every update is blue/green and all at once: the new fleet must be healthy before traffic goes
-there, and the old one ends when its last request is answered. A DeploymentConfig is stored and
-told again; its canary and linear steps and its waits are not walked through here.
+Every update is blue/green: the new fleet must be healthy before traffic goes there, and the old
+one ends when its last request is answered. The traffic moves as the DeploymentConfig says; an
+alarm, or a container of the new fleet that ends meanwhile, moves it all back.
 """
 
 from __future__ import annotations
@@ -11,34 +11,28 @@ import itertools
 import logging
 import shutil
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from local_aws.context import Context
 from local_aws.sagemaker.children import Children
+from local_aws.sagemaker.deployment import Alarms, DeploymentError, DeploymentPlan
+from local_aws.sagemaker.endpoint import Endpoint
 from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.errors import already_exists, invalid, not_found
 from local_aws.sagemaker.fleet import Fleet, FleetError, Variant
 from local_aws.sagemaker.model_data import ModelDataCache
-from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
+from local_aws.sagemaker.resources import arn_of, list_page, now
 from local_aws.sagemaker.tags import Action, Tags
 
 _log = logging.getLogger(__name__)
 # No invocation lasts longer.
 _DRAIN_SECONDS = 60.0
+_ALARM_INTERVAL = 0.3
 # Logs outlive their endpoint, since a failed one is deleted at once by whoever deployed it.
 _KEPT_LOGS = 5
-
-
-@dataclass
-class Endpoint:
-    """An endpoint's record, in the words of the API, and what serves it."""
-
-    record: dict[str, Any]
-    fleet: Fleet | None = None
-    next_fleet: Fleet | None = None
-    deleted: bool = False
 
 
 class Endpoints:
@@ -50,16 +44,15 @@ class Endpoints:
         configs: EndpointConfigs,
         tags: Tags,
         children: Children,
+        cache: ModelDataCache,
     ) -> None:
         self._context = context
         self._configs = configs
         self._tags = tags
         self._children = children
+        self._cache = cache
         self._folder = context.state_dir / "sagemaker" / "endpoints"
         self._log_folder = context.state_dir / "logs" / "endpoints"
-        self._cache = ModelDataCache(
-            context.state_dir / "sagemaker" / "model-data", context.client("s3")
-        )
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._endpoints: dict[str, Endpoint] = {}
@@ -69,19 +62,25 @@ class Endpoints:
         return {
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
+            "UpdateEndpointWeightsAndCapacities": self._scale,
             "DescribeEndpoint": self._describe,
             "DeleteEndpoint": self._delete,
             "ListEndpoints": self._list,
         }
 
-    def enter_fleet(self, name: str) -> Fleet | None:
-        """The fleet that serves an endpoint, entered; None when there is none."""
+    def enter_fleet(self, name: str, besides: Fleet | None = None) -> Fleet | None:
+        """A fleet that serves an endpoint, entered; None when there is none.
+
+        Args:
+            name: The endpoint's.
+            besides: A fleet that did not answer. During an update there may be another.
+        """
         with self._lock:
             endpoint = self._endpoints.get(name.lower())
-            if endpoint is None or endpoint.fleet is None:
-                return None
-            endpoint.fleet.enter()
-            return endpoint.fleet
+            fleet = None if endpoint is None else endpoint.choose_fleet(besides)
+            if fleet is not None:
+                fleet.enter()
+            return fleet
 
     def close(self) -> None:
         """Ends every fleet."""
@@ -90,6 +89,8 @@ class Endpoints:
             self._endpoints.clear()
         for endpoint in endpoints:
             endpoint.deleted = True
+            if endpoint.next_fleet is not None:
+                endpoint.next_fleet.cancel()
             if endpoint.fleet is not None:
                 endpoint.fleet.close()
 
@@ -100,6 +101,7 @@ class Endpoints:
             if name.lower() in self._endpoints:
                 raise already_exists("endpoint", arn)
             variants = self._configs.variants(request["EndpointConfigName"])
+            plan = _plan(request.get("DeploymentConfig"), variants)
             endpoint = Endpoint(
                 {
                     "EndpointName": name,
@@ -113,35 +115,55 @@ class Endpoints:
             )
             self._endpoints[name.lower()] = endpoint
             self._tags.put(arn, request.get("Tags"))
-            self._begin(endpoint, request["EndpointConfigName"], variants)
+            self._begin(endpoint, request["EndpointConfigName"], variants, plan)
         return {"EndpointArn": arn}
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             endpoint = self._find(request["EndpointName"])
             record = endpoint.record
-            if record["EndpointStatus"] in {"Creating", "Updating"}:
-                raise invalid(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
-            if record["EndpointStatus"] != "InService":
-                raise invalid(
-                    f'Cannot update endpoint "{record["EndpointArn"]}" in status '
-                    f"{record['EndpointStatus']}."
-                )
+            serving = endpoint.serving_fleet()
             name = request["EndpointConfigName"]
             variants = self._configs.variants(name)
-            if not request.get("RetainDeploymentConfig"):
-                record["LastDeploymentConfig"] = request.get("DeploymentConfig")
-            record.update(EndpointStatus="Updating", LastModifiedTime=now())
+            if request.get("RetainAllVariantProperties"):
+                variants = _retain(variants, serving.variants, request)
+            deployment = request.get("DeploymentConfig")
+            if request.get("RetainDeploymentConfig"):
+                deployment = record["LastDeploymentConfig"]
+            plan = _plan(deployment, variants)
+            self._alarms(plan).check_exist()
+            record.update(
+                EndpointStatus="Updating",
+                LastDeploymentConfig=deployment,
+                LastModifiedTime=now(),
+                PendingDeploymentSummary={"EndpointConfigName": name, "StartTime": now()},
+            )
             record.pop("FailureReason", None)
-            record["PendingDeploymentSummary"] = {
-                "EndpointConfigName": name,
-                "StartTime": now(),
-                "ProductionVariants": [_summary(variant, pending=True) for variant in variants],
-            }
-            self._begin(endpoint, name, variants)
+            self._begin(endpoint, name, variants, plan)
         return {"EndpointArn": record["EndpointArn"]}
 
-    def _begin(self, endpoint: Endpoint, config: str, variants: list[Variant]) -> None:
+    def _scale(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Weights take effect; instance counts are told, and kept by an update that retains."""
+        with self._lock:
+            endpoint = self._find(request["EndpointName"])
+            fleet = endpoint.serving_fleet()
+            wanted = {item["VariantName"]: item for item in request["DesiredWeightsAndCapacities"]}
+            unknown = sorted(wanted.keys() - {variant.name for variant in fleet.variants})
+            if unknown:
+                raise invalid(f"The endpoint has no variant {', '.join(unknown)}.")
+            fleet.variants = [
+                variant.change(
+                    weight=wanted.get(variant.name, {}).get("DesiredWeight"),
+                    instances=wanted.get(variant.name, {}).get("DesiredInstanceCount"),
+                )
+                for variant in fleet.variants
+            ]
+            endpoint.record["LastModifiedTime"] = now()
+        return {"EndpointArn": endpoint.record["EndpointArn"]}
+
+    def _begin(
+        self, endpoint: Endpoint, config: str, variants: list[Variant], plan: DeploymentPlan
+    ) -> None:
         name = endpoint.record["EndpointName"].lower()
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,14 +176,19 @@ class Endpoints:
         )
         endpoint.next_fleet = fleet
         threading.Thread(
-            target=self._deploy, args=(endpoint, config, fleet), name="deploy", daemon=True
+            target=self._deploy, args=(endpoint, config, fleet, plan), name="deploy", daemon=True
         ).start()
 
-    def _deploy(self, endpoint: Endpoint, config: str, fleet: Fleet) -> None:
+    def _deploy(self, endpoint: Endpoint, config: str, fleet: Fleet, plan: DeploymentPlan) -> None:
         name = endpoint.record["EndpointName"]
         try:
+            alarms = self._alarms(plan)
+            if endpoint.fleet is not None:
+                alarms.check_quiet()
             fleet.start(self._children, self._cache)
-        except FleetError as error:
+            if endpoint.fleet is not None:
+                self._shift(endpoint, fleet, plan, alarms)
+        except (FleetError, DeploymentError) as error:
             self._abandon(endpoint, fleet, str(error))
             return
         except Exception as error:
@@ -171,6 +198,7 @@ class Endpoints:
             return
         with self._lock:
             old, endpoint.fleet, endpoint.next_fleet = endpoint.fleet, fleet, None
+            endpoint.share = 0.0
             if endpoint.deleted:
                 old = fleet
             else:
@@ -183,25 +211,46 @@ class Endpoints:
             old.drain(_DRAIN_SECONDS)
             old.close()
 
+    def _shift(
+        self, endpoint: Endpoint, fleet: Fleet, plan: DeploymentPlan, alarms: Alarms
+    ) -> None:
+        """Moves the traffic step by step; raises when it has to go back."""
+        for step in plan.steps:
+            with self._lock:
+                endpoint.share = step.share
+            _log.info(
+                "endpoint %s: %.0f%% of the traffic goes to the new fleet, watched for %.0f s",
+                endpoint.record["EndpointName"],
+                100 * step.share,
+                step.seconds,
+            )
+            end = time.monotonic() + step.seconds
+            while (left := end - time.monotonic()) > 0:
+                fleet.watch(min(left, _ALARM_INTERVAL))
+                alarms.check_quiet()
+
     def _abandon(self, endpoint: Endpoint, fleet: Fleet, reason: str) -> None:
+        record = endpoint.record
+        with self._lock:
+            if endpoint.share > 0:
+                record["EndpointStatus"] = "RollingBack"
+                endpoint.share = 0.0
+            if not endpoint.deleted:
+                _log.error("endpoint %s: %s", record["EndpointName"], reason)
+        fleet.drain(_DRAIN_SECONDS)
         fleet.close()
         with self._lock:
             endpoint.next_fleet = None
-            endpoint.record["EndpointStatus"] = "InService" if endpoint.fleet else "Failed"
-            endpoint.record.update(FailureReason=reason[:1024], LastModifiedTime=now())
-            endpoint.record.pop("PendingDeploymentSummary", None)
-            if not endpoint.deleted:
-                _log.error("endpoint %s: %s", endpoint.record["EndpointName"], reason)
+            record["EndpointStatus"] = "InService" if endpoint.fleet else "Failed"
+            record.update(FailureReason=reason[:1024], LastModifiedTime=now())
+            record.pop("PendingDeploymentSummary", None)
+
+    def _alarms(self, plan: DeploymentPlan) -> Alarms:
+        return Alarms(self._context.client("cloudwatch"), plan.alarms)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            endpoint = self._find(request["EndpointName"])
-            answer = select_members("DescribeEndpoint", endpoint.record)
-            if endpoint.fleet is not None:
-                answer["ProductionVariants"] = [
-                    _summary(variant, pending=False) for variant in endpoint.fleet.variants
-                ]
-        return answer
+            return self._find(request["EndpointName"]).describe()
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
@@ -240,16 +289,19 @@ def _make_log_folder(folder: Path) -> Path:
     return folder
 
 
-def _summary(variant: Variant, *, pending: bool) -> dict[str, Any]:
-    count = variant.settings.get("InitialInstanceCount", 1)
-    summary: dict[str, Any] = {
-        "VariantName": variant.name,
-        "DeployedImages": [{"SpecifiedImage": variant.container.get("Image", "")}],
-        "CurrentWeight": 0.0 if pending else variant.weight,
-        "DesiredWeight": variant.weight,
-        "CurrentInstanceCount": 0 if pending else count,
-        "DesiredInstanceCount": count,
+def _plan(config: dict[str, Any] | None, variants: list[Variant]) -> DeploymentPlan:
+    return DeploymentPlan.of(config, min(variant.instances for variant in variants))
+
+
+def _retain(
+    variants: list[Variant], serving: Sequence[Variant], request: dict[str, Any]
+) -> list[Variant]:
+    """The variants with what those of their names have been scaled to."""
+    before = {variant.name: variant for variant in serving}
+    excluded = {
+        item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", [])
     }
-    if pending and "InstanceType" in variant.settings:
-        summary["InstanceType"] = variant.settings["InstanceType"]
-    return summary
+    return [
+        variant.retain(before[variant.name], excluded) if variant.name in before else variant
+        for variant in variants
+    ]

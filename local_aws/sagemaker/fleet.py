@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,32 @@ class Variant:
     def weight(self) -> float:
         """Share of the traffic, relative to the other variants'."""
         return float(self.settings.get("InitialVariantWeight", 1.0))
+
+    @property
+    def instances(self) -> int:
+        """How many instances are told of; one process serves, however many."""
+        return int(self.settings.get("InitialInstanceCount", 1))
+
+    def change(self, *, weight: float | None, instances: int | None) -> Variant:
+        """The same with another weight or instance count; None keeps it."""
+        changed = dict(self.settings)
+        if weight is not None:
+            changed["InitialVariantWeight"] = weight
+        if instances is not None:
+            changed["InitialInstanceCount"] = instances
+        return replace(self, settings=changed)
+
+    def retain(self, serving: Variant, excluded: Collection[str]) -> Variant:
+        """The same with what the serving variant has been scaled to.
+
+        Args:
+            serving: The variant of this name that serves now.
+            excluded: Of DesiredInstanceCount and DesiredWeight, those that are not kept.
+        """
+        return self.change(
+            weight=None if "DesiredWeight" in excluded else serving.weight,
+            instances=None if "DesiredInstanceCount" in excluded else serving.instances,
+        )
 
 
 class Fleet:
@@ -132,8 +158,24 @@ class Fleet:
             cache.release(folder)
 
     def cancel(self) -> None:
-        """Lets a `start` in progress fail soon."""
+        """Lets a `start` or a `watch` in progress fail soon."""
         self._closing.set()
+
+    def watch(self, seconds: float) -> None:
+        """Lets `seconds` pass, while every instance keeps running.
+
+        Raises:
+            FleetError: One ended by itself, or the fleet is cancelled.
+        """
+        if self._closing.wait(seconds):
+            raise FleetError("The deployment was cancelled.")
+        for name, instance in self._instances.items():
+            if instance.has_ended:
+                raise FleetError(
+                    f"The primary container for production variant {name} ended while it was "
+                    "watched. Please check CloudWatch logs for this endpoint. "
+                    f"(Here: {instance.plan.log}; its last line: {instance.last_words()})"
+                )
 
     def _plan(self, variant: Variant, cache: ModelDataCache) -> InstancePlan:
         data = ModelData.of_container(dict(variant.container))
@@ -146,8 +188,7 @@ class Fleet:
             self._model_dirs.append((cache, model_dir))
         label = f"{self._number:04d}-{variant.name}"
         return InstancePlan(
-            endpoint=self._endpoint,
-            variant=variant.name,
+            label=f"endpoint {self._endpoint}, variant {variant.name}",
             environment=variant.container.get("Environment", {}),
             model_dir=model_dir,
             folder=self._folder / label,

@@ -1,4 +1,4 @@
-"""One instance of an endpoint: a model server's process and the connections to it."""
+"""One instance of an endpoint or job: a model server's process and the connections to it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _PING_INTERVAL = 0.05
 _STOP_GRACE = 5.0
 _FIRST_RESTART_DELAY = 0.5
 _LONGEST_RESTART_DELAY = 30.0
+# A transform job has no more requests in flight on one instance.
+_KEPT_CONNECTIONS = 100
 
 
 class NotAnsweringError(Exception):
@@ -36,8 +38,7 @@ class InstancePlan:
     """What an instance runs.
 
     Args:
-        endpoint: Name of its endpoint, for the log.
-        variant: Name of its production variant.
+        label: Words for the log: whose instance it is.
         environment: Environment variables of the model.
         model_dir: Unpacked artifact, None for a model without files.
         folder: The instance's own; holds "ml", which stands for /opt/ml, and "pid", the process
@@ -46,8 +47,7 @@ class InstancePlan:
         health_check_timeout: Seconds within which /ping must answer.
     """
 
-    endpoint: str
-    variant: str
+    label: str
     environment: Mapping[str, str]
     model_dir: Path | None
     folder: Path
@@ -71,6 +71,17 @@ class Instance:
         self._pool: urllib3.HTTPConnectionPool | None = None
         self._healthy = threading.Event()
         self._closing = closing
+        self._has_ended = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers, as far as is known."""
+        return self._healthy.is_set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process ever ended by itself after it had been healthy."""
+        return self._has_ended
 
     def start(self) -> bool:
         """Starts the process and waits until /ping answers.
@@ -147,7 +158,7 @@ class Instance:
                 )
         self._process = process
         (self.plan.folder / "pid").write_text(f"{process.pid}\n")
-        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=32)
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_KEPT_CONNECTIONS)
 
     def _await_health(self) -> bool:
         deadline = time.monotonic() + self.plan.health_check_timeout
@@ -178,13 +189,12 @@ class Instance:
             self._healthy.clear()
             if self._closing.is_set():
                 return
+            self._has_ended = True
             if time.monotonic() - started > _LONGEST_RESTART_DELAY:
                 delay = _FIRST_RESTART_DELAY
             _log.warning(
-                "endpoint %s, variant %s: the model server ended with status %s; "
-                "starting another in %.1f s",
-                self.plan.endpoint,
-                self.plan.variant,
+                "%s: the model server ended with status %s; starting another in %.1f s",
+                self.plan.label,
                 status,
                 delay,
             )

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 from local_aws.context import Context
 from local_aws.sagemaker.endpoints import Endpoints
 from local_aws.sagemaker.errors import ApiError
+from local_aws.sagemaker.fleet import Fleet
 from local_aws.sagemaker.instance import NotAnsweringError
 
 INVOCATION_TIMEOUT_SECONDS = 60.0
@@ -20,6 +21,14 @@ _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _PASSED_ON = ("Content-Type", "Accept", _CUSTOM_ATTRIBUTES)
 _TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
 _INVOKED_VARIANT = "x-Amzn-Invoked-Production-Variant"
+
+
+class _NoAnswerError(Exception):
+    """The server of an instance is gone; `answer` is what the caller hears if none other is."""
+
+    def __init__(self, answer: ApiError) -> None:
+        super().__init__(str(answer))
+        self.answer = answer
 
 
 class Runtime:
@@ -42,6 +51,24 @@ class Runtime:
                 "1 validation error detected: Value at 'body' failed to satisfy constraint: "
                 f"Member must have length less than or equal to {_LARGEST_BODY}",
             )
+        variant, answer = self._ask(name, request, body)
+        if not 200 <= answer.status < 300:
+            raise self._model_error(name, answer.status, answer.data.decode(errors="replace"))
+        response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
+        response.headers[_INVOKED_VARIANT] = variant
+        if _CUSTOM_ATTRIBUTES in answer.headers:
+            response.headers[_CUSTOM_ATTRIBUTES] = answer.headers[_CUSTOM_ATTRIBUTES]
+        return response
+
+    def _ask(
+        self, name: str, request: Request, body: bytes
+    ) -> tuple[str, urllib3.BaseHTTPResponse]:
+        """Has a fleet answer, and during an update the other one where no answer came.
+
+        Inference changes nothing, so asking twice is safe. That a container's end in the middle
+        of a request is hidden so, as long as another fleet is there, is this router's own doing:
+        what AWS's does then is not documented.
+        """
         fleet = self._endpoints.enter_fleet(name)
         if fleet is None:
             raise ApiError(
@@ -49,17 +76,33 @@ class Runtime:
                 f"Endpoint {name} of account {self._context.account_id} not found.",
             )
         try:
-            variant, instance = fleet.choose(request.headers.get(_TARGET_VARIANT))
-            headers = {
-                header: request.headers[header]
-                for header in _PASSED_ON
-                if header in request.headers
-            }
-            answer = instance.post(body, headers, INVOCATION_TIMEOUT_SECONDS)
-        except NotAnsweringError:
-            raise ApiError(
-                "ServiceUnavailable", "The service is currently unavailable.", status=503
-            ) from None
+            return self._post(name, request, body, fleet)
+        except _NoAnswerError as error:
+            other = self._endpoints.enter_fleet(name, besides=fleet)
+            if other is None:
+                raise error.answer from None
+        finally:
+            fleet.leave()
+        try:
+            return self._post(name, request, body, other)
+        except _NoAnswerError as error:
+            raise error.answer from None
+        finally:
+            other.leave()
+
+    def _post(
+        self, name: str, request: Request, body: bytes, fleet: Fleet
+    ) -> tuple[str, urllib3.BaseHTTPResponse]:
+        variant, instance = fleet.choose(request.headers.get(_TARGET_VARIANT))
+        headers = {
+            header: request.headers[header] for header in _PASSED_ON if header in request.headers
+        }
+        try:
+            return variant, instance.post(body, headers, INVOCATION_TIMEOUT_SECONDS)
+        except NotAnsweringError as error:
+            raise _NoAnswerError(
+                ApiError("ServiceUnavailable", "The service is currently unavailable.", status=503)
+            ) from error
         except urllib3.exceptions.TimeoutError:
             raise self._model_error(
                 name,
@@ -68,19 +111,10 @@ class Runtime:
                 "Review the latency metrics for each container in Amazon CloudWatch, resolve the "
                 "issue, and try again.",
             ) from None
-        except urllib3.exceptions.HTTPError:
-            raise self._model_error(
-                name, 500, "The container ended before it answered the request."
-            ) from None
-        finally:
-            fleet.leave()
-        if not 200 <= answer.status < 300:
-            raise self._model_error(name, answer.status, answer.data.decode(errors="replace"))
-        response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
-        response.headers[_INVOKED_VARIANT] = variant
-        if _CUSTOM_ATTRIBUTES in answer.headers:
-            response.headers[_CUSTOM_ATTRIBUTES] = answer.headers[_CUSTOM_ATTRIBUTES]
-        return response
+        except urllib3.exceptions.HTTPError as error:
+            raise _NoAnswerError(
+                self._model_error(name, 500, "The container ended before it answered the request.")
+            ) from error
 
     def _model_error(self, name: str, status: int, message: str) -> ApiError:
         region, account = self._context.region, self._context.account_id

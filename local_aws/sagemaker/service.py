@@ -17,6 +17,7 @@ from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.endpoints import Endpoints
 from local_aws.sagemaker.errors import ApiError
+from local_aws.sagemaker.model_data import ModelDataCache
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.runtime import Runtime, render_error
 from local_aws.sagemaker.tags import Tags
@@ -42,7 +43,8 @@ class SageMaker:
         tags = Tags()
         models = Models(context, tags)
         configs = EndpointConfigs(context, models, tags)
-        self._endpoints = Endpoints(context, configs, tags, self._children)
+        cache = ModelDataCache(context.state_dir / "sagemaker" / "model-data", context.client("s3"))
+        self._endpoints = Endpoints(context, configs, tags, self._children, cache)
         self._training_jobs = TrainingJobs(context, tags, self._children)
         self._runtime = Runtime(context, self._endpoints)
         self._actions = {

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from botocore.client import BaseClient
+
+from local_aws.server import LocalAws
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0"
@@ -98,7 +103,7 @@ def await_endpoint(sagemaker: BaseClient, name: str) -> dict[str, Any]:
 
     def settled() -> dict[str, Any] | None:
         found = sagemaker.describe_endpoint(EndpointName=name)
-        return None if found["EndpointStatus"] in {"Creating", "Updating"} else found
+        return None if found["EndpointStatus"] in {"Creating", "Updating", "RollingBack"} else found
 
     return wait_until(settled)
 
@@ -120,3 +125,48 @@ def is_alive(pid: int) -> bool:
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
     return bool(status) and not status.startswith("Z")
+
+
+class Workbench:
+    """Makes endpoints of one program each, and deletes them at the end."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self.aws = aws
+        self.sagemaker = aws.context.client("sagemaker")
+        self.names: list[str] = []
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self.names:
+            self.sagemaker.delete_endpoint(EndpointName=name)
+
+    def configure(self, program: str = ECHO, settings: Any = None, **environment: str) -> str:
+        name = f"c-{uuid4().hex[:10]}"
+        put_model(self.aws.context.client("s3"), self.sagemaker, name, program, **environment)
+        put_config(self.sagemaker, name, name, **(settings or {}))
+        return name
+
+    def create(self, program: str = ECHO, settings: Any = None, **environment: str) -> str:
+        name = f"E-{uuid4().hex[:10]}"
+        config = self.configure(program, settings, **environment)
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        self.names.append(name)
+        return name
+
+    def folder(self, name: str) -> Path:
+        return self.aws.context.state_dir / "sagemaker" / "endpoints" / name.lower()
+
+    def pid(self, name: str) -> int:
+        (path,) = self.folder(name).glob("*/pid")
+        return int(path.read_text())
+
+
+def invoke(aws: LocalAws, name: str, body: Any = None, **options: Any) -> Any:
+    answer = aws.context.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=name,
+        Body=json.dumps(body or {}),
+        **{"ContentType": "application/json", **options},
+    )
+    return json.loads(answer["Body"].read())

@@ -21,10 +21,9 @@ from local_aws.sagemaker import runtime
 from local_aws.server import LocalAws
 from tests.unit.sagemaker_support import (
     BUCKET,
-    ECHO,
+    Workbench,
     await_endpoint,
-    put_config,
-    put_model,
+    invoke,
     wait_until,
 )
 
@@ -41,50 +40,10 @@ def sagemaker(aws: LocalAws) -> BaseClient:
     return aws.context.client("sagemaker")
 
 
-class Workbench:
-    """Makes endpoints of one program each, and deletes them."""
-
-    def __init__(self, aws: LocalAws) -> None:
-        self.aws = aws
-        self.sagemaker = aws.context.client("sagemaker")
-        self.names: list[str] = []
-
-    def configure(self, program: str = ECHO, settings: Any = None, **environment: str) -> str:
-        name = f"c-{uuid4().hex[:10]}"
-        put_model(self.aws.context.client("s3"), self.sagemaker, name, program, **environment)
-        put_config(self.sagemaker, name, name, **(settings or {}))
-        return name
-
-    def create(self, program: str = ECHO, settings: Any = None, **environment: str) -> str:
-        name = f"E-{uuid4().hex[:10]}"
-        config = self.configure(program, settings, **environment)
-        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
-        self.names.append(name)
-        return name
-
-    def folder(self, name: str) -> Path:
-        return self.aws.context.state_dir / "sagemaker" / "endpoints" / name.lower()
-
-    def pid(self, name: str) -> int:
-        (path,) = self.folder(name).glob("*/pid")
-        return int(path.read_text())
-
-
 @pytest.fixture
 def workbench(aws: LocalAws) -> Iterator[Workbench]:
-    bench = Workbench(aws)
-    yield bench
-    for name in bench.names:
-        bench.sagemaker.delete_endpoint(EndpointName=name)
-
-
-def invoke(aws: LocalAws, name: str, body: Any = None, **options: Any) -> Any:
-    answer = aws.context.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=name,
-        Body=json.dumps(body or {}),
-        **{"ContentType": "application/json", **options},
-    )
-    return json.loads(answer["Body"].read())
+    with Workbench(aws) as bench:
+        yield bench
 
 
 def failure(aws: LocalAws, name: str, body: Any = None) -> dict[str, Any]:
@@ -137,11 +96,10 @@ def test_accept_is_echoed(aws: LocalAws, echo: str, accept: str, told: str) -> N
 
 @pytest.fixture(scope="module")
 def echo(aws: LocalAws) -> Iterator[str]:
-    bench = Workbench(aws)
-    name = bench.create()
-    await_endpoint(bench.sagemaker, name)
-    yield name
-    bench.sagemaker.delete_endpoint(EndpointName=name)
+    with Workbench(aws) as bench:
+        name = bench.create()
+        await_endpoint(bench.sagemaker, name)
+        yield name
 
 
 def test_names_of_endpoints_differ_by_more_than_case(

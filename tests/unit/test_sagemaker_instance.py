@@ -28,8 +28,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         code.mkdir(parents=True)
         (code / "inference.py").write_text(program)
         plan = InstancePlan(
-            endpoint="endpoint",
-            variant="AllTraffic",
+            label="endpoint",
             environment=environment,
             model_dir=code.parent,
             folder=tmp_path / "instance",

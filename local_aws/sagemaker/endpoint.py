@@ -1,0 +1,91 @@
+"""One endpoint: its record, its fleets, and which of them gets a request."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.sagemaker.errors import invalid
+from local_aws.sagemaker.fleet import Fleet, Variant
+from local_aws.sagemaker.resources import select_members
+
+_IN_PROGRESS = {"Creating", "Updating", "RollingBack"}
+
+
+@dataclass
+class Endpoint:
+    """An endpoint's record, in the words of the API, and what serves it.
+
+    Args:
+        record: As DescribeEndpoint tells it, but for what `fleet` and `next_fleet` know.
+        fleet: What serves; None before the endpoint is in service.
+        next_fleet: What an update is bringing up.
+        share: The part of the traffic that `next_fleet` gets.
+    """
+
+    record: dict[str, Any]
+    fleet: Fleet | None = None
+    next_fleet: Fleet | None = None
+    share: float = 0.0
+    deleted: bool = False
+
+    def serving_fleet(self) -> Fleet:
+        """What serves, where the endpoint can be changed now.
+
+        Raises:
+            ApiError: It is being changed, or never came into service.
+        """
+        arn, status = self.record["EndpointArn"], self.record["EndpointStatus"]
+        if status in _IN_PROGRESS:
+            raise invalid(f'Cannot update in-progress endpoint "{arn}".')
+        if self.fleet is None:
+            raise invalid(f'Cannot update endpoint "{arn}" in status {status}.')
+        return self.fleet
+
+    def choose_fleet(self, besides: Fleet | None) -> Fleet | None:
+        """A fleet by the shares of the traffic; another than `besides`, if there is one."""
+        fleets = [self.fleet]
+        if self.next_fleet is not None and self.share > 0:
+            fleets.append(self.next_fleet)
+            if random.random() < self.share:  # noqa: S311  not a secret
+                fleets.reverse()
+        return next((fleet for fleet in fleets if fleet is not besides), None)
+
+    def describe(self) -> dict[str, Any]:
+        """The answer to DescribeEndpoint."""
+        answer = select_members("DescribeEndpoint", self.record)
+        if self.fleet is not None:
+            answer["ProductionVariants"] = [
+                _summary(variant, running=True) for variant in self.fleet.variants
+            ]
+        if self.next_fleet is not None and "PendingDeploymentSummary" in answer:
+            answer["PendingDeploymentSummary"] = {
+                **answer["PendingDeploymentSummary"],
+                "ProductionVariants": [
+                    _pending(variant, running=self.share > 0)
+                    for variant in self.next_fleet.variants
+                ],
+            }
+        return answer
+
+
+def _summary(variant: Variant, *, running: bool) -> dict[str, Any]:
+    return {
+        "VariantName": variant.name,
+        "DeployedImages": [{"SpecifiedImage": variant.container.get("Image", "")}],
+        "CurrentWeight": variant.weight if running else 0.0,
+        "DesiredWeight": variant.weight,
+        "CurrentInstanceCount": variant.instances if running else 0,
+        "DesiredInstanceCount": variant.instances,
+    }
+
+
+def _pending(variant: Variant, *, running: bool) -> dict[str, Any]:
+    summary = {
+        **_summary(variant, running=running),
+        "VariantStatus": [{"Status": "Baking" if running else "Creating"}],
+    }
+    if "InstanceType" in variant.settings:
+        summary["InstanceType"] = variant.settings["InstanceType"]
+    return summary
