@@ -62,7 +62,7 @@ def main() -> int:
     before = _deployed(target, templates, prices)
     costs = difference_markdown(before, estimate(templates.values(), prices))
     if options.markdown:
-        options.markdown.write_text(_comment(options.stage, text, costs), encoding="utf-8")
+        options.markdown.write_text(comment(options.stage, text, costs), encoding="utf-8")
         console.print(f"Written to {options.markdown}.", markup=False)
     else:
         console.print(Markdown(costs))
@@ -78,7 +78,8 @@ def _deployed(target: Target, stack_names: Iterable[str], prices: Prices) -> Est
         return None
 
 
-def _comment(stage: str, diff: str, costs: str) -> str:
+def comment(stage: str, diff: str, costs: str) -> str:
+    """The review as one comment; a long diff is cut."""
     cut = diff[:_MOST_DIFF]
     more = "" if cut == diff else f"\n… and {len(diff) - len(cut):,} characters more."
     # A fence longer than any within.
