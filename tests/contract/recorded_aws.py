@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ from tests.contract.model_validator import check_request
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+WRITTEN_AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+"""When every object was, as far as GetObject tells."""
 make_real_client = boto3.client
 
 
@@ -48,7 +51,7 @@ class RecordedAws:
         executions: by ARN, with input and status.
         stack_status: of the one stack.
         endpoints: by name, what answers a request (parsed JSON to answer).
-        parameters: values in SSM by name.
+        parameters: values in SSM by name. parameters_changed_at: when they got those.
         functions: by ARN, what a Lambda function does with a payload.
     """
 
@@ -63,6 +66,7 @@ class RecordedAws:
         self.stack_status = "CREATE_IN_PROGRESS"
         self.endpoints: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self.parameters: dict[str, str] = {}
+        self.parameters_changed_at = datetime.now(UTC)
         self.functions: dict[str, Callable[[dict[str, Any]], None]] = {}
 
     def client(self, service_name: str, **settings: Any) -> Any:
@@ -78,14 +82,14 @@ class RecordedAws:
 
     def take_over(self, client: Any, service_name: str) -> None:
         """Record, check and answer every request of a client from now on."""
-        latest: dict[str, Any] = {}
+        latest = threading.local()  # a client may be at work in several threads
 
         def keep(params: dict[str, Any], **_: Any) -> None:
-            latest.update(parameters=params)
+            latest.parameters = params
 
         def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
             # Only now: botocore's own handlers have had their turn at the parameters.
-            params = latest["parameters"]
+            params = latest.parameters
             self.requests.append((service_name, model.name, params))
             self.violations.extend(check_request(service_name, model.name, params))
             return self._respond(model.name, params)
@@ -123,7 +127,7 @@ class RecordedAws:
         place = (request["Bucket"], request["Key"])
         if place not in self.objects:
             raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
-        return {"Body": io.BytesIO(self.objects[place])}
+        return {"Body": io.BytesIO(self.objects[place]), "LastModified": WRITTEN_AT}
 
     def _head_object(self, request: dict[str, Any]) -> dict[str, Any]:
         place = (request["Bucket"], request["Key"])
@@ -200,7 +204,8 @@ class RecordedAws:
         self.executions[request["executionArn"]]["status"] = "ABORTED"
 
     def _get_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Parameter": {"Value": self.parameters[request["Name"]]}}
+        value = self.parameters[request["Name"]]
+        return {"Parameter": {"Value": value, "LastModifiedDate": self.parameters_changed_at}}
 
     def _invoke_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         answered = self.endpoints[request["EndpointName"]](json.loads(request["Body"]))
