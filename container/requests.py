@@ -13,6 +13,7 @@ from typing import Never
 from container.errors import InvalidRequestError
 
 DEFAULT_TOP_K = 3
+MAX_REQUEST_ID = 128
 MODES = ("embedding", "nn_corpus", "nn_train_data", "search", "info")
 JSON_LINES_TYPES = (
     "application/jsonlines",
@@ -30,6 +31,7 @@ class EmbedRequest:
     """``{"text_inputs": [...]}`` or a plain list: the texts' vectors."""
 
     texts: list[str]
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class NearestRequest:
     corpus: list[str]
     queries: list[str]
     top_k: int
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class TrainDataRequest:
     queries: list[str]
     top_k: int
     return_text: bool
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class SearchRequest:
 
     queries: list[str]
     top_k: int
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,8 @@ def parse_request(payload: object) -> Request:
         return _parse_retrieval(payload, mode)
     if "id" in payload:
         return parse_record(payload)
-    _check_fields(payload, "text_inputs", "mode", mode=mode)
-    return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"))
+    _check_fields(payload, "text_inputs", "mode", "request_id", mode=mode)
+    return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"), _request_id(payload))
 
 
 def _parse_retrieval(
@@ -160,21 +165,27 @@ def _parse_retrieval(
 ) -> NearestRequest | TrainDataRequest | SearchRequest:
     """The request of a mode that answers queries: nn_corpus, nn_train_data or search."""
     if mode == "nn_corpus":
-        _check_fields(payload, "corpus", "queries", "top_k", "mode", mode=mode)
+        _check_fields(payload, "corpus", "queries", "top_k", "mode", "request_id", mode=mode)
         return NearestRequest(
             corpus=_texts(payload.get("corpus"), "corpus"),
             queries=_texts(payload.get("queries"), "queries"),
             top_k=_top_k(payload),
+            request_id=_request_id(payload),
         )
     if mode == "nn_train_data":
-        _check_fields(payload, "queries", "top_k", "return_text", "mode", mode=mode)
+        _check_fields(payload, "queries", "top_k", "return_text", "mode", "request_id", mode=mode)
         return TrainDataRequest(
             queries=_texts(payload.get("queries"), "queries"),
             top_k=_top_k(payload),
             return_text=_flag(payload, "return_text"),
+            request_id=_request_id(payload),
         )
-    _check_fields(payload, "queries", "top_k", "mode", mode=mode)
-    return SearchRequest(queries=_texts(payload.get("queries"), "queries"), top_k=_top_k(payload))
+    _check_fields(payload, "queries", "top_k", "mode", "request_id", mode=mode)
+    return SearchRequest(
+        queries=_texts(payload.get("queries"), "queries"),
+        top_k=_top_k(payload),
+        request_id=_request_id(payload),
+    )
 
 
 def parse_record(payload: object) -> RecordRequest:
@@ -243,6 +254,20 @@ def _flag(payload: Mapping[str, object], name: str) -> bool:
     value = payload.get(name, False)
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{name} is {_kind(value)}; send true or false")
+    return value
+
+
+def _request_id(payload: Mapping[str, object]) -> str | None:
+    """The caller's name for the request, for the log alone."""
+    if "request_id" not in payload:
+        return None
+    value = payload["request_id"]
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"request_id is {_kind(value)}; send a string")
+    if not (0 < len(value) <= MAX_REQUEST_ID and value.isprintable()):
+        raise InvalidRequestError(
+            f"request_id is not usable; send 1 to {MAX_REQUEST_ID} printable characters"
+        )
     return value
 
 

@@ -7,21 +7,29 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
+from container.number_text import vectors_text
+
+# Beyond this numpy's own text may be longer than vectors_text has room for.
+LARGE = 1e9
+
 
 def dumps(value: object) -> str:
     """Compact JSON. Text stays readable, so that it is no longer than it must be."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def vector_json(vector: NDArray[np.float32]) -> str:
-    """One vector as a JSON list.
+def vectors_lists(vectors: NDArray[np.float32]) -> list[str]:
+    """Each vector of [n, dimension] as a JSON list.
 
-    numpy's own conversion to text gives the shortest form; json would write each number's value
-    as float64, nearly twice as long.
+    json would write each number's value as float64, nearly twice as long.
     """
-    if not np.isfinite(vector).all():
+    if not len(vectors):
+        return []
+    if not np.isfinite(vectors).all():
         raise FloatingPointError("the model gave a vector that is not finite")
-    return "[" + ",".join(vector.astype(str).tolist()) + "]"
+    if np.abs(vectors).max() < LARGE:
+        return vectors_text(vectors)
+    return ["[" + ",".join(vector.astype(str).tolist()) + "]" for vector in vectors]
 
 
 def shortest(number: float) -> float:
@@ -31,12 +39,12 @@ def shortest(number: float) -> float:
 
 def vectors_json(vectors: NDArray[np.float32]) -> str:
     """Vectors [n, dimension] as ``{"embedding": [[...], ...]}``."""
-    return '{"embedding":[' + ",".join(vector_json(vector) for vector in vectors) + "]}"
+    return '{"embedding":[' + ",".join(vectors_lists(vectors)) + "]}"
 
 
-def record_json(record_id: str | int | float, vector: NDArray[np.float32]) -> str:
-    """One line of a batch's answer: ``{"id": ..., "embedding": [...]}``."""
-    return f'{{"id":{json.dumps(record_id)},"embedding":{vector_json(vector)}}}'
+def record_json(record_id: str | int | float, vector: str) -> str:
+    """One line of a batch's answer: ``{"id": ..., "embedding": [...]}``, the vector as text."""
+    return f'{{"id":{json.dumps(record_id)},"embedding":{vector}}}'
 
 
 def record_error_json(record_id: str | int | float | None, sentence: str) -> str:

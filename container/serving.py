@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from container.artifact import INDEX, WEIGHTS, model_config, open_encoder, read_manifest
+from container.batch_lines import Record, parse_lines
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.index import Index, Match
+from container.request_log import RequestLog
 from container.requests import (
     JSON_LINES_TYPES,
     Body,
@@ -23,11 +25,8 @@ from container.requests import (
     decode,
     media_type,
     parse_body,
-    parse_json,
-    parse_record,
-    record_id,
 )
-from container.responses import dumps, record_error_json, record_json, shortest, vectors_json
+from container.responses import dumps, record_json, shortest, vectors_json, vectors_lists
 from container.search import Searcher
 from container.weights import file_hash
 
@@ -86,16 +85,26 @@ class Service:
         return cls(manifest, searcher, index)
 
     def answer(self, body: Body, content_type: str | None) -> str:
-        """Answers one body: a JSON document, or one JSON line for each line of a batch.
+        """Answers one body: a JSON document, or one JSON line for each record of a batch.
 
         Raises InvalidRequestError for what the caller can mend, and InternalError.
         """
+        asked = RequestLog(self._manifest["bake_id"])
+        outcome = "failed"
         try:
             if media_type(content_type) in JSON_LINES_TYPES:
-                answer = self._lines(decode(body))
+                records = parse_lines(decode(body))
+                asked.of_batch(records)
+                answer = self._batch(records)
             else:
-                answer = self._one(parse_body(body, content_type))
+                request = parse_body(body, content_type)
+                asked.of_request(request)
+                answer = self._one(request)
+            self._check_size(answer)
+            outcome = "answered"
+            return answer
         except InvalidRequestError:
+            outcome = "refused"
             raise
         except Exception as fault:
             log.exception("A request failed")
@@ -103,20 +112,23 @@ class Service:
                 f"the model failed on this request ({type(fault).__name__}); "
                 "the endpoint's log says more"
             ) from fault
+        finally:
+            asked.write(outcome)
+
+    def _check_size(self, answer: str) -> None:
         size = len(answer) if answer.isascii() else len(answer.encode("utf-8"))
         if size > self._max_response:
             raise InvalidRequestError(
                 f"the answer would have {size:,} bytes; at most {self._max_response:,} can be "
                 "sent: send fewer texts, or a lower top_k"
             )
-        return answer
 
     def _one(self, request: Request) -> str:
         match request:
             case EmbedRequest(texts):
                 return vectors_json(self._searcher.encoder.encode(texts))
-            case RecordRequest(given, text):
-                return record_json(given, self._searcher.encoder.encode([text])[0])
+            case RecordRequest():
+                return self._batch([request])
             case NearestRequest(corpus, queries, top_k):
                 found = self._searcher.nearest(corpus, queries, top_k)
                 return dumps([[_corpus_match(match) for match in matches] for matches in found])
@@ -159,29 +171,14 @@ class Service:
             "score": shortest(match.score),
         }
 
-    def _lines(self, text: str) -> str:
-        """A batch: a record that is wrong gets an error of its own, and the rest go on."""
-        # Not splitlines(): it would also split at characters that JSON text may hold as they are.
-        parsed = [_parse_line(line) for line in text.split("\n") if line.strip()]
-        if not parsed:
-            raise InvalidRequestError("the body is empty; send one JSON object a line")
-        records = [record for record in parsed if isinstance(record, RecordRequest)]
-        texts = [record.text for record in records]
-        vectors = iter(self._searcher.encoder.encode(texts) if texts else ())
+    def _batch(self, records: list[Record]) -> str:
+        """A batch's lines: a record that is wrong gets an error of its own, and the rest go on."""
+        texts = [record.text for record in records if isinstance(record, RecordRequest)]
+        vectors = iter(vectors_lists(self._searcher.encoder.encode(texts)) if texts else ())
         return "\n".join(
             record_json(record.id, next(vectors)) if isinstance(record, RecordRequest) else record
-            for record in parsed
+            for record in records
         )
-
-
-def _parse_line(line: str) -> RecordRequest | str:
-    """The record of a line, or the line that answers with its error."""
-    payload = None
-    try:
-        payload = parse_json(line)
-        return parse_record(payload)
-    except InvalidRequestError as fault:
-        return record_error_json(record_id(payload), fault.sentence)
 
 
 def _corpus_match(match: Match) -> dict[str, Any]:

@@ -92,6 +92,28 @@ def test_a_batch_of_lines(server):
     assert (third["id"], len(third["embedding"])) == ("c", 384)
 
 
+def test_a_group_of_records(server):
+    group = {"records": [{"id": n, "text_inputs": f"text {n}"} for n in range(256)] + [{"id": 256}]}
+    lines = json.dumps(group).encode() + b'\n{"id": 257, "text_inputs": "alone"}'
+    answer = server.invoke(lines, "application/jsonlines", "application/jsonlines")
+    assert (answer.status, answer.content_type) == (200, "application/jsonlines")
+    found = [json.loads(line) for line in answer.text.split("\n")]
+    assert [record["id"] for record in found] == list(range(258))
+    assert [record["id"] for record in found if "error" in record] == [256]
+
+
+def test_a_request_is_one_line_of_the_log(server):
+    body = {"text_inputs": ["a secret text"], "request_id": "request-of-this-test"}
+    ask(server, body)
+    server.wait(lambda: '"request-of-this-test"' in server.log, "the request's line")
+    (line,) = (line for line in server.log.splitlines() if '"request-of-this-test"' in line)
+    prefix, _, logged = line.partition("{")
+    assert prefix.endswith("com.amazonaws.ml.mms.wlm.WorkerLifeCycle - ")
+    written = json.loads("{" + logged)
+    assert (written["message"], written["mode"], written["texts"]) == ("answered", "embedding", 1)
+    assert "a secret text" not in server.log
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "sentence"),
     [

@@ -240,7 +240,7 @@ def test_lines_that_are_all_wrong_are_answered(service):
         ({"text_inputs": [None]}, "text_inputs[0] is null; send a string"),
         (
             {"text_inputs": ["a"], "top_k": 1},
-            'mode embedding has no field "top_k"; allowed are text_inputs, mode',
+            'mode embedding has no field "top_k"; allowed are text_inputs, mode, request_id',
         ),
         (
             {"mode": "find"},
@@ -283,12 +283,12 @@ def test_lines_that_are_all_wrong_are_answered(service):
         ),
         (
             {"mode": "search", "queries": ["a"], "return_text": True},
-            'mode search has no field "return_text"; allowed are queries, top_k, mode',
+            'mode search has no field "return_text"; allowed are queries, top_k, mode, request_id',
         ),
         (
             {"mode": "nn_train_data", "queries": ["a"], "return_texts": True},
             'mode nn_train_data has no field "return_texts"; '
-            "allowed are queries, top_k, return_text, mode",
+            "allowed are queries, top_k, return_text, mode, request_id",
         ),
     ],
 )
