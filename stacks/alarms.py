@@ -31,11 +31,13 @@ def alarm(
     missing: what a period without data counts as; by default as a good one, since no traffic is
         no fault, and an endpoint that is switched off has none.
 
-    It has no name of its own, so that CloudFormation may replace it.
+    Its name is its place in the app (see alarm_name): people read it in a mail, and the dashboard
+    names it without a reference, which would block the update that removes an endpoint.
     """
     made = cloudwatch.Alarm(
         scope,
         id_,
+        alarm_name=_name(f"{scope.node.path}/{id_}"),
         metric=metric,
         threshold=threshold,
         alarm_description=description,
@@ -46,3 +48,16 @@ def alarm(
     )
     made.add_alarm_action(actions.SnsAction(topic))
     return made
+
+
+def alarm_name(made: cloudwatch.Alarm) -> str:
+    """The name of an alarm of this app: `FaqSearch-dev-FrontDoor-Alarms-Errors`.
+
+    Another place in the app is another logical id, so a name never stands in the way of a new
+    alarm that CloudFormation creates before it removes the old one.
+    """
+    return _name(made.node.path)
+
+
+def _name(path: str) -> str:
+    return path.replace("/", "-")
