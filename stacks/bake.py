@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -17,9 +15,10 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.bundles import CONTAINER_PACKAGES, container_bundle, vendored_bundle
-from stacks.instance_types import has_local_storage, is_gpu
+from stacks.bake_inputs import bake_inputs
+from stacks.instance_types import has_local_storage
 from stacks.policies import wildcards
+from stacks.published_assets import published_assets_arn
 from stacks.python_function import PythonFunction
 from stacks.retention import removal_policy
 from stacks.settings import APP_NAME, Settings
@@ -32,11 +31,13 @@ class Bake(Construct):
 
     CloudFormation has no resource type for training jobs and waits for an answer one hour at most.
     So a function starts a state machine, which runs the job to its end and has the function answer
-    CloudFormation. A bake whose artifact is there already is not run again.
+    CloudFormation. A bake whose artifact is there already is not run again. Where the settings
+    name a bake to reuse, its id takes the hash's place, and nothing is ever run.
 
     Attributes:
         bake_id: 64 hex digits, known at synth.
         model_data_url: S3 URI of model.tar.gz, known once it is baked.
+        state_machine: what sees a bake through.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Bake(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
+        self._inputs = bake_inputs(settings)
+        self.bake_id = settings.bake.reuse or self._inputs.bake_id
         self._artifacts = artifacts
         self._execution_role = execution_role
         self._key = key
@@ -59,10 +62,10 @@ class Bake(Construct):
         # the state machine without referring to it.
         self._state_machine_name = f"{self._job_prefix}-bake"
 
-        training_job = self._training_job()
         function = self._function()
-        state_machine = self._state_machine(function)
-        self._answer_for_broken_executions(state_machine, function)
+        corpus = self._corpus(function)
+        self.state_machine = self._state_machine(function)
+        self._answer_for_broken_executions(function)
         resource = cdk.CustomResource(
             self,
             "Resource",
@@ -72,50 +75,27 @@ class Bake(Construct):
             properties={
                 "BakeId": self.bake_id,
                 "ArtifactsBucket": artifacts.bucket_name,
-                "StateMachineArn": state_machine.state_machine_arn,
+                "StateMachineArn": self.state_machine.state_machine_arn,
                 "TrainingJobPrefix": self._job_prefix,
-                "TrainingJob": training_job,
-                **self._pinned_corpus(function),
+                "TrainingJob": self._training_job(corpus),
+                "Corpus": corpus,
+                **({"ReuseOnly": True} if settings.bake.reuse else {}),
             },
         )
         # Permissions first: the function acts the moment the resource is created.
-        resource.node.add_dependency(function.role, state_machine)
+        resource.node.add_dependency(function.role, self.state_machine)
         self.model_data_url = resource.get_att_string("ModelDataUrl")
 
-    def _training_job(self) -> dict[str, object]:
+    def _training_job(self, corpus: dict[str, object]) -> dict[str, object]:
         """The CreateTrainingJob request, without the name, which the function chooses."""
-        settings, stack = self._settings, cdk.Stack.of(self)
-        model, hyper = settings.jumpstart_model, settings.model.hyperparameters
-        image = settings.lock.image_uri(settings.region, gpu=is_gpu(settings.bake.instance_type))
-        code, packages = container_bundle(), vendored_bundle(CONTAINER_PACKAGES)
-        hyperparameters = {
-            "model_id": model.id,
-            "model_version": model.version,
-            "dimension": str(model.dimension),
-            "embed": settings.model.embed,
-            "batch_size": str(hyper.batch_size),
-            "max_seq_length": str(hyper.max_seq_length),
-            "store_text": str(hyper.store_text).lower(),
-            "corpus_sha256": settings.corpus_sha256,
-        }
-        if model.query_prefix:
-            hyperparameters["query_prefix"] = model.query_prefix
-        if model.passage_prefix:
-            hyperparameters["passage_prefix"] = model.passage_prefix
-        self.bake_id = _hash(
-            {
-                "hyperparameters": hyperparameters,
-                "weights": model.weights_key,
-                "image": image.rpartition("/")[2],  # the same image in every region
-                "code": code.hash,
-                "packages": packages.hash,
-            }
-        )
+        settings, stack, inputs = self._settings, cdk.Stack.of(self), self._inputs
+        code, packages = inputs.code, inputs.packages
         code_asset = s3_assets.Asset(self, "Code", path=str(code.path), asset_hash=code.hash)
         packages_asset = s3_assets.Asset(
             self, "Packages", path=str(packages.path), asset_hash=packages.hash
         )
-        weights_uri = f"s3://{settings.lock.weights_bucket(settings.region)}/{model.weights_key}"
+        weights_uri = f"s3://{settings.lock.weights_bucket(settings.region)}/{inputs.weights_key}"
+        bake_folder = f"s3://{self._artifacts.bucket_name}/bakes/{self.bake_id}/"
         file_name = code_asset.s3_object_key.rpartition("/")[2]
         resources: dict[str, object] = {
             "InstanceCount": 1,
@@ -128,21 +108,21 @@ class Bake(Construct):
             resources["VolumeKmsKeyId"] = self._key.key_arn
         return {
             "AlgorithmSpecification": {
-                "TrainingImage": image,
+                "TrainingImage": inputs.image,
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": ["python3", f"/opt/ml/input/data/code/{file_name}"],
             },
             "EnableNetworkIsolation": True,
             "Environment": {"PYTHONUNBUFFERED": "1"},
-            "HyperParameters": {"bake_id": self.bake_id, **hyperparameters},
+            "HyperParameters": {"bake_id": self.bake_id, **inputs.hyperparameters},
             "InputDataConfig": [
                 _channel("code", code_asset.s3_object_url),
                 _channel("vendor", packages_asset.s3_object_url),
                 _channel("weights", weights_uri),
-                _channel("corpus", self._corpus_uri()),
+                _channel("corpus", f"{bake_folder}corpus/{corpus['FileName']}"),
             ],
             "OutputDataConfig": {
-                "S3OutputPath": f"s3://{self._artifacts.bucket_name}/bakes/{self.bake_id}/",
+                "S3OutputPath": bake_folder,
                 "KmsKeyId": self._key.key_arn,
             },
             "ResourceConfig": resources,
@@ -152,30 +132,50 @@ class Bake(Construct):
             "Tags": [{"Key": k, "Value": v} for k, v in sorted(stack.tags.tag_values().items())],
         }
 
-    def _corpus_uri(self) -> str:
-        """Where the job reads the corpus: as published by the CDK, or as the function copies it."""
-        if self._settings.corpus.path is None:
-            return f"s3://{self._artifacts.bucket_name}/bakes/{self.bake_id}/corpus/"
-        return s3_assets.Asset(
+    def _corpus(self, function: PythonFunction) -> dict[str, object]:
+        """Where the function finds the corpus; it copies it into the bake's folder.
+
+        There the job reads it, which cannot ask S3 for a version, and whoever wants to know later
+        what was deployed finds it.
+        """
+        source, stack = self._settings.corpus, cdk.Stack.of(self)
+        if source.s3_uri is not None:
+            bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
+            function.allow(
+                ["s3:GetObject", "s3:GetObjectVersion"],
+                [f"arn:{stack.partition}:s3:::{bucket}/{object_key}"],
+            )
+            return {
+                "Bucket": bucket,
+                "Key": object_key,
+                "VersionId": source.version_id,
+                "FileName": object_key.rpartition("/")[2],
+            }
+        asset = s3_assets.Asset(
             self,
             "Corpus",
-            path=str(self._settings.corpus.path),
+            path=str(source.path),
             asset_hash=self._settings.corpus_sha256,
-        ).s3_object_url
-
-    def _pinned_corpus(self, function: PythonFunction) -> dict[str, object]:
-        """The property that has the function copy one version of a corpus in S3."""
-        source = self._settings.corpus
-        if source.s3_uri is None:
-            return {}
-        bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
-        partition = cdk.Stack.of(self).partition
-        function.allow(
-            ["s3:GetObject", "s3:GetObjectVersion"],
-            [f"arn:{partition}:s3:::{bucket}/{object_key}"],
         )
-        pinned = {"Bucket": bucket, "Key": object_key, "VersionId": source.version_id}
-        return {"PinnedCorpus": pinned}
+        folder = asset.s3_object_key.rpartition("/")[0]
+        function.allow(["s3:ListBucket"], [published_assets_arn(self)])
+        function.allow(
+            ["s3:GetObject"],
+            wildcards(
+                self,
+                {
+                    f"{published_assets_arn(self)}/{folder}/*": "The CDK publishes a corpus under"
+                    " its hash; naming that would change this policy with every corpus."
+                },
+            ),
+        )
+        return {
+            "Bucket": asset.s3_bucket_name,
+            "Key": asset.s3_object_key,
+            # Not the file's own name: the same corpus under another one changes nothing.
+            "FileName": f"corpus{Path(asset.s3_object_key).suffix}",
+            "Entries": self._settings.corpus_entries,
+        }
 
     def _function(self) -> PythonFunction:
         stack = cdk.Stack.of(self)
@@ -280,9 +280,7 @@ class Bake(Construct):
             ),
         )
 
-    def _answer_for_broken_executions(
-        self, state_machine: sfn.StateMachine, function: PythonFunction
-    ) -> None:
+    def _answer_for_broken_executions(self, function: PythonFunction) -> None:
         """An execution that ends without an answer would leave CloudFormation waiting an hour."""
         events.Rule(
             self,
@@ -292,7 +290,7 @@ class Bake(Construct):
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
                 detail={
-                    "stateMachineArn": [state_machine.state_machine_arn],
+                    "stateMachineArn": [self.state_machine.state_machine_arn],
                     "status": ["FAILED", "TIMED_OUT", "ABORTED"],
                 },
             ),
@@ -326,7 +324,3 @@ def _channel(name: str, uri: str) -> dict[str, object]:
             }
         },
     }
-
-
-def _hash(parts: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

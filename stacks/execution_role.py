@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.policies import wildcards
+from stacks.published_assets import published_assets_arn
 from stacks.settings import Settings
 from stacks.storage import Storage
 
@@ -52,13 +53,7 @@ class ExecutionRole(Construct):
         self, settings: Settings, storage: Storage, key: kms.IKey, asset_prefix: str
     ) -> iam.PolicyDocument:
         stack = cdk.Stack.of(self)
-        qualifier = (
-            self.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
-            or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
-        )
-        published = (
-            f"arn:{stack.partition}:s3:::cdk-{qualifier}-assets-{stack.account}-{stack.region}"
-        )
+        published = published_assets_arn(self)
         weights = f"arn:{stack.partition}:s3:::{settings.lock.weights_bucket(settings.region)}"
         readable = [
             *(bucket.bucket_arn for bucket in (storage.artifacts, storage.batch)),

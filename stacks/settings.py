@@ -61,6 +61,7 @@ class Settings(Table):
     prices: dict[str, Price] = Field(default_factory=dict)
     tags: dict[str, Tag] = Field(default_factory=dict)
     corpus_sha256: str
+    corpus_entries: int | None = None  # a pinned corpus is counted by its bake
     lock: Lock
 
     @property
@@ -136,12 +137,10 @@ def load_settings(
 def check_settings(stage: str, values: dict[str, Any], source: str) -> Settings:
     """Turns the values of a settings file into Settings; see load_settings."""
     lock = read_lock()
-    values, corpus_sha256, corpus_faults = _check_corpus(values)
+    values, corpus, corpus_faults = _check_corpus(values)
     faults = [*_lock_faults(values, lock), *corpus_faults]
     try:
-        settings = Settings(
-            **{**values, "stage": stage, "corpus_sha256": corpus_sha256, "lock": lock}
-        )
+        settings = Settings(**{**values, "stage": stage, **corpus, "lock": lock})
     except ValidationError as error:
         faults = [*_pydantic_faults(error), *faults]
     except TypeError as error:
@@ -214,24 +213,26 @@ def _instance_type_faults(
         )
 
 
-def _check_corpus(values: dict[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
-    """The values with the corpus's path made absolute, its sha256, and its faults.
+def _check_corpus(
+    values: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The values with the corpus's path made absolute, what Settings say of it, and its faults.
 
     A pinned object is checked by the bake instead.
     """
     table = _table(values, "corpus")
     path = table.get("path")
     if not isinstance(path, str):
-        return values, str(table.get("sha256", "")), []
+        return values, {"corpus_sha256": str(table.get("sha256", "")), "corpus_entries": None}, []
     file = ROOT / path
     if not file.is_file():
-        return values, "", [f"corpus.path ({path!r}): there is no such file"]
+        return values, {"corpus_sha256": ""}, [f"corpus.path ({path!r}): there is no such file"]
     values = {**values, "corpus": {**table, "path": file}}
     try:
         info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
     except CorpusError as error:
-        return values, "", list(error.faults)
-    return values, info.sha256, []
+        return values, {"corpus_sha256": ""}, list(error.faults)
+    return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, []
 
 
 def _table(values: dict[str, Any], key: str) -> dict[str, Any]:

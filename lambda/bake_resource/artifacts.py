@@ -1,32 +1,16 @@
-"""What earlier bakes left in the artifacts bucket, and the marker that makes it reusable."""
+"""What bakes leave in the artifacts bucket: artifact, corpus, and the marker written last."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from typing import Any
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from finished_bake import Bake
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _ARTIFACT = "/output/model.tar.gz"
-
-
-@dataclass(frozen=True, slots=True)
-class Bake:
-    """One finished bake, as its marker tells it."""
-
-    bake_id: str
-    model_data_url: str
-    training_job_name: str
-
-    def attributes(self) -> dict[str, str]:
-        """What templates read with Fn::GetAtt."""
-        return {
-            "ModelDataUrl": self.model_data_url,
-            "TrainingJobName": self.training_job_name,
-        }
 
 
 class Artifacts:
@@ -44,14 +28,13 @@ class Artifacts:
     def find(self, bake_id: str) -> Bake | None:
         """The bake of that id, if its marker and its artifact are both there."""
         try:
-            body = self._s3.get_object(Bucket=self._bucket, Key=_marker(bake_id))["Body"].read()
+            answer = self._s3.get_object(Bucket=self._bucket, Key=_marker(bake_id))
+            bake = Bake.from_json(answer["Body"].read(), written_at=answer.get("LastModified"))
         except ClientError as error:
             if error.response["Error"]["Code"] in _ABSENT:
                 return None
             raise
-        try:
-            bake = Bake(**json.loads(body))
-        except (TypeError, ValueError):
+        except ValueError:
             return None
         if bake.bake_id != bake_id or not self.holds(bake.model_data_url):
             return None
@@ -60,50 +43,47 @@ class Artifacts:
     def holds(self, url: str) -> bool:
         """Whether the artifact at that s3:// URL exists, and in this bucket."""
         prefix = f"s3://{self._bucket}/"
-        if not url.startswith(prefix):
-            return False
-        try:
-            self._s3.head_object(Bucket=self._bucket, Key=url.removeprefix(prefix))
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                return False
-            raise
-        return True
+        return url.startswith(prefix) and self._has(url.removeprefix(prefix))
 
     def mark(self, bake: Bake) -> None:
         """Write the marker: from now on the bake is reused."""
         self._s3.put_object(
             Bucket=self._bucket,
             Key=_marker(bake.bake_id),
-            Body=json.dumps(asdict(bake)).encode(),
+            Body=bake.to_json(),
             ContentType="application/json",
         )
 
-    def bring_corpus(self, bake_id: str, pinned: Mapping[str, str]) -> None:
-        """Copy one version of a corpus into the bake's own folder, from where the job reads it.
+    def has_corpus(self, bake_id: str, corpus: Mapping[str, Any]) -> bool:
+        """Whether the bake's own folder holds its corpus already."""
+        return self._has(_corpus(bake_id, corpus))
+
+    def bring_corpus(self, bake_id: str, corpus: Mapping[str, Any]) -> None:
+        """Copy the corpus into the bake's own folder, from where the job reads it.
 
         A training job cannot ask for a version: it would read whatever is newest.
 
         Args:
             bake_id: whose folder.
-            pinned: Bucket, Key and VersionId of the corpus.
+            corpus: Bucket, Key, FileName and, for one that is pinned, VersionId.
 
         Raises:
             ValueError: the copy was refused; the message says which version of which object.
         """
-        name = pinned["Key"].rpartition("/")[2]
+        source = {k: corpus[k] for k in ("Bucket", "Key", "VersionId") if k in corpus}
         try:
             self._s3.copy(
-                dict(pinned),
+                source,
                 self._bucket,
-                f"bakes/{bake_id}/corpus/{name}",
+                _corpus(bake_id, corpus),
                 # Its tags stay where they are: to read them takes another permission.
                 ExtraArgs={"TaggingDirective": "REPLACE"},
             )
         except ClientError as error:
+            version = f", version {source['VersionId']}," if "VersionId" in source else ""
             raise ValueError(
-                f"The corpus s3://{pinned['Bucket']}/{pinned['Key']}, version"
-                f" {pinned['VersionId']}, cannot be copied: {error}"
+                f"The corpus s3://{source['Bucket']}/{source['Key']}{version} cannot be copied:"
+                f" {error}"
             ) from error
 
     def newest(self, bake_id: str) -> Bake | None:
@@ -123,6 +103,19 @@ class Artifacts:
         job = key.removesuffix(_ARTIFACT).rsplit("/", 1)[-1]
         return Bake(bake_id, f"s3://{self._bucket}/{key}", job)
 
+    def _has(self, key: str) -> bool:
+        try:
+            self._s3.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                return False
+            raise
+        return True
+
 
 def _marker(bake_id: str) -> str:
     return f"bakes/{bake_id}/bake.json"
+
+
+def _corpus(bake_id: str, corpus: Mapping[str, Any]) -> str:
+    return f"bakes/{bake_id}/corpus/{corpus['FileName']}"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import failure_reasons
-from artifacts import Artifacts, Bake
+from artifacts import Artifacts
 from boto_config import PATIENT
 from custom_resource import answer
+from finished_bake import Bake, facts_of
 from stack_status import is_rolling_back
 from training_jobs import TrainingJobs, job_name, stop_job
 from workflow import Workflow, input_of
@@ -76,18 +78,52 @@ def _reuse_or_start(event: Mapping[str, Any]) -> Bake | None:
     """The bake to answer with, or None when an execution will answer."""
     properties = event["ResourceProperties"]
     bake_id = properties["BakeId"]
+    reuse_only = properties.get("ReuseOnly") == "true"
     artifacts = Artifacts(_s3, properties["ArtifactsBucket"])
     bake = artifacts.find(bake_id)
-    if bake:
+    if bake and not reuse_only:
+        _try(lambda: _complete(artifacts, bake, event))
         return bake
     if is_rolling_back(_cloudformation, event["StackId"]):
-        return _best_known(properties)
-    if "PinnedCorpus" in properties:
-        artifacts.bring_corpus(bake_id, properties["PinnedCorpus"])
+        return bake or _best_known(properties)
+    if reuse_only:
+        return _checked(bake, properties)
+    artifacts.bring_corpus(bake_id, properties["Corpus"])
     jobs = TrainingJobs(_sagemaker, properties["TrainingJobPrefix"], bake_id)
     workflow = Workflow(_stepfunctions, properties["StateMachineArn"])
     workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))
     return None
+
+
+def _complete(artifacts: Artifacts, bake: Bake, event: Mapping[str, Any]) -> None:
+    """Add what a marker and folder of an earlier version of this app lack.
+
+    The bake is good without it; whoever wants to know later what was deployed is not.
+    """
+    properties = event["ResourceProperties"]
+    missing = facts_of(properties, bake.written_at).keys() - bake.facts.keys() - {"entries"}
+    if missing and not is_rolling_back(_cloudformation, event["StackId"]):
+        if not artifacts.has_corpus(bake.bake_id, properties["Corpus"]):
+            artifacts.bring_corpus(bake.bake_id, properties["Corpus"])
+        facts = {**facts_of(properties, bake.written_at), **bake.facts}
+        artifacts.mark(replace(bake, facts=facts))
+
+
+def _checked(bake: Bake | None, properties: Mapping[str, Any]) -> Bake:
+    """The bake that the settings name. Raises ValueError where it cannot be what they want."""
+    bake_id, bucket = properties["BakeId"], properties["ArtifactsBucket"]
+    if bake is None:
+        raise ValueError(
+            f"the settings reuse bake {bake_id}, but its marker or its artifact is not in"
+            f" s3://{bucket}/bakes/. Reuse another one, or leave bake.reuse out to bake again."
+        )
+    differences = bake.differences(properties)
+    if differences:
+        raise ValueError(
+            f"the settings reuse bake {bake_id}, which is another model's or corpus's: its"
+            f" {', its '.join(differences)}. Let the settings name what it was baked with."
+        )
+    return bake
 
 
 def _best_known(properties: Mapping[str, Any]) -> Bake:
@@ -133,7 +169,7 @@ def _try(action: Callable[[], None]) -> None:
     try:
         action()
     except Exception:
-        _log.exception("Not stopped")
+        _log.exception("Not done")
 
 
 def _finish(event: Mapping[str, Any]) -> None:
@@ -144,8 +180,9 @@ def _finish(event: Mapping[str, Any]) -> None:
         reason = failure_reasons.of_job(name, job)
         answer(request, "FAILED", physical_id=bake_id, reason=reason)
         return
-    artifacts = Artifacts(_s3, request["ResourceProperties"]["ArtifactsBucket"])
-    bake = Bake(bake_id, job["ModelArtifacts"]["S3ModelArtifacts"], name)
+    properties = request["ResourceProperties"]
+    bake = Bake(bake_id, job["ModelArtifacts"]["S3ModelArtifacts"], name, facts_of(properties))
+    artifacts = Artifacts(_s3, properties["ArtifactsBucket"])
     if not artifacts.holds(bake.model_data_url):
         reason = (
             f"The bake's training job {name} completed, but its artifact "

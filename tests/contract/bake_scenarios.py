@@ -15,6 +15,8 @@ from tests.contract.recorded_aws import ACCOUNT, REGION, RecordedAws
 BUCKET = "artifacts-bucket"
 OLD, NEW = "a" * 64, "b" * 64
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/FaqSearch-dev-Model/1"
+CORPUS = b"A question?,An answer.\n"
+ASSETS, ASSET = "assets", "faq-search/dev/0123.csv"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/Execution"
 
@@ -45,14 +47,23 @@ def properties(bake_id: str, bucket: str = BUCKET, **others: Any) -> dict[str, A
                 "ContainerEntrypoint": ["python3", "/opt/ml/input/data/code/x.zip"],
             },
             "EnableNetworkIsolation": "true",
-            "HyperParameters": {"bake_id": bake_id, "batch_size": "64", "store_text": "true"},
+            "HyperParameters": {
+                "bake_id": bake_id,
+                "model_id": "a-model",
+                "model_version": "1.2.3",
+                "dimension": "384",
+                "embed": "answer",
+                "batch_size": "64",
+                "store_text": "true",
+                "corpus_sha256": f"{bake_id[:4]}-corpus",
+            },
             "InputDataConfig": [
                 {
                     "ChannelName": "corpus",
                     "DataSource": {
                         "S3DataSource": {
                             "S3DataType": "S3Prefix",
-                            "S3Uri": "s3://assets/corpus.csv",
+                            "S3Uri": f"{output(bake_id, bucket)}corpus/corpus.csv",
                         }
                     },
                 }
@@ -66,18 +77,38 @@ def properties(bake_id: str, bucket: str = BUCKET, **others: Any) -> dict[str, A
             "RoleArn": ROLE,
             "StoppingCondition": {"MaxRuntimeInSeconds": "2700"},
         },
+        "Corpus": {"Bucket": ASSETS, "Key": ASSET, "FileName": "corpus.csv", "Entries": "203"},
         **others,
     }
 
 
-def marked(aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKET) -> str:
-    """A finished bake in the bucket; returns its artifact's URL."""
+def facts(bake_id: str) -> dict[str, Any]:
+    """What a marker tells of the bake that `properties` ask for, beside when it was baked."""
+    return {
+        "model_id": "a-model",
+        "model_version": "1.2.3",
+        "dimension": 384,
+        "embed": "answer",
+        "corpus_sha256": f"{bake_id[:4]}-corpus",
+        "corpus_file": "corpus.csv",
+        "entries": 203,
+    }
+
+
+def marked(
+    aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKET, **told: Any
+) -> str:
+    """A finished bake in the bucket; returns its artifact's URL.
+
+    told: what its marker tells beyond the least; default: what `properties` say.
+    """
     key = f"bakes/{bake_id}/{name(bake_id, attempt)}/output/model.tar.gz"
     url = f"s3://{bucket}/{key}"
     marker = {
         "bake_id": bake_id,
         "model_data_url": url,
         "training_job_name": name(bake_id, attempt),
+        **(told or {**facts(bake_id), "baked_at": "2030-01-01T00:00:00+00:00"}),
     }
     aws.objects[BUCKET, f"bakes/{bake_id}/bake.json"] = json.dumps(marker).encode()
     aws.objects[bucket, key] = b"artifact"
@@ -86,6 +117,7 @@ def marked(aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKE
 
 @pytest.fixture
 def bake_handler(aws: RecordedAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
+    aws.objects[ASSETS, ASSET] = CORPUS
     module = load_function("bake_resource", monkeypatch)
     return lambda event: module.handler(event, None)
 

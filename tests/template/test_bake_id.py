@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import stacks.bake
+import stacks.bake_inputs
 from stacks.bundles import Bundle
 from stacks.settings import Settings, load_settings
 from tests.template.synthesis import assemble, properties
@@ -75,6 +76,26 @@ def test_whatever_decides_the_artifact_decides_its_id(
     assert _bake(change(settings))["BakeId"] != bake_id
 
 
+def test_a_bake_to_reuse_gives_its_id_to_everything_and_is_never_run(settings: Settings) -> None:
+    bake = settings.bake.model_copy(update={"reuse": "e" * 64})
+    template = assemble(settings.model_copy(update={"bake": bake}))["Model"].template
+    (values,) = properties(template, "Custom::Bake")
+    assert values["BakeId"] == values["TrainingJob"]["HyperParameters"]["bake_id"] == "e" * 64
+    assert values["ReuseOnly"] is True
+    for model in properties(template, "AWS::SageMaker::Model"):
+        assert model["PrimaryContainer"]["Environment"]["BAKE_ID"] == "e" * 64
+    deployed = next(
+        json.loads(p["Value"])
+        for p in properties(template, "AWS::SSM::Parameter")
+        if p["Name"] == settings.deployment_parameter
+    )
+    assert deployed["bake_id"] == "e" * 64
+
+
+def test_a_bake_is_run_unless_the_settings_reuse_one(settings: Settings) -> None:
+    assert "ReuseOnly" not in _bake(settings)
+
+
 @pytest.mark.parametrize("bundle", ["container_bundle", "vendored_bundle"])
 def test_other_code_or_packages_are_another_bake(
     settings: Settings,
@@ -85,7 +106,7 @@ def test_other_code_or_packages_are_another_bake(
 ) -> None:
     other = tmp_path / "other.zip"
     other.touch()
-    monkeypatch.setattr(stacks.bake, bundle, lambda *_: Bundle(other, "f" * 64))
+    monkeypatch.setattr(stacks.bake_inputs, bundle, lambda *_: Bundle(other, "f" * 64))
     assert _bake(settings)["BakeId"] != bake_id
 
 

@@ -15,6 +15,7 @@ from tests.template.synthesis import (
     Templates,
     arn_ends,
     grant,
+    listed,
     of_type,
     properties,
     statements,
@@ -107,7 +108,7 @@ def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, mod
     assert script.rpartition("/")[2] in json.dumps(channels["code"])
     assert channels["weights"].endswith(settings.jumpstart_model.weights_key)
     # Below the prefix that the execution role may read.
-    for name in ("code", "vendor", "corpus"):
+    for name in ("code", "vendor"):
         assert f"/faq-search/{stage}/" in json.dumps(channels[name])
     assert job["EnableNetworkIsolation"] is True
     assert job["OutputDataConfig"]["KmsKeyId"]
@@ -219,7 +220,15 @@ def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, mode
         assert arn_ends(model, "BakeStateMachineRole", f"sagemaker:{action}") == jobs
     function = "BakeBakeResource"
     assert arn_ends(model, function, "sagemaker:StopTrainingJob") == jobs
-    assert arn_ends(model, function, "s3:GetObject") == {"/bakes/*"}
+    readable = [
+        s["Resource"]
+        for n, s in statements(model)
+        if n.startswith(function) and "s3:GetObject" in listed(s["Action"])
+    ]
+    assert [each["Fn::Join"][1][-1] for each in readable] == [
+        "/bakes/*",
+        f"-us-east-1/faq-search/{stage}/*",  # where the CDK publishes the corpus
+    ]
     assert arn_ends(model, function, "s3:PutObject") == {"/bakes/*"}
     assert arn_ends(model, function, "states:StartExecution") == {
         f":stateMachine:faq-search-{stage}-bake"
@@ -273,23 +282,41 @@ def test_the_bake_acts_only_with_its_permissions_in_place(model: dict) -> None:
     assert bake["Properties"]["StateMachineArn"] == {"Ref": machine}
 
 
-def test_a_pinned_corpus_is_copied_and_read_from_the_bakes_own_folder(tmp_path: Path) -> None:
+def test_the_corpus_is_read_from_the_bakes_own_folder(stage: str, model: dict) -> None:
+    """There the function copies it to, as the CDK published it."""
+    (bake,) = properties(model, "Custom::Bake")
+    corpus = bake["Corpus"]
+    assert _corpus_uri(bake).endswith(f"/bakes/{bake['BakeId']}/corpus/corpus.csv")
+    assert corpus["FileName"] == "corpus.csv"
+    assert corpus["Key"].startswith(f"faq-search/{stage}/")
+    assert corpus["Entries"] == load_settings(stage).corpus_entries == 203
+
+
+def _corpus_uri(bake: dict) -> str:
+    (channel,) = (c for c in bake["TrainingJob"]["InputDataConfig"] if c["ChannelName"] == "corpus")
+    return str(channel["DataSource"]["S3DataSource"]["S3Uri"]["Fn::Join"][1][-1])
+
+
+def test_a_pinned_corpus_is_copied_from_its_very_version(tmp_path: Path) -> None:
     text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
     local = 'path = "corpus/sample/amazon_sagemaker_faq.csv"'
     assert local in text
-    pinned = 's3_uri = "s3://theirs/faq.csv"\nversion_id = "v7"\nsha256 = "' + "0" * 64 + '"'
+    pinned = 's3_uri = "s3://theirs/faqs/faq.csv"\nversion_id = "v7"\nsha256 = "' + "0" * 64 + '"'
     (tmp_path / "dev.toml").write_text(text.replace(local, pinned))
     templates = synthesise("dev", directory=tmp_path)
     (bake,) = properties(templates["Model"], "Custom::Bake")
-    assert bake["PinnedCorpus"] == {"Bucket": "theirs", "Key": "faq.csv", "VersionId": "v7"}
-    (channel,) = (c for c in bake["TrainingJob"]["InputDataConfig"] if c["ChannelName"] == "corpus")
-    uri = json.dumps(channel["DataSource"]["S3DataSource"]["S3Uri"])
-    assert f"/bakes/{bake['BakeId']}/corpus/" in uri
+    assert bake["Corpus"] == {
+        "Bucket": "theirs",
+        "Key": "faqs/faq.csv",
+        "VersionId": "v7",
+        "FileName": "faq.csv",
+    }
+    assert _corpus_uri(bake).endswith(f"/bakes/{bake['BakeId']}/corpus/faq.csv")
     readers = {
         name
         for template in templates.values()
         for name, statement in statements(template)
-        if "s3:::theirs/faq.csv" in json.dumps(statement["Resource"])
+        if "s3:::theirs/faqs/faq.csv" in json.dumps(statement["Resource"])
     }
     assert len(readers) == 1
     assert readers.pop().startswith("BakeBakeResource")

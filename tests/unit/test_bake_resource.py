@@ -46,7 +46,9 @@ class TestReuse:
         bake_handler(bake_request("Create", OLD))
         assert len(aws.executions) == 1
 
-    @pytest.mark.parametrize("body", [b"{", b"{}", b"[]", b'"x"', b'{"bake_id": 1}'])
+    @pytest.mark.parametrize(
+        "body", [b"{", b"{}", b"[]", b'"x"', b'{"bake_id": 1}', b"\xff", b'{"bake_id": "a"}']
+    )
     def test_bakes_again_where_the_marker_is_damaged(
         self, aws, answers, bake_handler, bake_request, body
     ):
@@ -314,36 +316,3 @@ class TestDelete:
             aws.broken[operation] = AwsError("AccessDeniedException", "no")
         bake_handler(bake_request("Delete", NEW))
         assert answers.only["Status"] == "SUCCESS"
-
-
-class TestPinnedCorpus:
-    PINNED = {"Bucket": "their-bucket", "Key": "faq/corpus.csv", "VersionId": "v7"}  # noqa: RUF012
-
-    def request(self, bake_request, bake_id):
-        asked = properties(bake_id, PinnedCorpus=self.PINNED)
-        return bake_request("Create", bake_id, ResourceProperties=asked)
-
-    def test_is_copied_from_that_very_version_before_the_job(
-        self, aws, answers, bake_handler, bake_request
-    ):
-        aws.objects["their-bucket", "faq/corpus.csv"] = b"q,a"
-        bake_handler(self.request(bake_request, NEW))
-        [copy] = aws.called("CopyObject")
-        assert copy["CopySource"] == "their-bucket/faq/corpus.csv?versionId=v7"
-        assert copy["TaggingDirective"] == "REPLACE"  # or reading its tags would have to be allowed
-        assert aws.objects[BUCKET, f"bakes/{NEW}/corpus/corpus.csv"] == b"q,a"
-        names = [operation for _, operation, _ in aws.requests]
-        assert names.index("CopyObject") < names.index("StartExecution")
-
-    def test_is_not_needed_when_the_bake_exists(self, aws, answers, bake_handler, bake_request):
-        marked(aws, OLD)
-        bake_handler(self.request(bake_request, OLD))
-        assert answers.only["Status"] == "SUCCESS"
-        assert aws.called("CopyObject") == []
-
-    def test_that_is_gone_fails_with_a_sentence(self, aws, answers, bake_handler, bake_request):
-        bake_handler(self.request(bake_request, NEW))
-        assert answers.only["Status"] == "FAILED"
-        assert "The corpus s3://their-bucket/faq/corpus.csv" in answers.only["Reason"]
-        assert "v7" in answers.only["Reason"]
-        assert aws.executions == {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.contract.bake_scenarios import BUCKET, NEW, name, output
+from tests.contract.bake_scenarios import BUCKET, NEW, facts, name, output
 from tests.contract.recorded_aws import ACCOUNT, REGION
 
 EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:Bake:request-1"
@@ -30,11 +31,16 @@ class TestFinish:
         aws.objects[BUCKET, key] = b"artifact"
         bake_handler(finish(bake_request, aws, "Completed"))
         url = f"s3://{BUCKET}/{key}"
-        assert json.loads(aws.objects[BUCKET, f"bakes/{NEW}/bake.json"]) == {
+        marker = json.loads(aws.objects[BUCKET, f"bakes/{NEW}/bake.json"])
+        baked_at = marker["baked_at"]
+        assert marker == {
             "bake_id": NEW,
             "model_data_url": url,
             "training_job_name": name(NEW),
+            **facts(NEW),
+            "baked_at": baked_at,
         }
+        assert datetime.now(UTC) - datetime.fromisoformat(baked_at) < timedelta(minutes=1)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["PhysicalResourceId"] == NEW
         assert answers.only["Data"] == {"ModelDataUrl": url, "TrainingJobName": name(NEW)}
