@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -63,3 +64,41 @@ def deliver(
             )
         except Exception as error:
             _log.error("event %s is not delivered to %s: %s", detail_type, target["Arn"], error)
+
+
+class ObjectEvents:
+    """Reports new objects of buckets that have EventBridge switched on, each of them once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        moto_adapter.add_object_listener(self)
+
+    def object_created(self, created: moto_adapter.CreatedObject) -> None:
+        """Delivers "Object Created"."""
+        described = {
+            "key": created.key,
+            "size": created.size,
+            "etag": created.etag,
+            "sequencer": f"{time.time_ns():018X}",
+        }
+        if created.version_id is not None:
+            described["version-id"] = created.version_id
+        deliver(
+            self._context,
+            source="aws.s3",
+            detail_type="Object Created",
+            detail={
+                "version": "0",
+                "bucket": {"name": created.bucket},
+                "object": described,
+                "request-id": uuid.uuid4().hex[:16].upper(),
+                "requester": self._context.account_id,
+                "source-ip-address": "127.0.0.1",
+                "reason": created.reason,
+            },
+            resources=[f"arn:aws:s3:::{created.bucket}"],
+        )
+
+    def close(self) -> None:
+        """Reports no more."""
+        moto_adapter.remove_object_listener(self)

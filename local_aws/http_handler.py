@@ -19,6 +19,9 @@ from local_aws.moto_adapter import RequestHandler
 
 _log = logging.getLogger(__name__)
 
+# Bytes of a body that are sent together with the headers; larger ones are not copied for that.
+_ONE_PACKET = 64 * 1024
+
 
 class KeepAliveHandler(RequestHandler):
     """Serves WSGI requests, any number on one connection."""
@@ -84,8 +87,12 @@ class KeepAliveHandler(RequestHandler):
             self.send_header("Content-Length", lengths[0])
         elif not without_body:
             self.send_header("Content-Length", str(len(content)))
-        self._headers_buffer.append(b"\r\n" if without_body else b"\r\n" + content)
+        self._headers_buffer.append(b"\r\n")
+        if not without_body and len(content) <= _ONE_PACKET:
+            self._headers_buffer.append(content)
         self.flush_headers()
+        if not without_body and len(content) > _ONE_PACKET:
+            self.wfile.write(content)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Says nothing: one line a request would hide what matters."""

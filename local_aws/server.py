@@ -16,6 +16,7 @@ from local_aws import moto_adapter
 from local_aws.api_gateway import RestApis
 from local_aws.cloudformation import CloudFormation
 from local_aws.context import Context
+from local_aws.events import ObjectEvents
 from local_aws.http_handler import KeepAliveHandler
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.sagemaker import SageMaker
@@ -75,14 +76,15 @@ class Dispatcher:
 
 
 def _create_parts(context: Context) -> dict[str, Any]:
-    # The Lambda runtime and the state machines answer no requests of their own: they run behind
-    # moto's services.
+    # The Lambda runtime, the state machines and the events answer no requests of their own: they
+    # run behind moto's services.
     lambda_runtime = LambdaRuntime(context)
     return {
         "lambda_runtime": lambda_runtime,
         "sagemaker": SageMaker(context),
         "rest_apis": RestApis(context, lambda_runtime),
         "state_machines": StateMachines(context),
+        "object_events": ObjectEvents(context),
         "cloudformation": CloudFormation(context),
     }
 

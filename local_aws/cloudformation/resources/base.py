@@ -179,7 +179,7 @@ def _shaped(shape: Shape, value: Value) -> Any:  # noqa: PLR0911
                 value = {item["Key"]: item["Value"] for item in value}
             return {key: _shaped(shape.value, item) for key, item in value.items()}
         case "boolean":
-            return value if isinstance(value, bool) else str(value).lower() == "true"
+            return is_true(value)
         case "integer" | "long":
             return int(value)
         case "double" | "float":
@@ -196,6 +196,11 @@ def text(value: Value) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value)
     return str(value)
+
+
+def is_true(value: Value) -> bool:
+    """A boolean as templates write it: true or "true"."""
+    return str(value).lower() == "true"
 
 
 def tag_map(properties: Properties) -> dict[str, str]:

@@ -7,12 +7,14 @@ from typing import ClassVar
 
 from botocore.client import BaseClient
 
+from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.cloudformation.resources.base import (
     Properties,
     Request,
     Result,
     ignore_missing,
+    is_true,
     shaped,
     tag_map,
 )
@@ -89,6 +91,7 @@ def _configure(client: BaseClient, name: str, properties: Properties, old: Prope
         ),
         lambda: client.delete_public_access_block(Bucket=name),
     )
+    _notify(client, name, properties, old)
     ownership = properties.get("OwnershipControls")
     if ownership:
         client.put_bucket_ownership_controls(Bucket=name, OwnershipControls=ownership)
@@ -98,6 +101,19 @@ def _configure(client: BaseClient, name: str, properties: Properties, old: Prope
         old.get("Tags"),
         lambda wanted: client.put_bucket_tagging(Bucket=name, Tagging={"TagSet": wanted}),
         lambda: client.delete_bucket_tagging(Bucket=name),
+    )
+
+
+def _notify(client: BaseClient, name: str, properties: Properties, old: Properties) -> None:
+    wanted = properties.get("NotificationConfiguration", {})
+    if set(wanted) - {"EventBridgeConfiguration"}:
+        raise ResourceError("The local AWS tells of new objects by EventBridge only")
+    if wanted == old.get("NotificationConfiguration", {}):
+        return
+    enabled = wanted.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled", False)
+    client.put_bucket_notification_configuration(
+        Bucket=name,
+        NotificationConfiguration={"EventBridgeConfiguration": {}} if is_true(enabled) else {},
     )
 
 
