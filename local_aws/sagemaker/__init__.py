@@ -1,4 +1,4 @@
-"""SageMaker: models, endpoints and training jobs, run as processes of this machine.
+"""SageMaker: models, endpoints, training and transform jobs, run as processes of this machine.
 
 Nothing here is bought or isolated: an "instance" is one process, whatever its type and count,
 and network isolation is stored but not enforced.

@@ -34,3 +34,12 @@ def not_found(kind: str, arn: str) -> ApiError:
 def already_exists(kind: str, arn: str) -> ApiError:
     """For models, endpoint configurations and endpoints (jobs have an error of their own)."""
     return invalid(f'Cannot create already existing {kind} "{arn}".')
+
+
+def job_exists(arn: str) -> ApiError:
+    """For training jobs and transform jobs, whose names are never free again."""
+    return ApiError(
+        "ResourceInUse",
+        "Job name must be unique within an AWS account and region, and a job with this name "
+        f"already exists ({arn})",
+    )

@@ -27,11 +27,15 @@ def check_hosting_volume(instance_type: str, volume_size: int | None, key: str |
 
 def check_training_volume(instance_type: str, volume_size: int | None, key: str | None) -> None:
     """Refuses a volume key on storage of its own, and no volume size without such storage."""
-    if has_local_storage(instance_type):
-        if key is not None:
-            raise invalid(
-                "VolumeKmsKeyId is not supported for instance types with local storage: "
-                f"{instance_type}."
-            )
-    elif volume_size is None:
+    check_transform_volume(instance_type, key)
+    if volume_size is None and not has_local_storage(instance_type):
         raise invalid(f"VolumeSizeInGB must be specified for the instance type {instance_type}.")
+
+
+def check_transform_volume(instance_type: str, key: str | None) -> None:
+    """Refuses a volume key on storage of its own; volumes of transform jobs have one size."""
+    if key is not None and has_local_storage(instance_type):
+        raise invalid(
+            "VolumeKmsKeyId is not supported for instance types with local storage: "
+            f"{instance_type}."
+        )

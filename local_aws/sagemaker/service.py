@@ -22,6 +22,7 @@ from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.runtime import Runtime, render_error
 from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
+from local_aws.sagemaker.transform_jobs import TransformJobs
 from local_aws.sagemaker.validation import check_request
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class SageMaker:
         cache = ModelDataCache(context.state_dir / "sagemaker" / "model-data", context.client("s3"))
         self._endpoints = Endpoints(context, configs, tags, self._children, cache)
         self._training_jobs = TrainingJobs(context, tags, self._children)
+        self._transform_jobs = TransformJobs(context, models, tags, self._children, cache)
         self._runtime = Runtime(context, self._endpoints)
         self._actions = {
             **tags.actions(),
@@ -53,6 +55,7 @@ class SageMaker:
             **configs.actions(),
             **self._endpoints.actions(),
             **self._training_jobs.actions(),
+            **self._transform_jobs.actions(),
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -66,6 +69,7 @@ class SageMaker:
         """Ends every job and endpoint at once."""
         self._endpoints.close()
         self._training_jobs.close()
+        self._transform_jobs.close()
         self._children.close()
 
     def _invoke(self, name: str, request: Request) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 
 from local_aws.context import Context
 from local_aws.sagemaker.children import Children
-from local_aws.sagemaker.errors import ApiError, invalid
+from local_aws.sagemaker.errors import invalid, job_exists
 from local_aws.sagemaker.instance_types import check_training_volume
 from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
 from local_aws.sagemaker.tags import Action, Tags
@@ -111,11 +111,7 @@ class TrainingJobs:
         _check(request)
         with self._lock:
             if name in self._jobs:
-                raise ApiError(
-                    "ResourceInUse",
-                    "Job name must be unique within an AWS account and region, and a job with "
-                    f"this name already exists ({arn})",
-                )
+                raise job_exists(arn)
             job = _Job(
                 {
                     "EnableNetworkIsolation": False,

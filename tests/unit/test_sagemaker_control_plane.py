@@ -204,7 +204,14 @@ def test_tags_are_added_listed_and_removed(sagemaker: BaseClient, model: str) ->
 
 
 def test_every_pattern_of_the_actions_requests_can_be_checked() -> None:
-    actions = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "CreateTrainingJob")
+    actions = (
+        "CreateModel",
+        "CreateEndpointConfig",
+        "CreateEndpoint",
+        "UpdateEndpoint",
+        "CreateTrainingJob",
+        "CreateTransformJob",
+    )
     pending = [service_model().operation_model(action).input_shape for action in actions]
     seen: set[str] = set()
     while pending:

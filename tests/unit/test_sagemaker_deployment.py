@@ -98,6 +98,6 @@ def test_metric_alarms_and_composite_alarms_are_asked_for(tmp_path: Path, member
             stubber.add_response("describe_alarms", {member: found}, asked)
         stubber.add_response("describe_alarms", {member: found[:1]}, asked)
         alarms.check_exist()
-        with pytest.raises(DeploymentError, match="in ALARM state: b$"):
+        with pytest.raises(DeploymentError, match=r"in ALARM state: b$"):
             alarms.check_quiet()
         alarms.check_quiet()

@@ -16,8 +16,8 @@ from local_aws.cloudformation.resources.base import (
     shaped,
 )
 
-# A container may take 4 minutes to answer its first ping, and a canary bakes a while.
-_SECONDS = 3600
+# As long as an update may take: MaximumExecutionTimeoutInSeconds at its largest.
+_SECONDS = 28_800
 
 
 def _generated_name(request: Request) -> str:
