@@ -5,9 +5,16 @@
 # More: make help
 
 PYTHON ?= python3
+# Without STAGE, commands act on the local AWS that runs; STAGE=dev acts on AWS, with the settings
+# in config/dev.toml; STAGE=dev LOCAL=1 on that stage in the local AWS.
 STAGE ?=
+LOCAL ?=
 CORPUS ?=
 CONFIG ?=
+YES ?=
+MARKDOWN ?=
+BAKE ?=
+KEEP ?=
 WEIGHTS ?=
 PORT ?= 4566
 IMAGE_PYTHON ?= python3.12
@@ -17,12 +24,13 @@ REFERENCE := .venv-reference
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-LOCAL := $(BIN)/python -m tools.local
-LOCAL_OPTIONS := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)") \
-                 $(if $(CONFIG),--config "$(CONFIG)")
+TOOL := $(BIN)/python -m tools
+CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)") \
+          $(if $(CONFIG),--config "$(CONFIG)")
+WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
-.PHONY: help install local local-deploy local-diff local-destroy evaluate test test-reference \
-        lint fmt snapshots lock clean
+.PHONY: help install local preflight diff deploy destroy cost on off status validate corpus-diff \
+        versions rollback prune evaluate test test-reference lint fmt snapshots lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,16 +58,46 @@ install: .build/installed ## the environment of `make local` and `cdk deploy`
 	@touch $@
 
 local: install ## deploy to the local AWS, print URL, key and a curl; Ctrl-C stops it
-	@$(LOCAL) up $(LOCAL_OPTIONS) --port $(PORT) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	@$(TOOL).local $(CHOICE) --port $(PORT) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-local-deploy: ## second terminal: deploy again, e.g. CORPUS=faq.csv
-	@$(LOCAL) deploy $(LOCAL_OPTIONS)
+preflight: install ## what would make a deploy to AWS fail: STAGE=dev
+	@$(TOOL).preflight $(WHERE)
 
-local-diff: ## second terminal: what a deploy would change
-	@$(LOCAL) diff $(LOCAL_OPTIONS)
+diff: install ## what a deploy would change, and what the change costs
+	@$(TOOL).review $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)" --read-only)
 
-local-destroy: ## second terminal: remove everything that was deployed
-	@$(LOCAL) destroy $(LOCAL_OPTIONS)
+deploy: install ## deploy: STAGE=dev, CORPUS=faq.csv, YES=1 to be asked nothing
+	@$(TOOL).deployment deploy $(WHERE) $(if $(YES),--yes)
+
+destroy: install ## remove a stage
+	@$(TOOL).deployment destroy $(WHERE) $(if $(YES),--yes)
+
+cost: install ## what a stage costs an hour, a month, a million queries: STAGE=dev
+	@$(TOOL).cost $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)")
+
+off: install ## stop paying for endpoints; everything else stays
+	@$(TOOL).switch off $(WHERE)
+
+on: install ## bring the endpoints back
+	@$(TOOL).switch on $(WHERE)
+
+status: install ## whether endpoints are on or off
+	@$(TOOL).switch status $(WHERE)
+
+validate: install ## check a corpus: CORPUS=faq.csv
+	@$(BIN)/python -m corpus validate "$(CORPUS)"
+
+corpus-diff: install ## entries that a deploy would add, remove, change
+	@$(TOOL).versions diff $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)")
+
+versions: install ## the corpora that were deployed
+	@$(TOOL).versions list $(WHERE)
+
+rollback: install ## back to an earlier one, without training: BAKE=id
+	@$(TOOL).versions rollback "$(BAKE)" $(WHERE) $(if $(YES),--yes)
+
+prune: install ## remove artifacts that no version needs: KEEP=5, YES=1 to really do it
+	@$(TOOL).versions prune $(WHERE) $(if $(KEEP),--keep "$(KEEP)") $(if $(YES),--yes)
 
 evaluate: install ## top-1, top-3 and MRR through the REST API, for each choice of embedded text
 	@$(BIN)/python -m tools.evaluate

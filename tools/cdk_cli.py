@@ -80,7 +80,8 @@ def run_cdk(
         [str(NODE), str(CDK), *arguments, "--no-notices"],
         cwd=cwd,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        # It asks before it grants more, where there is somebody to answer.
+        stdin=None if sys.stdin.isatty() else subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else output,
         stderr=subprocess.STDOUT if quiet or output else None,
         text=True,

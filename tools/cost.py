@@ -22,18 +22,18 @@ from stacks.settings import SettingsError
 from tools.cdk_cli import Choice, console
 from tools.cost_estimate import HOURS_A_MONTH, Estimate, estimate
 from tools.local_state import LocalError
-from tools.target import Target, add_choice_options
+from tools.target import Target
 
 
 def main() -> int:
     """Prints the estimate; returns the exit status."""
     parser = argparse.ArgumentParser(prog="tools.cost", description="What a stage costs.")
     parser.add_argument("--stage", default="dev", help="the settings: config/<stage>.toml")
-    add_choice_options(parser)
+    parser.add_argument("--config", help="a folder with settings, instead of config")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args()
     try:
-        choice = Choice.read(options.stage, options.corpus, options.config)
+        choice = Choice.read(options.stage, config=options.config)
         target = Target(choice.settings.region)  # synth asks no AWS
         with tempfile.TemporaryDirectory() as folder:
             options_of_synth = ["--quiet", "--output", folder, *choice.context_options]

@@ -1,13 +1,7 @@
-"""The app on this machine: starts the local AWS and runs the real CDK command line against it.
+"""`make local`: starts the local AWS, deploys to it with the real CDK, prints what to ask.
 
-    python -m tools.local up        start, bootstrap, deploy, print what to ask; Ctrl-C stops it
-    python -m tools.local deploy    second terminal: deploy again
-    python -m tools.local diff      second terminal: what a deploy would change
-    python -m tools.local destroy   second terminal: remove what was deployed
-
-The commands of the second terminal go by what `up` was given, unless they are told otherwise.
-
-`up` writes `.local/api.json` (url, api_key, auth, region) for the client and the other commands.
+Ctrl-C stops everything. Meanwhile `.local/api.json` (url, api_key, auth, region) tells the client
+where the API is, and `.local/running.json` tells the other commands where the local AWS is.
 """
 
 from __future__ import annotations
@@ -27,38 +21,24 @@ from client.settings import connect
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stacks.settings import SettingsError
 from tools.cdk_cli import Choice, console
-from tools.local_app import cdk, deploy, destroy, find_weights, first_deploy, serving
-from tools.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, LocalError, find_running
+from tools.local_app import find_weights, first_deploy, serving
+from tools.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, LocalError
 
 FIRST_QUESTION = "How do I stop paying for an endpoint I no longer need?"
 
 
 def main() -> int:
-    """Runs one command; returns its exit status."""
+    """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="tools.local", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("command", choices=["up", "deploy", "diff", "destroy"])
-    parser.add_argument("--stage", help="the settings: config/<stage>.toml; default: local")
+    parser.add_argument("--stage", default=LOCAL_STAGE, help="the settings: config/<stage>.toml")
     parser.add_argument("--corpus", help="a corpus file instead of the one in the settings")
     parser.add_argument("--config", help="a folder with settings, instead of config")
     parser.add_argument("--weights", type=Path, help="a folder with the weights of another model")
     parser.add_argument("--port", type=int, default=4566)
     options = parser.parse_args()
     try:
-        if options.command == "up":
-            choice = Choice.read(options.stage or LOCAL_STAGE, options.corpus, options.config)
-            return _up(choice, options.weights, options.port)
-        running = find_running()
-        given = {"corpus": options.corpus, "config": options.config}
-        if options.stage in (None, running.deployed["stage"]):  # another stage, another corpus
-            given = running.deployed | {k: v for k, v in given.items() if v}
-        choice = Choice.read(**{**given, "stage": options.stage or running.deployed["stage"]})
-        match options.command:
-            case "deploy":
-                return deploy(running, choice)
-            case "diff":
-                return cdk(running, "diff", *choice.synth_options)
-            case _:
-                return destroy(running, choice)
+        choice = Choice.read(options.stage, options.corpus, options.config)
+        return _up(choice, options.weights, options.port)
     except (SettingsError, LocalError) as fault:
         console.print(str(fault), style="red", markup=False)
         return 1
@@ -104,8 +84,8 @@ def _print_invitation(began: float) -> None:
         f"URL      {api['url']}",
         f"API key  {api['api_key']}" if by_key else "Requests are signed (SigV4).",
         "",
-        "Second terminal: make evaluate, make local-diff, make local-deploy CORPUS=faq.csv,"
-        " make local-destroy",
+        "Second terminal: make diff CORPUS=faq.csv, make deploy CORPUS=faq.csv, make destroy;"
+        " make help",
         "Ctrl-C here stops everything.",
     ]
     console.print(Panel("\n".join(lines), title="FAQ search is up", expand=False))

@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError
 from rich.text import Text
 
 from stacks.settings import Settings, SettingsError
-from tools.cdk_cli import Choice, console
+from tools.cdk_cli import console
 from tools.local_state import LocalError
 from tools.preflight_checks import CHECKS, Client, Finding, credentials
-from tools.target import add_choice_options, add_target_options, find_target
+from tools.target import add_options, choose
 
 _MARKS = {"ok": ("✓", "green"), "failed": ("✗", "red"), "unknown": ("?", "yellow")}
 
@@ -26,12 +26,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="tools.preflight", description="What would make a deploy to AWS fail."
     )
-    add_target_options(parser)
-    add_choice_options(parser)
+    add_options(parser)
     options = parser.parse_args()
     try:
-        choice = Choice.read(options.stage, options.corpus, options.config)
-        target = find_target(options.stage, choice.settings.region, local=options.local)
+        target, choice = choose(options)
     except (SettingsError, LocalError) as fault:
         console.print(str(fault), style="red", markup=False)
         return 1

@@ -13,11 +13,11 @@ from rich.markdown import Markdown
 
 from stacks.prices import Prices, prices_for
 from stacks.settings import SettingsError
-from tools.cdk_cli import Choice, console
+from tools.cdk_cli import console
 from tools.cost import deployed_estimate, difference_markdown, read_assembly
 from tools.cost_estimate import Estimate, estimate
 from tools.local_state import LocalError
-from tools.target import Target, add_choice_options, add_target_options, find_target
+from tools.target import Target, add_options, choose
 
 # A comment on a pull request may have 65,536 characters, all told.
 _MOST_DIFF = 50_000
@@ -28,8 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="tools.review", description="cdk diff, and what the change costs."
     )
-    add_target_options(parser)
-    add_choice_options(parser)
+    add_options(parser)
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write it there, as for a pull request"
     )
@@ -40,8 +39,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        choice = Choice.read(options.stage, options.corpus, options.config)
-        target = find_target(options.stage, choice.settings.region, local=options.local)
+        target, choice = choose(options)
         method = ["--method", "template"] if options.read_only else []
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
             arguments = ["--output", folder, *method, *choice.context_options]
@@ -62,7 +60,7 @@ def main() -> int:
     before = _deployed(target, templates, prices)
     costs = difference_markdown(before, estimate(templates.values(), prices))
     if options.markdown:
-        options.markdown.write_text(comment(options.stage, text, costs), encoding="utf-8")
+        options.markdown.write_text(comment(choice.settings.stage, text, costs), encoding="utf-8")
         console.print(f"Written to {options.markdown}.", markup=False)
     else:
         console.print(Markdown(costs))

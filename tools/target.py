@@ -10,9 +10,8 @@ from typing import IO, Any
 import boto3
 from botocore.config import Config
 
-from local_aws.context import Context
-from tools.cdk_cli import run_cdk
-from tools.local_state import LOCAL_STAGE, find_running
+from tools.cdk_cli import Choice, run_cdk
+from tools.local_state import LOCAL_STAGE, Running, find_running
 
 
 @dataclass(frozen=True)
@@ -24,45 +23,63 @@ class Target:
     """
 
     region: str
-    local: Context | None = None
+    local: Running | None = None
 
     def client(self, service: str) -> Any:
         """A boto3 client of the stage's region."""
         if self.local is not None:
-            return self.local.client(service)
+            return self.local.context.client(service)
         config = Config(retries={"mode": "standard"}, user_agent_appid="faq-search")
         return boto3.client(service, region_name=self.region, config=config)
 
     def cdk(self, *arguments: str, quiet: bool = False, output: IO[str] | None = None) -> int:
         """Runs the real CDK command line against it; see run_cdk."""
-        environment = self.local.environment() if self.local else dict(os.environ)
+        environment = self.local.context.environment() if self.local else dict(os.environ)
         return run_cdk(arguments, environment, quiet=quiet, output=output)
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    """`--stage` and `--local`, which find_target reads."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--stage`, `--local`, `--corpus` and `--config`, which `choose` reads."""
     parser.add_argument(
         "--stage",
-        default=LOCAL_STAGE,
-        help=f"the settings: config/<stage>.toml; default {LOCAL_STAGE}, on the local AWS",
+        help="the settings, config/<stage>.toml, and AWS; default: the local AWS, with the"
+        " settings that it was started for",
     )
-    parser.add_argument(
-        "--local", action="store_true", help="any stage on the local AWS, instead of AWS"
-    )
-
-
-def add_choice_options(parser: argparse.ArgumentParser) -> None:
-    """`--corpus` and `--config`, for Choice.read."""
+    parser.add_argument("--local", action="store_true", help="that stage on the local AWS")
     parser.add_argument("--corpus", help="a corpus file instead of the one in the settings")
     parser.add_argument("--config", help="a folder with settings, instead of config")
 
 
-def find_target(stage: str, region: str, *, local: bool = False) -> Target:
-    """The local AWS for the stage `local` or where asked for, else AWS.
+def choose(options: argparse.Namespace, *, reuse: str | None = None) -> tuple[Target, Choice]:
+    """The AWS to act on and the settings to go by.
 
-    Raises LocalError where the local AWS is wanted and none runs.
+    Without a stage both are those of the local AWS that runs. With one it is AWS, and with
+    `--local` that stage on the local AWS.
+
+    reuse: a bake id to serve without training.
+    Raises SettingsError, and LocalError where the local AWS is wanted and none runs.
     """
+    given = {"corpus": options.corpus, "config": options.config, "reuse": reuse}
+    if options.stage and not options.local:
+        choice = Choice.read(options.stage, **given)
+        return Target(choice.settings.region), choice
+    running = find_running()
+    stage = options.stage or running.deployed["stage"]
+    if stage == running.deployed["stage"]:  # another stage has another corpus
+        given = {**running.deployed, **{k: v for k, v in given.items() if v}}
+    choice = Choice.read(**{**given, "stage": stage})
+    return Target(running.region, running), choice
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """`--stage` and `--local`, which find_target reads."""
+    parser.add_argument("--stage", default=LOCAL_STAGE)
+    parser.add_argument("--local", action="store_true")
+
+
+def find_target(stage: str, region: str, *, local: bool = False) -> Target:
+    """The local AWS for the stage `local` or where asked for, else AWS."""
     if local or stage == LOCAL_STAGE:
         running = find_running()
-        return Target(running.region, running.context)
+        return Target(running.region, running)
     return Target(region)

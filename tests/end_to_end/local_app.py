@@ -107,10 +107,15 @@ class LocalApp:
         return Context(running["endpoint_url"], running["region"], self.state).client(service)
 
     def _command(self, command: str, *options: str, stage: str | None = None) -> list[str]:
-        chosen = ["--stage", stage or self.stage, "--config", str(self.config)]
+        module = {
+            "up": ["tools.local", "--stage", self.stage, "--config", str(self.config)],
+            "diff": ["tools.review"],
+            "deploy": ["tools.deployment", "deploy"],
+            "destroy": ["tools.deployment", "destroy"],
+        }[command]
         # The second terminal goes by what `up` was given, unless it names another stage.
-        named = chosen if command == "up" or stage else []
-        return [str(self.python), "-m", "tools.local", command, *named, *options]
+        other = ["--local", "--stage", stage, "--config", str(self.config)] if stage else []
+        return [str(self.python), "-m", *module, *other, *options]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "LOCAL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}
