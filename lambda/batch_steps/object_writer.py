@@ -1,0 +1,68 @@
+"""Writes an S3 object piece by piece, holding no more than one part of it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from botocore.client import BaseClient
+
+PART_BYTES = 8 * 1024 * 1024
+_CONTENT_TYPE = "application/jsonlines"
+
+
+class ObjectWriter:
+    """A context manager: the object appears whole when the block ends, or not at all.
+
+    Nothing is written where nothing was given.
+
+    Args:
+        s3: a boto3 client.
+        bucket, key: what to write.
+    """
+
+    def __init__(self, s3: BaseClient, bucket: str, key: str) -> None:
+        self._s3 = s3
+        self._place = {"Bucket": bucket, "Key": key}
+        self._buffer = bytearray()
+        self._upload: dict[str, Any] = {}
+        self._parts: list[dict[str, Any]] = []
+
+    def write(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) >= PART_BYTES:
+            self._upload_part()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._finish()
+        elif self._upload:
+            self._s3.abort_multipart_upload(**self._upload)
+
+    def _finish(self) -> None:
+        if not self._upload:
+            if self._buffer:
+                self._s3.put_object(
+                    **self._place, Body=bytes(self._buffer), ContentType=_CONTENT_TYPE
+                )
+            return
+        if self._buffer:
+            self._upload_part()
+        self._s3.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})
+
+    def _upload_part(self) -> None:
+        if not self._upload:
+            created = self._s3.create_multipart_upload(**self._place, ContentType=_CONTENT_TYPE)
+            self._upload = {**self._place, "UploadId": created["UploadId"]}
+        number = len(self._parts) + 1
+        part = self._s3.upload_part(**self._upload, PartNumber=number, Body=bytes(self._buffer))
+        self._parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        self._buffer.clear()
