@@ -13,8 +13,7 @@ def describe_parameters(definition: Definition) -> list[Answer]:
     """Parameters of a stack or change set; secret ones masked."""
     found = []
     for name, parameter in definition.template.parameters.items():
-        given = definition.parameters.get(name, parameter.get("Default", ""))
-        entry: Answer = {"ParameterKey": name, "ParameterValue": str(given)}
+        entry: Answer = {"ParameterKey": name, "ParameterValue": definition.parameters[name]}
         if str(parameter.get("Type", "")).startswith("AWS::SSM::"):
             entry["ResolvedValue"] = definition.values[name]
         if str(parameter.get("NoEcho", "")).lower() == "true":

@@ -71,7 +71,7 @@ class Definition:
     """What a stack is asked to be.
 
     Args:
-        parameters: Values as given, without defaults.
+        parameters: Values as given, or the defaults there were then.
         values: Parameters as functions see them: defaults filled in, SSM parameters fetched.
         tags: Tags of the stack by key.
     """

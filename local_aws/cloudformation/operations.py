@@ -129,6 +129,11 @@ class Operations:
                 f"Template format error: Unrecognized resource types: [{', '.join(unknown)}] "
                 "(the local AWS does not have them)"
             )
+        needed, has = template.required_capability(), set(request.get("Capabilities", []))
+        if needed and not has & {needed, "CAPABILITY_NAMED_IAM"}:
+            raise ApiError(
+                f"Requires capabilities : [{needed}]", "InsufficientCapabilitiesException"
+            )
         parameters = {}
         for parameter in request.get("Parameters", []):
             name = parameter["ParameterKey"]
@@ -136,6 +141,11 @@ class Operations:
                 parameters[name] = parameter.get("ParameterValue", "")
             elif before is not None and name in before.parameters:
                 parameters[name] = before.parameters[name]
+            else:
+                raise ApiError(
+                    f"Invalid input for parameter key {name}. Cannot specify usePreviousValue as "
+                    "true for a parameter key not in the previous template"
+                )
         if "Tags" in request or before is None:
             tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
         else:
@@ -143,7 +153,7 @@ class Operations:
         values = template.fill_in(
             parameters, lambda name: self.stacks.ssm_parameter(caller.region, name)
         )
-        return Definition(template, parameters, values, tags)
+        return Definition(template, template.given_or_default(parameters), values, tags)
 
     def template_text(self, caller: Caller, request: Answer) -> str:
         """The template that a request carries or points to."""

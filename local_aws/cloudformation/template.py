@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import Scope, Value, references, resolve
 from local_aws.cloudformation.scheduler import find_cycle
 
+_IAM_NAMES = {"GroupName", "InstanceProfileName", "ManagedPolicyName", "RoleName", "UserName"}
 _SSM_PARAMETER = "AWS::SSM::Parameter::Value<"
 
 
@@ -56,15 +58,11 @@ class Template:
         """Every type in the template, whether or not its condition holds."""
         return {resource["Type"] for resource in self._resources.values()}
 
-    def fill_in(self, given: dict[str, str], get_ssm: Any) -> dict[str, Value]:
-        """Parameters as functions see them.
-
-        Args:
-            given: Values by name.
-            get_ssm: Finds the value of an SSM parameter by its name; KeyError if there is none.
+    def given_or_default(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Every parameter's value: the one that is given or, failing that, its default.
 
         Raises:
-            ApiError: A value is missing, not allowed, or of no parameter.
+            ApiError: A value is missing, or of no parameter.
         """
         unknown = sorted(set(given) - set(self.parameters))
         if unknown:
@@ -75,9 +73,31 @@ class Template:
         if missing:
             raise ApiError(f"Parameters: [{', '.join(missing)}] must have values")
         return {
-            name: _value(name, parameter, str(given.get(name, parameter.get("Default"))), get_ssm)
+            name: str(given.get(name, parameter.get("Default")))
             for name, parameter in self.parameters.items()
         }
+
+    def fill_in(self, given: Mapping[str, str], get_ssm: Any) -> dict[str, Value]:
+        """Parameters as functions see them.
+
+        Args:
+            given: Values by name.
+            get_ssm: Finds the value of an SSM parameter by its name; KeyError if there is none.
+
+        Raises:
+            ApiError: A value is missing, not allowed, or of no parameter.
+        """
+        return {
+            name: _value(name, self.parameters[name], value, get_ssm)
+            for name, value in self.given_or_default(given).items()
+        }
+
+    def required_capability(self) -> str | None:
+        """What a caller has to acknowledge when the template makes identities."""
+        found = [r for r in self._resources.values() if r["Type"].startswith("AWS::IAM::")]
+        if any(_IAM_NAMES & set(resource.get("Properties", {})) for resource in found):
+            return "CAPABILITY_NAMED_IAM"
+        return "CAPABILITY_IAM" if found else None
 
     def check_rules(self, scope: Scope) -> None:
         """Raises ApiError where an assertion of the template's Rules does not hold."""
@@ -100,26 +120,27 @@ class Template:
             for name, body in self._resources.items()
             if "Condition" not in body or scope.condition(body["Condition"])
         }
-        known = set(self._resources) | set(scope.values) | {"AWS::NoValue"}
+        known = set(applying) | set(scope.values) | {"AWS::NoValue"}
         found = {}
         for name, body in applying.items():
             named = set(references(body.get("Properties", {}), scope))
+            _check_known(named - known, "Resources")
             depends_on = body.get("DependsOn", [])
-            named |= set([depends_on] if isinstance(depends_on, str) else depends_on)
-            if named - known:
-                raise ApiError(
-                    "Template format error: Unresolved resource dependencies "
-                    f"[{', '.join(sorted(named - known))}] in the Resources block of the template"
-                )
+            # Where the condition of what it depends on does not hold there is nothing to wait for.
+            first = set([depends_on] if isinstance(depends_on, str) else depends_on)
+            _check_known(first - set(self._resources), "Resources")
             found[name] = Wanted(
                 logical_id=name,
                 type=body["Type"],
                 properties=body.get("Properties", {}),
                 metadata=body.get("Metadata"),
-                dependencies=frozenset(named & set(applying)),
+                dependencies=frozenset((named | first) & set(applying)),
                 deletion_policy=body.get("DeletionPolicy", "Delete"),
                 update_replace_policy=body.get("UpdateReplacePolicy", "Delete"),
             )
+        for body in self.outputs.values():
+            if "Condition" not in body or scope.condition(body["Condition"]):
+                _check_known(set(references(body["Value"], scope)) - known, "Outputs")
         circle = find_cycle({name: set(item.dependencies) for name, item in found.items()})
         if circle:
             raise ApiError(f"Circular dependency between resources: [{', '.join(circle)}]")
@@ -138,6 +159,14 @@ def _decode(text: str) -> dict[str, Value]:
     if not isinstance(body, dict):
         raise ApiError("Template format error: unsupported structure.")
     return body
+
+
+def _check_known(unknown: set[str], block: str) -> None:
+    if unknown:
+        raise ApiError(
+            "Template format error: Unresolved resource dependencies "
+            f"[{', '.join(sorted(unknown))}] in the {block} block of the template"
+        )
 
 
 def _value(name: str, parameter: dict[str, Value], text: str, get_ssm: Any) -> Value:

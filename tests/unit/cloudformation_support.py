@@ -14,6 +14,7 @@ from local_aws.cloudformation.operations import Caller, Operations
 from local_aws.cloudformation.resources.base import Result
 from local_aws.context import Context
 
+_SECTIONS = {"Conditions", "Outputs", "Parameters"}
 CALLER = Caller("eu-west-1", "test")
 
 
@@ -73,7 +74,7 @@ class Deployer:
 
     def deploy(self, resources: dict[str, Any], *, name: str = "app", **more: Any) -> str:
         """Creates or updates a stack, waits, and returns the status it ends in."""
-        template = {key: more.pop(key) for key in list(more) if key in {"Outputs", "Parameters"}}
+        template = {key: more.pop(key) for key in list(more) if key in _SECTIONS}
         request = {
             "StackName": name,
             "TemplateBody": json.dumps({"Resources": resources, **template}),
