@@ -32,7 +32,13 @@ class FoundationStack(cdk.Stack):
             removal_policy=policy,
             pending_window=cdk.Duration.days(7),
         )
-        self.storage = Storage(self, "Storage", key=self.key, removal_policy=policy)
+        self.storage = Storage(
+            self,
+            "Storage",
+            key=self.key,
+            removal_policy=policy,
+            batch_retention=cdk.Duration.days(settings.batch.retention_days),
+        )
         self.execution_role = ExecutionRole(
             self,
             "ExecutionRole",

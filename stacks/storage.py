@@ -14,11 +14,20 @@ class Storage(Construct):
     """Three buckets: artifacts (baked models), batch (inputs and results) and access logs.
 
     Versioned, encrypted, TLS only, closed to the public. Nothing expires a baked model: only what
-    was replaced or never finished goes away by itself.
+    was replaced or never finished goes away by itself. What is put into the batch bucket is told
+    to EventBridge, and expires.
+
+    batch_retention: how long inputs and results are kept.
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, key: kms.IKey, removal_policy: cdk.RemovalPolicy
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        key: kms.IKey,
+        removal_policy: cdk.RemovalPolicy,
+        batch_retention: cdk.Duration,
     ) -> None:
         super().__init__(scope, id_)
         self.access_logs = s3.Bucket(
@@ -31,14 +40,30 @@ class Storage(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=removal_policy,
-            lifecycle_rules=[_unfinished_and_replaced(expire_after=cdk.Duration.days(90))],
+            lifecycle_rules=[
+                _unfinished_and_replaced(),
+                s3.LifecycleRule(id="old", expiration=cdk.Duration.days(90)),
+            ],
         )
         acknowledge(
             self.access_logs,
             {"AwsSolutions-S1": "It receives the access logs; logging itself would loop."},
         )
         self.artifacts = self._bucket("Artifacts", key, removal_policy)
-        self.batch = self._bucket("Batch", key, removal_policy, expire_after=cdk.Duration.days(30))
+        self.batch = self._bucket(
+            "Batch",
+            key,
+            removal_policy,
+            s3.LifecycleRule(id="retention", expiration=batch_retention),
+            # Copies of the input, which only the transform job reads.
+            s3.LifecycleRule(
+                id="shards",
+                prefix="shards/",
+                expiration=cdk.Duration.days(7),
+                noncurrent_version_expiration=cdk.Duration.days(1),
+            ),
+        )
+        self._tell_event_bridge(self.batch)
 
     @property
     def buckets(self) -> dict[str, s3.Bucket]:
@@ -50,7 +75,7 @@ class Storage(Construct):
         id_: str,
         key: kms.IKey,
         removal_policy: cdk.RemovalPolicy,
-        expire_after: cdk.Duration | None = None,
+        *lifecycle_rules: s3.LifecycleRule,
     ) -> s3.Bucket:
         return s3.Bucket(
             self,
@@ -65,14 +90,24 @@ class Storage(Construct):
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{id_.lower()}/",
             removal_policy=removal_policy,
-            lifecycle_rules=[_unfinished_and_replaced(expire_after)],
+            lifecycle_rules=[_unfinished_and_replaced(), *lifecycle_rules],
+        )
+
+    @staticmethod
+    def _tell_event_bridge(bucket: s3.Bucket) -> None:
+        """Not by the CDK's own option: that brings a function which may change any bucket."""
+        resource = bucket.node.default_child
+        assert isinstance(resource, s3.CfnBucket)
+        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
+            )
         )
 
 
-def _unfinished_and_replaced(expire_after: cdk.Duration | None) -> s3.LifecycleRule:
+def _unfinished_and_replaced() -> s3.LifecycleRule:
     return s3.LifecycleRule(
         id="unfinished-and-replaced",
-        expiration=expire_after,
         noncurrent_version_expiration=cdk.Duration.days(30),
         abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
     )

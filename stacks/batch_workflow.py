@@ -1,0 +1,162 @@
+"""The state machine that sees a batch through, what starts it, and what tells of its failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks.alarms import alarm
+from stacks.batch_steps import BatchSteps
+from stacks.policies import wildcards
+
+_DEFINITION = Path(__file__).parent / "batch_workflow.asl.json"
+
+
+class BatchWorkflow(Construct):
+    """One execution a batch, named by the batch's id, so that nothing is ever done twice.
+
+    name: of the state machine: it calls a function that must know it, and other stacks do too.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        name: str,
+        steps: BatchSteps,
+        bucket: s3.IBucket,
+        topic: sns.ITopic,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._steps = steps
+        self._state_machine = self._build_state_machine(name)
+        self._start_for_files(bucket)
+        self._report_ended_executions()
+        self._tell(topic)
+
+    def _build_state_machine(self, name: str) -> sfn.StateMachine:
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+            inline_policies={
+                "Batch": iam.PolicyDocument(
+                    statements=[
+                        # No role is passed: a transform job has the one of its model.
+                        iam.PolicyStatement(
+                            actions=[
+                                "sagemaker:AddTags",
+                                "sagemaker:CreateTransformJob",
+                                "sagemaker:DescribeTransformJob",
+                            ],
+                            resources=self._steps.jobs,
+                        ),
+                        iam.PolicyStatement(
+                            actions=["lambda:InvokeFunction"],
+                            resources=[self._steps.function.function_arn],
+                        ),
+                    ]
+                )
+            },
+        )
+        wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
+        definition = _DEFINITION.read_text(encoding="utf-8")
+        return sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_name=name,
+            definition_body=sfn.DefinitionBody.from_string(
+                definition.replace("${Partition}", cdk.Stack.of(self).partition)
+            ),
+            definition_substitutions={"BatchStepsArn": self._steps.function.function_arn},
+            role=role,
+            tracing_enabled=True,
+            logs=sfn.LogOptions(
+                destination=logs.LogGroup(
+                    self,
+                    "Logs",
+                    # Step Functions delivers to groups below this prefix without a resource
+                    # policy of their own, of which an account may have only ten.
+                    log_group_name=f"/aws/vendedlogs/states/{name}",
+                    retention=logs.RetentionDays.THREE_MONTHS,
+                    # A kept group of this name would be in the way of the next deployment.
+                    removal_policy=cdk.RemovalPolicy.DESTROY,
+                ),
+                level=sfn.LogLevel.ALL,
+                # Names of files are the callers' own affair.
+                include_execution_data=False,
+            ),
+        )
+
+    def _start_for_files(self, bucket: s3.IBucket) -> None:
+        events.Rule(
+            self,
+            "FilePut",
+            description="A file was put below input/ of the batch bucket",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [bucket.bucket_name]},
+                    "object": {"key": [{"prefix": "input/"}]},
+                },
+            ),
+            targets=[targets.LambdaFunction(self._steps.function)],
+        )
+
+    def _report_ended_executions(self) -> None:
+        """An execution that was stopped, or broke, may leave a job running and no report."""
+        events.Rule(
+            self,
+            "BrokenExecution",
+            description="A batch's execution ended otherwise than by itself",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={
+                    "stateMachineArn": [self._state_machine.state_machine_arn],
+                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+                },
+            ),
+            targets=[targets.LambdaFunction(self._steps.function)],
+        )
+
+    def _tell(self, topic: sns.ITopic) -> None:
+        period = cdk.Duration.minutes(5)
+        machine = self._state_machine
+        ended = {
+            "Failed": machine.metric_failed(period=period, statistic=cloudwatch.Stats.SUM),
+            "TimedOut": machine.metric_timed_out(period=period, statistic=cloudwatch.Stats.SUM),
+        }
+        for id_, metric in ended.items():
+            alarm(
+                self,
+                id_,
+                metric=metric,
+                threshold=0,
+                topic=topic,
+                description="A batch did not give all that was asked of it: output/<batch id>/"
+                "report.json in the batch bucket says why.",
+            )
+        alarm(
+            self,
+            "FileIgnored",
+            metric=self._steps.function.metric(
+                "AsyncEventsDropped", period=period, statistic=cloudwatch.Stats.SUM
+            ),
+            threshold=0,
+            topic=topic,
+            description="A file was put into the batch bucket and no batch was begun, or one ended"
+            " without a report: the log of the function for batches says why. Put the file again.",
+        )
