@@ -46,6 +46,7 @@ class ExecutionRole(Construct):
                 "Data": self._data(settings, storage, key, asset_prefix),
                 "Image": self._image(settings),
                 "Logs": self._logs(),
+                "Alarms": self._alarms(settings),
             },
         )
 
@@ -152,5 +153,28 @@ class ExecutionRole(Construct):
                     resources=["*"],  # acknowledged above; the condition narrows it
                     conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
                 ),
+            ]
+        )
+
+    def _alarms(self, settings: Settings) -> iam.PolicyDocument:
+        """SageMaker reads, in this role, the alarms that take an endpoint's update back."""
+        named = cdk.Stack.of(self).format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name=f"{settings.stack_name('Model')}-*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    actions=["cloudwatch:DescribeAlarms"],
+                    resources=wildcards(
+                        self,
+                        {
+                            named: "The Model stack's alarms: their names begin with the stack's,"
+                            " which comes after this one."
+                        },
+                    ),
+                )
             ]
         )

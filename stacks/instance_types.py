@@ -1,6 +1,7 @@
-"""What an instance type's name says: its processor and its disks.
+"""What an instance type's name says: its processor, its cores and its disks.
 
-Rules as the SageMaker SDK has them (volume_size_supported in sagemaker_core's common_utils).
+Disks: rules as the SageMaker SDK has them (volume_size_supported in sagemaker_core's
+common_utils).
 """
 
 from __future__ import annotations
@@ -8,12 +9,21 @@ from __future__ import annotations
 import re
 
 _GPU = re.compile(r"[gp]\d")
+_SIZE = re.compile(r"ml\.[^.]+\.(\d*)xlarge")
 _LOCAL_STORAGE = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
 
 
 def is_gpu(instance_type: str) -> bool:
     """`ml.g5.2xlarge` -> True."""
     return _GPU.match(_family(instance_type)) is not None
+
+
+def vcpus(instance_type: str) -> int:
+    """`ml.g5.2xlarge` -> 8: an xlarge has four. Raises ValueError for sizes below that."""
+    size = _SIZE.fullmatch(instance_type)
+    if size is None:
+        raise ValueError(f"how many cores {instance_type} has is not known here")
+    return 4 * int(size[1] or 1)
 
 
 def has_local_storage(instance_type: str) -> bool:

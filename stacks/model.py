@@ -10,20 +10,28 @@ import json
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from stacks.alarms import alarm
 from stacks.bake import Bake
 from stacks.embedding_endpoint import EmbeddingEndpoint
 from stacks.foundation import FoundationStack
 from stacks.instance_types import is_gpu
+from stacks.probe import Probe
 from stacks.serving_model import ServingModel
+from stacks.serving_switch import ServingSwitch
 from stacks.settings import Settings
 from stacks.smoke_test import SmokeTest
 
 
 class ModelStack(cdk.Stack):
-    """Bakes the corpus into the model and serves it: one endpoint per instance type."""
+    """Bakes the corpus into the model and serves it: one endpoint per instance type.
+
+    While switched off there are no endpoints; bakes, models and the parameters that name them go
+    on, so that batches run, and so that switching on needs no training.
+    """
 
     def __init__(
         self,
@@ -35,41 +43,85 @@ class ModelStack(cdk.Stack):
         **options: Any,
     ) -> None:
         super().__init__(scope, id_, **options)
-        role, key = foundation.execution_role, foundation.key
+        switch = ServingSwitch(self, "Serving")
+        bake = self._bake(settings, foundation)
+        models = self._models(settings, foundation, bake)
+        endpoints = [
+            EmbeddingEndpoint(
+                self,
+                f"Endpoint-{endpoint.instance_type.removeprefix('ml.').replace('.', '-')}",
+                settings=settings,
+                endpoint=endpoint,
+                model=models[is_gpu(endpoint.instance_type)],
+                switch=switch,
+                key=foundation.key,
+                topic=foundation.topic,
+            )
+            for endpoint in settings.endpoints
+        ]
+        smoke_test = SmokeTest(
+            self, "SmokeTest", settings=settings, bake=bake, endpoints=endpoints, switch=switch
+        ).resource
+        Probe(
+            self,
+            "Probe",
+            settings=settings,
+            endpoints=endpoints,
+            switch=switch,
+            after=smoke_test,
+        )
+        parameters = [
+            *self._parameters(settings, bake, models),
+            switch.tell(settings),
+        ]
+        for parameter in parameters:
+            # Read at run time by those who must not be redeployed for a new corpus; written only
+            # once the endpoints, if there are any, have shown that they serve it.
+            parameter.node.add_dependency(smoke_test)
+
+    def _bake(self, settings: Settings, foundation: FoundationStack) -> Bake:
         bake = Bake(
             self,
             "Bake",
             settings=settings,
             artifacts=foundation.storage.artifacts,
-            execution_role=role,
-            key=key,
+            execution_role=foundation.execution_role,
+            key=foundation.key,
         )
-        models: dict[str, ServingModel] = {}
-        endpoints = []
-        for endpoint in settings.endpoints:
-            gpu = is_gpu(endpoint.instance_type)
-            processor = "Gpu" if gpu else "Cpu"
-            if processor not in models:
-                models[processor] = ServingModel(
-                    self,
-                    f"{processor}Model",
-                    settings=settings,
-                    bake=bake,
-                    execution_role=role,
-                    gpu=gpu,
-                )
-            name = settings.endpoint_name(endpoint.instance_type)
-            endpoints.append(
-                EmbeddingEndpoint(
-                    self,
-                    f"Endpoint-{endpoint.instance_type.removeprefix('ml.').replace('.', '-')}",
-                    name=name,
-                    endpoint=endpoint,
-                    model=models[processor],
-                    key=key,
-                )
+        alarm(
+            self,
+            "BakeFailed",
+            metric=bake.state_machine.metric_failed(
+                statistic=cloudwatch.Stats.SUM, period=cdk.Duration.minutes(5)
+            ),
+            threshold=0,
+            topic=foundation.topic,
+            description=f"A bake of {settings.stage} failed, so what was deployed before goes on"
+            " serving. The events of the stack say why, and in more detail the log of the"
+            " training job.",
+        )
+        return bake
+
+    def _models(
+        self, settings: Settings, foundation: FoundationStack, bake: Bake
+    ) -> dict[bool, ServingModel]:
+        """One for each processor that endpoints and batches run on: whether GPU -> model."""
+        types = [*(e.instance_type for e in settings.endpoints), settings.batch_instance_type]
+        return {
+            gpu: ServingModel(
+                self,
+                f"{'Gpu' if gpu else 'Cpu'}Model",
+                settings=settings,
+                bake=bake,
+                execution_role=foundation.execution_role,
+                gpu=gpu,
             )
-        smoke_test = SmokeTest(self, "SmokeTest", settings=settings, bake=bake, endpoints=endpoints)
+            for gpu in dict.fromkeys(map(is_gpu, types))
+        }
+
+    def _parameters(
+        self, settings: Settings, bake: Bake, models: dict[bool, ServingModel]
+    ) -> list[ssm.StringParameter]:
         model = settings.jumpstart_model
         deployed = {
             "bake_id": bake.bake_id,
@@ -78,15 +130,15 @@ class ModelStack(cdk.Stack):
             "dimension": model.dimension,
             "corpus_sha256": settings.corpus_sha256,
         }
-        parameters = {settings.deployment_parameter: json.dumps(deployed)}
-        for processor, each in models.items():
-            parameters[f"{settings.parameter_prefix}/model-name/{processor.lower()}"] = each.name
-        for parameter, value in parameters.items():
-            # Read at run time by those who must not be redeployed for a new corpus; written only
-            # once the endpoints have shown that they serve it.
+        values = {settings.deployment_parameter: json.dumps(deployed)}
+        for gpu, each in models.items():
+            values[settings.model_name_parameter(gpu=gpu)] = each.name
+        return [
             ssm.StringParameter(
                 self,
-                f"Parameter{parameter.removeprefix(settings.parameter_prefix)}",
-                parameter_name=parameter,
+                f"Parameter{name.removeprefix(settings.parameter_prefix)}",
+                parameter_name=name,
                 string_value=value,
-            ).node.add_dependency(smoke_test.resource)
+            )
+            for name, value in values.items()
+        ]

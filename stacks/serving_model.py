@@ -15,6 +15,10 @@ class ServingModel(Construct):
 
     It has no name of its own: every property is create-only, so each change replaces it, and a
     fixed name would clash with the one it replaces.
+
+    Attributes:
+        name: known once it is deployed.
+        bake_id: what it serves.
     """
 
     def __init__(
@@ -48,3 +52,4 @@ class ServingModel(Construct):
             ),
         )
         self.name = self.resource.attr_model_name
+        self.bake_id = bake.bake_id

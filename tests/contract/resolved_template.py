@@ -81,6 +81,8 @@ class Resolver:
                 return re.sub(
                     r"\$\{([\w:]+)\}", lambda m: self._reference(m[1], template), argument
                 )
+            if name == "Fn::If":
+                return self.resolve(argument[1], template)  # conditions hold by default
             assert not name.startswith("Fn::"), f"{name} is not known here"
         return {key: self.resolve(inner, template) for key, inner in value.items()}
 

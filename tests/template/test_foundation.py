@@ -117,9 +117,7 @@ def test_stacks_that_keep_their_data_cannot_be_deleted_by_mistake(
     stage: str, protected: bool
 ) -> None:
     stacks = assemble(load_settings(stage))
-    assert {name: stack.termination_protection for name, stack in stacks.items()} == dict.fromkeys(
-        ["Foundation", "Model", "FrontDoor"], protected
-    )
+    assert {stack.termination_protection for stack in stacks.values()} == {protected}
 
 
 def test_every_stack_has_the_tags_of_the_settings() -> None:
@@ -158,8 +156,23 @@ def test_the_execution_role_is_whole_before_anything_uses_it(stage_templates: Te
     assert [s["Condition"] for s in trust] == [
         {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
     ]
-    assert {p["PolicyName"] for p in role["Policies"]} == {"Data", "Image", "Logs"}
+    assert {p["PolicyName"] for p in role["Policies"]} == {"Data", "Image", "Logs", "Alarms"}
     assert "ManagedPolicyArns" not in role
+
+
+def test_sagemaker_may_read_the_model_stacks_alarms_and_no_others(
+    stage: str, templates: Callable[[str], Templates]
+) -> None:
+    """Without that no update is taken back; each alarm that it watches is among them."""
+    ends = arn_ends(templates(stage)["Foundation"], "ExecutionRole", "cloudwatch:DescribeAlarms")
+    assert ends == {f":alarm:FaqSearch-{stage}-Model-*"}
+    named = {
+        name: resource["Properties"]["AlarmName"]
+        for name, resource in of_type(templates(stage)["Model"], "AWS::CloudWatch::Alarm").items()
+    }
+    for endpoint in properties(templates(stage)["Model"], "AWS::SageMaker::Endpoint"):
+        for alarm in endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]:
+            assert named[alarm["AlarmName"]["Ref"]].startswith(f"FaqSearch-{stage}-Model-")
 
 
 def test_no_statement_allows_all_actions_of_a_service(stage_templates: Templates) -> None:

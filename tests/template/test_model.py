@@ -163,7 +163,7 @@ def test_a_custom_resource_is_waited_for_longer_than_its_function_runs(
 
 
 def test_a_broken_execution_is_answered_for(model: dict) -> None:
-    (rule,) = properties(model, "AWS::Events::Rule")
+    (rule,) = (p for p in properties(model, "AWS::Events::Rule") if "EventPattern" in p)
     (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
     # Of this state machine alone, not of all the account's.
     assert rule["EventPattern"]["detail"]["stateMachineArn"] == [{"Ref": machine}]
@@ -173,10 +173,11 @@ def test_a_broken_execution_is_answered_for(model: dict) -> None:
 
 def test_parameters_come_after_the_smoke_test_and_that_after_every_endpoint(model: dict) -> None:
     (smoke,) = of_type(model, "Custom::SmokeTest")
-    endpoints = set(of_type(model, "AWS::SageMaker::Endpoint"))
-    assert endpoints <= set(model["Resources"][smoke]["DependsOn"])
+    condition, endpoints, none = model["Resources"][smoke]["Properties"]["Endpoints"]["Fn::If"]
+    assert (condition, none) == ("IsServing", [])
+    assert {each["Ref"] for each in endpoints} == set(of_type(model, "AWS::SageMaker::Endpoint"))
     parameters = of_type(model, "AWS::SSM::Parameter")
-    assert len(parameters) >= 2
+    assert len(parameters) >= 3
     for parameter in parameters.values():
         assert smoke in parameter["DependsOn"]
 
@@ -199,7 +200,8 @@ def test_the_smoke_test_asks_the_endpoints_of_this_stack_alone(stage: str, model
     settings = load_settings(stage)
     names = [settings.endpoint_name(e.instance_type) for e in settings.endpoints]
     (smoke,) = properties(model, "Custom::SmokeTest")
-    assert smoke["EndpointNames"] == names
+    # While switched off there are none to ask.
+    assert smoke["EndpointNames"] == {"Fn::If": ["IsServing", names, []]}
     assert arn_ends(model, "SmokeTest", "sagemaker:InvokeEndpoint") == {
         f":endpoint/{name}" for name in names
     }
@@ -236,7 +238,11 @@ def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, mode
     assert arn_ends(model, function, "states:StopExecution") == {
         f":execution:faq-search-{stage}-bake:*"
     }
-    (invoked,) = of_type(model, "AWS::Events::Rule").values()
+    (invoked,) = (
+        rule
+        for rule in of_type(model, "AWS::Events::Rule").values()
+        if "EventPattern" in rule["Properties"]
+    )
     assert (
         grant(model, "BakeStateMachineRole", "lambda:InvokeFunction")["Resource"]
         == (invoked["Properties"]["Targets"][0]["Arn"])
