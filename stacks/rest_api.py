@@ -17,9 +17,7 @@ from stacks.retention import removal_policy
 from stacks.settings import APP_NAME, Settings
 
 STAGE_NAME = "v1"
-_SCHEMAS = Path(__file__).parent.parent / "lambda/front_door/schemas"
-_POSTS = ("embed", "nearest", "search")
-_GETS = ("endpoints", "health")
+_FUNCTIONS = Path(__file__).parent.parent / "lambda"
 _TIMEOUT = cdk.Duration.seconds(29)
 
 # API Gateway's own refusals: type -> status, code, sentence. A sentence of None passes on what the
@@ -44,7 +42,7 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
     "REQUEST_TOO_LARGE": (
         "413",
         "payload_too_large",
-        "The body is over 10 MB. Send fewer texts a request, or use batch transform.",
+        "The body is over 10 MB. Send fewer texts a request, or use batch transform: POST /batch.",
     ),
     "RESOURCE_NOT_FOUND": ("404", "not_found", "There is no such path."),
     "THROTTLED": ("429", "throttled", "Too many requests. Wait a moment and try again."),
@@ -54,15 +52,21 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
 
 
 class RestApi(Construct):
-    """A regional REST API over one function; every method asks for a key or a signature.
+    """A regional REST API over two functions; every method asks for a key or a signature.
 
     Attributes:
         url: base URL, with the stage.
-        key_id: of the API key, None where requests are signed.
+        key_ids: of the API keys, by name, the newest last; empty where requests are signed.
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, settings: Settings, function: lambda_.IFunction
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        front_door: lambda_.IFunction,
+        batch: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
@@ -84,27 +88,22 @@ class RestApi(Construct):
         )
         self._log_role()
         self._gateway_responses()
-        integration = apigateway.LambdaIntegration(
-            function, timeout=_TIMEOUT, allow_test_invoke=False
-        )
-        validator = self.api.add_request_validator(
+        self._validator = self.api.add_request_validator(
             "Validator", validate_request_body=True, validate_request_parameters=True
         )
-        for name in _POSTS:
-            model = apigateway.CfnModel(
-                self,
-                f"{name.capitalize()}Model",
-                rest_api_id=self.api.rest_api_id,
-                name=f"{name.capitalize()}Request",
-                content_type="application/json",
-                schema=json.loads((_SCHEMAS / f"{name}.json").read_text(encoding="utf-8")),
-            )
-            self._method("POST", name, integration, validator, model)
-            self.api.latest_deployment.node.add_dependency(model)  # type: ignore[union-attr]
-        for name in _GETS:
-            self._method("GET", name, integration, validator)
+        answers = _integration(front_door)
+        for name in ("embed", "nearest", "search"):
+            self._method("POST", self._resource(name), answers, self._model("front_door", name))
+        for name in ("endpoints", "health"):
+            self._method("GET", self._resource(name), answers)
+        batches = _integration(batch)
+        all_batches = self._resource("batch")
+        self._method("POST", all_batches, batches, self._model("batch_api", "batch"))
+        one_batch = all_batches.add_resource("{batch_id}")
+        for verb in ("GET", "DELETE"):
+            self._method(verb, one_batch, batches)
         self.url = self.api.url
-        self.key_id = self._api_key() if self._by_key else None
+        self.key_ids = self._api_keys() if self._by_key else {}
         self._acknowledge_findings()
 
     def _stage(self, access_logs: logs.ILogGroup) -> apigateway.StageOptions:
@@ -122,6 +121,7 @@ class RestApi(Construct):
                 json.dumps(
                     {
                         "request_id": field.context_request_id(),
+                        "xray_trace_id": field.context_xray_trace_id(),
                         "time": field.context_request_time(),
                         "method": field.context_http_method(),
                         "path": field.context_resource_path(),
@@ -191,18 +191,33 @@ class RestApi(Construct):
                 },
             )
 
+    def _resource(self, name: str) -> apigateway.Resource:
+        return self.api.root.add_resource(name)
+
+    def _model(self, function: str, name: str) -> apigateway.CfnModel:
+        schema = _FUNCTIONS / function / "schemas" / f"{name}.json"
+        model = apigateway.CfnModel(
+            self,
+            f"{name.capitalize()}Model",
+            rest_api_id=self.api.rest_api_id,
+            name=f"{name.capitalize()}Request",
+            content_type="application/json",
+            schema=json.loads(schema.read_text(encoding="utf-8")),
+        )
+        self.api.latest_deployment.node.add_dependency(model)  # type: ignore[union-attr]
+        return model
+
     def _method(
         self,
         verb: str,
-        name: str,
+        place: apigateway.IResource,
         integration: apigateway.Integration,
-        validator: apigateway.IRequestValidator,
         model: apigateway.CfnModel | None = None,
     ) -> None:
-        method = self.api.root.add_resource(name).add_method(
+        method = place.add_method(
             verb,
             integration,
-            request_validator=validator,
+            request_validator=self._validator,
             api_key_required=self._by_key,
             authorization_type=apigateway.AuthorizationType.NONE
             if self._by_key
@@ -219,9 +234,8 @@ class RestApi(Construct):
             )
         acknowledge(method, findings)
 
-    def _api_key(self) -> str:
-        """A key whose value API Gateway makes up, so that no template holds it."""
-        key = self.api.add_api_key("Key")
+    def _api_keys(self) -> dict[str, str]:
+        """Keys whose values API Gateway makes up, so that no template holds them."""
         plan = self.api.add_usage_plan(
             "UsagePlan",
             throttle=apigateway.ThrottleSettings(
@@ -229,8 +243,21 @@ class RestApi(Construct):
                 burst_limit=self._settings.api.burst_limit,
             ),
         )
-        plan.add_api_key(key)
         plan.add_api_stage(stage=self.api.deployment_stage)
+        return {name: self._api_key(name, plan) for name in self._settings.api.api_keys}
+
+    def _api_key(self, name: str, plan: apigateway.IUsagePlan) -> str:
+        """One key of the plan. All ids come from its name, so that the others stay as they are."""
+        key = self.api.add_api_key(f"Key-{name}", description=f"{APP_NAME}, {name}")
+        # The plan's own add_api_key gives its first key another kind of id than the others: when
+        # that one goes, the next would be made anew, under an id that is still taken.
+        apigateway.CfnUsagePlanKey(
+            self,
+            f"PlanKey-{name}",
+            key_id=key.key_id,
+            key_type="API_KEY",
+            usage_plan_id=plan.usage_plan_id,
+        )
         return key.key_id
 
     def _acknowledge_findings(self) -> None:
@@ -241,3 +268,7 @@ class RestApi(Construct):
                 " throttled; a web ACL is the account owner's to choose and to pay for."
             },
         )
+
+
+def _integration(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
+    return apigateway.LambdaIntegration(function, timeout=_TIMEOUT, allow_test_invoke=False)

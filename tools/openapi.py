@@ -1,8 +1,8 @@
-"""Writes what is derived from the front door's models: `python -m tools.openapi`.
+"""Writes what is derived from the API's models: `python -m tools.openapi`.
 
-- lambda/front_door/schemas/{embed,nearest,search}.json: JSON Schema draft 4, for API Gateway's
-  request validators. They are coarse on purpose: the gateway cannot say which element of a list is
-  wrong, so whatever needs a good sentence (lengths, ranges, blank texts) is left to the Lambda.
+- lambda/<function>/schemas/<name>.json: JSON Schema draft 4, for API Gateway's request validators.
+  They are coarse on purpose: the gateway cannot say which element of a list is wrong, so whatever
+  needs a good sentence (lengths, ranges, blank texts) is left to the Lambda.
 - docs/openapi.json: the whole REST API, OpenAPI 3.1.
 
 `--check` writes nothing and fails if a file is not current.
@@ -14,40 +14,128 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FRONT_DOOR: Final = ROOT / "lambda" / "front_door"
+FUNCTIONS: Final = ROOT / "lambda"
 
-# `lambda` is a keyword, and the folder is the root of the function's imports.
-sys.path.insert(0, str(FRONT_DOOR))
+# `lambda` is a keyword, and its folders are the roots of the functions' imports.
+_roots: Final = [str(FUNCTIONS / name) for name in ("front_door", "batch_api", "shared")]
+sys.path[:0] = _roots
 models: Final = importlib.import_module("api_models")
 answers: Final = importlib.import_module("api_answers")
+batch_models: Final = importlib.import_module("batch_models")
+batch_answers: Final = importlib.import_module("batch_answers")
 errors: Final = importlib.import_module("api_errors")
-sys.path.remove(str(FRONT_DOOR))
+for root in _roots:
+    sys.path.remove(root)
 
-REQUESTS: Final[dict[str, type[BaseModel]]] = {
-    "embed": models.EmbedRequest,
-    "nearest": models.NearestRequest,
-    "search": models.SearchRequest,
+# Request bodies: name of the schema file -> function, model.
+REQUESTS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
+    "embed": ("front_door", models.EmbedRequest),
+    "nearest": ("front_door", models.NearestRequest),
+    "search": ("front_door", models.SearchRequest),
+    "batch": ("batch_api", batch_models.BatchRequest),
 }
-ANSWERS: Final[dict[str, type]] = {
-    "embed": answers.EmbedAnswer,
-    "nearest": answers.NearestAnswer,
-    "search": answers.SearchAnswer,
-    "endpoints": answers.EndpointsAnswer,
-    "health": answers.HealthAnswer,
-}
-_SUMMARIES: Final = {
-    "embed": "Embed texts",
-    "nearest": "Find nearest neighbours in a corpus of your own",
-    "search": "Ask the deployed corpus",
-    "endpoints": "What is deployed",
-    "health": "Whether an endpoint answers from the deployed bake",
-}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path.
+
+    request: a key of REQUESTS. answers: status -> shape of a success. codes: of the function's
+    own refusals (the gateway's come on top).
+    """
+
+    path: str
+    verb: str
+    id: str
+    summary: str
+    answers: dict[int, type]
+    codes: tuple[str, ...]
+    request: str | None = None
+
+
+_ALWAYS: Final = ("not_found", "method_not_allowed", "internal_error")
+_BODY: Final = ("invalid_request", "payload_too_large", "unsupported_media_type")
+_MODEL: Final = ("throttled", "model_error", "model_unavailable", "serving_off", "time_out")
+_AWS: Final = ("throttled", "service_unavailable")
+
+OPERATIONS: Final = (
+    Operation(
+        path="/embed",
+        verb="post",
+        id="embed",
+        summary="Embed texts",
+        answers={200: answers.EmbedAnswer},
+        codes=(*_ALWAYS, *_BODY, *_MODEL),
+        request="embed",
+    ),
+    Operation(
+        path="/nearest",
+        verb="post",
+        id="nearest",
+        summary="Find nearest neighbours in a corpus of your own",
+        answers={200: answers.NearestAnswer},
+        codes=(*_ALWAYS, *_BODY, *_MODEL),
+        request="nearest",
+    ),
+    Operation(
+        path="/search",
+        verb="post",
+        id="search",
+        summary="Ask the deployed corpus",
+        answers={200: answers.SearchAnswer},
+        codes=(*_ALWAYS, *_BODY, *_MODEL),
+        request="search",
+    ),
+    Operation(
+        path="/endpoints",
+        verb="get",
+        id="endpoints",
+        summary="What is deployed",
+        answers={200: answers.EndpointsAnswer},
+        codes=(*_ALWAYS, "model_unavailable"),
+    ),
+    Operation(
+        path="/health",
+        verb="get",
+        id="health",
+        summary="Whether an endpoint answers from the deployed bake",
+        answers={200: answers.HealthAnswer},
+        codes=(*_ALWAYS, "model_unavailable", "serving_off"),
+    ),
+    Operation(
+        path="/batch",
+        verb="post",
+        id="start_batch",
+        summary="Embed a file of JSON lines",
+        answers={202: batch_answers.BatchStarted, 200: batch_answers.BatchStarted},
+        codes=(*_ALWAYS, *_BODY, *_AWS, "client_token_conflict"),
+        request="batch",
+    ),
+    Operation(
+        path="/batch/{batch_id}",
+        verb="get",
+        id="get_batch",
+        summary="How far a batch is, and its results",
+        answers={200: batch_answers.BatchAnswer},
+        codes=(*_ALWAYS, *_AWS),
+    ),
+    Operation(
+        path="/batch/{batch_id}",
+        verb="delete",
+        id="stop_batch",
+        summary="Stop a batch",
+        answers={202: batch_answers.BatchStopped, 200: batch_answers.BatchStopped},
+        codes=(*_ALWAYS, *_AWS),
+    ),
+)
 _GATEWAY_KEYWORDS: Final = frozenset(
     {"type", "properties", "required", "items", "additionalProperties", "anyOf", "minItems"}
 )
@@ -78,7 +166,9 @@ def _structure(schema: dict[str, Any]) -> dict[str, Any]:
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    types = [*REQUESTS.values(), *ANSWERS.values(), answers.ErrorAnswer, answers.UnhealthyAnswer]
+    types = [model for _, model in REQUESTS.values()]
+    types += dict.fromkeys(shape for one in OPERATIONS for shape in one.answers.values())
+    types += [answers.ErrorAnswer, answers.UnhealthyAnswer]
     references, definitions = TypeAdapter.json_schemas(
         [(one.__name__, "validation", TypeAdapter(one)) for one in types],
         ref_template="#/components/schemas/{model}",
@@ -95,7 +185,7 @@ def openapi() -> dict[str, Any]:
             "stable code, a sentence and the request id.",
         },
         "security": [{"api_key": []}, {"iam": []}],
-        "paths": {f"/{name}": _path(name) for name in ANSWERS},
+        "paths": _paths(OPERATIONS),
         "components": {
             "schemas": schemas,
             "securitySchemes": {
@@ -112,26 +202,44 @@ def openapi() -> dict[str, Any]:
     }
 
 
-def _path(name: str) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": name,
-        "summary": _SUMMARIES[name],
-        "responses": {"200": _response(ANSWERS[name], ANSWERS[name].__doc__ or "")}
-        | {str(status): _response(answers.ErrorAnswer, code) for status, code in _failures(name)},
+def _paths(operations: Iterable[Operation]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.verb] = _operation(one)
+    return paths
+
+
+def _operation(one: Operation) -> dict[str, Any]:
+    responses = {
+        str(status): _response(shape, shape.__doc__ or "") for status, shape in one.answers.items()
     }
-    if name == "health":
-        operation["responses"]["503"] = _response(answers.UnhealthyAnswer, "model_unavailable")
-    if name not in REQUESTS:
-        return {"get": operation}
-    operation["requestBody"] = {"required": True, "content": _json(REQUESTS[name])}
-    return {"post": operation}
+    for status, codes in _failures(one).items():
+        unhealthy = one.id == "health" and status == 503
+        shape = answers.UnhealthyAnswer if unhealthy else answers.ErrorAnswer
+        responses[str(status)] = _response(shape, " or ".join(codes))
+    operation: dict[str, Any] = {
+        "operationId": one.id,
+        "summary": one.summary,
+        "responses": responses,
+    }
+    if "{batch_id}" in one.path:
+        batch_id = {"type": "string", "format": "uuid"}
+        operation["parameters"] = [
+            {"name": "batch_id", "in": "path", "required": True, "schema": batch_id}
+        ]
+    if one.request is not None:
+        _, model = REQUESTS[one.request]
+        operation["requestBody"] = {"required": True, "content": _json(model)}
+    return operation
 
 
-def _failures(name: str) -> list[tuple[int, str]]:
-    ours = {status: code for code, status in errors.STATUS.items()}
-    if name not in REQUESTS:
-        ours = {status: code for status, code in ours.items() if status in (404, 405, 500, 503)}
-    return sorted((ours | _GATEWAY_FAILURES).items())
+def _failures(one: Operation) -> dict[int, list[str]]:
+    """The codes of each status."""
+    failures: dict[int, list[str]] = {}
+    ours = [(errors.STATUS[code], code) for code in one.codes]
+    for status, code in sorted({*ours, *_GATEWAY_FAILURES.items()}):
+        failures.setdefault(status, []).append(code)
+    return failures
 
 
 def _response(answer: type, description: str) -> dict[str, Any]:
@@ -145,8 +253,8 @@ def _json(one: type) -> dict[str, Any]:
 def generated() -> dict[Path, str]:
     """Every file that is derived from the models, and what it must hold."""
     documents = {
-        FRONT_DOOR / "schemas" / f"{name}.json": gateway_schema(request)
-        for name, request in REQUESTS.items()
+        FUNCTIONS / function / "schemas" / f"{name}.json": gateway_schema(request)
+        for name, (function, request) in REQUESTS.items()
     } | {ROOT / "docs" / "openapi.json": openapi()}
     return {
         path: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -156,7 +264,7 @@ def generated() -> dict[Path, str]:
 
 def main() -> None:
     """Write the files, or with --check only compare them."""
-    arguments = argparse.ArgumentParser(description="Derives schemas from the front door's models.")
+    arguments = argparse.ArgumentParser(description="Derives schemas from the API's models.")
     arguments.add_argument("--check", action="store_true", help="write nothing; fail if stale")
     check = arguments.parse_args().check
     stale = {

@@ -1,4 +1,4 @@
-"""The JSON that goes back to callers, kept below what a Lambda function may return."""
+"""From the model's JSON to the callers', without reading more of it than is needed."""
 
 from __future__ import annotations
 
@@ -6,39 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from api_errors import USE_BATCH, ApiError
-from aws_lambda_powertools.event_handler import Response
+from api_errors import ApiError
 from pydantic_core import from_json, to_json
-
-# Lambda's limit for a synchronous answer is 6 MB; some is kept for status and headers.
-MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024 - 4096
 
 _EMBEDDING: Final = re.compile(rb'\s*\{\s*"embedding"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
 _HITS: Final = re.compile(
     rb'\s*(\{\s*"bake_id"\s*:\s*"[^"\\]+"\s*,\s*"results"\s*:\s*\[.*\])\s*\}\s*', re.DOTALL
 )
 _LIST: Final = re.compile(rb"\s*(\[.*\])\s*", re.DOTALL)
-
-
-def json_response(
-    body: Mapping[str, object] | bytes, status: int = 200, headers: dict[str, str] | None = None
-) -> Response[str]:
-    """A JSON response; `body` may already be JSON. ApiError (payload_too_large) past 6 MB."""
-    content = body if isinstance(body, bytes) else to_json(body)
-    # Lambda puts the body into its own JSON as a string, where these two take one byte more.
-    size = len(content) + content.count(b'"') + content.count(b"\\")
-    if size > MAX_ANSWER_BYTES:
-        raise ApiError(
-            "payload_too_large",
-            f"The answer would have {size:,} bytes; at most {MAX_ANSWER_BYTES:,} fit. "
-            f"Ask for fewer texts or hits at a time. {USE_BATCH}",
-        )
-    return Response(
-        status_code=status,
-        content_type="application/json",
-        body=content.decode(),
-        headers=dict(headers or {}),
-    )
 
 
 def with_embeddings(model_answer: bytes, rest: Mapping[str, object]) -> bytes:
@@ -72,6 +47,15 @@ def _from_score(model_answer: bytes, min_score: float) -> bytes:
         found = from_json(model_answer)
         results = [[hit for hit in hits if hit["score"] >= min_score] for hits in found["results"]]
         return to_json({"bake_id": found["bake_id"], "results": results})
+    except (ValueError, KeyError, TypeError):
+        raise unreadable() from None
+
+
+def best_scores(model_answer: bytes) -> list[float]:
+    """The score of the best hit of each query in `{"bake_id": …, "results": […]}`, -1 of none."""
+    try:
+        results = from_json(model_answer)["results"]
+        return [max((float(hit["score"]) for hit in hits), default=-1.0) for hits in results]
     except (ValueError, KeyError, TypeError):
         raise unreadable() from None
 

@@ -91,12 +91,13 @@ class CorpusLine(TypedDict):
 
 
 class EndpointsAnswer(TypedDict):
-    """What is deployed."""
+    """What is deployed, and whether its endpoints are switched on."""
 
     endpoints: list[EndpointLine]
     model: ModelLine
     corpus: CorpusLine
     bake_id: str
+    serving: Literal["on", "off"]
     request_id: str
 
 

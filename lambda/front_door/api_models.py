@@ -11,11 +11,11 @@ The limits keep every answer below the 6 MB (6,291,456 bytes) that a Lambda func
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
+from request_model import WHOLE, RequestModel
 
-MAX_BODY_BYTES: Final = 5 * 1024 * 1024
 MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_TEXTS: Final = 10_000
 MAX_QUERIES: Final = 1_000
@@ -32,28 +32,10 @@ Text = Annotated[
 # Fail fast: five megabytes of wrong elements are one mistake, not a million.
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
 Queries = Annotated[list[Text], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), WHOLE]
 
 
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 3.0 is the integer 3, to JSON Schema and so to callers."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_whole)]
-
-
-def _without_titles(schema: dict[str, Any]) -> None:
-    """Titles only repeat the names of the fields."""
-    schema.pop("title", None)
-    for field in schema.get("properties", {}).values():
-        field.pop("title", None)
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, json_schema_extra=_without_titles
-    )
-
+class _Request(RequestModel):
     instance_type: str | None = Field(
         default=None,
         description="Ask this deployed instance type first; by default the first one deployed.",

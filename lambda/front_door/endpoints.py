@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 from botocore.session import Session
 from endpoint_failures import Failure, reason_of
 from environment import Endpoint
+from serving import ServingSwitch
 from time_budget import TimeBudget
 
 _CONNECT_SECONDS: Final = 1
@@ -68,15 +69,19 @@ def runtime_clients(session: Session) -> ClientFor:
 class Endpoints:
     """The endpoints of this deployment, in order of preference."""
 
-    def __init__(self, deployed: Sequence[Endpoint], client_for: ClientFor) -> None:
+    def __init__(
+        self, deployed: Sequence[Endpoint], client_for: ClientFor, switch: ServingSwitch
+    ) -> None:
         self.deployed = tuple(deployed)
         self._client_for = client_for
+        self._switch = switch
 
     def ask(self, payload: bytes, budget: TimeBudget, instance_type: str | None = None) -> Answer:
         """The first answer to `payload`, from `instance_type` (default: the first) or the others.
 
-        Raises ApiError: invalid_request when the caller is at fault, else throttled, time_out,
-        model_error or model_unavailable once every endpoint failed or the budget is spent.
+        Raises ApiError: invalid_request when the caller is at fault, else serving_off, throttled,
+        time_out, model_error or model_unavailable once every endpoint failed or the budget is
+        spent.
         """
         order = self._order(instance_type)
         failed: list[Failure] = []
@@ -92,6 +97,8 @@ class Endpoints:
                 _log_failure(endpoint, error)
             else:
                 return Answer(body, endpoint.instance_type, tuple(failed))
+        if any(failure.reason == "not_found" for failure in failed) and self._switch.is_off():
+            raise self._switch.refusal()
         raise _nobody_answered(order, failed)
 
     def invoke(self, endpoint: Endpoint, payload: bytes, seconds: int) -> bytes:

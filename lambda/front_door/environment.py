@@ -31,6 +31,13 @@ class Environment(BaseModel):
         alias="ENDPOINTS", description="JSON list, in order of preference"
     )
     deployment_parameter: str = Field(alias="DEPLOYMENT_PARAMETER", min_length=1)
+    serving_parameter: str = Field(alias="SERVING_PARAMETER", min_length=1)
+    min_score: float = Field(
+        alias="MIN_SCORE",
+        ge=-1,
+        le=1,
+        description="a question whose best hit scores less counts as unanswered",
+    )
     time_budget_seconds: float = Field(
         # API Gateway answers by itself, without our JSON, after 29 seconds.
         alias="TIME_BUDGET_SECONDS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final, TypedDict
 
-from answers import json_response, with_embeddings, with_hits, with_results
+from answers import best_scores, with_embeddings, with_hits, with_results
 from api_answers import EndpointsAnswer, HealthAnswer, ServedBy
 from api_errors import USE_BATCH, ApiError
 from api_models import (
@@ -16,10 +16,8 @@ from api_models import (
     NearestRequest,
     SearchRequest,
 )
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
@@ -27,9 +25,12 @@ from botocore.session import Session
 from deployment import DeploymentParameter
 from endpoints import Answer, Endpoints, runtime_clients
 from environment import Environment
+from front_door_metrics import metrics
 from health import check_health
+from json_api import JsonApi, json_response
 from pydantic_core import to_json
 from request_body import read_request
+from serving import ServingSwitch
 from time_budget import TimeBudget
 
 METHODS: Final = {
@@ -43,20 +44,17 @@ METHODS: Final = {
 _RESERVE_SECONDS: Final = 0.5
 
 logger = Logger()
-metrics = Metrics(namespace="FaqSearch")
-app = APIGatewayRestResolver()
+app = JsonApi(METHODS)
 
 environment = Environment.read(os.environ)
-metrics.set_default_dimensions(stage=environment.stage)
+metrics.set_default_dimensions(Stage=environment.stage)
 _session = Session()
-endpoints = Endpoints(environment.endpoints, runtime_clients(_session))
-deployment = DeploymentParameter(
-    environment.deployment_parameter,
-    _session.create_client(
-        "ssm",
-        config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1}),
-    ),
+_ssm = _session.create_client(
+    "ssm", config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
 )
+deployment = DeploymentParameter(environment.deployment_parameter, _ssm)
+switch = ServingSwitch(environment.serving_parameter, environment.stage, _ssm)
+endpoints = Endpoints(environment.endpoints, runtime_clients(_session), switch)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -72,13 +70,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)
+@logger.inject_lambda_context
 @metrics.log_metrics
 def _respond(
     event: dict[str, Any],
     context: LambdaContext,
     budget: TimeBudget,
 ) -> dict[str, Any]:
+    # The same name in the access log, in every line here and in the container's log.
+    logger.append_keys(request_id=event["requestContext"]["requestId"])
     app.context["budget"] = budget
     answer = app.resolve(event, context)
     metrics.add_metric("ModelWait", MetricUnit.Milliseconds, budget.waited * 1000)
@@ -135,6 +135,12 @@ def search() -> Response[str]:
         {"mode": "search", "queries": request.queries, "top_k": request.top_k},
         request.instance_type,
     )
+    # Measured by the stage's own score, whatever this caller asked for: callers with other
+    # thresholds would make the share of unanswered questions mean nothing.
+    best = best_scores(answer.body)
+    unanswered = sum(score < environment.min_score for score in best)
+    metrics.add_metric("Questions", MetricUnit.Count, len(best))
+    metrics.add_metric("UnansweredQuestions", MetricUnit.Count, unanswered)
     return json_response(with_hits(answer.body, request.min_score, _who(answer)))
 
 
@@ -154,7 +160,8 @@ def list_endpoints() -> Response[str]:
         },
         "corpus": {"sha256": deployed.corpus_sha256},
         "bake_id": deployed.bake_id,
-        "request_id": _request_id(),
+        "serving": "off" if switch.is_off() else "on",
+        "request_id": app.request_id,
     }
     return json_response(found)
 
@@ -162,38 +169,13 @@ def list_endpoints() -> Response[str]:
 @app.get("/health")
 def health() -> Response[str]:
     """Whether an endpoint answers, from the bake that is deployed."""
-    report = check_health(endpoints, deployment.get().bake_id, _budget())
-    found: HealthAnswer = {"status": "ok", **report, "request_id": _request_id()}
+    report = check_health(endpoints, switch, deployment.get().bake_id, _budget())
+    found: HealthAnswer = {"status": "ok", **report, "request_id": app.request_id}
     return json_response(found)
 
 
-@app.exception_handler(ApiError)  # type: ignore[untyped-decorator]
-def _api_error(error: ApiError) -> Response[str]:
-    logger.info("refused", code=error.code)
-    # A busy or absent model is worth asking again; everything else would only fail again.
-    headers = {"Retry-After": "1"} if error.status in (429, 503) else {}
-    return json_response(error.to_dict(_request_id()), error.status, headers)
-
-
-@app.not_found
-def _not_found(_: NotFoundError) -> Response[str]:
-    path = app.current_event.path
-    allowed = METHODS.get(path.rstrip("/"))
-    if allowed is None:
-        error = ApiError("not_found", f"There is nothing here; there are {', '.join(METHODS)}.")
-        return json_response(error.to_dict(_request_id()), error.status)
-    error = ApiError("method_not_allowed", f"Use {allowed} here.")
-    return json_response(error.to_dict(_request_id()), error.status, {"Allow": allowed})
-
-
-@app.exception_handler(Exception)  # type: ignore[untyped-decorator]
-def _unexpected(_: Exception) -> Response[str]:
-    logger.exception("unexpected")
-    error = ApiError("internal_error", "Something went wrong here; it is not your request.")
-    return json_response(error.to_dict(_request_id()), error.status)
-
-
 def _ask(question: dict[str, Any], instance_type: str | None) -> Answer:
+    question["request_id"] = app.request_id
     answer = endpoints.ask(to_json(question), _budget(), instance_type)
     metrics.add_metric("FailedOver", MetricUnit.Count, len(answer.failed))
     return answer
@@ -215,14 +197,9 @@ class _Who(TypedDict):
 
 
 def _who(answer: Answer) -> _Who:
-    return {"served_by": answer.served_by(), "request_id": _request_id()}
+    return {"served_by": answer.served_by(), "request_id": app.request_id}
 
 
 def _budget() -> TimeBudget:
     budget: TimeBudget = app.context["budget"]
     return budget
-
-
-def _request_id() -> str:
-    request_id: str = app.current_event.request_context.request_id
-    return request_id

@@ -11,16 +11,20 @@ from endpoint_failures import reason_of
 from endpoints import Endpoints
 from environment import Endpoint
 from pydantic_core import from_json
+from serving import ServingSwitch
 from time_budget import TimeBudget
 
 _PAYLOAD: Final = b'{"mode":"info"}'
 _MOST_SECONDS: Final = 5
 
 
-def check_health(endpoints: Endpoints, bake_id: str, budget: TimeBudget) -> HealthReport:
+def check_health(
+    endpoints: Endpoints, switch: ServingSwitch, bake_id: str, budget: TimeBudget
+) -> HealthReport:
     """A line for each endpoint, all asked at once, within five seconds.
 
-    Raises ApiError (model_unavailable), with the same lines, unless one of them serves `bake_id`.
+    Raises ApiError (model_unavailable, or serving_off), with the same lines, unless one of them
+    serves `bake_id`.
     """
     # Imported here: only this route needs threads, and every cold start would pay for them.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
@@ -33,7 +37,10 @@ def check_health(endpoints: Endpoints, bake_id: str, budget: TimeBudget) -> Heal
     with budget.waiting(), ThreadPoolExecutor(len(endpoints.deployed)) as threads:
         lines = list(threads.map(line, endpoints.deployed))
     report: HealthReport = {"bake_id": bake_id, "endpoints": lines}
-    if not any(line["status"] == "ok" for line in lines):
+    statuses = {line["status"] for line in lines}
+    if "ok" not in statuses:
+        if "not_found" in statuses and switch.is_off():
+            raise switch.refusal(report)
         raise ApiError(
             "model_unavailable", "No endpoint answers from the deployed bake.", details=report
         )

@@ -23,6 +23,7 @@ def front_door(aws, monkeypatch):
 
     monkeypatch.setattr(Session, "create_client", create_and_take_over)
     aws.parameters[ENVIRONMENT["DEPLOYMENT_PARAMETER"]] = json.dumps(DEPLOYMENT)
+    aws.parameters[ENVIRONMENT["SERVING_PARAMETER"]] = "on"
     return module("handler")
 
 
@@ -51,14 +52,17 @@ def test_invocations(aws, front_door, path, body, answer):
     response = front_door.handler(event(path, body), Context())
     assert response["statusCode"] == 200, response["body"]
     modes = {"/embed": "embedding", "/nearest": "nn_corpus", "/search": "search"}
-    assert asked[0]["mode"] == modes[path]
+    assert (asked[0]["mode"], asked[0]["request_id"]) == (modes[path], "request-1")
     # Only /embed has a limit that depends on what is deployed.
     assert len(aws.called("GetParameter")) == (path == "/embed")
     [request] = aws.called("InvokeEndpoint")
     assert request["ContentType"] == request["Accept"] == "application/json"
 
 
-def test_the_deployment_parameter(aws, front_door):
+def test_the_parameters(aws, front_door):
     response = front_door.handler(event("/endpoints", method="GET"), Context())
     assert response["statusCode"] == 200, response["body"]
-    assert aws.called("GetParameter") == [{"Name": ENVIRONMENT["DEPLOYMENT_PARAMETER"]}]
+    assert aws.called("GetParameter") == [
+        {"Name": ENVIRONMENT["DEPLOYMENT_PARAMETER"]},
+        {"Name": ENVIRONMENT["SERVING_PARAMETER"]},
+    ]

@@ -42,12 +42,22 @@ def test_the_layer_loads_and_the_front_door_answers(tmp_path: Path) -> None:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(
-                map(str, (ROOT / "lambda/front_door", tmp_path / "python", site))
+                map(
+                    str,
+                    (
+                        ROOT / "lambda/front_door",
+                        ROOT / "lambda/shared",
+                        tmp_path / "python",
+                        site,
+                    ),
+                )
             ),
             "PYTHONDONTWRITEBYTECODE": "1",
             "APP_STAGE": "test",
             "ENDPOINTS": json.dumps([{"instance_type": "ml.x", "endpoint_name": "x"}]),
             "DEPLOYMENT_PARAMETER": "/x",
+            "SERVING_PARAMETER": "/x",
+            "MIN_SCORE": "0.4",
             "POWERTOOLS_SERVICE_NAME": "x",
             "AWS_DEFAULT_REGION": "us-east-1",
         },

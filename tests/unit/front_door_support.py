@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "lambda" / "front_door"
+SHARED = FOLDER.parent / "shared"
 DEPLOYMENT = {
     "bake_id": "bake-1",
     "model_id": "huggingface-sentencesimilarity-all-MiniLM-L6-v2",
@@ -35,6 +36,8 @@ ENVIRONMENT = {
     "APP_STAGE": "local",
     "ENDPOINTS": json.dumps(ENDPOINTS),
     "DEPLOYMENT_PARAMETER": "/faq-search/local/deployment",
+    "SERVING_PARAMETER": "/faq-search/local/serving",
+    "MIN_SCORE": "0.4",
     "TIME_BUDGET_SECONDS": "26",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -44,7 +47,8 @@ ENVIRONMENT = {
 
 def module(name: str) -> ModuleType:
     """A module of the front door; its handler is loaded anew under a name of its own."""
-    sys.path.insert(0, str(FOLDER))
+    folders = [str(FOLDER), str(SHARED)]
+    sys.path[:0] = folders
     try:
         if name != "handler":
             return importlib.import_module(name)
@@ -53,7 +57,8 @@ def module(name: str) -> ModuleType:
         spec.loader.exec_module(loaded)
         return loaded
     finally:
-        sys.path.remove(str(FOLDER))
+        for folder in folders:
+            sys.path.remove(folder)
 
 
 def event(
@@ -96,18 +101,25 @@ class Context:
 
 
 class FakeSsm:
-    """SSM with one parameter; an exception in its place is raised."""
+    """SSM with what is deployed and the switch; an exception in place of a value is raised."""
 
     def __init__(self, value: str | Exception | None = None) -> None:
         self.value = json.dumps(DEPLOYMENT) if value is None else value
+        self.serving: str | Exception = "on"
         self.reads = 0
+        self.switch_reads = 0
 
     def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803
-        assert Name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
-        self.reads += 1
-        if isinstance(self.value, Exception):
-            raise self.value
-        return {"Parameter": {"Value": self.value}}
+        if Name == ENVIRONMENT["SERVING_PARAMETER"]:
+            self.switch_reads += 1
+            value = self.serving
+        else:
+            assert Name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
+            self.reads += 1
+            value = self.value
+        if isinstance(value, Exception):
+            raise value
+        return {"Parameter": {"Value": value}}
 
 
 @dataclass
@@ -215,9 +227,14 @@ class FrontDoor:
         self.sagemaker.asked.clear()
         self.sagemaker.raw.clear()
         self.ssm = FakeSsm()
+        environment = self.handler.environment
         self.handler.deployment = module("deployment").DeploymentParameter(
-            self.handler.environment.deployment_parameter, self.ssm
+            environment.deployment_parameter, self.ssm
         )
+        self.handler.switch = module("serving").ServingSwitch(
+            environment.serving_parameter, environment.stage, self.ssm
+        )
+        self.handler.endpoints._switch = self.handler.switch
         self.log = io.StringIO()
         self.handler.logger.registered_handler.setStream(self.log)
         return self

@@ -9,16 +9,21 @@ STATUS: Final[Mapping[str, int]] = {
     "invalid_request": 400,
     "not_found": 404,
     "method_not_allowed": 405,
+    "client_token_conflict": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "throttled": 429,
     "internal_error": 500,
     "model_error": 502,
     "model_unavailable": 503,
+    "serving_off": 503,
+    "service_unavailable": 503,
     "time_out": 504,
 }
+# What is worth asking again in a moment; everything else would only fail again.
+MAY_PASS: Final = frozenset({"throttled", "model_unavailable", "service_unavailable"})
 
-USE_BATCH: Final = "For more at once use batch transform, which reads JSON lines from S3."
+USE_BATCH: Final = "For more at once use batch transform: POST /batch."
 
 
 class ApiError(Exception):

@@ -8,13 +8,14 @@ from email.message import Message
 from typing import Final, TypeVar
 
 from api_errors import USE_BATCH, ApiError
-from api_models import MAX_BODY_BYTES
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 Request = TypeVar("Request", bound=BaseModel)
 
+# With it, what goes on to an endpoint stays below what the model server takes.
+MAX_BODY_BYTES: Final = 5 * 1024 * 1024
 _FAULTS_TOLD: Final = 5
 _NAME_CHARACTERS: Final = 100
 
