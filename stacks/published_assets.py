@@ -5,12 +5,11 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import IConstruct
 
+from stacks.bootstrap import bootstrap_qualifier
+
 
 def published_assets_arn(scope: IConstruct) -> str:
     """ARN of the bucket that `cdk bootstrap` made in the stack's account and region."""
     stack = cdk.Stack.of(scope)
-    qualifier = (
-        scope.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
-        or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
-    )
+    qualifier = bootstrap_qualifier(scope)
     return f"arn:{stack.partition}:s3:::cdk-{qualifier}-assets-{stack.account}-{stack.region}"
