@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from stacks import serving_switch
 from stacks.settings import Settings, load_settings
 from tests.template.synthesis import Templates, arn_ends, of_type, properties
+from tools import switch
 
 ON_OR_OFF = {"Fn::If": ["IsServing", "on", "off"]}
 # What is billed by the hour, and what cannot be without it.
@@ -34,6 +36,10 @@ class TestSwitch:
         assert parameter["Default"] == "on"
         assert parameter["AllowedValues"] == ["on", "off"]
         assert model["Conditions"] == {"IsServing": {"Fn::Equals": [{"Ref": "Serving"}, "on"]}}
+
+    def test_has_the_names_that_the_command_knows(self) -> None:
+        names = (switch.PARAMETER, switch.ON, switch.OFF)
+        assert names == (serving_switch.PARAMETER, serving_switch.ON, serving_switch.OFF)
 
     def test_removes_what_is_paid_by_the_hour_and_nothing_else(self, model: dict) -> None:
         for name, resource in model["Resources"].items():
