@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 
+from stacks.batch import BatchStack
 from stacks.foundation import FoundationStack
 from stacks.front_door import FrontDoorStack
 from stacks.model import ModelStack
@@ -11,7 +12,7 @@ from stacks.settings import APP_NAME, Settings
 
 
 def build_application(app: cdk.App, settings: Settings) -> None:
-    """Adds the Foundation, Model and FrontDoor stacks of a stage to `app`."""
+    """Adds the stacks of a stage to `app`."""
     # Everything published for this app shares a prefix, so that grants can name the prefix and a
     # new corpus changes no policy.
     asset_prefix = f"{APP_NAME}/{settings.stage}/"
@@ -40,12 +41,24 @@ def build_application(app: cdk.App, settings: Settings) -> None:
         description="FAQ search: the bake of the corpus, the models and their endpoints",
         **common(),
     )
+    batch = BatchStack(
+        app,
+        settings.stack_name("Batch"),
+        settings=settings,
+        foundation=foundation,
+        description="FAQ search: vectors for files of any size, by batch transform",
+        **common(),
+    )
+    # It finds the model by SSM parameters alone, so nothing else tells CloudFormation the order.
+    batch.add_stack_dependency(model)
     front_door = FrontDoorStack(
         app,
         settings.stack_name("FrontDoor"),
         settings=settings,
+        foundation=foundation,
         description="FAQ search: the REST API",
         **common(),
     )
-    # It reaches the endpoints by name alone, so nothing else tells CloudFormation the order.
+    # It reaches endpoints and batches by name alone, so nothing else tells CloudFormation the order.
     front_door.add_stack_dependency(model)
+    front_door.add_stack_dependency(batch)
