@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
@@ -36,6 +35,17 @@ def api(stage_templates: Templates) -> dict:
     return stage_templates["FrontDoor"]
 
 
+@pytest.fixture
+def function(api: dict) -> dict:
+    """The one that asks the endpoints."""
+    (found,) = (f for f in properties(api, "AWS::Lambda::Function") if "ENDPOINTS" in variables(f))
+    return found
+
+
+def variables(function: dict) -> dict:
+    return function["Environment"]["Variables"]
+
+
 def test_the_api_is_regional(api: dict) -> None:
     """Callers are programs, mostly of the same region; signatures name it."""
     (resource,) = properties(api, "AWS::ApiGateway::RestApi")
@@ -44,7 +54,7 @@ def test_the_api_is_regional(api: dict) -> None:
 
 def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
     methods = properties(api, "AWS::ApiGateway::Method")
-    assert len(methods) == 5
+    assert len(methods) == 8
     for method in methods:
         if stage == "prod":
             assert method["AuthorizationType"] == "AWS_IAM"
@@ -52,26 +62,11 @@ def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
             assert method["ApiKeyRequired"] is True
 
 
-def test_the_key_has_a_plan_and_no_value_in_the_template(
-    templates: Callable[[str], Templates],
-) -> None:
-    api = templates("dev")["FrontDoor"]
-    (key,) = properties(api, "AWS::ApiGateway::ApiKey")
-    assert "Value" not in key
-    (plan,) = properties(api, "AWS::ApiGateway::UsagePlan")
-    assert plan["Throttle"] == {"RateLimit": 20, "BurstLimit": 40}
-    # A plan that covers no stage lets its keys in nowhere.
-    (stage,) = of_type(api, "AWS::ApiGateway::Stage")
-    assert [covered["Stage"]["Ref"] for covered in plan["ApiStages"]] == [stage]
-    assert len(of_type(api, "AWS::ApiGateway::UsagePlanKey")) == 1
-    assert not of_type(templates("prod")["FrontDoor"], "AWS::ApiGateway::ApiKey")
-
-
 def test_every_post_has_its_request_model_and_a_validator(api: dict) -> None:
     models = of_type(api, "AWS::ApiGateway::Model")
     posts = [m for m in properties(api, "AWS::ApiGateway::Method") if m["HttpMethod"] == "POST"]
     assert {m["RequestModels"]["application/json"]["Ref"] for m in posts} == set(models)
-    assert len(models) == 3
+    assert len(models) == 4
     ((name, validator),) = of_type(api, "AWS::ApiGateway::RequestValidator").items()
     assert all(m["RequestValidatorId"]["Ref"] == name for m in posts)
     assert validator["Properties"]["ValidateRequestBody"] is True
@@ -111,14 +106,14 @@ def test_a_refusal_has_the_status_that_goes_with_its_code(stage: str, api: dict)
     assert statuses == STATUSES | unknown_path
 
 
-def test_the_function_ends_before_the_gateway_gives_up(api: dict) -> None:
-    (function,) = properties(api, "AWS::Lambda::Function")
-    budget = float(function["Environment"]["Variables"]["TIME_BUDGET_SECONDS"])
+def test_the_functions_end_before_the_gateway_gives_up(api: dict, function: dict) -> None:
+    budget = float(variables(function)["TIME_BUDGET_SECONDS"])
     timeouts = {
         m["Integration"]["TimeoutInMillis"] for m in properties(api, "AWS::ApiGateway::Method")
     }
     assert timeouts == {29_000}
-    assert budget < function["Timeout"] < 29
+    assert budget < function["Timeout"]
+    assert all(f["Timeout"] < 29 for f in properties(api, "AWS::Lambda::Function"))
 
 
 def test_the_stage_logs_traces_and_throttles(stage: str, api: dict) -> None:
@@ -131,12 +126,13 @@ def test_the_stage_logs_traces_and_throttles(stage: str, api: dict) -> None:
     limits = load_settings(stage).api
     assert settings["ThrottlingRateLimit"] == limits.rate_limit
     assert settings["ThrottlingBurstLimit"] == limits.burst_limit
-    json.loads(deployed["AccessLogSetting"]["Format"])
+    logged = json.loads(deployed["AccessLogSetting"]["Format"])
+    assert logged["request_id"] == "$context.requestId"  # as in the function's and container's logs
     # A stage that logs is refused while the account has no role for it.
     assert set(of_type(api, "AWS::ApiGateway::Account")) <= set(resource["DependsOn"])
 
 
-def test_the_function_may_invoke_the_endpoints_and_read_one_parameter(
+def test_the_function_may_invoke_the_endpoints_and_read_two_parameters(
     stage: str, api: dict
 ) -> None:
     allowed = {
@@ -158,20 +154,25 @@ def test_the_function_may_invoke_the_endpoints_and_read_one_parameter(
     assert f"endpoint/faq-search-{stage}-" in allowed["sagemaker:InvokeEndpoint"]
     assert "*" not in allowed["sagemaker:InvokeEndpoint"]
     assert "*" not in allowed["ssm:GetParameter"]
+    for parameter in ("deployment", "serving"):
+        assert f"parameter/faq-search/{stage}/{parameter}" in allowed["ssm:GetParameter"]
 
 
 def test_no_function_knows_the_corpus(api: dict) -> None:
     """Its environment would change, and with it the function, for every new corpus."""
-    (function,) = properties(api, "AWS::Lambda::Function")
-    assert not {k for k in function["Environment"]["Variables"] if "CORPUS" in k or "BAKE" in k}
+    for function in properties(api, "AWS::Lambda::Function"):
+        assert not {k for k in variables(function) if "CORPUS" in k or "BAKE" in k}
 
 
-def test_the_function_is_told_what_there_is_in_order_of_preference(stage: str, api: dict) -> None:
-    (function,) = properties(api, "AWS::Lambda::Function")
+def test_the_function_is_told_what_there_is_in_order_of_preference(
+    stage: str, function: dict
+) -> None:
     settings = load_settings(stage)
-    told = function["Environment"]["Variables"]
+    told = variables(function)
     assert told["APP_STAGE"] == stage
     assert told["DEPLOYMENT_PARAMETER"] == f"/faq-search/{stage}/deployment"
+    assert told["SERVING_PARAMETER"] == f"/faq-search/{stage}/serving"
+    assert float(told["MIN_SCORE"]) == settings.alarms.min_score
     assert json.loads(told["ENDPOINTS"]) == [
         {
             "instance_type": e.instance_type,
@@ -181,10 +182,16 @@ def test_the_function_is_told_what_there_is_in_order_of_preference(stage: str, a
     ]
 
 
-def test_the_function_has_its_packages(api: dict) -> None:
+def test_concurrency_is_reserved_where_the_settings_say_so(stage: str, function: dict) -> None:
+    expected = load_settings(stage).api.reserved_concurrency
+    assert function.get("ReservedConcurrentExecutions") == expected
+    assert (expected is not None) == (stage == "prod")
+
+
+def test_the_functions_have_their_packages(api: dict) -> None:
     (layer,) = of_type(api, "AWS::Lambda::LayerVersion")
-    (function,) = properties(api, "AWS::Lambda::Function")
-    assert function["Layers"] == [{"Ref": layer}]
+    functions = properties(api, "AWS::Lambda::Function")
+    assert [f["Layers"] for f in functions] == [[{"Ref": layer}]] * 2
 
 
 def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name() -> None:
