@@ -16,7 +16,7 @@ from local_aws.cloudformation.engine import Operation
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.model import ChangeSet, Definition, Stack
-from local_aws.cloudformation.resources.base import NoEffect
+from local_aws.cloudformation.resources.base import is_idle
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Template
 from local_aws.context import Context
@@ -247,8 +247,8 @@ class Operations:
         creating = stack.status == "REVIEW_IN_PROGRESS"
         idle = {
             resource_type
-            for resource_type in change_set.definition.template.resource_types
-            if isinstance(self.stacks.provider(resource_type), NoEffect)
+            for resource_type, properties in change_set.definition.template.properties_by_type()
+            if is_idle(self.stacks.provider(resource_type), properties)
         }
         if idle:
             _log.info("%s: no effect here have %s", stack.name, ", ".join(sorted(idle)))

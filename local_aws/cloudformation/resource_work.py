@@ -15,14 +15,14 @@ from local_aws.cloudformation.changes import is_custom, replacing, with_stack_ta
 from local_aws.cloudformation.errors import ApiError, CancelledError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value, resolve
 from local_aws.cloudformation.model import Definition, Output, Resource, Stack, random_suffix
-from local_aws.cloudformation.resources.base import NoEffect, Provider, Request
+from local_aws.cloudformation.resources.base import Provider, Request, is_idle
 from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
 
 _log = logging.getLogger(__name__)
 
-NO_EFFECT = "Accepted; this type has no effect on the local AWS"
+NO_EFFECT = "Accepted; it has no effect on the local AWS"
 
 
 class Surroundings(Protocol):
@@ -147,7 +147,7 @@ class ResourceWork:
                 "Requested update requires the creation of a new physical resource; "
                 "hence creating one."
             )
-        elif isinstance(provider, NoEffect) and item.type != "AWS::CDK::Metadata":
+        elif is_idle(provider, properties) and item.type != "AWS::CDK::Metadata":
             reason = NO_EFFECT
         stack.tell(name, "", item.type, f"{verb}_IN_PROGRESS", reason)
         try:

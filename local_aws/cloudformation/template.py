@@ -58,6 +58,10 @@ class Template:
         """Every type in the template, whether or not its condition holds."""
         return {resource["Type"] for resource in self._resources.values()}
 
+    def properties_by_type(self) -> list[tuple[str, dict[str, Value]]]:
+        """Type and unresolved properties of every resource, whether or not its condition holds."""
+        return [(body["Type"], body.get("Properties", {})) for body in self._resources.values()]
+
     def given_or_default(self, given: Mapping[str, str]) -> dict[str, str]:
         """Every parameter's value: the one that is given or, failing that, its default.
 

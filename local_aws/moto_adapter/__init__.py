@@ -4,6 +4,7 @@ moto is pinned exactly. Each function here is small and has a contract test
 (tests/unit/test_moto_adapter_*.py) that fails when a new moto no longer means the same.
 """
 
+from local_aws.moto_adapter import cloudwatch as cloudwatch
 from local_aws.moto_adapter import s3_large_objects as s3_large_objects
 from local_aws.moto_adapter.api_gateway import (
     DeployedStage,

@@ -138,11 +138,11 @@ def test_unknown_types_are_refused_all_at_once(cloudformation):
 
 def test_types_without_effect_say_so(cloudformation, caplog):
     caplog.set_level("INFO")
-    cloudformation.deploy({"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}})
+    cloudformation.deploy({"A": {"Type": "AWS::Budgets::Budget", "Properties": {}}})
     events = cloudformation.call("DescribeStackEvents", StackName="app")["StackEvents"]
     reasons = [event["ResourceStatusReason"] for event in events]
-    assert "Accepted; this type has no effect on the local AWS" in reasons
-    assert "app: no effect here have AWS::CloudWatch::Alarm" in caplog.messages
+    assert "Accepted; it has no effect on the local AWS" in reasons
+    assert "app: no effect here have AWS::Budgets::Budget" in caplog.messages
 
 
 def test_secret_parameters_are_masked(cloudformation):

@@ -102,8 +102,22 @@ class Provider(Protocol):
         ...
 
 
-class NoEffect:
-    """A type that is accepted and does nothing here."""
+class Idle:
+    """A type that does nothing here once it is made."""
+
+    def is_idle(self, properties: Properties) -> bool:
+        """Whether that is so with these properties, whose functions need not be resolved."""
+        del properties
+        return True
+
+
+def is_idle(provider: Provider, properties: Properties) -> bool:
+    """Whether what is made so does nothing here."""
+    return isinstance(provider, Idle) and provider.is_idle(properties)
+
+
+class NoEffect(Idle):
+    """A type that is accepted and made nowhere."""
 
     tags: ClassVar[str] = ""
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.resources.base import (
+    Idle,
     Properties,
     Request,
     Result,
@@ -15,10 +16,14 @@ from local_aws.cloudformation.resources.base import (
 )
 
 
-class Rule:
+class Rule(Idle):
     """A rule and its targets."""
 
     tags: ClassVar[str] = ""
+
+    def is_idle(self, properties: Properties) -> bool:
+        """A rule that goes by the clock is: its time never comes here."""
+        return "ScheduleExpression" in properties
 
     def create(self, request: Request) -> Result:
         """Makes the rule."""

@@ -1,0 +1,307 @@
+"""Resources as the services have them: what a template asks for is what they show."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local_aws import moto_adapter
+from local_aws.context import Context
+from local_aws.server import LocalAws
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    with LocalAws(tmp_path_factory.mktemp("aws")) as aws:
+        yield aws.context
+
+
+class Stack:
+    """One stack, created or updated, deleted at the end."""
+
+    def __init__(self, context: Context) -> None:
+        self.client = context.client("cloudformation")
+        self.exists = False
+
+    def deploy(self, resources: dict[str, Any], **outputs: Any) -> dict[str, str]:
+        """Its outputs."""
+        template = {
+            "Resources": resources,
+            "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+        }
+        change = self.client.update_stack if self.exists else self.client.create_stack
+        change(
+            StackName="resources",
+            TemplateBody=json.dumps(template),
+            Tags=[{"Key": "stage", "Value": "test"}],
+        )
+        self.exists = True
+        described = self._wait()
+        assert described["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, self.reasons()
+        return {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
+
+    def delete(self) -> None:
+        self.client.delete_stack(StackName="resources")
+
+    def reasons(self) -> list[str]:
+        events = self.client.describe_stack_events(StackName="resources")["StackEvents"]
+        return [
+            event["ResourceStatusReason"] for event in events if "ResourceStatusReason" in event
+        ]
+
+    def _wait(self) -> dict[str, Any]:
+        for _ in range(200):
+            (stack,) = self.client.describe_stacks(StackName="resources")["Stacks"]
+            if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+                return dict(stack)
+            time.sleep(0.05)
+        raise AssertionError(stack["StackStatus"])
+
+
+@pytest.fixture
+def stack(context: Context) -> Iterator[Stack]:
+    made = Stack(context)
+    yield made
+    made.delete()
+
+
+def resource(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": kind, "Properties": properties}
+
+
+TOPIC = resource("AWS::SNS::Topic", DisplayName="FAQ", KmsMasterKeyId="alias/aws/sns")
+
+
+def test_an_alarm_notifies_a_topic_and_keeps_the_state_it_was_given(
+    stack: Stack, context: Context
+) -> None:
+    def resources(threshold: int) -> dict[str, Any]:
+        alarm = resource(
+            "AWS::CloudWatch::Alarm",
+            AlarmDescription="why",
+            Namespace="AWS/SageMaker",
+            MetricName="Invocation4XXErrors",
+            Dimensions=[{"Name": "EndpointName", "Value": "e"}],
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=threshold,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching",
+            AlarmActions=[{"Ref": "Topic"}],
+        )
+        return {"Topic": TOPIC, "Alarm": alarm}
+
+    client = context.client("cloudwatch")
+    outputs = {"Name": {"Ref": "Alarm"}, "Arn": {"Fn::GetAtt": ["Alarm", "Arn"]}}
+    made = stack.deploy(resources(0), **outputs, Topic={"Ref": "Topic"})
+    (alarm,) = client.describe_alarms(AlarmNames=[made["Name"]])["MetricAlarms"]
+    assert (alarm["AlarmArn"], alarm["AlarmActions"]) == (made["Arn"], [made["Topic"]])
+    assert (alarm["Threshold"], alarm["TreatMissingData"]) == (0.0, "notBreaching")
+    assert alarm["Dimensions"] == [{"Name": "EndpointName", "Value": "e"}]
+
+    client.set_alarm_state(AlarmName=made["Name"], StateValue="ALARM", StateReason="a test")
+    assert stack.deploy(resources(5), **outputs)["Arn"] == made["Arn"]
+    (alarm,) = client.describe_alarms(AlarmNames=[made["Name"]])["MetricAlarms"]
+    assert (alarm["Threshold"], alarm["StateValue"]) == (5.0, "ALARM")
+    assert alarm["StateReason"] == "a test"
+
+    stack.deploy({"Topic": TOPIC})
+    assert client.describe_alarms(AlarmNames=[made["Name"]])["MetricAlarms"] == []
+
+
+def test_an_alarm_may_watch_an_expression(stack: Stack, context: Context) -> None:
+    queries = [
+        {"Id": "sum", "Expression": "FILL(a, 0)", "Label": "all", "ReturnData": True},
+        {
+            "Id": "a",
+            "ReturnData": False,
+            "MetricStat": {
+                "Metric": {"Namespace": "N", "MetricName": "M", "Dimensions": []},
+                "Period": 60,
+                "Stat": "p99",
+            },
+        },
+    ]
+    alarm = resource(
+        "AWS::CloudWatch::Alarm",
+        AlarmName="expression",
+        Metrics=queries,
+        EvaluationPeriods=3,
+        DatapointsToAlarm=2,
+        Threshold=0.5,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    stack.deploy({"Alarm": alarm})
+    (shown,) = context.client("cloudwatch").describe_alarms(AlarmNames=["expression"])[
+        "MetricAlarms"
+    ]
+    assert [query["Id"] for query in shown["Metrics"]] == ["sum", "a"]
+    assert shown["Metrics"][1]["MetricStat"]["Stat"] == "p99"
+    assert (shown["EvaluationPeriods"], shown["DatapointsToAlarm"]) == (3, 2)
+
+
+def test_a_topic_with_its_policy_and_its_receivers(stack: Stack, context: Context) -> None:
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": "*",
+            }
+        ],
+    }
+
+    def resources(*addresses: str) -> dict[str, Any]:
+        policy = resource(
+            "AWS::SNS::TopicPolicy", Topics=[{"Ref": "Topic"}], PolicyDocument=document
+        )
+        receivers = {
+            f"To{address[0]}": resource(
+                "AWS::SNS::Subscription",
+                TopicArn={"Ref": "Topic"},
+                Protocol="email",
+                Endpoint=address,
+            )
+            for address in addresses
+        }
+        return {"Topic": TOPIC, "Policy": policy, **receivers}
+
+    client = context.client("sns")
+    made = stack.deploy(
+        resources("a@example.com", "b@example.com"),
+        Arn={"Ref": "Topic"},
+        Name={"Fn::GetAtt": ["Topic", "TopicName"]},
+    )
+    assert made["Arn"].endswith(f":{made['Name']}")
+    attributes = client.get_topic_attributes(TopicArn=made["Arn"])["Attributes"]
+    assert attributes["KmsMasterKeyId"] == "alias/aws/sns"
+    assert json.loads(attributes["Policy"])["Statement"] == document["Statement"]
+    tags = client.list_tags_for_resource(ResourceArn=made["Arn"])["Tags"]
+    assert tags == [{"Key": "stage", "Value": "test"}]
+
+    stack.deploy(resources("b@example.com"))
+    found = client.list_subscriptions_by_topic(TopicArn=made["Arn"])["Subscriptions"]
+    assert {s["Endpoint"] for s in found} == {"b@example.com"}
+
+
+def test_a_schedule_is_kept_and_said_to_be_idle(stack: Stack, context: Context) -> None:
+    def resources(expression: str) -> dict[str, Any]:
+        schedule = resource(
+            "AWS::Scheduler::Schedule",
+            ScheduleExpression=expression,
+            ScheduleExpressionTimezone="Europe/Berlin",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={
+                "Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:switch",
+                "RoleArn": "arn:aws:iam::123456789012:role/scheduler",
+                "Input": '{"serving": "off"}',
+            },
+        )
+        return {"Schedule": schedule}
+
+    client = context.client("scheduler")
+    made = stack.deploy(resources("cron(0 20 * * ? *)"), Name={"Ref": "Schedule"})
+    shown = client.get_schedule(Name=made["Name"])
+    assert shown["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert shown["Target"]["Input"] == '{"serving": "off"}'
+    assert "Accepted; it has no effect on the local AWS" in stack.reasons()
+    stack.deploy(resources("cron(0 21 * * ? *)"))
+    assert client.get_schedule(Name=made["Name"])["ScheduleExpression"] == "cron(0 21 * * ? *)"
+
+
+def test_a_rule_by_the_clock_is_idle_and_one_by_events_is_not(
+    stack: Stack, context: Context
+) -> None:
+    clock = resource("AWS::Events::Rule", ScheduleExpression="rate(1 minute)", State="DISABLED")
+    stack.deploy({"Clock": clock}, Name={"Ref": "Clock"})
+    assert "Accepted; it has no effect on the local AWS" in stack.reasons()
+    rule = context.client("events").list_rules(NamePrefix="resources-Clock")["Rules"][0]
+    assert rule["State"] == "DISABLED"
+    before = len(stack.reasons())
+    event = resource("AWS::Events::Rule", EventPattern={"source": ["aws.s3"]})
+    stack.deploy({"Clock": clock, "Event": event})
+    new = stack.reasons()[: len(stack.reasons()) - before]
+    assert "Accepted; it has no effect on the local AWS" not in new
+
+
+def test_a_dashboard_has_its_body(stack: Stack, context: Context) -> None:
+    body = {"widgets": [{"type": "text", "properties": {"markdown": "all well"}}]}
+    dashboard = resource(
+        "AWS::CloudWatch::Dashboard", DashboardName="faq", DashboardBody=json.dumps(body)
+    )
+    stack.deploy({"Dashboard": dashboard})
+    shown = context.client("cloudwatch").get_dashboard(DashboardName="faq")
+    assert json.loads(shown["DashboardBody"]) == body
+
+
+class Listener:
+    """Notes the keys of new objects."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def object_created(self, created: moto_adapter.CreatedObject) -> None:
+        self.keys.append(created.key)
+
+
+def test_a_bucket_tells_of_new_objects_as_long_as_it_is_asked_to(
+    stack: Stack, context: Context
+) -> None:
+    def put(key: str, enabled: Any) -> str:
+        told = {"EventBridgeConfiguration": {"EventBridgeEnabled": enabled}}
+        asked = {} if enabled is None else {"NotificationConfiguration": told}
+        bucket = stack.deploy({"Bucket": resource("AWS::S3::Bucket", **asked)}, Name=name)["Name"]
+        client.put_object(Bucket=bucket, Key=key)
+        return bucket
+
+    client, name, listener = context.client("s3"), {"Ref": "Bucket"}, Listener()
+    moto_adapter.add_object_listener(listener)
+    try:
+        for key, enabled in (("a", True), ("b", None), ("c", "true"), ("d", False)):
+            bucket = put(key, enabled)
+            client.delete_object(Bucket=bucket, Key=key)
+    finally:
+        moto_adapter.remove_object_listener(listener)
+    assert listener.keys == ["a", "c"]
+
+
+def test_a_bucket_that_would_tell_anybody_else_is_refused(stack: Stack) -> None:
+    asked = {"NotificationConfiguration": {"QueueConfigurations": []}}
+    with pytest.raises(AssertionError, match="by EventBridge only"):
+        stack.deploy({"Bucket": resource("AWS::S3::Bucket", **asked)})
+
+
+def test_several_keys_share_a_plan_and_one_can_be_taken_away(
+    stack: Stack, context: Context
+) -> None:
+    def resources(*names: str) -> dict[str, Any]:
+        keys = {
+            name: resource("AWS::ApiGateway::ApiKey", Name=f"key-{name}", Enabled=True)
+            for name in names
+        }
+        links = {
+            f"{name}InPlan": resource(
+                "AWS::ApiGateway::UsagePlanKey",
+                KeyId={"Ref": name},
+                KeyType="API_KEY",
+                UsagePlanId={"Ref": "Plan"},
+            )
+            for name in names
+        }
+        return {"Plan": resource("AWS::ApiGateway::UsagePlan"), **keys, **links}
+
+    client = context.client("apigateway")
+    made = stack.deploy(resources("Old", "New"), Plan={"Ref": "Plan"}, New={"Ref": "New"})
+    found = client.get_usage_plan_keys(usagePlanId=made["Plan"])["items"]
+    assert {key["name"] for key in found} == {"key-Old", "key-New"}
+    assert len({key["value"] for key in found}) == 2
+    stack.deploy(resources("New"))
+    (left,) = client.get_usage_plan_keys(usagePlanId=made["Plan"])["items"]
+    assert left["id"] == made["New"]
