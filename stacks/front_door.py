@@ -1,4 +1,4 @@
-"""The FrontDoor stack: the REST API and the function behind it."""
+"""The FrontDoor stack: the REST API and the functions behind it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from stacks.app_metrics import front_door_function_name
+from stacks.batch_api import BatchApi
 from stacks.bundles import LAYER, vendored_bundle
+from stacks.foundation import FoundationStack
+from stacks.front_door_alarms import FrontDoorAlarms
 from stacks.python_function import RUNTIME, PythonFunction
 from stacks.rest_api import RestApi
 from stacks.retention import removal_policy
@@ -24,7 +28,15 @@ _BUDGET_SECONDS = 26
 class FrontDoorStack(cdk.Stack):
     """Knows the endpoints by their names and reads what they serve from SSM at run time."""
 
-    def __init__(self, scope: Construct, id_: str, *, settings: Settings, **options: Any) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        foundation: FoundationStack,
+        **options: Any,
+    ) -> None:
         super().__init__(scope, id_, **options)
         policy = removal_policy(settings)
         packages = vendored_bundle(LAYER)
@@ -43,11 +55,13 @@ class FrontDoorStack(cdk.Stack):
             self,
             "Function",
             folder="front_door",
+            name=front_door_function_name(settings),
             description="Answers the REST API from the endpoints",
             timeout=cdk.Duration.seconds(_FUNCTION_SECONDS),
             memory_mb=1024,
             removal_policy=policy,
             tracing=True,
+            reserved_concurrency=settings.api.reserved_concurrency,
             layers=[layer],
             environment={
                 "APP_STAGE": settings.stage,
@@ -55,6 +69,8 @@ class FrontDoorStack(cdk.Stack):
                     [{"instance_type": t, "endpoint_name": n} for t, n in names.items()]
                 ),
                 "DEPLOYMENT_PARAMETER": settings.deployment_parameter,
+                "SERVING_PARAMETER": settings.serving_parameter,
+                "MIN_SCORE": str(settings.alarms.min_score),
                 "TIME_BUDGET_SECONDS": str(_BUDGET_SECONDS),
                 "POWERTOOLS_SERVICE_NAME": APP_NAME,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
@@ -70,21 +86,30 @@ class FrontDoorStack(cdk.Stack):
         front_door.allow(
             ["ssm:GetParameter"],
             [
-                self.format_arn(
-                    service="ssm",
-                    resource="parameter",
-                    resource_name=settings.deployment_parameter.lstrip("/"),
-                )
+                self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
+                for name in (settings.deployment_parameter, settings.serving_parameter)
             ],
         )
-        api = RestApi(self, "Api", settings=settings, function=front_door.function)
+        batch = BatchApi(self, "Batch", settings=settings, foundation=foundation, layer=layer)
+        api = RestApi(
+            self,
+            "Api",
+            settings=settings,
+            front_door=front_door.function,
+            batch=batch.function,
+        )
+        FrontDoorAlarms(self, "Alarms", settings=settings, topic=foundation.topic)
         self._output("ApiUrl", api.url, "Base URL of the REST API")
         self._output("ApiAuth", settings.api.auth, "How requests are authorised")
-        if api.key_id is not None:
+        if api.key_ids:
             self._output(
                 "ApiKeyId",
-                api.key_id,
-                "Id of the API key; `aws apigateway get-api-key --include-value` shows its value",
+                list(api.key_ids.values())[-1],
+                "Id of the newest API key; `aws apigateway get-api-key --include-value` shows its"
+                " value",
+            )
+            self._output(
+                "ApiKeyIds", self.to_json_string(api.key_ids), "Id of each API key by its name"
             )
 
     def _output(self, id_: str, value: str, description: str) -> None:

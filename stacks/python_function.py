@@ -20,7 +20,9 @@ class PythonFunction(Construct):
     """One folder of `lambda/` as a function with a log group and a role of its own.
 
     folder: below `lambda/`; its handler.py has `handler`.
+    name: for those who watch it from another stack (default: CloudFormation makes one up).
     tracing: whether X-Ray samples its invocations.
+    reserved_concurrency: invocations at once, kept free for it and its upper bound (default: none).
     timeout: of one invocation. memory_mb: also decides its share of a CPU (1,769 MB is one vCPU).
     """
 
@@ -37,6 +39,8 @@ class PythonFunction(Construct):
         environment: Mapping[str, str] | None = None,
         layers: Sequence[lambda_.ILayerVersion] = (),
         tracing: bool = False,
+        name: str | None = None,
+        reserved_concurrency: int | None = None,
     ) -> None:
         super().__init__(scope, id_)
         log_group = logs.LogGroup(
@@ -52,6 +56,7 @@ class PythonFunction(Construct):
         self.function = lambda_.Function(
             self,
             "Function",
+            function_name=name,
             runtime=RUNTIME,
             architecture=lambda_.Architecture.X86_64,
             handler="handler.handler",
@@ -63,6 +68,7 @@ class PythonFunction(Construct):
             environment=dict(environment or {}),
             role=self.role,
             log_group=log_group,
+            reserved_concurrent_executions=reserved_concurrency,
             tracing=lambda_.Tracing.ACTIVE if tracing else lambda_.Tracing.DISABLED,
         )
         if tracing:
