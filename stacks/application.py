@@ -8,6 +8,7 @@ from stacks.batch import BatchStack
 from stacks.foundation import FoundationStack
 from stacks.front_door import FrontDoorStack
 from stacks.model import ModelStack
+from stacks.operations import OperationsStack
 from stacks.settings import APP_NAME, Settings
 
 
@@ -59,6 +60,18 @@ def build_application(app: cdk.App, settings: Settings) -> None:
         description="FAQ search: the REST API",
         **common(),
     )
-    # It reaches endpoints and batches by name alone, so nothing else tells CloudFormation the order.
+    # It reaches endpoints and batches by name alone: nothing else tells CloudFormation the order.
     front_door.add_stack_dependency(model)
     front_door.add_stack_dependency(batch)
+    operations = OperationsStack(
+        app,
+        settings.stack_name("Operations"),
+        settings=settings,
+        foundation=foundation,
+        watched=[foundation, model, batch, front_door],
+        description="FAQ search: dashboard, alarms of the corpus, schedule, budget, roles for CI",
+        **common(),
+    )
+    # It watches and switches the others, which it knows by name.
+    for watched in (model, batch, front_door):
+        operations.add_stack_dependency(watched)
