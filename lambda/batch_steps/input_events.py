@@ -61,6 +61,8 @@ class InputEvents:
         if key.endswith("/"):
             return None  # what consoles make of an empty folder
         batch = self._batch(key, detail["object"])
+        if batch is None:
+            return None
         is_new = start_batch(
             self._stepfunctions,
             self._state_machine_arn,
@@ -70,13 +72,17 @@ class InputEvents:
         _log.info("Batch %s %s", batch.batch_id, "started" if is_new else "was started before")
         return batch.batch_id
 
-    def _batch(self, key: str, source: Mapping[str, Any]) -> Batch:
+    def _batch(self, key: str, source: Mapping[str, Any]) -> Batch | None:
+        """The batch of a file; None where it was stopped before the file was there."""
         version_id = source.get("version-id")
         batch_id = batch_id_of_upload(key)
         asked = self._request(batch_id) if batch_id else None
         if batch_id is None or asked is None:
             # Also for a file that only looks as if the API had asked for it.
             batch_id, asked = batch_id_of_object(self._bucket, key, version_id), {}
+        if asked.get("stopped_at"):
+            _log.info("Batch %s was stopped before it had begun", batch_id)
+            return None
         return Batch(
             batch_id=batch_id,
             bucket=self._bucket,

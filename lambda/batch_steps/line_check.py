@@ -13,6 +13,8 @@ MAX_ID_CHARACTERS = 256
 
 _SHAPE = 'a line is {"id": ..., "text_inputs": "..."}'
 _BOM = codecs.BOM_UTF8
+# Some readers of lines end them here too; JSON lets these stand as they are.
+_SEPARATORS = [(character, f"\\u{ord(character):04x}") for character in "\x85\u2028\u2029"]
 
 
 class RejectedLineError(Exception):
@@ -49,6 +51,9 @@ def read_record(line: bytes) -> bytes | None:
     _check_id(given, is_there="id" in fields)
     _check_text(text, is_there="text_inputs" in fields)
     record = f'{{"id":{_encode(given)},"text_inputs":{_encode(text)}}}'
+    if not record.isascii():
+        for separator, escape in _SEPARATORS:
+            record = record.replace(separator, escape)
     try:
         return record.encode()
     except UnicodeEncodeError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import Any, Self
 
 from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ClientError
 
 PART_BYTES = 8 * 1024 * 1024
 _CONTENT_TYPE = "application/jsonlines"
@@ -42,10 +44,14 @@ class ObjectWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is not None:
+            self._abort()
+            return
+        try:
             self._finish()
-        elif self._upload:
-            self._s3.abort_multipart_upload(**self._upload)
+        except Exception:
+            self._abort()
+            raise
 
     def _finish(self) -> None:
         if not self._upload:
@@ -57,6 +63,12 @@ class ObjectWriter:
         if self._buffer:
             self._upload_part()
         self._s3.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})
+
+    def _abort(self) -> None:
+        if self._upload:
+            # What failed before this is the better error. Parts that stay expire.
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self._s3.abort_multipart_upload(**self._upload)
 
     def _upload_part(self) -> None:
         if not self._upload:

@@ -17,7 +17,7 @@ from split_cursor import SplitCursor
 MAX_SHARD_BYTES = 64 * 1024 * 1024
 MAX_SHARD_RECORDS = 50_000
 """A record's answer may be a hundred times its length, and a shard's answers are one object."""
-_MAX_REJECTS = 50_000
+MAX_REJECTS = 50_000
 # An instance gets several shards where that is worth it: a job that is stopped keeps the answers
 # of whole shards only, and instances seldom finish at the same time.
 _SHARDS_PER_INSTANCE = 4
@@ -96,7 +96,7 @@ class Splitter:
         """Read the lines of one segment."""
         end = cursor.offset + self._segment_bytes
         most_accepted = cursor.accepted + MAX_SHARD_RECORDS
-        most_rejected = cursor.rejected + _MAX_REJECTS
+        most_rejected = cursor.rejected + MAX_REJECTS
         for line in self._lines:
             cursor.offset += len(line)
             if cursor.in_long_line:

@@ -51,7 +51,7 @@ def batch_id_of_upload(key: str) -> str | None:
 
 
 def request_key(batch_id: str) -> str:
-    """What was asked of the API: a JSON object, with instance_count and merge among its fields."""
+    """What was asked of the API: a JSON object with instance_count, merge and stopped_at."""
     return f"requests/{batch_id}.json"
 
 
