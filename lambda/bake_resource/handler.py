@@ -19,7 +19,7 @@ from custom_resource import answer
 from finished_bake import Bake, facts_of
 from stack_status import is_rolling_back
 from training_jobs import TrainingJobs, job_name, stop_job
-from workflow import Workflow, input_of
+from workflow import BAKE_FAILED, Workflow, input_of
 
 logging.getLogger().setLevel(logging.INFO)
 _log = logging.getLogger(__name__)
@@ -196,6 +196,8 @@ def _finish(event: Mapping[str, Any]) -> None:
 
 def _answer_for_execution(detail: Mapping[str, Any]) -> None:
     """Answer for an execution that ended without having done so."""
+    if detail.get("error") == BAKE_FAILED:
+        return
     started_with = input_of(_stepfunctions, detail["executionArn"])
     name = started_with["training_job"]["TrainingJobName"]
     _fail({**started_with, "training_job_name": name}, failure_reasons.of_execution(detail))

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 
 # CloudFormation gives up after 60 minutes; the rest is for stopping the job and answering.
 DEADLINE = timedelta(minutes=50)
+# The error of an execution that has told CloudFormation of a failure.
+BAKE_FAILED = "BakeFailed"
 
 
 class Workflow:

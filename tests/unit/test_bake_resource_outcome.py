@@ -202,6 +202,13 @@ class TestEndedExecution:
         assert answers.only["Reason"] == f"The bake's workflow ({EXECUTION}) {words}."
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
+    def test_that_has_answered_is_not_answered_for(self, aws, answers, bake_handler, ended):
+        """A second answer could take the place of the first, which has the reason."""
+        aws.add_job(name(NEW), "InProgress", output(NEW))
+        bake_handler(ended("FAILED", error="BakeFailed", cause="CloudFormation has been told why."))
+        assert answers.received == []
+        assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "InProgress"
+
     def test_tells_the_cause(self, answers, bake_handler, ended):
         bake_handler(ended("FAILED", error="States.Runtime", cause="a path leads nowhere"))
         assert answers.only["Reason"].endswith("has failed: a path leads nowhere.")
