@@ -45,6 +45,7 @@ def call(aws, echo) -> Caller:
     api.method("GET", "/", echo)
     api.method("POST", "/search", echo)
     api.method("GET", "/items/{id}", echo)
+    api.method("DELETE", "/items/{id}", echo)
     api.method("GET", "/items/special", echo)
     api.method("ANY", "/files/{path+}", echo)
     api.method("POST", "/slow", echo, {"timeoutInMillis": 100})
@@ -58,6 +59,7 @@ def call(aws, echo) -> Caller:
         ("GET", "", "/", None),
         ("POST", "/search", "/search", None),
         ("GET", "/items/7", "/items/{id}", {"id": "7"}),
+        ("DELETE", "/items/7", "/items/{id}", {"id": "7"}),
         ("GET", "/items/special", "/items/special", None),
         ("DELETE", "/files/a/b", "/files/{path+}", {"path": "a/b"}),
     ],
@@ -145,6 +147,13 @@ def test_binary_media_types_come_and_go_as_base64(call):
     }
     _, headers, body = call("POST", "/search", {"answer": answer}, {"Accept": "image/png"})
     assert (headers["content-type"], body) == ("image/png", picture)
+
+
+@pytest.mark.parametrize("status", [200, 202, 409])
+def test_a_status_of_the_functions_reaches_a_caller_that_deletes(call, status):
+    order = {"answer": {"statusCode": status, "body": '{"status": "stopping"}'}}
+    answered, _, body = call("DELETE", "/items/7", order)
+    assert (answered, body) == (status, {"status": "stopping"})
 
 
 def test_status_headers_and_body_are_the_functions(call):

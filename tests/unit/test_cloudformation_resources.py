@@ -38,6 +38,7 @@ class Stack:
             StackName="resources",
             TemplateBody=json.dumps(template),
             Tags=[{"Key": "stage", "Value": "test"}],
+            Capabilities=["CAPABILITY_IAM"],
         )
         self.exists = True
         described = self._wait()
@@ -305,3 +306,33 @@ def test_several_keys_share_a_plan_and_one_can_be_taken_away(
     stack.deploy(resources("New"))
     (left,) = client.get_usage_plan_keys(usagePlanId=made["Plan"])["items"]
     assert left["id"] == made["New"]
+
+
+def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
+    stack: Stack, context: Context
+) -> None:
+    def resources(**more: Any) -> dict[str, Any]:
+        trust = {"Version": "2012-10-17", "Statement": []}
+        function = resource(
+            "AWS::Lambda::Function",
+            FunctionName="reserving",
+            Runtime="python3.13",
+            Handler="index.handler",
+            Role={"Fn::GetAtt": ["Role", "Arn"]},
+            Code={"ZipFile": "def handler(event, context):\n    return 1\n"},
+            **more,
+        )
+        role = resource("AWS::IAM::Role", AssumeRolePolicyDocument=trust)
+        return {"Role": role, "Function": function}
+
+    client = context.client("lambda")
+    stack.deploy(resources(ReservedConcurrentExecutions=0))
+    with pytest.raises(client.exceptions.TooManyRequestsException):
+        client.invoke(FunctionName="reserving")
+    stack.deploy(resources(ReservedConcurrentExecutions="3"))
+    shown = client.get_function_concurrency(FunctionName="reserving")
+    assert shown["ReservedConcurrentExecutions"] == 3
+    stack.deploy(resources())
+    shown = client.get_function_concurrency(FunctionName="reserving")
+    assert "ReservedConcurrentExecutions" not in shown
+    assert client.invoke(FunctionName="reserving")["Payload"].read() == b"1"
