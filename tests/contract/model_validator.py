@@ -24,6 +24,7 @@ _JAVA_CLASSES = {
     r"\p{L}": "a-zA-Z\u00aa-\uffff",
     r"\p{Z}": r"\s",
     r"\p{N}": r"\d",
+    r"\p{Print}": r"[\x20-\x7e]",
 }
 
 
