@@ -84,11 +84,12 @@ def _sentence(detail: ErrorDetails) -> str:
     what = {
         "missing": "is missing",
         "extra_forbidden": "is not a field of this request",
-        "string_pattern_mismatch": "is empty or only white space; give it text",
         "finite_number": "is not a finite number",
     }.get(detail["type"], "")
     if detail["type"] == "json_invalid":
         return f"The body is not valid JSON: {context.get('error', 'it cannot be read')}"
+    if detail["type"] == "string_pattern_mismatch" and context.get("pattern") == r"\S":
+        what = "is empty or only white space; give it text"
     if not what:
         what = detail["msg"].replace("Input should", "should").replace(" after validation", "")
     return f"{_path(detail) or 'The body'}: {what}"
