@@ -25,6 +25,8 @@ _JAVA_CLASSES = {
     r"\p{Z}": r"\s",
     r"\p{N}": r"\d",
     r"\p{Print}": r"[\x20-\x7e]",
+    # Java counts UTF-16: characters beyond the first plane are pairs.
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010ffff",
 }
 
 
