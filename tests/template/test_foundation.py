@@ -100,6 +100,39 @@ def test_nothing_expires_an_artifact_in_use(stage_templates: Templates) -> None:
     assert all("NoncurrentVersionExpiration" in rule for rule in rules)
 
 
+def test_what_is_put_into_the_batch_bucket_is_told_and_into_no_other(
+    stage_templates: Templates,
+) -> None:
+    template = stage_templates["Foundation"]
+    told = {
+        name: bucket["Properties"].get("NotificationConfiguration")
+        for name, bucket in of_type(template, "AWS::S3::Bucket").items()
+    }
+    (batch,) = (name for name, configuration in told.items() if configuration)
+    assert "Batch" in batch
+    assert told[batch] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    # The CDK's own way would bring a function that may change any bucket of the account.
+    assert not of_type(template, "Custom::S3BucketNotifications")
+
+
+@pytest.mark.parametrize("days", [1, 30, 400])
+def test_what_is_in_the_batch_bucket_expires_shards_soon(days: int) -> None:
+    settings = load_settings("dev")
+    batch = settings.batch.model_copy(update={"retention_days": days})
+    template = assemble(settings.model_copy(update={"batch": batch}))["Foundation"].template
+    (rules,) = (
+        bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        for name, bucket in of_type(template, "AWS::S3::Bucket").items()
+        if "StorageBatch" in name
+    )
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    expiring = {r.get("Prefix"): r["ExpirationInDays"] for r in rules if "ExpirationInDays" in r}
+    assert expiring == {None: days, "shards/": 7}
+    # Or parts of an upload that broke off would be paid for, unseen, for ever.
+    assert any("AbortIncompleteMultipartUpload" in r and "Prefix" not in r for r in rules)
+    assert all(r["NoncurrentVersionExpiration"] for r in rules if r.get("Prefix") == "shards/")
+
+
 @pytest.mark.parametrize(
     ("stage", "kept", "emptied"), [("dev", "Delete", 3), ("prod", "Retain", 0)]
 )

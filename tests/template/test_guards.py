@@ -40,9 +40,8 @@ def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
     assert {f for f in findings if " at Open/" not in f} == set()
 
 
-@pytest.mark.parametrize("stack", ["Foundation", "Model", "FrontDoor"])
-def test_cfn_lint_finds_nothing(stage_templates: Templates, stack: str) -> None:
-    assert _lint(stage_templates[stack]) == []
+def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
+    assert {stack: found for stack, t in stage_templates.items() if (found := _lint(t))} == {}
 
 
 def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> None:
