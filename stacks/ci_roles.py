@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -89,9 +87,9 @@ class CiRoles(Construct):
     def _reading(
         self, settings: Settings, artifacts: s3.IBucket, key: kms.IKey
     ) -> iam.PolicyDocument:
-        """Templates, and the corpus that is deployed, to compare with the one in the review."""
+        """Templates, and the corpora that were deployed, to compare with the one in the review."""
         stack = cdk.Stack.of(self)
-        templates = stack.format_arn(
+        stacks = stack.format_arn(
             service="cloudformation",
             resource="stack",
             resource_name=f"{settings.stack_name('*')}/*",
@@ -101,40 +99,38 @@ class CiRoles(Construct):
             resource="parameter",
             resource_name=f"{settings.parameter_prefix.removeprefix('/')}/*",
         )
-        corpora = artifacts.arn_for_objects("bakes/*/corpus/*")
-        statements: list[tuple[list[str], list[str], Mapping[str, object] | None]] = [
-            (
-                ["cloudformation:DescribeStacks", "cloudformation:GetTemplate"],
-                wildcards(
-                    self, {templates: "The stage's stacks, and the id that CloudFormation adds."}
-                ),
-                None,
-            ),
-            (
-                ["ssm:GetParameter", "ssm:GetParameterHistory"],
-                wildcards(self, {parameters: "The parameters that say what is deployed."}),
-                None,
-            ),
-            (
-                ["s3:GetObject"],
-                wildcards(self, {corpora: "Bakes are named by their hashes."}),
-                None,
-            ),
-            # Without it an object that is not there looks like one that may not be read.
-            (
-                ["s3:ListBucket"],
-                [artifacts.bucket_arn],
-                {"StringLike": {"s3:prefix": "bakes/*"}},
-            ),
-            (
-                ["kms:Decrypt"],
-                [key.key_arn],
-                {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}},
-            ),
-        ]
+        # The export that CDK would make of the reference, made here so that its name is known.
+        artifacts_arn = cdk.Stack.of(artifacts).export_value(artifacts.bucket_arn)
+        bakes = [f"{artifacts_arn}/bakes/*/{what}" for what in ("bake.json", "corpus/*")]
         return iam.PolicyDocument(
             statements=[
-                iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
-                for actions, resources, conditions in statements
+                iam.PolicyStatement(
+                    actions=["cloudformation:DescribeStacks", "cloudformation:GetTemplate"],
+                    resources=wildcards(
+                        self,
+                        {stacks: "The stage's stacks, and the id CloudFormation adds to each."},
+                    ),
+                ),
+                iam.PolicyStatement(
+                    actions=["ssm:GetParameter", "ssm:GetParameterHistory"],
+                    resources=wildcards(
+                        self, {parameters: "The parameters that say what is deployed."}
+                    ),
+                ),
+                iam.PolicyStatement(
+                    actions=["s3:GetObject"],
+                    resources=wildcards(
+                        self, dict.fromkeys(bakes, "Bakes are named by their hashes.")
+                    ),
+                ),
+                # Without it an object that is not there looks like one that may not be read.
+                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[artifacts_arn]),
+                iam.PolicyStatement(
+                    actions=["kms:Decrypt"],
+                    resources=[key.key_arn],
+                    conditions={
+                        "StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}
+                    },
+                ),
             ]
         )

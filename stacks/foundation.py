@@ -50,5 +50,8 @@ class FoundationStack(cdk.Stack):
         self.topic = Notifications(self, "Notifications", settings=settings, key=self.key).topic
         # Exported whoever uses it, or the last alarm's going would block this stack's update.
         self.export_value(self.topic.topic_arn)
+        cdk.CfnOutput(
+            self, "TopicArn", value=self.topic.topic_arn, description="What alarms notify"
+        )
         if policy is cdk.RemovalPolicy.DESTROY:
             EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets)

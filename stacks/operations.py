@@ -66,7 +66,6 @@ class OperationsStack(cdk.Stack):
         ]
         dashboard = Dashboard(self, "Dashboard", settings=settings, alarms=alarms)
         self._output("DashboardName", dashboard.name, "The dashboard in CloudWatch")
-        self._output("TopicArn", topic.topic_arn, "What alarms notify; subscribe to it")
 
     def _output(self, id_: str, value: str, description: str) -> None:
         """An output whose logical id is its name, so that tools and people find it."""

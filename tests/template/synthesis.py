@@ -10,6 +10,12 @@ import aws_cdk as cdk
 from aws_cdk.cx_api import CloudFormationStackArtifact
 
 from stacks.application import build_application
+from stacks.setting_tables import (
+    AlarmSettings,
+    BudgetSettings,
+    CiSettings,
+    ScheduleSettings,
+)
 from stacks.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +42,24 @@ def assemble(settings: Settings) -> dict[str, CloudFormationStackArtifact]:
     app = new_app()
     build_application(app, settings)
     return {s.stack_name.rpartition("-")[2]: s for s in app.synth().stacks}
+
+
+def with_everything(stage: str) -> Settings:
+    """A stage's settings with each table that may be left out."""
+    return load_settings(stage).model_copy(
+        update={
+            "schedule": ScheduleSettings(
+                on="0 7 ? * MON-FRI *", off="0 19 ? * MON-FRI *", timezone="Europe/Berlin"
+            ),
+            "alarms": AlarmSettings(
+                emails=("a@example.com", "b@example.com"),
+                unanswered_percent=25,
+                corpus_stale_days=90,
+            ),
+            "budget": BudgetSettings(monthly_usd=250),
+            "ci": CiSettings(github_repository="owner/faq", deploy_branch="release"),
+        }
+    )
 
 
 def of_type(template: dict[str, Any], resource_type: str) -> dict[str, dict[str, Any]]:

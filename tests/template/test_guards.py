@@ -13,8 +13,8 @@ from cdk_nag import AwsSolutionsChecks
 from cfnlint.config import ManualArgs
 
 from stacks.application import build_application
-from stacks.settings import load_settings
-from tests.template.synthesis import Templates, new_app
+from stacks.settings import Settings, load_settings
+from tests.template.synthesis import Templates, assemble, new_app, with_everything
 
 # The CDK makes a function depend on its role's policies by depending on the role as well, which
 # the function refers to anyway.
@@ -22,9 +22,17 @@ CDK_OWN = "W3005"
 
 
 def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
-    """An open bucket stands beside the app, to see that nag looked: it alone may be found."""
+    assert _nag(load_settings(stage), tmp_path) == set()
+
+
+def test_nor_in_what_settings_may_ask_for(tmp_path: Path) -> None:
+    assert _nag(with_everything("prod"), tmp_path) == set()
+
+
+def _nag(settings: Settings, tmp_path: Path) -> set[str]:
+    """An open bucket stands beside the app, to see that nag looked."""
     app = new_app(outdir=str(tmp_path))
-    build_application(app, load_settings(stage))
+    build_application(app, settings)
     s3.Bucket(cdk.Stack(app, "Open"), "Bucket")
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     with pytest.raises(RuntimeError, match="ValidationFailed"):
@@ -37,7 +45,12 @@ def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
         for construct in violation["violatingConstructs"]
     }
     assert "AwsSolutions-S10 at Open/Bucket/Resource" in findings
-    assert {f for f in findings if " at Open/" not in f} == set()
+    return {f for f in findings if " at Open/" not in f}
+
+
+def test_cfn_lint_finds_nothing_in_what_settings_may_ask_for() -> None:
+    stacks = assemble(with_everything("prod"))
+    assert _lint(stacks["Foundation"].template) == _lint(stacks["Operations"].template) == []
 
 
 def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
