@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from local_aws.moto_adapter.patching import replace
 
@@ -111,12 +113,29 @@ def _report_end(original: Callable[..., Any]) -> Any:
     return terminated
 
 
-def _name_executions(original: Callable[..., Any]) -> Any:
+_starting = threading.Lock()
+
+
+def _start_once(original: Callable[..., Any]) -> Any:
     def start(self: Any, state_machine_arn: str, name: str | None = None, *rest: Any) -> Any:
-        # moto calls every execution without a name "None".
-        return original(self, state_machine_arn, name or str(uuid.uuid4()), *rest)
+        # moto calls every execution without a name "None", and starts two of one name when two
+        # ask for it at the same time.
+        with _starting:
+            return original(self, state_machine_arn, name or str(uuid.uuid4()), *rest)
 
     return start
+
+
+def _keep_reason(original: Callable[..., Any]) -> Any:
+    def stop(self: Any) -> Any:
+        # moto drops what is said about it.
+        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        if execution.status == "RUNNING":
+            execution.error = self._get_param("error")
+            execution.cause = self._get_param("cause")
+        return original(self)
+
+    return stop
 
 
 def _stop_when_begun(original: Callable[..., Any]) -> Any:
@@ -180,11 +199,15 @@ def _read_timestamps(_original: Callable[..., Any]) -> Any:
 replace(state_task_service_aws_sdk, "boto_client_for", _client_of_host)
 replace(lambda_eval_utils, "boto_client_for", _client_of_host)
 replace(BaseExecutionWorkerCommunication, "terminated", _report_end)
-replace(StepFunctionsParserBackend, "start_execution", _name_executions)
+replace(StepFunctionsParserBackend, "start_execution", _start_once)
+replace(StepFunctionResponse, "stop_execution", _keep_reason)
 replace(ExecutionWorker, "stop", _stop_when_begun)
 replace(Environment, "set_error", _keep_stopped)
 replace(Preprocessor, "visitPayload_binding_value", _read_reserved_names)
 replace(state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _answer_in_json)
 replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
-# The service's name in errors to catch: "SageMaker.ResourceInUseException".
-state_task_service_aws_sdk._SERVICE_ERROR_NAMES["sagemaker"] = "SageMaker"
+# The services' names in errors to catch: "SageMaker.ResourceInUseException".
+state_task_service_aws_sdk._SERVICE_ERROR_NAMES |= {
+    "cloudformation": "CloudFormation",
+    "sagemaker": "SageMaker",
+}
