@@ -5,12 +5,17 @@
     faq = FaqSearch("https://….execute-api.eu-west-1.amazonaws.com/v1", api_key="…")
     for hit in faq.search(["How do I stop paying for idle endpoints?"]).results[0]:
         print(f"{hit.score:.3f} {hit.answer}")
+    batch = faq.batch("texts.jsonl")
+    batch.wait()
+    batch.download("embeddings.jsonl")
 
 `python -m client --help` is the same from the command line.
 """
 
 from client.api import FaqSearch
-from client.errors import FaqSearchError
+from client.batch import Batch
+from client.batch_results import BatchState, Cost, Records, Report
+from client.errors import BatchError, FaqSearchError
 from client.results import (
     Deployment,
     Embeddings,
@@ -26,6 +31,10 @@ from client.results import (
 )
 
 __all__ = [
+    "Batch",
+    "BatchError",
+    "BatchState",
+    "Cost",
     "Deployment",
     "Embeddings",
     "Endpoint",
@@ -37,6 +46,8 @@ __all__ = [
     "Hit",
     "Nearest",
     "NearestHit",
+    "Records",
+    "Report",
     "SearchResults",
     "ServedBy",
 ]

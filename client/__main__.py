@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from client import batch_commands
 from client.api import FaqSearch
 from client.errors import FaqSearchError
 from client.results import Hit, NearestHit, ServedBy
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("endpoints", help="what is deployed")
     commands.add_parser("health", help="whether the endpoints answer; fails unless one does")
+
+    batch_commands.add(commands)
 
     evaluate = commands.add_parser("evaluate", help="retrieval quality: top-1, top-3, MRR")
     evaluate.add_argument(
@@ -132,6 +135,7 @@ def _endpoints(api: FaqSearch, _: argparse.Namespace, console: Console) -> int:
     console.print(f"        {deployed.dimension} dimensions")
     console.print(f"corpus  sha256 {deployed.corpus_sha256}")
     console.print(f"bake    {deployed.bake_id}")
+    console.print(f"serving {deployed.serving}")
     return 0
 
 
@@ -142,6 +146,8 @@ def _health(api: FaqSearch, _: argparse.Namespace, console: Console) -> int:
         table.add_row(line.instance_type, line.status, line.bake_id or "")
     console.print(table)
     console.print(f"deployed bake: {health.bake_id}")
+    if health.switched_off:
+        console.print("The endpoints are switched off; `make on` switches them on.")
     return 0 if health.ok else 1
 
 
@@ -169,6 +175,7 @@ _COMMANDS = {
     "endpoints": _endpoints,
     "health": _health,
     "evaluate": _evaluate,
+    **batch_commands.COMMANDS,
 }
 
 if __name__ == "__main__":

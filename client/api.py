@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TypedDict
 
+from client.batch import Batch, start_batch
 from client.errors import FaqSearchError
 from client.results import (
     Deployment,
@@ -20,6 +22,7 @@ from client.results import (
     ServedBy,
 )
 from client.signing import api_key_signer, iam_signer
+from client.transfer import OnBytes
 from client.transport import Reply, Transport
 
 
@@ -121,6 +124,7 @@ class FaqSearch:
             answer["model"]["dimension"],
             answer["corpus"]["sha256"],
             answer["bake_id"],
+            answer["serving"],
             answer["request_id"],
         )
 
@@ -134,6 +138,7 @@ class FaqSearch:
             answer = error.answer
         return Health(
             answer.get("status") == "ok",
+            answer.get("code") == "serving_off",
             answer["bake_id"],
             tuple(
                 HealthLine(line["instance_type"], line["status"], line.get("bake_id"))
@@ -141,6 +146,42 @@ class FaqSearch:
             ),
             answer["request_id"],
         )
+
+    def batch(
+        self,
+        source: str | Path,
+        *,
+        merge: bool = False,
+        instance_count: int | None = None,
+        client_token: str | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> Batch:
+        """Begin to embed a file of JSON lines, `{"id": …, "text_inputs": "…"}`.
+
+        Args:
+            source: a file here, up to 5 GB, which is uploaded; or the S3 URI of one, below the
+                batch bucket's `input/` or where else the stage may read.
+            merge: put all embeddings into one object as well.
+            instance_count: instances that share the work; default: the stage's.
+            client_token: asking again with the same gives the same batch (1 to 64 of `A-Z a-z 0-9
+                _ -`); default: a new one, so that retries of this call begin no second batch.
+            on_bytes: hears how many bytes of the upload are read, and of how many.
+
+        Raises ValueError for a file that is empty or too large, OSError for one that cannot be
+        read, FaqSearchError for the rest.
+        """
+        return start_batch(
+            self._transport,
+            source,
+            merge=merge,
+            instance_count=instance_count,
+            client_token=client_token,
+            on_bytes=on_bytes,
+        )
+
+    def find_batch(self, batch_id: str) -> Batch:
+        """The batch with this id; nothing is asked until one of its methods is called."""
+        return Batch(self._transport, batch_id)
 
     def _post(self, path: str, instance_type: str | None, **body: object) -> Reply:
         chosen = {} if instance_type is None else {"instance_type": instance_type}

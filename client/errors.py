@@ -1,9 +1,12 @@
-"""The one exception of the client."""
+"""The exceptions of the client: one, and one of its kind for batches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from client.batch_results import BatchState
 
 
 class FaqSearchError(Exception):
@@ -12,7 +15,8 @@ class FaqSearchError(Exception):
     Attributes:
         code: the API's stable code (`invalid_request`, `throttled`, `time_out` …), or one of the
             client's own: `unreachable` (no connection), `unreadable` (an answer that is not the
-            API's JSON).
+            API's JSON); about batches `upload_failed`, `download_failed`, `no_results`,
+            `too_many_files`, `wait_timed_out`, and those of BatchError.
         message: a sentence.
         status: the HTTP status; None without an answer.
         request_id: to look the request up in the logs; None without an answer.
@@ -30,3 +34,23 @@ class FaqSearchError(Exception):
         self.answer = answer
         self.request_id: str | None = answer.get("request_id")
         self.field: str | None = answer.get("field")
+
+
+class BatchError(FaqSearchError):
+    """A batch did not complete; `code` is `batch_failed` or `batch_stopped`.
+
+    Attributes:
+        state: with the report, if there is one. What it names can still be downloaded.
+    """
+
+    def __init__(self, state: BatchState) -> None:
+        reason = state.report.reason if state.report else None
+        super().__init__(
+            f"batch_{state.status}",
+            f"Batch {state.batch_id} {_ENDED[state.status]}. {reason or ''}".rstrip(),
+            answer={"request_id": state.request_id},
+        )
+        self.state = state
+
+
+_ENDED = {"failed": "failed", "stopped": "was stopped"}

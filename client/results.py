@@ -100,7 +100,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is deployed."""
+    """What is deployed; `serving` is `on` or `off`: whether its endpoints are switched on."""
 
     endpoints: tuple[Endpoint, ...]
     model_id: str
@@ -108,6 +108,7 @@ class Deployment:
     dimension: int
     corpus_sha256: str
     bake_id: str
+    serving: str
     request_id: str
 
 
@@ -122,9 +123,13 @@ class HealthLine:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether any endpoint serves the deployed bake, and a line for each."""
+    """Whether any endpoint serves the deployed bake, and a line for each.
+
+    `switched_off`: somebody, or the schedule, has switched the endpoints off.
+    """
 
     ok: bool
+    switched_off: bool
     bake_id: str
     endpoints: tuple[HealthLine, ...]
     request_id: str

@@ -29,8 +29,9 @@ class Reply:
 class Transport:
     """Requests to the API at `url`. Not for use by several threads at once.
 
-    `retries` bounds the further tries after 429 and 503; nothing else is retried, but for one
-    reconnection when the server closed a connection that was idle.
+    `retries` bounds the further tries after 429 and 503 (but for endpoints that are switched off);
+    nothing else is retried, but for one reconnection when the server closed a connection that was
+    idle.
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class Transport:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         for further in range(self._retries, -1, -1):
             response, content = self._exchange(method, self._prefix + path, data)
-            if response.status not in _WORTH_ANOTHER_TRY or not further:
+            answer = _json_object(content)
+            if not further or not _is_worth_another_try(response.status, answer):
                 break
             self._sleep(self._pause(self._retries - further, response))
-        answer = _json_object(content)
-        if response.status == 200 and answer is not None:
+        if 200 <= response.status < 300 and answer is not None:
             return Reply(answer, _timing(response.getheader("Server-Timing", "")))
         raise _error(response.status, answer)
 
@@ -104,6 +105,11 @@ class Transport:
         asked = response.getheader("Retry-After", "")
         least = min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdecimal() else 0.0
         return least + random.uniform(0, longest)  # noqa: S311 - nothing secret about it
+
+
+def _is_worth_another_try(status: int, answer: Mapping[str, Any] | None) -> bool:
+    # Endpoints that were switched off stay so for longer than anybody would wait here.
+    return status in _WORTH_ANOTHER_TRY and (answer or {}).get("code") != "serving_off"
 
 
 def _json_object(content: bytes) -> Mapping[str, Any] | None:

@@ -76,7 +76,7 @@ def running_api() -> Iterator[FakeApi]:
             # Like a server that tires of an idle connection, without a word of warning.
             self.close_connection = len(api.asked) == api.hang_up_after
 
-        do_GET = do_POST = respond  # noqa: N815
+        do_GET = do_POST = do_DELETE = respond  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -87,12 +87,14 @@ def test_endpoints(api, faq):
             "model": {"id": "minilm", "version": "2.0.1", "dimension": 384},
             "corpus": {"sha256": "c"},
             "bake_id": "b",
+            "serving": "on",
             "request_id": "r",
         },
     )
     deployed = faq.endpoints()
     assert deployed.endpoints[0].endpoint_name == "faq"
     assert (deployed.model_id, deployed.dimension, deployed.corpus_sha256) == ("minilm", 384, "c")
+    assert deployed.serving == "on"
     assert (api.asked[0].method, api.asked[0].raw) == ("GET", b"")
 
 
@@ -105,7 +107,7 @@ LINES = [
 def test_good_health(api, faq):
     api.answer(200, {"status": "ok", "bake_id": "b", "endpoints": LINES, "request_id": "r"})
     health = faq.health()
-    assert health.ok
+    assert health.ok and not health.switched_off
     assert [line.status for line in health.endpoints] == ["ok", "time_out"]
 
 
@@ -115,6 +117,16 @@ def test_bad_health_is_an_answer_and_not_an_error(api, faq, pauses):
     health = faq.health()
     assert not health.ok
     assert health.endpoints[0].status == "time_out"
+
+
+def test_endpoints_that_are_switched_off_are_not_asked_again(api, faq, pauses):
+    off = {"code": "serving_off", "message": "…", "request_id": "r"}
+    api.answer(503, off)
+    with pytest.raises(FaqSearchError, match="serving_off"):
+        faq.embed(["a"])
+    api.answers = [(503, off | {"bake_id": "b", "endpoints": LINES[1:]}, {})]
+    assert faq.health().switched_off
+    assert (len(api.asked), pauses) == (2, [])
 
 
 def test_errors_carry_what_the_api_said(api, faq, pauses):

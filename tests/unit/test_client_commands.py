@@ -173,6 +173,7 @@ def evaluated(api, tmp_path):
         "model": {"id": "minilm", "version": "2.0.1", "dimension": 384},
         "corpus": {"sha256": describe(corpus).sha256},
         "bake_id": "b",
+        "serving": "on",
         "request_id": "r",
     }
     api.answer(200, deployed)
