@@ -88,7 +88,7 @@ def _tell_listener(original: Callable[..., Any]) -> Any:
 def _tell_once(original: Callable[..., Any]) -> Any:
     def send(account_id: str, event_name: str, bucket: Any, key: Any) -> None:
         # moto tells of a multipart upload twice: as a Put as well.
-        if key.multipart is None or event_name != "s3:ObjectCreated:Put":
+        if event_name != "s3:ObjectCreated:Put" or key.multipart is None:
             original(account_id, event_name, bucket, key)
 
     return send

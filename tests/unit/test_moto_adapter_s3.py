@@ -51,6 +51,15 @@ def code(refusal):
     return refusal.value.response["Error"]["Code"]
 
 
+def test_a_delete_marker_can_be_deleted(s3):
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="kept", Key="k", Body=b"x")
+    marker = s3.delete_object(Bucket="kept", Key="k")["VersionId"]
+    named = {"Objects": [{"Key": "k", "VersionId": marker}]}
+    s3.delete_objects(Bucket="kept", Delete=named)
+    assert s3.get_object(Bucket="kept", Key="k")["Body"].read() == b"x"
+
+
 def test_a_policy_that_demands_tls_denies_nothing(s3):
     deny = {
         "Effect": "Deny",

@@ -51,22 +51,26 @@ def list_versions(stage: Stage) -> list[Listed]:
 
 def as_table(stage_name: str, listed: list[Listed]) -> Table:
     """For a terminal."""
-    table = Table(title=f"Versions of stage {stage_name}, newest first", box=SIMPLE_HEAD)
-    for heading in ("", "deployed (UTC)", "bake", "model", "corpus", "entries", "artifact"):
+    table = Table(
+        title=f"Versions of stage {stage_name}, newest first", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for heading in ("", "deployed (UTC)", "bake", "model", "corpus", "entries"):
         table.add_column(
             heading,
             justify="right" if heading == "entries" else "left",
             no_wrap=heading != "model",  # a bake id that is cut is of no use
+            overflow="fold",
         )
     for each in listed:
         version = each.version
         table.add_row(
-            "now" if each.deployed else "",
+            ("now" if each.deployed else "") + ("" if each.artifact else " gone"),
             version.at.strftime("%Y-%m-%d %H:%M"),
             version.bake_id[:12],
             f"{version.model_id.removeprefix(MODEL_PREFIX)} {version.model_version}",
             version.corpus_sha256[:8],
             "" if each.entries is None else f"{each.entries:,}",
-            "there" if each.artifact else "gone",
         )
+    if not all(each.artifact for each in listed):
+        table.caption = "gone: its artifact was pruned, so it cannot be rolled back to"
     return table

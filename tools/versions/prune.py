@@ -80,7 +80,9 @@ def remove(stage: Stage, verdicts: list[Verdict]) -> tuple[int, list[str]]:
 
 def as_table(stage_name: str, verdicts: list[Verdict]) -> Table:
     """For a terminal."""
-    table = Table(title=f"Bakes of stage {stage_name}, newest first", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"Bakes of stage {stage_name}, newest first", box=SIMPLE_HEAD, pad_edge=False
+    )
     for heading in ("bake", "written at (UTC)", "size", ""):
         table.add_column(heading, justify="right" if heading == "size" else "left")
     for each in verdicts:
