@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from tests.template.synthesis import Templates, synthesise
+from tests.template.synthesis import Templates, assemble, synthesise, with_everything
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,9 @@ def stage(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def stage_templates(stage: str, templates: Callable[[str], Templates]) -> Templates:
     return templates(stage)
+
+
+@pytest.fixture(scope="session")
+def everything() -> Templates:
+    """Stage dev with each table of the settings that may be left out."""
+    return {name: stack.template for name, stack in assemble(with_everything("dev")).items()}
