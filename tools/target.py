@@ -60,7 +60,7 @@ def choose(options: argparse.Namespace, *, reuse: str | None = None) -> tuple[Ta
     Raises SettingsError, and LocalError where the local AWS is wanted and none runs.
     """
     given = {"corpus": options.corpus, "config": options.config, "reuse": reuse}
-    if options.stage and not options.local:
+    if options.stage not in (None, LOCAL_STAGE) and not options.local:
         choice = Choice.read(options.stage, **given)
         return Target(choice.settings.region), choice
     running = find_running()

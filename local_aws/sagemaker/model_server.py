@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import signal
 import socket
@@ -179,6 +180,8 @@ def main() -> None:
     worker = os.fork()
     if worker:
         _supervise(worker)
+    # As the real server's worker does, so that what the model logs is in the endpoint's log.
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     listener = socket.socket(fileno=int(sys.argv[1]))
     model_dir = Path(os.environ["SAGEMAKER_BASE_DIR"]) / "model"
     _Server(listener, Worker(model_dir)).serve_forever()

@@ -90,6 +90,20 @@ class LocalApp:
             check=False,
         )
 
+    def run_tool(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of the second terminal by its module."""
+        return subprocess.run(
+            [str(self.python), "-m", module, *arguments],
+            cwd=ROOT,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+        )
+
     def deploy(self, corpus: Path | None = None, stage: str | None = None) -> str:
         result = self.run("deploy", corpus, stage)
         assert result.returncode == 0, result.stdout

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tarfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from client.errors import FaqSearchError
 from corpus.reader import read_corpus
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.end_to_end.local_app import SAMPLE, LocalApp
+from tests.end_to_end.traffic import Traffic
 
 QUESTION = "Which colour has the secret door?"
 ANSWER = "The secret door is vermilion."
+STACKS = 5
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +77,14 @@ def was_rolled_back(app: LocalApp) -> dict[str, str]:
 def test_a_diff_of_nothing_is_empty(app: LocalApp) -> None:
     result = app.run("diff")
     assert result.returncode == 0, result.stdout
-    assert result.stdout.count("There were no differences") == 3, result.stdout
+    assert result.stdout.count("There were no differences") == STACKS, result.stdout
     assert not re.search(r"^\[[-+~]\]", result.stdout, re.MULTILINE)
 
 
 def test_a_second_deploy_of_the_same_changes_nothing(app: LocalApp) -> None:
     before = deployed(app), training_jobs(app)
     output = app.deploy()
-    assert output.count("(no changes)") == 3, output
+    assert output.count("(no changes)") == STACKS, output
     assert (deployed(app), training_jobs(app)) == before
 
 
@@ -97,23 +100,96 @@ def test_a_diff_of_one_answer_shows_the_bake_and_what_follows(app: LocalApp, cha
         ("~", "AWS::SSM::Parameter"),
     }, output
     assert "IAM Statement Changes" not in output
-    assert output.count("There were no differences") == 2  # Foundation and FrontDoor
+    assert output.count("There were no differences") == STACKS - 1
+    assert "idle, an hour" in output  # what it costs stands beside it
 
 
-def test_a_changed_corpus_gives_new_answers(app: LocalApp, changed: Path) -> None:
+def test_a_changed_corpus_gives_new_answers_and_no_request_is_lost(
+    app: LocalApp, changed: Path
+) -> None:
+    """A thousand requests and more, sent all through the update."""
     before = deployed(app)
     assert best(app) != ANSWER
-    app.deploy(changed)
+    with Traffic(app) as traffic:
+        app.deploy(changed)
+        while traffic.asked < 1000:
+            time.sleep(0.1)
     assert best(app) == ANSWER
-    assert deployed(app)["corpus_sha256"] != before["corpus_sha256"]
+    after = deployed(app)
+    assert after["corpus_sha256"] != before["corpus_sha256"]
     assert len(training_jobs(app)) == 2
+    assert set(traffic.statuses) == {200}, traffic.failures
+    # Old and new answered, and nothing else did.
+    assert set(traffic.bakes) == {before["bake_id"], after["bake_id"]}
+
+
+def test_an_alarm_takes_an_update_back_and_no_request_is_lost(
+    app: LocalApp, tmp_path: Path
+) -> None:
+    """The new model answers pings and fails callers: its alarm goes off in the canary."""
+    before = deployed(app)
+    corpus = tmp_path / "alarming.csv"
+    corpus.write_text(f"{QUESTION},{ANSWER} Or is it?\n")
+    ended = threading.Event()
+    alarming = threading.Thread(target=_sound_the_alarm, args=(app, ended))
+    alarming.start()
+    try:
+        with Traffic(app) as traffic:
+            result = app.run("deploy", corpus)
+            while traffic.asked < 1000:
+                time.sleep(0.1)
+    finally:
+        ended.set()
+        alarming.join()
+    assert result.returncode == 1, result.stdout
+    assert "alarm" in was_rolled_back(app)["AWS::SageMaker::Endpoint"].lower()
+    assert set(traffic.statuses) == {200}, traffic.failures
+    assert deployed(app) == before
+    assert best(app) == ANSWER
+
+
+def _sound_the_alarm(app: LocalApp, ended: threading.Event) -> None:
+    """Sets the endpoint's model-error alarm off as soon as its update has begun."""
+    sagemaker, cloudwatch = app.boto("sagemaker"), app.boto("cloudwatch")
+    name = "faq-search-local-c6i-xlarge"
+    while sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] != "Updating":
+        if ended.wait(0.2):
+            return
+    alarms = [a["AlarmName"] for a in cloudwatch.describe_alarms()["MetricAlarms"]]
+    (alarm,) = (a for a in alarms if "Endpointc6i" in a.replace("-", "") and "ModelErrors" in a)
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+    ended.wait()
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a test")
 
 
 def test_the_first_corpus_comes_back_without_a_second_training(app: LocalApp) -> None:
+    """By one command, from the list of what was deployed."""
     jobs = training_jobs(app)
-    app.deploy()
+    listed = json.loads(app.run_tool("tools.versions", "list", "--json").stdout)
+    now, first = listed[0], listed[-1]
+    assert now["bake_id"] == deployed(app)["bake_id"] != first["bake_id"]
+    result = app.run_tool("tools.versions", "rollback", first["bake_id"][:12], "--yes")
+    assert result.returncode == 0, result.stdout
     assert best(app) != ANSWER
+    assert deployed(app)["bake_id"] == first["bake_id"]
     assert training_jobs(app) == jobs
+    # What the settings say now is what is deployed.
+    assert app.deploy().count("(no changes)") == STACKS
+
+
+def test_what_no_version_needs_is_pruned(app: LocalApp) -> None:
+    result = app.run_tool("tools.versions", "prune", "--keep", "1", "--yes")
+    assert result.returncode == 0, result.stdout
+    # All are younger than a day.
+    assert len({v["bake_id"] for v in _versions(app) if v["artifact"]}) == 2
+    assert best(app) != ANSWER
+
+
+def _versions(app: LocalApp) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads(
+        app.run_tool("tools.versions", "list", "--json").stdout
+    )
+    return listed
 
 
 def test_a_bake_that_fails_leaves_the_old_endpoints_answering(
