@@ -15,11 +15,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stacks.settings import Settings, SettingsError, load_settings
+from stacks.settings import Settings, SettingsError
 from tools.cdk_cli import console
 from tools.local_state import LocalError
 from tools.stack_update import DeployedStack, StackError, Step
-from tools.target import Target, add_target_options, find_target
+from tools.target import Target, add_options, choose
 
 # As stacks/serving_switch.py has them, which a command must not wait for: it starts the CDK.
 PARAMETER = "Serving"
@@ -34,27 +34,27 @@ def main() -> int:
         prog="tools.switch", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("command", choices=[ON, OFF, "status"])
-    parser.add_argument("--config", help="a folder with settings, instead of config")
-    add_target_options(parser)
+    add_options(parser)
     options = parser.parse_args()
     try:
-        settings = load_settings(options.stage, directory=options.config)
-        target = find_target(options.stage, settings.region, local=options.local)
+        target, choice = choose(options)
+        settings = choice.settings
         stack = DeployedStack(target.client("cloudformation"), settings.stack_name("Model"))
         if options.command == "status":
             return _tell(stack, settings, target)
         return _switch(stack, settings.stage, options.command)
     except KeyboardInterrupt:
         console.print(
-            "No longer watched; what CloudFormation has begun goes on. See how far it is:"
-            f" python -m tools.switch status --stage {options.stage}"
+            "No longer watched; what CloudFormation has begun goes on. How far it is:"
+            " python -m tools.switch status",
+            soft_wrap=True,
         )
         return _INTERRUPTED
     except (SettingsError, LocalError, StackError) as fault:
-        console.print(str(fault), style="red", markup=False)
+        console.print(str(fault), style="red", markup=False, soft_wrap=True)
     except (ClientError, BotoCoreError) as fault:
         # Credentials, permissions or the network: AWS's own words say which.
-        console.print(f"AWS could not be asked: {fault}", style="red", markup=False)
+        console.print(f"AWS could not be asked: {fault}", style="red", markup=False, soft_wrap=True)
     return 1
 
 
@@ -81,7 +81,7 @@ def _show(step: Step) -> None:
     failed = step.status.endswith("FAILED")
     reason = f"  {step.reason}" if failed and step.reason else ""
     line = f"  {step.status:<{len('UPDATE_IN_PROGRESS')}}  {step.type}  {step.resource}{reason}"
-    console.print(line, style="red" if failed else "dim", markup=False)
+    console.print(line, style="red" if failed else "dim", markup=False, soft_wrap=True)
 
 
 def _tell(stack: DeployedStack, settings: Settings, target: Target) -> int:
