@@ -96,4 +96,5 @@ def _outside(size: float, shape: Shape, what: str) -> Iterator[str]:
 def _compiled(pattern: str) -> re.Pattern[str]:
     for java, python in _JAVA_CLASSES.items():
         pattern = pattern.replace(java, python)
-    return re.compile(pattern)
+    # A flag from its place on, which Python does not know; the rest then matters in its case.
+    return re.compile(pattern.replace("|(?i)", "|"))
