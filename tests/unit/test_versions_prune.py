@@ -74,11 +74,9 @@ class TestJudge:
     )
     def test_what_is_being_baked_is_kept(self, dev, monkeypatch, status, kept):
         jobs = {"faq-search-dev-ffffffffffff-2": status, "faq-search-devops-aaaaaaaaaaaa-1": status}
-        asked = []
 
         class Paginator:
             def paginate(self, NameContains, StatusEquals):  # noqa: N803
-                asked.append((NameContains, StatusEquals))
                 found = [
                     {"TrainingJobName": name}
                     for name, each in jobs.items()
@@ -86,21 +84,14 @@ class TestJudge:
                 ]
                 return [{"TrainingJobSummaries": found}]
 
-        stage = dev.stage
-        sagemaker = stage.target.client("sagemaker")
+        sagemaker = dev.client("sagemaker")
         real = sagemaker.get_paginator
         monkeypatch.setattr(
             sagemaker,
             "get_paginator",
             lambda name: Paginator() if name == "list_training_jobs" else real(name),
         )
-        client = type(stage.target).client
-        monkeypatch.setattr(
-            type(stage.target),
-            "client",
-            lambda self, name: sagemaker if name == "sagemaker" else client(self, name),
-        )
-        found = {v.bake_id[0]: v.reason for v in judge(stage, 1, LATER)}
+        found = {v.bake_id[0]: v.reason for v in judge(dev.stage, 1, LATER)}
         assert bool(found["f"]) is kept
         assert found["a"] == ""
 
@@ -129,8 +120,7 @@ class TestJudge:
             ExecutionRoleArn=ROLE,
             PrimaryContainer={"Image": "i", "ModelDataUrl": "s3://x/y"},
         )
-        stage = dev.stage
-        sagemaker = stage.target.client("sagemaker")
+        sagemaker = dev.client("sagemaker")
         describe = sagemaker.describe_model
 
         def describe_late(ModelName):  # noqa: N803
@@ -138,13 +128,7 @@ class TestJudge:
             return describe(ModelName=ModelName)
 
         monkeypatch.setattr(sagemaker, "describe_model", describe_late)
-        client = type(stage.target).client
-        monkeypatch.setattr(
-            type(stage.target),
-            "client",
-            lambda self, name: sagemaker if name == "sagemaker" else client(self, name),
-        )
-        assert judge(stage, 5, LATER)
+        assert judge(dev.stage, 5, LATER)
 
 
 class TestRemove:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,18 @@ from tools.versions.stage import Stage
 REGION = "us-east-1"
 BUCKET = "artifacts"
 ROLE = "arn:aws:iam::123456789012:role/r"
+
+
+@cache
+def _client(service: str) -> Any:
+    """Made once: moto meets it wherever `mock_aws` stands, and to make one takes long."""
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client(service, region_name=REGION, **keys)
+
+
+class _Moto(Target):
+    def client(self, service: str) -> Any:
+        return _client(service)
 
 
 def bake(digit: str) -> str:
@@ -35,7 +48,6 @@ class AwsStage:
     """Stage dev in moto's AWS; the caller has begun `mock_aws`."""
 
     settings: Settings
-    clients: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def make(cls, corpus: Path | None = None, **bake_settings: Any) -> AwsStage:
@@ -52,12 +64,10 @@ class AwsStage:
 
     @property
     def stage(self) -> Stage:
-        return Stage(self.settings, Target(REGION))
+        return Stage(self.settings, _Moto(REGION))
 
     def client(self, service: str) -> Any:
-        if service not in self.clients:
-            self.clients[service] = boto3.client(service, region_name=REGION)
-        return self.clients[service]
+        return _client(service)
 
     def add_stack(self, part: str, **outputs: str) -> None:
         self.client("cloudformation").create_stack(
