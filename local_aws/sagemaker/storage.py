@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from boto3.s3.transfer import TransferConfig
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-_CHUNK = 1 << 20
+# In parts, so that no file is ever in memory; one after another, since two cores do the rest.
+_IN_PARTS = TransferConfig(use_threads=False)
 _URI = re.compile(r"s3://(?P<bucket>[^/]+)/?(?P<key>.*)", re.DOTALL)
 
 
@@ -65,9 +66,7 @@ def relative_name(key: str, prefix: str) -> str:
 def download(s3: BaseClient, location: Location, path: Path) -> None:
     """One object to one file; folders above it are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
-    with path.open("wb") as file:
-        shutil.copyfileobj(body, file, _CHUNK)
+    s3.download_file(location.bucket, location.key, str(path), Config=_IN_PARTS)
 
 
 def upload(s3: BaseClient, path: Path, location: Location, key_id: str | None) -> None:
@@ -75,5 +74,4 @@ def upload(s3: BaseClient, path: Path, location: Location, key_id: str | None) -
     encryption: dict[str, Any] = {}
     if key_id is not None:
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_id}
-    with path.open("rb") as file:
-        s3.put_object(Bucket=location.bucket, Key=location.key, Body=file, **encryption)
+    s3.upload_file(str(path), location.bucket, location.key, ExtraArgs=encryption, Config=_IN_PARTS)

@@ -109,8 +109,8 @@ class TransformJobs:
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TransformJobName"]
         arn = arn_of(self._context, "transform-job", name)
-        # A copy, because the model may be deleted while the job runs.
-        container = dict(self._models.container(request["ModelName"]))
+        # As it is now: the model may be deleted while the job runs.
+        container = self._models.container(request["ModelName"])
         _check(request, container)
         with self._lock:
             if name in self._jobs:

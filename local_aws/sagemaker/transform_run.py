@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from boto3.exceptions import S3UploadFailedError
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
@@ -324,6 +325,6 @@ class TransformRun:
         place = Location.parse(f"{target['S3OutputPath'].rstrip('/')}/{name}")
         try:
             upload(self._s3, output, place, target.get("KmsKeyId") or None)
-        except ClientError as error:
+        except S3UploadFailedError as error:
             raise RunFailedError(f"ClientError: Data upload failed: {error}") from error
         output.unlink()
