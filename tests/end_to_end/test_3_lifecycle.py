@@ -96,6 +96,7 @@ def test_a_diff_of_one_answer_shows_the_bake_and_what_follows(app: LocalApp, cha
         ("~", "AWS::SageMaker::Model"),
         ("~", "AWS::SageMaker::EndpointConfig"),
         ("~", "AWS::SageMaker::Endpoint"),
+        ("~", "AWS::CloudWatch::Alarm"),  # they watch the new configuration
         ("~", "Custom::SmokeTest"),
         ("~", "AWS::SSM::Parameter"),
     }, output
