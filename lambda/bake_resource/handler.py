@@ -55,7 +55,8 @@ def _deploy(event: Mapping[str, Any]) -> None:
         # Nobody else answers CloudFormation, so no error may escape from here.
         _log.exception("The bake could not be started")
         if not is_rolling_back(_cloudformation, event["StackId"]):
-            reason = f"The bake could not be started: {error}"
+            done = "reused" if properties.get("ReuseOnly") == "true" else "started"
+            reason = f"The bake could not be {done}: {error}"
             answer(event, "FAILED", physical_id=bake_id, reason=reason)
             return
         bake = _best_known(properties)

@@ -169,7 +169,7 @@ class TestReuseOnly:
         bake_handler(request_(kind))
         assert answers.only["Status"] == "FAILED"
         assert answers.only["Reason"] == (
-            f"The bake could not be started: the settings reuse bake {OLD}, but its marker or its"
+            f"The bake could not be reused: the settings reuse bake {OLD}, but its marker or its"
             f" artifact is not in s3://{BUCKET}/bakes/. Reuse another one, or leave bake.reuse out"
             " to bake again."
         )
