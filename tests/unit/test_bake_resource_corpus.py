@@ -210,6 +210,8 @@ class TestReuseOnly:
     def test_is_not_held_up_by_a_difference_in_a_rollback(
         self, aws, answers, bake_handler, request_
     ):
+        # Another attempt left an artifact too: the marker knows which one was finished.
+        aws.objects[BUCKET, f"bakes/{OLD}/{name(OLD, 2)}/output/model.tar.gz"] = b"artifact"
         url = marked(aws, OLD, model_id="another-model")
         aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
         bake_handler(request_())
