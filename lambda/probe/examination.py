@@ -84,6 +84,8 @@ def _round(
     bake_id = manifest["bake_id"]
     found.met.add(bake_id)
     known[bake_id] = probes_of(manifest)
+    if time.monotonic() > endpoint.give_up_at:
+        return
     # Who will answer is not known, so all the bakes' questions are asked; mode search, because
     # its answer names the bake.
     probes = [probe for each in known.values() for probe in each]
