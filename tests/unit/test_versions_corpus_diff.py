@@ -99,6 +99,14 @@ class TestWithoutIds:
         assert (found.added, found.removed, found.changed) == ([0], [], {2: "answer"})
         assert found.moved == 2
 
+    def test_a_changed_question_that_moved_is_found_by_its_answer(self, diff):
+        found = diff([A, B, D], [C, A, ("", "new", "Ab"), D], ids=False)
+        assert (found.added, found.removed, found.changed) == ([0], [], {2: "question"})
+
+    def test_equal_entries_that_move_are_all_found(self, diff):
+        found = diff([A, A, B, B], [B, B, A, A], ids=False)
+        assert (found.added, found.removed, found.changed, found.moved) == ([], [], {}, 4)
+
     def test_entries_without_a_question_do_not_share_it(self, diff):
         found = diff([("", None, "one")], [A, ("", None, "two")], ids=False)
         assert found.changed == {0: "both"}  # their row is all they share

@@ -17,7 +17,11 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 @dataclass
 class Stored:
     """What a bake takes up: bytes of all versions, when the newest was written, and each of them
-    as DeleteObjects names it, the marker first."""
+    as DeleteObjects names it.
+
+    They are in the order in which S3 lists them, by key, so that `bake.json` is deleted first:
+    without its marker a bake is no longer reused, and a removal cut short does no harm.
+    """
 
     size: int = 0
     newest: datetime | None = None
@@ -26,10 +30,7 @@ class Stored:
     def add(self, version: dict[str, Any]) -> None:
         self.size += version.get("Size", 0)  # a delete marker has none
         self.newest = max(filter(None, (self.newest, version["LastModified"])))
-        named = {"Key": version["Key"], "VersionId": version["VersionId"]}
-        # Without its marker a bake is no longer reused: a removal cut short does no harm.
-        place = 0 if version["Key"].endswith("/bake.json") else len(self.versions)
-        self.versions.insert(place, named)
+        self.versions.append({"Key": version["Key"], "VersionId": version["VersionId"]})
 
 
 class Bakes:
