@@ -152,8 +152,9 @@ class UpdateSettings(Table):
         instances or more (default 50, which is the most; of one instance all moves at once).
     watch_seconds: how long the alarms are watched, after the canary and again after the rest,
         before the old instances go (default 300; CloudWatch needs a minute or two to notice).
-    max_model_errors: model errors a minute (default 5), max_model_latency_ms: 99th percentile of
-        a minute (default 2000), above which the update is taken back. Failing probes do so too.
+    max_model_errors: model errors a minute (default 5), max_model_latency_ms: 99th percentile in
+        two of three minutes (default 2000), above which the update is taken back. Wrong answers
+        to the probe do so too.
     """
 
     canary_percent: int = Field(50, ge=1, le=50)

@@ -69,17 +69,3 @@ def choose(options: argparse.Namespace, *, reuse: str | None = None) -> tuple[Ta
         given = {**running.deployed, **{k: v for k, v in given.items() if v}}
     choice = Choice.read(**{**given, "stage": stage})
     return Target(running.region, running), choice
-
-
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    """`--stage` and `--local`, which find_target reads."""
-    parser.add_argument("--stage", default=LOCAL_STAGE)
-    parser.add_argument("--local", action="store_true")
-
-
-def find_target(stage: str, region: str, *, local: bool = False) -> Target:
-    """The local AWS for the stage `local` or where asked for, else AWS."""
-    if local or stage == LOCAL_STAGE:
-        running = find_running()
-        return Target(running.region, running)
-    return Target(region)
