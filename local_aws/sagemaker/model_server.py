@@ -179,6 +179,8 @@ def main() -> None:
     """Serves on the listening socket whose descriptor is the only argument."""
     worker = os.fork()
     if worker:
+        # Nobody may connect any more from the moment the worker is gone.
+        os.close(int(sys.argv[1]))
         _supervise(worker)
     # As the real server's worker does, so that what the model logs is in the endpoint's log.
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)

@@ -340,7 +340,8 @@ def test_endpoints_share_one_unpacked_artifact_and_leave_none(
     for name in names:
         workbench.sagemaker.delete_endpoint(EndpointName=name)
         assert not workbench.folder(name).exists()
-    assert set(cache.iterdir()) == before
+    # An endpoint of an earlier test may go meanwhile.
+    assert not set(cache.iterdir()) - before
 
 
 def test_traffic_is_shared_by_weight_or_goes_where_it_is_sent(
