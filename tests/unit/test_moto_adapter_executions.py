@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.stepfunctions.models import StateMachine
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from local_aws.server import LocalAws
@@ -79,8 +80,18 @@ def test_a_name_starts_one_execution(workflows: Workflows) -> None:
     workflows.states.stop_execution(executionArn=first["executionArn"])
 
 
-def test_of_several_starts_under_one_name_one_begins(workflows: Workflows) -> None:
+def test_of_several_starts_under_one_name_one_begins(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = workflows.create("Wait", Wait=WAIT)
+    look = StateMachine._handle_name_input_idempotency
+
+    def slowly(self: StateMachine, *args: Any) -> Any:
+        found = look(self, *args)
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(StateMachine, "_handle_name_input_idempotency", slowly)
 
     def start(_: int) -> str:
         started = workflows.states.start_execution(stateMachineArn=machine, name="n", input="{}")

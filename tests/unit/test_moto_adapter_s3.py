@@ -7,6 +7,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from tempfile import SpooledTemporaryFile
 
 import boto3
 import pytest
@@ -179,10 +180,19 @@ def test_parts_are_copied_from_other_objects(s3):
     assert found == b"a" * 5 * MB + b"b" * 10
 
 
-def test_large_objects_are_on_the_disk_from_the_start(s3):
+def test_large_objects_go_to_the_disk_without_filling_the_memory_first(s3, monkeypatch):
+    on_disk = []
+    write = SpooledTemporaryFile.write
+
+    def noted(self, content):
+        on_disk.append(self._rolled)
+        return write(self, content)
+
+    monkeypatch.setattr(SpooledTemporaryFile, "write", noted)
     s3.put_object(Bucket="kept", Key="small", Body=b"x")
     s3.put_object(Bucket="kept", Key="large", Body=b"x" * 6 * MB)
-    assert [stored(key)._value_buffer._rolled for key in ("small", "large")] == [False, True]
+    assert on_disk == [False, True]
+    assert s3.get_object(Bucket="kept", Key="large")["Body"].read() == b"x" * 6 * MB
 
 
 def test_of_several_conditional_puts_one_succeeds(s3, monkeypatch):
