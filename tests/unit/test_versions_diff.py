@@ -67,6 +67,31 @@ class TestWhatIsCompared:
         assert report.sentences[0].startswith("The corpus is the one that is deployed")
         assert report.sentences[1:] == ["Nothing is encoded again."]
 
+    def test_the_role_that_a_pull_request_is_given_is_enough(self, dev):
+        deployed = deployed_with_the_same_rest(dev, OLD)
+        asked = []
+
+        def note(model, params, **_):
+            asked.append((model.name, params["url_path"]))
+
+        services = ("s3", "ssm", "cloudformation", "sagemaker")
+        for service in services:
+            dev.client(service).meta.events.register("before-call.*.*", note, "note")
+        try:
+            corpus_diff(dev.stage)
+        finally:
+            for service in services:
+                dev.client(service).meta.events.unregister("before-call.*.*", unique_id="note")
+        assert {name for name, _ in asked} == {
+            "DescribeStacks",
+            "GetParameter",
+            "ListObjectsV2",
+            "HeadObject",
+            "GetObject",
+        }
+        read = [path for name, path in asked if name in ("GetObject", "HeadObject")]
+        assert all(path.endswith(f"/bakes/{deployed}/corpus/corpus.csv") for path in read)
+
     def test_a_deployed_bake_that_kept_no_corpus(self, dev):
         dev.deploy(bake("a"), OLD)
         report = corpus_diff(dev.stage)

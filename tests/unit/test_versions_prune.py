@@ -114,6 +114,14 @@ class TestJudge:
         with pytest.raises(VersionsError, match="nothing tells which bakes are in use"):
             judge(dev.stage, 5)
 
+    def test_while_a_deployment_runs_nothing_is_judged(self, dev, monkeypatch):
+        stack = {"StackName": "FaqSearch-dev-Model", "StackStatus": "UPDATE_ROLLBACK_FAILED"}
+        monkeypatch.setattr(
+            dev.client("cloudformation"), "describe_stacks", lambda **_: {"Stacks": [stack]}
+        )
+        with pytest.raises(VersionsError, match="Model is UPDATE_ROLLBACK_FAILED"):
+            judge(dev.stage, 5)
+
     def test_a_model_that_goes_meanwhile_does_no_harm(self, dev, monkeypatch):
         dev.client("sagemaker").create_model(
             ModelName="short-lived",
