@@ -20,7 +20,7 @@ from local_aws import moto_adapter
 MB = 1 << 20
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def moto_in_process():
     moto_adapter.create_wsgi_app()
     with mock_aws():
@@ -31,7 +31,9 @@ def moto_in_process():
 def s3():
     client = boto3.client("s3", region_name="us-east-1")
     client.create_bucket(Bucket="kept")
-    return client
+    yield client
+    boto3.resource("s3", region_name="us-east-1").Bucket("kept").object_versions.delete()
+    client.delete_bucket(Bucket="kept")
 
 
 def stored(key):
