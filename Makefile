@@ -115,7 +115,7 @@ fmt: .build/installed-dev ## mend what ruff can mend
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/template tests/contract
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
-	@$(BIN)/python -m pytest tests/end_to_end
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/end_to_end
 
 # What the tests compare with: sentence-transformers, the real model server, and the Pythons of
 # the inference image and of Lambda.

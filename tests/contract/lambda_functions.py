@@ -26,14 +26,12 @@ def load_function(name: str, monkeypatch: pytest.MonkeyPatch, **environment: str
     clear_environment(monkeypatch, AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION, **environment)
     for folder in reversed(folders):
         monkeypatch.syspath_prepend(str(folder))
-    # Modules of the same names belong to other functions.
+    # Modules of the same names belong to other functions. What is imported from now on, late
+    # imports included, is forgotten after the test, and theirs come back.
     for path in (path for folder in LAMBDA_FOLDER.iterdir() for path in folder.glob("*.py")):
-        monkeypatch.delitem(sys.modules, path.stem, raising=False)
-    module = importlib.import_module("handler")
-    for path in (path for folder in folders for path in folder.glob("*.py")):
-        if path.stem in sys.modules:
-            _forget_after_test(path.stem, monkeypatch)
-    return module
+        monkeypatch.setitem(sys.modules, path.stem, ModuleType(path.stem))
+        del sys.modules[path.stem]
+    return importlib.import_module("handler")
 
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
@@ -42,8 +40,3 @@ def clear_environment(monkeypatch: pytest.MonkeyPatch, **environment: str) -> No
         monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-
-
-def _forget_after_test(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules.pop(name)
-    monkeypatch.setitem(sys.modules, name, module)

@@ -133,3 +133,20 @@ class LocalApp:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "LOCAL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}
+
+
+def processes(group: int) -> list[str]:
+    """Command lines of the processes in the session that `up` leads, once the dying have died."""
+    deadline = time.monotonic() + 3
+    while True:
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    if os.getsid(int(folder.name)) == group:
+                        found.append((folder / "cmdline").read_text().replace("\0", " "))
+                except (ProcessLookupError, FileNotFoundError):
+                    continue
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)

@@ -236,7 +236,7 @@ def test_200_wrong_requests_get_a_code_and_a_sentence(app: LocalApp) -> None:
     for operation in (o for o in operations if o.method.upper() == "POST"):
         wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
         settings(
-            max_examples=100,
+            max_examples=70,
             deadline=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),

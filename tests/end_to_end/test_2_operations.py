@@ -13,6 +13,7 @@ from client.api import FaqSearch
 from client.batch import Batch
 from client.errors import BatchError, FaqSearchError
 from corpus.reader import read_corpus
+from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.end_to_end.local_app import SAMPLE, LocalApp
 
 GOOD = [(entry.id, entry.answer) for entry in read_corpus(SAMPLE)]
@@ -216,3 +217,34 @@ def test_a_requests_id_is_in_every_log_on_its_way(app: LocalApp, client: FaqSear
         }
         time.sleep(0.3)
     assert found == wanted
+
+
+def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
+    app: LocalApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = app.api
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+    app.deploy(stage="signed")
+    try:
+        signed = app.api
+        assert signed["auth"] == "iam"
+        assert signed["url"] != first["url"]
+        with app.client() as client:
+            assert client.search(["What is batch transform?"], top_k=1).results[0]
+        with (
+            FaqSearch(signed["url"], api_key=first["api_key"]) as client,
+            pytest.raises(FaqSearchError, match="Sign the request"),
+        ):
+            client.search(["What is batch transform?"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        with (
+            app.client() as client,
+            pytest.raises(FaqSearchError, match="signature does not match"),
+        ):
+            client.search(["What is batch transform?"])
+    finally:
+        assert app.run("destroy", stage="signed").returncode == 0
+        (app.state / "api.json").write_text(json.dumps(first))
+    with app.client() as client:
+        assert client.search(["What is batch transform?"]).results[0]

@@ -17,11 +17,8 @@ from typing import Any
 
 import pytest
 
-from client.api import FaqSearch
-from client.errors import FaqSearchError
 from corpus.reader import read_corpus
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from tests.end_to_end.local_app import SAMPLE, LocalApp
+from tests.end_to_end.local_app import SAMPLE, LocalApp, processes
 from tests.end_to_end.traffic import Traffic
 
 QUESTION = "Which colour has the secret door?"
@@ -311,36 +308,6 @@ def test_a_model_that_does_not_answer_right_is_rolled_back(
     assert best(app) not in {None, ANSWER}
 
 
-def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
-    app: LocalApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = app.api
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
-    app.deploy(stage="signed")
-    try:
-        signed = app.api
-        assert signed["auth"] == "iam"
-        assert signed["url"] != first["url"]
-        with app.client() as client:
-            assert client.search(["What is batch transform?"], top_k=1).results[0]
-        with (
-            FaqSearch(signed["url"], api_key=first["api_key"]) as client,
-            pytest.raises(FaqSearchError, match="Sign the request"),
-        ):
-            client.search(["What is batch transform?"])
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-        with (
-            app.client() as client,
-            pytest.raises(FaqSearchError, match="signature does not match"),
-        ):
-            client.search(["What is batch transform?"])
-    finally:
-        assert app.run("destroy", stage="signed").returncode == 0
-        (app.state / "api.json").write_text(json.dumps(first))
-    assert best(app)
-
-
 def leftovers(app: LocalApp) -> dict[str, list[str]]:
     """What exists of the kinds that this app makes, by kind."""
     sagemaker, gateway = app.boto("sagemaker"), app.boto("apigateway")
@@ -395,23 +362,6 @@ def test_destroy_leaves_nothing_behind(app: LocalApp) -> None:
     assert {kind: names for kind, names in leftovers(app).items() if names} == {}
 
 
-def processes(group: int) -> list[str]:
-    """Command lines of the processes in the session that `up` leads, once the dying have died."""
-    deadline = time.monotonic() + 3
-    while True:
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    if os.getsid(int(folder.name)) == group:
-                        found.append((folder / "cmdline").read_text().replace("\0", " "))
-                except (ProcessLookupError, FileNotFoundError):
-                    continue
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
-
-
 def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
     app.deploy()  # so that there are processes to leave behind
     assert best(app)
@@ -424,13 +374,3 @@ def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
             os.kill(child, 0)
     assert not (app.state / "api.json").exists()
     assert "Traceback" not in app.output
-
-
-@pytest.mark.parametrize("moment", ["cdk bootstrap", "Custom::Bake"])
-def test_ctrl_c_in_the_middle_of_it_leaves_no_process_either(tmp_path: Path, moment: str) -> None:
-    app = LocalApp(tmp_path / "state")
-    app.launch()
-    app.wait_for(moment)
-    app.interrupt()
-    assert not processes(app.process.pid)
-    assert not (app.state / "running.json").exists()
