@@ -329,6 +329,13 @@ def leftovers(app: LocalApp) -> dict[str, list[str]]:
         "state machines": [
             m["name"] for m in app.boto("stepfunctions").list_state_machines()["stateMachines"]
         ],
+        "alarms": [
+            a["AlarmName"] for a in app.boto("cloudwatch").describe_alarms()["MetricAlarms"]
+        ],
+        "dashboards": [
+            d["DashboardName"] for d in app.boto("cloudwatch").list_dashboards()["DashboardEntries"]
+        ],
+        "topics": [t["TopicArn"] for t in app.boto("sns").list_topics()["Topics"]],
         "rules": [r["Name"] for r in app.boto("events").list_rules()["Rules"]],
         "parameters": [
             p["Name"]

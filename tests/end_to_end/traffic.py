@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tests.end_to_end.local_app import LocalApp
 
 _CALLERS = 4
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.06
 
 
 @dataclass
