@@ -41,7 +41,8 @@ def list_page(
     Args:
         request: NameContains, StatusEquals, SortBy (Name, CreationTime or Status), SortOrder,
             CreationTimeAfter and -Before, MaxResults (default 10) and NextToken.
-        records: Every resource with `<kind>Name`, `CreationTime` and perhaps `<kind>Status`.
+        records: Every resource with `<kind>Name`, `CreationTime` and perhaps `<kind>Status`. Of
+            them the answer has what SageMaker's model of the list names.
         kind: "Model", "Endpoint", ...
         answer: Name of the list in the answer, e.g. "Models".
 
@@ -64,7 +65,14 @@ def list_page(
         raise invalid("Invalid NextToken.")
     start = int(token)
     end = start + request.get("MaxResults", _DEFAULT_PAGE)
-    page: dict[str, Any] = {answer: found[start:end]}
+    shape = service_model().operation_model(f"List{kind}s").output_shape
+    members = shape.members[answer].member.members
+    page: dict[str, Any] = {
+        answer: [
+            {member: record[member] for member in members if member in record}
+            for record in found[start:end]
+        ]
+    }
     if end < len(found):
         page["NextToken"] = str(end)
     return page

@@ -193,23 +193,8 @@ class TrainingJobs:
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        summaries: list[dict[str, Any]] = [
-            {
-                member: record[member]
-                for member in (
-                    "TrainingJobName",
-                    "TrainingJobArn",
-                    "CreationTime",
-                    "TrainingEndTime",
-                    "LastModifiedTime",
-                    "TrainingJobStatus",
-                    "SecondaryStatus",
-                )
-                if member in record
-            }
-            for record in (job.snapshot() for job in list(self._jobs.values()))
-        ]
-        return list_page(request, summaries, kind="TrainingJob", answer="TrainingJobSummaries")
+        records = [job.snapshot() for job in list(self._jobs.values())]
+        return list_page(request, records, kind="TrainingJob", answer="TrainingJobSummaries")
 
 
 def _check(request: dict[str, Any]) -> None:

@@ -176,23 +176,8 @@ class TransformJobs:
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        summaries: list[dict[str, Any]] = [
-            {
-                member: record[member]
-                for member in (
-                    "TransformJobName",
-                    "TransformJobArn",
-                    "CreationTime",
-                    "TransformEndTime",
-                    "LastModifiedTime",
-                    "TransformJobStatus",
-                    "FailureReason",
-                )
-                if member in record
-            }
-            for record in (job.snapshot() for job in list(self._jobs.values()))
-        ]
-        return list_page(request, summaries, kind="TransformJob", answer="TransformJobSummaries")
+        records = [job.snapshot() for job in list(self._jobs.values())]
+        return list_page(request, records, kind="TransformJob", answer="TransformJobSummaries")
 
     def _find(self, name: str) -> _Job:
         if name not in self._jobs:
