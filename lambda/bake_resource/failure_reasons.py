@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from causes import sentence, unwrap
 
 _TOO_LARGE = re.compile(
     r"out of memory|outofmemory|memoryerror|cannot allocate memory|exit code:? ?(137|-9)\b"
@@ -20,8 +21,6 @@ _RUNTIME_HINT = (
     "Choose a larger bake instance type; a corpus that is too large for that belongs in "
     "batch transform."
 )
-# What Step Functions appends to the message of a failed API call.
-_CALL_DETAILS = re.compile(r"\s*\(Service: .*\)\s*$", re.DOTALL)
 
 
 def of_job(name: str, job: Mapping[str, Any]) -> str:
@@ -41,7 +40,7 @@ def of_job(name: str, job: Mapping[str, Any]) -> str:
         hints.append(_BATCH_HINT)
     ended = f"The bake's training job {name} {'failed' if status == 'failed' else 'was stopped'}"
     log = f"Its log: CloudWatch, group /aws/sagemaker/TrainingJobs, streams {name}/."
-    return " ".join([_sentence(f"{ended}: {reason}" if reason else ended), *hints, log])
+    return " ".join([sentence(f"{ended}: {reason}" if reason else ended), *hints, log])
 
 
 def of_error(error: Mapping[str, Any]) -> str:
@@ -50,8 +49,8 @@ def of_error(error: Mapping[str, Any]) -> str:
     Args:
         error: Error and Cause, as Step Functions gives them.
     """
-    cause = _unwrap(str(error.get("Cause") or ""))
-    return _sentence(f"The bake failed: {cause or error.get('Error') or 'for no stated reason'}")
+    _, cause = unwrap(str(error.get("Cause") or ""))
+    return sentence(f"The bake failed: {cause or error.get('Error') or 'for no stated reason'}")
 
 
 def of_execution(detail: Mapping[str, Any]) -> str:
@@ -61,21 +60,9 @@ def of_execution(detail: Mapping[str, Any]) -> str:
         detail: the detail of the event "Step Functions Execution Status Change".
     """
     status = detail["status"].lower().replace("_", " ")
-    cause = _unwrap(str(detail.get("cause") or "")) or detail.get("error")
+    _, cause = unwrap(str(detail.get("cause") or ""))
+    cause = cause or str(detail.get("error") or "")
     ended = f"The bake's workflow ({detail['executionArn']}) has {status}"
     if status == "aborted":
         ended = ended.replace("has aborted", "was aborted")
-    return _sentence(f"{ended}: {cause}" if cause else ended)
-
-
-def _unwrap(cause: str) -> str:
-    """The message inside a cause: a failed Lambda function's is JSON, an API call's has a tail."""
-    try:
-        message = json.loads(cause)["errorMessage"]
-    except (KeyError, TypeError, ValueError):
-        return _CALL_DETAILS.sub("", cause)
-    return str(message)
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return sentence(f"{ended}: {cause}" if cause else ended)
