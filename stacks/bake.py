@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import aws_cdk as cdk
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_stepfunctions as sfn
@@ -22,6 +19,7 @@ from stacks.published_assets import published_assets_arn
 from stacks.python_function import PythonFunction
 from stacks.retention import removal_policy
 from stacks.settings import APP_NAME, Settings
+from stacks.workflow import hand_broken_executions_to, workflow
 
 _WORKFLOW = Path(__file__).parent / "bake_workflow.asl.json"
 
@@ -220,7 +218,6 @@ class Bake(Construct):
         return function
 
     def _state_machine(self, function: PythonFunction) -> sfn.StateMachine:
-        stack = cdk.Stack.of(self)
         role = iam.Role(
             self,
             "StateMachineRole",
@@ -252,49 +249,24 @@ class Bake(Construct):
                 )
             },
         )
-        wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
-        return sfn.StateMachine(
+        return workflow(
             self,
-            "StateMachine",
-            state_machine_name=self._state_machine_name,
-            definition_body=sfn.DefinitionBody.from_string(
-                _WORKFLOW.read_text(encoding="utf-8").replace("${Partition}", stack.partition)
-            ),
-            definition_substitutions={"BakeFunctionArn": function.function.function_arn},
+            name=self._state_machine_name,
+            definition=_WORKFLOW,
             role=role,
-            tracing_enabled=True,
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "StateMachineLogs",
-                    # Step Functions delivers to groups below this prefix without a resource
-                    # policy of their own, of which an account may have only ten.
-                    log_group_name=f"/aws/vendedlogs/states/{self._state_machine_name}",
-                    retention=logs.RetentionDays.THREE_MONTHS,
-                    # A kept group of this name would be in the way of the next deployment.
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                ),
-                level=sfn.LogLevel.ALL,
-                # The input holds CloudFormation's pre-signed answer URL.
-                include_execution_data=False,
-            ),
+            substitutions={"BakeFunctionArn": function.function.function_arn},
+            # Neither inputs nor outputs: they hold CloudFormation's pre-signed answer URL.
+            include_execution_data=False,
+            logs_id="StateMachineLogs",
         )
 
     def _answer_for_broken_executions(self, function: PythonFunction) -> None:
         """An execution that ends without an answer would leave CloudFormation waiting an hour."""
-        events.Rule(
+        hand_broken_executions_to(
+            function.function,
             self,
-            "BrokenExecution",
+            self.state_machine,
             description="A bake's execution ended without answering CloudFormation",
-            event_pattern=events.EventPattern(
-                source=["aws.states"],
-                detail_type=["Step Functions Execution Status Change"],
-                detail={
-                    "stateMachineArn": [self.state_machine.state_machine_arn],
-                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-                },
-            ),
-            targets=[targets.LambdaFunction(function.function)],
         )
 
     def _states_arn(self, resource: str) -> str:

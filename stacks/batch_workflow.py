@@ -9,7 +9,6 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -17,7 +16,7 @@ from constructs import Construct
 
 from stacks.alarms import alarm
 from stacks.batch_steps import BatchSteps
-from stacks.policies import wildcards
+from stacks.workflow import hand_broken_executions_to, workflow
 
 _DEFINITION = Path(__file__).parent / "batch_workflow.asl.json"
 
@@ -70,33 +69,14 @@ class BatchWorkflow(Construct):
                 )
             },
         )
-        wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
-        definition = _DEFINITION.read_text(encoding="utf-8")
-        return sfn.StateMachine(
+        return workflow(
             self,
-            "StateMachine",
-            state_machine_name=name,
-            definition_body=sfn.DefinitionBody.from_string(
-                definition.replace("${Partition}", cdk.Stack.of(self).partition)
-            ),
-            definition_substitutions={"BatchStepsArn": self._steps.function.function_arn},
+            name=name,
+            definition=_DEFINITION,
             role=role,
-            tracing_enabled=True,
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    # Step Functions delivers to groups below this prefix without a resource
-                    # policy of their own, of which an account may have only ten.
-                    log_group_name=f"/aws/vendedlogs/states/{name}",
-                    retention=logs.RetentionDays.THREE_MONTHS,
-                    # A kept group of this name would be in the way of the next deployment.
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                ),
-                level=sfn.LogLevel.ALL,
-                # Names of files are the callers' own affair.
-                include_execution_data=False,
-            ),
+            substitutions={"BatchStepsArn": self._steps.function.function_arn},
+            # Names of files are the callers' own affair.
+            include_execution_data=False,
         )
 
     def _start_for_files(self, bucket: s3.IBucket) -> None:
@@ -117,19 +97,11 @@ class BatchWorkflow(Construct):
 
     def _report_ended_executions(self) -> None:
         """An execution that was stopped, or broke, may leave a job running and no report."""
-        events.Rule(
+        hand_broken_executions_to(
+            self._steps.function,
             self,
-            "BrokenExecution",
+            self._state_machine,
             description="A batch's execution ended otherwise than by itself",
-            event_pattern=events.EventPattern(
-                source=["aws.states"],
-                detail_type=["Step Functions Execution Status Change"],
-                detail={
-                    "stateMachineArn": [self._state_machine.state_machine_arn],
-                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-                },
-            ),
-            targets=[targets.LambdaFunction(self._steps.function)],
         )
 
     def _tell(self, topic: sns.ITopic) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -19,6 +18,7 @@ from stacks.bootstrap import bootstrap_version_arn
 from stacks.policies import wildcards
 from stacks.setting_tables import ScheduleSettings
 from stacks.settings import APP_NAME, Settings
+from stacks.workflow import workflow
 
 _WORKFLOW = Path(__file__).parent / "switch_workflow.asl.json"
 
@@ -126,29 +126,11 @@ class SwitchSchedule(Construct):
                 )
             },
         )
-        wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
-        return sfn.StateMachine(
+        return workflow(
             self,
-            "StateMachine",
-            state_machine_name=name,
-            definition_body=sfn.DefinitionBody.from_string(
-                _WORKFLOW.read_text(encoding="utf-8")
-                .replace("${Partition}", stack.partition)
-                .replace("${StackName}", stack_name)
-            ),
+            name=name,
+            definition=_WORKFLOW,
             role=role,
-            tracing_enabled=True,
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    # Below this prefix no resource policy is needed; a kept group of this name
-                    # would be in the way of the next deployment.
-                    log_group_name=f"/aws/vendedlogs/states/{name}",
-                    retention=logs.RetentionDays.THREE_MONTHS,
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                ),
-                level=sfn.LogLevel.ALL,
-                include_execution_data=True,
-            ),
+            literals={"StackName": stack_name},
+            include_execution_data=True,
         )
