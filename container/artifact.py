@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from container.encoder import Encoder
 from container.errors import LoadError
-from container.model_config import ModelConfig
+from container.model_config import ModelConfig, Precision
+
+if TYPE_CHECKING:
+    from container.encoder_cpu import OpenVinoEncoder
+    from container.encoder_gpu import TorchEncoder
+
+log = logging.getLogger(__name__)
 
 # Not manifest.json: multi-model-server takes any file of that name, however deep it lies in the
 # artifact, for the manifest of its own legacy format, and stops.
@@ -41,15 +48,31 @@ def model_config(weights_dir: Path, model: dict[str, Any]) -> ModelConfig:
     )
 
 
-def open_encoder(weights_dir: Path, config: ModelConfig, batch_size: int = 64) -> Encoder:
-    """The encoder for the processor that is there: torch on a GPU, otherwise OpenVINO."""
+def open_encoder(
+    weights_dir: Path, config: ModelConfig, batch_size: int = 64, precision: Precision = "fp32"
+) -> Encoder:
+    """The encoder for the processor that is there: torch on a GPU, otherwise OpenVINO.
+
+    Where the processor has no instructions for ``precision`` it encodes in float32, and the log,
+    the encoder's ``precision`` and its ``runtime`` say so.
+    """
+    kind = _encoder_kind()
+    if precision not in kind.precisions():
+        log.warning("This processor has no instructions for %s: encoding in fp32", precision)
+        encoder = kind(config, weights_dir, batch_size)
+        encoder.runtime += f" (baked for {precision}, which this processor does not have)"
+        return encoder
+    return kind(config, weights_dir, batch_size, precision)
+
+
+def _encoder_kind() -> type[OpenVinoEncoder] | type[TorchEncoder]:
     if _has_gpu():
         from container.encoder_gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere
 
-        return TorchEncoder(config, weights_dir, batch_size)
+        return TorchEncoder
     from container.encoder_cpu import OpenVinoEncoder  # noqa: PLC0415 - not wanted on a GPU
 
-    return OpenVinoEncoder(config, weights_dir, batch_size)
+    return OpenVinoEncoder
 
 
 def _has_gpu() -> bool:

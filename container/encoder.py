@@ -12,21 +12,21 @@ from tokenizers import Tokenizer
 
 from container.model_config import ModelConfig
 
+# A text's token ids, special ones included.
+Tokens = Sequence[int] | NDArray[np.int32]
 
-class Encoder(ABC):
-    """Encodes texts with one model.
+
+class TextEncoder(ABC):
+    """Encodes texts with one model, wherever that runs.
 
     ``device`` and ``runtime`` are words for people: where it runs and by which library.
-    ``max_batch_tokens`` bounds a batch, padding included, to what the processor likes best.
     """
 
     device: str
     runtime: str
-    max_batch_tokens: int
 
-    def __init__(self, config: ModelConfig, tokenizer_file: Path, batch_size: int = 64) -> None:
+    def __init__(self, config: ModelConfig, tokenizer_file: Path) -> None:
         self.config = config
-        self.batch_size = batch_size
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(config.max_seq_length)
@@ -35,32 +35,66 @@ class Encoder(ABC):
         """Returns float32 [len(texts), dimension], in the order of ``texts``.
 
         Any text will do, also an empty one. Longer texts are cut at ``max_seq_length`` tokens.
-        Batches hold texts of like length, so that little is spent on padding.
         """
-        vectors = np.empty((len(texts), self.config.dimension), dtype=np.float32)
-        tokens = self._tokenize(texts)
-        # Longest first: should memory not suffice, it is known at once. Stable, so that the same
-        # texts always fall into the same batches.
-        order = sorted(range(len(tokens)), key=lambda number: -len(tokens[number]))
-        start = 0
-        while start < len(order):
-            length = len(tokens[order[start]])
-            size = min(self.batch_size, max(1, self.max_batch_tokens // length))
-            batch = order[start : start + size]
-            start += size
-            ids = np.full((len(batch), length), self.config.pad_token_id, dtype=np.int64)
-            mask = np.zeros((len(batch), length), dtype=np.int64)
-            for row, number in enumerate(batch):
-                ids[row, : len(tokens[number])] = tokens[number]
-                mask[row, : len(tokens[number])] = 1
-            vectors[batch] = self._forward(ids, mask)
-        return vectors
+        return self.encode_tokens(self.tokenize(texts))
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, none of them empty."""
         if self.config.lower_case:
             texts = [text.lower() for text in texts]
         return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts))]
 
     @abstractmethod
+    def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """As ``encode``, of texts that are token ids already."""
+
+
+class Encoder(TextEncoder):
+    """The model in this process.
+
+    ``max_batch_tokens`` bounds a batch, padding included, to what the processor likes best.
+    """
+
+    max_batch_tokens: int
+
+    def __init__(self, config: ModelConfig, tokenizer_file: Path, batch_size: int = 64) -> None:
+        super().__init__(config, tokenizer_file)
+        self.batch_size = batch_size
+
+    def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """Batches hold texts of like length, so that little is spent on padding."""
+        vectors = np.empty((len(tokens), self.config.dimension), dtype=np.float32)
+        order = longest_first(tokens)
+        start = 0
+        while start < len(order):
+            batch = order[start : start + self.batch_capacity(len(tokens[order[start]]))]
+            vectors[batch] = self.forward([tokens[number] for number in batch])
+            start += len(batch)
+        return vectors
+
+    def batch_capacity(self, length: int) -> int:
+        """How many texts a batch takes whose longest has ``length`` tokens."""
+        return min(self.batch_size, max(1, self.max_batch_tokens // length))
+
+    def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """One batch, padded to its longest text: float32 [len(tokens), dimension]."""
+        length = max(map(len, tokens))
+        ids = np.full((len(tokens), length), self.config.pad_token_id, dtype=np.int64)
+        mask = np.zeros((len(tokens), length), dtype=np.int64)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = 1
+        return self._forward(ids, mask)
+
+    @abstractmethod
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Token ids and mask, [batch, length], to vectors, [batch, dimension]."""
+
+
+def longest_first(tokens: Sequence[Tokens]) -> list[int]:
+    """The order in which texts are encoded.
+
+    Longest first: should memory not suffice, it is known at once. Stable, so that the same texts
+    always fall into the same batches.
+    """
+    return sorted(range(len(tokens)), key=lambda number: -len(tokens[number]))

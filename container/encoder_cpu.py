@@ -13,8 +13,10 @@ from safetensors.numpy import load_file
 
 from container.encoder import Encoder
 from container.machine import available_cpus
-from container.model_config import ModelConfig
+from container.model_config import ModelConfig, Precision
 from container.openvino_graph import build_graph
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEncoder(Encoder):
@@ -24,15 +26,22 @@ class OpenVinoEncoder(Encoder):
     # Measured with all-MiniLM-L6-v2: beyond about a thousand tokens a batch outgrows the caches.
     max_batch_tokens = 1024
 
-    def __init__(self, config: ModelConfig, weights_dir: Path, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights_dir: Path,
+        batch_size: int = 64,
+        precision: Precision = "fp32",
+    ) -> None:
         """Compiles the graph of ``weights_dir`` (model.safetensors, tokenizer.json)."""
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)
-        self.runtime = f"openvino {ov.__version__.partition('-')[0]}"
+        self.precision = precision
+        self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
         graph = build_graph(config, load_file(weights_dir / "model.safetensors"))
         settings: dict[str, Any] = {
             # Where the processor has bfloat16 the plugin would choose it, and the vectors would
             # depend on the machine.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cpus(),
             # Several processes share a developer's machine; pinned threads would queue up.
@@ -42,6 +51,12 @@ class OpenVinoEncoder(Encoder):
         self._request = self._compiled.create_infer_request()
         # One request runs on all processors; a second at the same time would gain nothing.
         self._lock = Lock()
+
+    @staticmethod
+    def precisions() -> tuple[Precision, ...]:
+        """What this processor has instructions for."""
+        capable = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return ("fp32", "bf16") if "BF16" in capable else ("fp32",)
 
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._lock:

@@ -10,7 +10,9 @@ import transformers
 from numpy.typing import NDArray
 
 from container.encoder import Encoder
-from container.model_config import ModelConfig
+from container.model_config import ModelConfig, Precision
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEncoder(Encoder):
@@ -24,24 +26,37 @@ class TorchEncoder(Encoder):
         config: ModelConfig,
         weights_dir: Path,
         batch_size: int = 64,
+        precision: Precision = "fp32",
         device: str = "cuda",
     ) -> None:
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)
         name = f" ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else ""
         self.device = f"{device}{name}"
-        self.runtime = f"torch {torch.__version__}"
+        self.precision = precision
+        self.runtime = f"torch {torch.__version__}, {precision}"
         self._device = torch.device(device)
         self._model = transformers.AutoModel.from_pretrained(
-            weights_dir, add_pooling_layer=False, torch_dtype=torch.float32, local_files_only=True
+            weights_dir,
+            add_pooling_layer=False,
+            torch_dtype=_DTYPES[precision],
+            local_files_only=True,
         )
         self._model.to(self._device).eval()
+
+    @staticmethod
+    def precisions() -> tuple[Precision, ...]:
+        """What this processor has instructions for."""
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return ("fp32", "bf16", "fp16")
+        return ("fp32", "fp16")
 
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.inference_mode():
             tokens = torch.from_numpy(ids).to(self._device)
             keep = torch.from_numpy(mask).to(self._device)
             hidden = self._model(input_ids=tokens, attention_mask=keep).last_hidden_state
-            vectors = self._pool(hidden, keep.unsqueeze(-1).to(hidden.dtype))
+            # Sums over hundreds of tokens want more digits than the layers do.
+            vectors = self._pool(hidden.float(), keep.unsqueeze(-1).float())
             if self.config.normalize:
                 vectors = torch.nn.functional.normalize(vectors, dim=1, eps=1e-12)
             found: NDArray[np.float32] = vectors.cpu().numpy()
