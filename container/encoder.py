@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from container.model_config import ModelConfig
+from container.model_config import ModelConfig, Precision
 
 # A text's token ids, special ones included.
 Tokens = Sequence[int] | NDArray[np.int32]
@@ -52,9 +52,11 @@ class TextEncoder(ABC):
 class Encoder(TextEncoder):
     """The model in this process.
 
+    ``precision`` is what it computes in; the vectors are float32 with any.
     ``max_batch_tokens`` bounds a batch, padding included, to what the processor likes best.
     """
 
+    precision: Precision
     max_batch_tokens: int
 
     def __init__(self, config: ModelConfig, tokenizer_file: Path, batch_size: int = 64) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from container.encoder import Encoder
+from container.encoder import TextEncoder
 from container.index import Index, Match, nearest, normalized
 
 
 class Searcher:
     """Finds nearest texts with one encoder. Prefixes are the model's own, put before each text."""
 
-    def __init__(self, encoder: Encoder, query_prefix: str = "", passage_prefix: str = "") -> None:
+    def __init__(
+        self, encoder: TextEncoder, query_prefix: str = "", passage_prefix: str = ""
+    ) -> None:
         self.encoder = encoder
         self._query_prefix = query_prefix
         self._passage_prefix = passage_prefix

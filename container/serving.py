@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from container.artifact import INDEX, WEIGHTS, model_config, open_encoder, read_manifest
+from container.artifact import INDEX, read_manifest
 from container.batch_lines import Record, parse_lines
+from container.encoder_load import load_encoder
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.index import Index, Match
 from container.request_log import RequestLog
@@ -28,13 +29,11 @@ from container.requests import (
 )
 from container.responses import dumps, record_json, shortest, vectors_json, vectors_lists
 from container.search import Searcher
-from container.weights import file_hash
 
 log = logging.getLogger(__name__)
 
 # multi-model-server's own default. It answers 500 and restarts the worker beyond it.
 DEFAULT_MAX_RESPONSE = 6_553_500
-WARM_UP = ("A question?", "A longer text, as an answer of the corpus may be. " * 20)
 
 
 class Service:
@@ -69,18 +68,7 @@ class Service:
             )
         model = manifest["model"]
         index = Index(model_dir / INDEX, manifest["corpus"]["entries"], model["dimension"])
-        weights_dir = model_dir / WEIGHTS
-        for name, expected in manifest["weights"].items():
-            if file_hash(weights_dir / name) != expected:
-                raise LoadError(f"{WEIGHTS}/{name} is not the file that the manifest names")
-        config = model_config(weights_dir, model)
-        if config.dimension != model["dimension"]:
-            raise LoadError(
-                f"the model's dimension is {config.dimension}; "
-                f"the manifest says {model['dimension']}"
-            )
-        encoder = open_encoder(weights_dir, config)
-        encoder.encode(WARM_UP)
+        encoder = load_encoder(model_dir, manifest)
         searcher = Searcher(encoder, model["query_prefix"], model["passage_prefix"])
         return cls(manifest, searcher, index)
 

@@ -29,7 +29,7 @@ def by_hand(encoder, folder, text):
     """One text through the model, token by token, in float64."""
     weights = {k: v.astype(np.float64) for k, v in load_file(folder / "model.safetensors").items()}
     config = encoder.config
-    ids = np.array(encoder._tokenize([text])[0])
+    ids = np.array(encoder.tokenize([text])[0])
     offset = 0 if config.position_offset is None else config.position_offset + 1
 
     def linear(x, name):

@@ -1,0 +1,38 @@
+"""Opening an artifact's model: the files checked, the encoder built and warm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from container.artifact import WEIGHTS, model_config, open_encoder
+from container.encoder import Encoder
+from container.errors import LoadError
+from container.model_config import ModelConfig
+from container.weights import file_hash
+
+WARM_UP = ("A question?", "A longer text, as an answer of the corpus may be. " * 20)
+
+
+def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
+    """The encoder of the artifact in ``model_dir``, warm. Raises LoadError, OSError, ValueError."""
+    weights_dir = model_dir / WEIGHTS
+    for name, expected in manifest["weights"].items():
+        if file_hash(weights_dir / name) != expected:
+            raise LoadError(f"{WEIGHTS}/{name} is not the file that the manifest names")
+    config = served_config(model_dir, manifest)
+    precision = manifest["model"].get("precision", "fp32")
+    encoder = open_encoder(weights_dir, config, precision=precision)
+    encoder.encode(WARM_UP)
+    return encoder
+
+
+def served_config(model_dir: Path, manifest: dict[str, Any]) -> ModelConfig:
+    """The model's configuration. Raises LoadError where the manifest names another dimension."""
+    model = manifest["model"]
+    config = model_config(model_dir / WEIGHTS, model)
+    if config.dimension != model["dimension"]:
+        raise LoadError(
+            f"the model's dimension is {config.dimension}; the manifest says {model['dimension']}"
+        )
+    return config
