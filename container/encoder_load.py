@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ WARM_UP = ("A question?", "A longer text, as an answer of the corpus may be. " *
 
 
 def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
-    """The encoder of the artifact in ``model_dir``, warm. Raises LoadError, OSError, ValueError."""
+    """The encoder of the artifact in ``model_dir``, warm.
+
+    Raises LoadError, and within ``broken_artifact`` nothing else that an artifact can cause.
+    """
     weights_dir = model_dir / WEIGHTS
     for name, expected in manifest["weights"].items():
         if file_hash(weights_dir / name) != expected:
@@ -25,6 +30,17 @@ def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
     encoder = open_encoder(weights_dir, config, precision=precision)
     encoder.encode(WARM_UP)
     return encoder
+
+
+@contextmanager
+def broken_artifact() -> Iterator[None]:
+    """Turns what a broken artifact makes its readers raise into LoadError."""
+    try:
+        yield
+    except (KeyError, TypeError) as fault:
+        raise LoadError(f"the manifest is incomplete: {fault!r}") from fault
+    except (OSError, ValueError) as fault:
+        raise LoadError(f"the artifact is broken: {fault}") from fault
 
 
 def served_config(model_dir: Path, manifest: dict[str, Any]) -> ModelConfig:

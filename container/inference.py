@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 if TYPE_CHECKING:
     from container.requests import Body
-    from container.serving import Service
+    from container.serving import EncoderLoader, Service
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def model_fn(model_dir: str) -> Service:
         from container.serving import Service  # noqa: PLC0415
 
         started = time.monotonic()
-        service = Service.open(Path(model_dir), os.environ.get("BAKE_ID"))
+        service = Service.open(Path(model_dir), os.environ.get("BAKE_ID"), _encoder_loader())
         log.info("Artifact opened in %.1f s", time.monotonic() - started)
         return service
     except Exception as fault:
@@ -58,6 +59,24 @@ def transform_fn(
     return model.answer(data, content_type)
 
 
+def _encoder_loader() -> EncoderLoader:
+    """One worker holds the model itself; several share a process that does.
+
+    A server that preloads calls ``model_fn`` once, and forks its workers from that process, which
+    a model that has threads would not survive. Otherwise each of the workers, children of one
+    process, calls it.
+    """
+    preload = os.environ.get("MMS_PRELOAD_MODEL", "").lower() == "true"
+    if not preload and int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1) == 1:
+        from container.encoder_load import load_encoder  # noqa: PLC0415 - as above
+
+        return load_encoder
+    from container.encoder_remote import shared_encoder  # noqa: PLC0415 - as above
+
+    server = os.getpid() if preload else os.getppid()
+    return partial(shared_encoder, server=server, lost=_end_server)
+
+
 def _find_code() -> None:
     """In an artifact, our packages lie beside this file, and vendored ones below it.
 
@@ -74,6 +93,8 @@ def _find_code() -> None:
 def _end_server(reason: str) -> Never:
     """Ends the server process, so that nothing answers the health check any more.
 
+    For when a load failed, and when the encoder process is lost.
+
     Under multi-model-server this process is a worker, forked by a process that the server, a Java
     process, started; alone it would be replaced for ever. Elsewhere this process is the server.
     The server is killed, since asked to stop it would answer the health check for seconds more.
@@ -84,7 +105,7 @@ def _end_server(reason: str) -> Never:
         file=sys.stderr,
         flush=True,
     )
-    server = _model_server()
+    server = model_server()
     if server is not None:
         time.sleep(RELAY_SECONDS)
         with contextlib.suppress(ProcessLookupError):
@@ -92,7 +113,7 @@ def _end_server(reason: str) -> Never:
     os._exit(1)
 
 
-def _model_server() -> int | None:
+def model_server() -> int | None:
     """The multi-model-server above this process, where there is one (and a /proc to find it by)."""
     process = os.getppid()
     while process > 1:

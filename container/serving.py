@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from container.artifact import INDEX, read_manifest
 from container.batch_lines import Record, parse_lines
-from container.encoder_load import load_encoder
+from container.encoder import TextEncoder
+from container.encoder_load import broken_artifact, load_encoder
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.index import Index, Match
 from container.request_log import RequestLog
@@ -35,9 +37,12 @@ log = logging.getLogger(__name__)
 # multi-model-server's own default. It answers 500 and restarts the worker beyond it.
 DEFAULT_MAX_RESPONSE = 6_553_500
 
+# From an artifact's folder and manifest to its encoder.
+EncoderLoader = Callable[[Path, dict[str, Any]], TextEncoder]
+
 
 class Service:
-    """An opened artifact. One request at a time, as the server's one worker gives them."""
+    """An opened artifact. One request at a time, as the server gives a worker."""
 
     def __init__(self, manifest: dict[str, Any], searcher: Searcher, index: Index) -> None:
         self._manifest = manifest
@@ -46,31 +51,26 @@ class Service:
         self._max_response = int(os.environ.get("MMS_MAX_RESPONSE_SIZE", DEFAULT_MAX_RESPONSE))
 
     @classmethod
-    def open(cls, model_dir: Path, bake_id: str | None) -> Service:
+    def open(
+        cls, model_dir: Path, bake_id: str | None, load: EncoderLoader = load_encoder
+    ) -> Service:
         """Opens the artifact in ``model_dir``.
 
-        ``bake_id`` is the one that the Model names; ``None`` accepts any. Raises LoadError when
-        the artifact is broken, incomplete or another than that.
+        ``bake_id`` is the one that the Model names; ``None`` accepts any. ``load`` opens the model,
+        by default in this process. Raises LoadError when the artifact is broken, incomplete or
+        another than ``bake_id``.
         """
         manifest = read_manifest(model_dir)
-        try:
-            return cls._open(model_dir, manifest, bake_id)
-        except (KeyError, TypeError) as fault:
-            raise LoadError(f"the manifest is incomplete: {fault!r}") from fault
-        except (OSError, ValueError) as fault:
-            raise LoadError(f"the artifact is broken: {fault}") from fault
-
-    @classmethod
-    def _open(cls, model_dir: Path, manifest: dict[str, Any], bake_id: str | None) -> Service:
-        if bake_id is not None and manifest["bake_id"] != bake_id:
-            raise LoadError(
-                f"the artifact is of bake {manifest['bake_id']}; the Model names bake {bake_id}"
-            )
-        model = manifest["model"]
-        index = Index(model_dir / INDEX, manifest["corpus"]["entries"], model["dimension"])
-        encoder = load_encoder(model_dir, manifest)
-        searcher = Searcher(encoder, model["query_prefix"], model["passage_prefix"])
-        return cls(manifest, searcher, index)
+        with broken_artifact():
+            if bake_id is not None and manifest["bake_id"] != bake_id:
+                raise LoadError(
+                    f"the artifact is of bake {manifest['bake_id']}; the Model names bake {bake_id}"
+                )
+            model = manifest["model"]
+            index = Index(model_dir / INDEX, manifest["corpus"]["entries"], model["dimension"])
+            encoder = load(model_dir, manifest)
+            searcher = Searcher(encoder, model["query_prefix"], model["passage_prefix"])
+            return cls(manifest, searcher, index)
 
     def answer(self, body: Body, content_type: str | None) -> str:
         """Answers one body: a JSON document, or one JSON line for each record of a batch.
