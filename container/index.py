@@ -1,4 +1,4 @@
-"""The index: one or two vectors an entry, searched exactly by cosine similarity.
+"""The index's files: one or two vectors an entry, searched exactly by cosine similarity.
 
 Files: ``embeddings.npy`` (float32 [rows, dimension], rows of unit length, those of one entry
 adjacent), ``entries.jsonl`` (one entry a line) and ``offsets.npy`` (int64 [entries + 1], where each
@@ -8,92 +8,18 @@ line begins). Embeddings and entries are memory-mapped, so opening a million row
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from container.errors import LoadError
-
-Vectors = NDArray[np.float32]
+from container.nearest import Match, Vectors, nearest, normalized
 
 EMBEDDINGS = "embeddings.npy"
 ENTRIES = "entries.jsonl"
 OFFSETS = "offsets.npy"
-
-# Bytes of scores held at a time: small enough for a processor's cache to be of use.
-BLOCK_BYTES = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One found entry: its position in the corpus and its cosine similarity."""
-
-    position: int
-    score: float
-
-
-def normalized(vectors: Vectors) -> Vectors:
-    """The vectors at unit length; a zero vector stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = np.divide(vectors, np.maximum(lengths, 1e-12), dtype=np.float32)
-    return unit
-
-
-def nearest(
-    queries: Vectors, rows: Vectors, top_k: int, rows_per_entry: int = 1
-) -> list[list[Match]]:
-    """The ``top_k`` best entries for each query, best first.
-
-    ``queries`` [n, dimension] and ``rows`` [entries * rows_per_entry, dimension] have unit length.
-    An entry scores by the best of its rows. Among equal scores the lower position comes first. A
-    ``top_k`` beyond the number of entries gives them all.
-    """
-    entries = len(rows) // rows_per_entry
-    top_k = min(top_k, entries)
-    block = max(1, BLOCK_BYTES // (4 * rows_per_entry * max(1, len(queries))))
-    best_scores = np.empty((len(queries), 0), dtype=np.float32)
-    best_positions = np.empty((len(queries), 0), dtype=np.int64)
-    for start in range(0, entries, block):
-        stop = min(start + block, entries)
-        scores = queries @ rows[start * rows_per_entry : stop * rows_per_entry].T
-        if rows_per_entry > 1:
-            scores = scores.reshape(len(queries), stop - start, rows_per_entry).max(axis=2)
-        positions = np.broadcast_to(np.arange(start, stop), scores.shape)
-        # What was best so far stands first: its positions are lower.
-        best_scores, best_positions = _best(
-            np.concatenate([best_scores, scores], axis=1),
-            np.concatenate([best_positions, positions], axis=1),
-            top_k,
-        )
-    return [
-        [Match(int(position), float(score)) for position, score in zip(found, scores, strict=True)]
-        for found, scores in zip(best_positions, best_scores, strict=True)
-    ]
-
-
-def _best(
-    scores: Vectors, positions: NDArray[np.int64], top_k: int
-) -> tuple[Vectors, NDArray[np.int64]]:
-    """Keeps the best ``top_k`` columns of each row, in order."""
-    count = min(top_k, scores.shape[1])
-    kept_scores = np.empty((len(scores), count), dtype=np.float32)
-    kept_positions = np.empty((len(scores), count), dtype=np.int64)
-    for row in range(len(scores)):
-        candidates = np.arange(scores.shape[1])
-        if count < scores.shape[1]:
-            # A partial sort finds the least score to keep, then all that reach it are sorted:
-            # a partial sort alone would pick any of those that tie at the border.
-            least = np.partition(scores[row], -count)[-count]
-            candidates = np.flatnonzero(scores[row] >= least)
-        order = np.lexsort((positions[row, candidates], -scores[row, candidates]))
-        chosen = candidates[order[:count]]
-        kept_scores[row] = scores[row, chosen]
-        kept_positions[row] = positions[row, chosen]
-    return kept_scores, kept_positions
 
 
 class Index:

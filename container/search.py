@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from container.encoder import TextEncoder
-from container.index import Index, Match, nearest, normalized
+from container.index import Index
+from container.nearest import Match, nearest, normalized
 
 
 class Searcher:

@@ -13,7 +13,8 @@ from container.batch_lines import Record, parse_lines
 from container.encoder import TextEncoder
 from container.encoder_load import broken_artifact, load_encoder
 from container.errors import InternalError, InvalidRequestError, LoadError
-from container.index import Index, Match
+from container.index import Index
+from container.nearest import Match
 from container.request_log import RequestLog
 from container.requests import (
     JSON_LINES_TYPES,
