@@ -114,8 +114,10 @@ class LocalAws:
             region=region,
             state_dir=state_dir.resolve(),
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws")
-        self._thread.daemon = True
+        # How long `stop` may have to wait, in seconds.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="local-aws", daemon=True
+        )
 
     @property
     def endpoint_url(self) -> str:

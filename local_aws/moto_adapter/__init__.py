@@ -5,6 +5,7 @@ moto is pinned exactly. Each function here is small and has a contract test
 """
 
 from local_aws.moto_adapter import cloudwatch as cloudwatch
+from local_aws.moto_adapter import iam as iam
 from local_aws.moto_adapter import s3_large_objects as s3_large_objects
 from local_aws.moto_adapter.api_gateway import (
     DeployedStage,
