@@ -29,8 +29,9 @@ from container.inference import model_server
 
 log = logging.getLogger(__name__)
 
-# How long the process waits for a first or another worker when there is none.
-LONELY_SECONDS = 5.0
+# How long the process waits for the first worker, and for another when there is none any more.
+FIRST_SECONDS = 30.0
+LONELY_SECONDS = 1.0
 # How often it looks whether the server is still there.
 LOOK_SECONDS = 0.5
 BACKLOG = 128
@@ -93,7 +94,8 @@ class EncoderServer:
         self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
-        self._looked = self._company = time.monotonic()
+        self._looked = time.monotonic()
+        self._company_until = self._looked + FIRST_SECONDS
 
     def run(self) -> None:
         """Serves until there is nobody left to serve."""
@@ -102,16 +104,18 @@ class EncoderServer:
             if self._rounds:
                 for request in self._rounds.encode_next():
                     self._answer(request)
+        for connection in self._connections:
+            connection.close()
 
     def _wanted(self) -> bool:
         now = time.monotonic()
         if self._connections:
-            self._company = now
+            self._company_until = now
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             if self._server is not None and not _alive(self._server):
                 return False
-        return now - self._company < LONELY_SECONDS
+        return now - self._company_until < LONELY_SECONDS
 
     def _receive(self, timeout: float) -> None:
         for key, _ in self._selector.select(timeout):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,19 @@ def artifact(tmp_path, baked):
 def test_the_artifact_alone_serves(artifact):
     result = serve(artifact, BAKE_ID="bake-1")
     assert result.stdout == 'serving {"bake_id":"\n', result.stderr
+
+
+def test_the_artifact_alone_serves_several_workers(artifact):
+    """By a process of its own, which is gone soon after."""
+    result = serve(artifact, BAKE_ID="bake-1", SAGEMAKER_MODEL_SERVER_WORKERS="2")
+    assert result.stdout == 'serving {"bake_id":"\n', result.stderr
+    assert processes_of(artifact) == []
+
+
+def processes_of(model):
+    """The processes whose command names the artifact."""
+    commands = (file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline"))
+    return [command for command in commands if os.fsencode(model) in command]
 
 
 def change_manifest(model, change):
@@ -85,6 +99,28 @@ def test_a_broken_artifact_ends_the_server(artifact, damage, words):
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("faq-search cannot")]
     assert words in line
     assert line.endswith("Ending the server.")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda m: flip_last_byte(m / "weights" / "model.safetensors"),
+            "weights/model.safetensors is not the file that the manifest names",
+        ),
+        (lambda m: (m / "weights" / "model.safetensors").unlink(), "the artifact is broken"),
+        (
+            lambda m: (m / "code" / "container" / "encoder_rounds.py").write_text("exit(3)"),
+            "the encoder process ended with status 3",
+        ),
+    ],
+)
+def test_a_failure_of_the_encoder_process_ends_the_server(artifact, damage, words):
+    damage(artifact)
+    result = serve(artifact, BAKE_ID="bake-1", MMS_PRELOAD_MODEL="true")
+    assert result.returncode == 1
+    assert f"faq-search cannot serve this artifact: LoadError: {words}" in result.stderr
+    assert processes_of(artifact) == []
 
 
 def test_an_artifact_of_another_bake_ends_the_server(artifact):

@@ -1,0 +1,105 @@
+"""What shares a batch, whose turn it is, and what a failure concerns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from container.encoder_rounds import JOIN_TOKENS, EncodeRequest, Rounds
+from tests.unit.container.encoder_support import CountingEncoder, vector_of
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory):
+    return CountingEncoder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def encoder(counting):
+    counting.batches.clear()
+    counting.broken = None
+    return counting
+
+
+def texts(*lengths, first=7):
+    return [[first, *range(length - 1)] for length in lengths]
+
+
+def run(encoder, *requests):
+    """Encodes rounds until nobody waits; which requests each round finished."""
+    rounds = Rounds(encoder)
+    for request in requests:
+        rounds.add(request)
+    finished = []
+    while rounds:
+        finished.append([requests.index(request) for request in rounds.encode_next()])
+    return finished
+
+
+def request(*lengths, first=7):
+    return EncodeRequest(texts(*lengths, first=first), 32)
+
+
+@pytest.mark.parametrize("lengths", [(5,), (3, 9, 3, 40, 12, 3, 3, 11, 60), tuple(range(1, 70))])
+def test_alone_a_request_gets_the_batches_that_it_gets_in_process(encoder, lengths):
+    alone = request(*lengths)
+    run(encoder, alone)
+    in_rounds = list(encoder.batches)
+    encoder.batches.clear()
+    np.testing.assert_array_equal(alone.vectors, encoder.encode_tokens(alone.tokens))
+    assert in_rounds == encoder.batches
+
+
+def test_texts_of_like_length_share_a_batch_and_go_back_to_their_requests(encoder):
+    requests = [request(length, first=length) for length in (5, 8, 6, 7)]
+    assert run(encoder, *requests) == [[0, 1, 2, 3]]
+    assert encoder.batches == [[5, 8, 6, 7]]
+    for each in requests:
+        assert each.vectors.tolist() == [vector_of(text) for text in each.tokens]
+        assert each.failure is None
+
+
+def test_a_batch_stays_within_its_tokens(encoder):
+    requests = [request(8) for _ in range(6)]
+    assert run(encoder, *requests) == [[0, 1, 2, 3, 4], [5]]
+    encoder.batches.clear()
+    # The third would make it one of three times fourteen tokens.
+    assert run(encoder, request(8), request(8), request(14)) == [[0, 1], [2]]
+    assert encoder.batches == [[8, 8], [14]]
+
+
+def test_texts_of_other_lengths_wait_for_a_batch_of_their_own(encoder):
+    short, long = request(2), request(2 + JOIN_TOKENS + 1)
+    assert run(encoder, short, long) == [[0], [1]]
+    assert encoder.batches == [[2], [2 + JOIN_TOKENS + 1]]
+
+
+def test_a_short_question_waits_for_one_batch_of_each_before_it(encoder):
+    first, second, question = request(*[20] * 50), request(*[20] * 50), request(2)
+    finished = run(encoder, first, second, question)
+    assert finished.index([2]) == 2
+    assert encoder.batches[:3] == [[20, 20], [20, 20], [2]]
+    # Then they take turns to the end.
+    assert [index for index, ended in enumerate(finished) if ended] == [2, 49, 50]
+
+
+def test_room_in_a_batch_is_given_to_the_others(encoder):
+    """Five texts of eight tokens are a batch: the last of the first has room for three."""
+    assert run(encoder, request(*[8] * 7), request(*[8] * 6)) == [[], [], [0, 1]]
+    encoder.batches.clear()
+    assert run(encoder, request(8, 8), request(*[8] * 6)) == [[0], [1]]
+    assert encoder.batches == [[8] * 5, [8] * 3]
+
+
+def test_a_failure_concerns_the_batch_alone(encoder):
+    rounds = Rounds(encoder)
+    hit, hit_too, spared = request(*[8] * 4), request(8, 30), request(38)
+    for each in (hit, hit_too, spared):
+        rounds.add(each)
+    encoder.broken = MemoryError("no room")
+    assert rounds.encode_next() == [hit, hit_too]
+    assert hit.failure == hit_too.failure == "MemoryError: no room"
+    encoder.broken = None
+    assert rounds.encode_next() == [spared]
+    assert spared.failure is None
+    assert not rounds
