@@ -1,0 +1,1 @@
+"""Measures this project beside its alternatives: `make bench`."""

@@ -1,0 +1,83 @@
+"""The server of the inference image, multi-model-server under the Hugging Face toolkit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.measure import BenchError
+
+# The image's entry point; there, the configuration is /etc/sagemaker-mms.properties.
+_START = """
+import sys
+import sagemaker_inference.model_server as server
+from sagemaker_huggingface_inference_toolkit import mms_model_server, serving
+server.MMS_CONFIG_FILE = mms_model_server.MMS_CONFIG_FILE = sys.argv[1]
+serving.main()
+"""
+_WAIT_SECONDS = 90
+
+
+@contextmanager
+def model_server(python: str, base: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Serves the artifact in `base`/model; gives the URL of /invocations.
+
+    One at a time: the server finds itself by searching the machine's processes. Raises BenchError
+    when it does not answer its health check within a minute and a half.
+    """
+    with tempfile.TemporaryDirectory(prefix="mms-") as name:
+        folder, port = Path(name), _free_port()
+        log = folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [python, "-c", _START, str(folder / "mms.properties")],
+                cwd=folder,
+                env={
+                    "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+                    "TMPDIR": name,
+                    "HF_HUB_OFFLINE": "1",
+                    "SAGEMAKER_BASE_DIR": str(base),
+                    "SAGEMAKER_BIND_TO_PORT": str(port),
+                    "SAGEMAKER_PROGRAM": "inference.py",
+                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                    **environment,
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            _wait(f"http://127.0.0.1:{port}/ping", process, log)
+            yield f"http://127.0.0.1:{port}/invocations"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(ping: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(ping, timeout=2):  # noqa: S310
+            return
+        time.sleep(0.1)
+    told = log.read_text("utf-8", errors="replace")[-2000:]
+    raise BenchError(f"the model server did not start:\n{told}")
+
+
+def _free_port() -> int:
+    """A free port that the server takes: none above 32767."""
+    for port in range(22_000 + os.getpid() % 1000, 32_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise BenchError("no free port")

@@ -1,0 +1,66 @@
+"""The bake's throughput beside the bare encoder's."""
+
+from __future__ import annotations
+
+import csv
+
+from bench.context import Bench
+from bench.measure import Contender, Samples, times_faster
+from bench.report import Section, Table, megabytes, ratio
+from bench.texts import mixed_texts
+
+BAKE, BARE = "bake", "bare encoder"
+_MODULE = "bench.contenders.bakes"
+
+
+def measure(bench: Bench) -> Section:
+    """20,000 short entries, read from a file, encoded, and written as an index."""
+    entries = 500 if bench.quick else 20_000
+    folder = bench.work / "bake"
+    folder.mkdir()
+    corpus = folder / "corpus.csv"
+    with corpus.open("w", encoding="utf-8", newline="") as stream:
+        texts = mixed_texts(entries, most_sentences=2)
+        csv.writer(stream).writerows((f"Question {n}?", text) for n, text in enumerate(texts))
+    given = {"artifact": str(bench.artifact), "corpus": str(corpus)}
+    settings = str(bench.base / "input" / "config" / "hyperparameters.json")
+    contenders = [
+        Contender(
+            *(BAKE, bench.python, f"{_MODULE}:bake"),
+            {**given, "entries": entries, "hyperparameters": settings},
+        ),
+        Contender(BARE, bench.python, f"{_MODULE}:encoder", given),
+    ]
+    found = bench.compare("bake", contenders, {"encode": 1})["encode"]
+    return section(found, entries)
+
+
+def section(found: dict[str, Samples], entries: int) -> Section:
+    """The section from both samples of encoding so many entries."""
+    return Section(
+        "bake",
+        "Bake",
+        notes=[
+            f"{entries:,} short answers (one or two sentences), float32. The bake reads the corpus"
+            " file, encodes window by window and writes the index; the bare encoder has all texts"
+            " in memory and sorts them by length as one.",
+            f"The bake has {1 / times_faster(found[BARE], found[BAKE]):.0%} of the bare encoder's"
+            " throughput.",
+        ],
+        tables=[
+            Table(
+                "Encoding a corpus",
+                ["", "entries a second", "of the bare encoder's", "peak memory, MB"],
+                [
+                    [
+                        name,
+                        f"{entries / samples.median:,.0f}",
+                        ratio(times_faster(samples, found[BARE])),
+                        megabytes(samples.peak_bytes),
+                    ]
+                    for name, samples in found.items()
+                ],
+            )
+        ],
+        data={"entries": entries} | {name: samples.to_json() for name, samples in found.items()},
+    )

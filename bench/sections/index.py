@@ -1,0 +1,108 @@
+"""The index beside util.semantic_search, faiss flat and the bare matrix product."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+
+from bench.contenders.indexes import QUERIES
+from bench.context import DIMENSION, Bench
+from bench.measure import BenchError, Contender, Process, Samples, times_faster
+from bench.report import Chart, Section, Table, milliseconds, ratio
+
+_MODULE = "bench.contenders.indexes"
+OURS, SEMANTIC, FAISS, PRODUCT = ("ours", "util.semantic_search", "faiss flat", "matrix product")
+_FUNCTIONS = {
+    OURS: "ours",
+    SEMANTIC: "semantic_search",
+    FAISS: "faiss_flat",
+    PRODUCT: "matrix_product",
+}
+Found = dict[int, dict[str, dict[str, Samples]]]
+
+
+def measure(bench: Bench) -> Section:
+    """The ten best of 1e3, 1e5 and 1e6 entries, for one query and for sixteen."""
+    found: Found = {}
+    for entries in (1_000, 10_000) if bench.quick else (1_000, 100_000, 1_000_000):
+        folder = bench.work / f"index-{entries}"
+        folder.mkdir()
+        size = {"entries": entries, "dimension": DIMENSION, "folder": str(folder)}
+        with Process(Contender("rows", bench.python, f"{_MODULE}:write_rows", size)) as process:
+            process.run("write")
+        contenders = [
+            Contender(name, bench.python, f"{_MODULE}:{function}", {"folder": str(folder)})
+            for name, function in _FUNCTIONS.items()
+        ]
+        times = 3 if bench.quick else {1_000: 200, 100_000: 15, 1_000_000: 3}[entries]
+        tasks = {f"{count} queries": times for count in QUERIES}
+        found[entries] = bench.compare(f"index of {entries:,}", contenders, tasks, folder)
+        for task in tasks:
+            check_same(*(np.load(folder / f"{n}-{task}.npy") for n in (OURS, SEMANTIC, FAISS)))
+        shutil.rmtree(folder)  # 1.5 GB
+    return section(found)
+
+
+def check_same(ours: np.ndarray, *others: np.ndarray) -> None:
+    """Raises BenchError unless all found the same; at most one in a hundred may differ, by ties."""
+    for other in others:
+        if np.mean(ours != other) > 0.01:
+            raise BenchError("the contenders found different entries")
+
+
+def section(found: Found) -> Section:
+    """The section from samples by number of entries, task and contender."""
+    rows = []
+    for entries, by_task in found.items():
+        for task, samples in by_task.items():
+            rows.append(
+                [
+                    f"{entries:,} entries, {_queries(task)}",
+                    *(milliseconds(samples[name].median) for name in _FUNCTIONS),
+                    ratio(times_faster(samples[OURS], samples[SEMANTIC])),
+                    ratio(times_faster(samples[OURS], samples[FAISS])),
+                ]
+            )
+    one = {entries: by_task["1 queries"] for entries, by_task in found.items()}
+    return Section(
+        "index",
+        "Index",
+        notes=[
+            f"The ten best by dot product of normalised random vectors of {DIMENSION} float32"
+            " numbers. All but the matrix product find the same entries (checked).",
+            "Ours maps its file into memory; the others hold a copy. The matrix product is numpy's"
+            " alone and finds nothing: no exact search that uses it goes below.",
+        ],
+        tables=[
+            Table(
+                "Exact top-10, median ms",
+                ["", *_FUNCTIONS, f"times faster than {SEMANTIC}", "than faiss"],
+                rows,
+            )
+        ],
+        charts=[
+            Chart(
+                "index",
+                "Exact top-10, one query",
+                "ms",
+                [f"{entries:,} entries" for entries in found],
+                {
+                    name: [samples[name].median * 1000 for samples in one.values()]
+                    for name in _FUNCTIONS
+                },
+                logarithmic=True,
+            )
+        ],
+        data={
+            str(entries): {
+                task: {name: one.to_json() for name, one in samples.items()}
+                for task, samples in by_task.items()
+            }
+            for entries, by_task in found.items()
+        },
+    )
+
+
+def _queries(task: str) -> str:
+    return "1 query" if task == "1 queries" else task

@@ -1,0 +1,67 @@
+"""From an artifact on the disk to the first answer, in a fresh process."""
+
+from __future__ import annotations
+
+from bench.context import DIMENSION, MINILM, Bench
+from bench.measure import Contender, Samples, from_start, times_faster
+from bench.report import Chart, Section, Table, megabytes, milliseconds, ratio
+from bench.texts import SHORT_QUESTION
+
+OURS, REFERENCE, FASTEMBED = "ours", "sentence-transformers", "fastembed"
+_MODULE = "bench.contenders.starts"
+
+
+def measure(bench: Bench) -> Section:
+    """From starting the interpreter to the answer; files are in the page cache."""
+    asked = {"question": SHORT_QUESTION}
+    arguments = {
+        OURS: ("ours", {"artifact": str(bench.artifact)}),
+        REFERENCE: ("sentence_transformers", {"model": str(MINILM)}),
+        FASTEMBED: ("fastembed", {"model": str(bench.onnx), "dimension": DIMENSION}),
+    }
+    contenders = [
+        Contender(name, bench.python, f"{_MODULE}:{function}", {**given, **asked})
+        for name, (function, given) in arguments.items()
+    ]
+    with bench.step("first answer", (bench.rounds + 1) * len(contenders)) as done:
+        found = from_start(contenders, "answer", rounds=bench.rounds, done=done)
+    return section(found)
+
+
+def section(found: dict[str, Samples]) -> Section:
+    """The section from each contender's samples."""
+    return Section(
+        "start",
+        "From artifact to first answer",
+        notes=[
+            "A fresh process each time, from the interpreter's start, imports included; files in"
+            " the page cache.",
+            "Ours checks the hashes of the weights, opens the index, warms up and searches the"
+            " corpus, as the server does. The others load the model and encode the question.",
+        ],
+        tables=[
+            Table(
+                "Median of fresh processes",
+                ["", "ms", "times faster", "peak memory, MB"],
+                [
+                    [
+                        name,
+                        milliseconds(samples.median),
+                        ratio(times_faster(samples, found[REFERENCE])),
+                        megabytes(samples.peak_bytes),
+                    ]
+                    for name, samples in found.items()
+                ],
+            )
+        ],
+        charts=[
+            Chart(
+                "start",
+                "From artifact to first answer",
+                "ms",
+                ["fresh process"],
+                {name: [samples.median * 1000] for name, samples in found.items()},
+            )
+        ],
+        data={name: samples.to_json() for name, samples in found.items()},
+    )
