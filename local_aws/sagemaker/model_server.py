@@ -6,6 +6,10 @@ its caller can tell:
 
 - loads <model dir>/code/$SAGEMAKER_PROGRAM with its folder importable, calls `model_fn(dir)`,
   then `transform_fn(model, data, content_type, accept)` for one request at a time;
+- does so in $SAGEMAKER_MODEL_SERVER_WORKERS processes. All are forked by one process below the
+  server; with MMS_PRELOAD_MODEL=true that one calls `model_fn`, once, and they find the model
+  in their memory; else each of them calls it. OMP_NUM_THREADS is 1 in all, unless it is set;
+- requests wait for whichever worker is free; 100 may wait, one more is a 503;
 - `data` is str for the content types application/json and text/csv written exactly so, else a
   bytearray; without a content type it is a bytearray and `content_type` is None;
 - `accept` is application/json when absent or */*, else as sent, and it becomes the content
@@ -14,34 +18,37 @@ its caller can tell:
   `model_fn` raised, and every request then gets that error;
 - requests over 6,553,500 bytes get 413 and answers over it 500, unless
   SAGEMAKER_MAX_PAYLOAD_IN_MB, MMS_MAX_REQUEST_SIZE or MMS_MAX_RESPONSE_SIZE say otherwise;
-- the model runs in a worker below the server: a worker that exits, or kills its parent, ends
-  the server.
+- a worker that is killed answers its request with 500, and another takes its place.
 
-Knowingly otherwise: /ping is answered only after `model_fn` has ended (SageMaker takes minutes
-before it asks; here nothing else waits for the load), there is one worker whatever
-SAGEMAKER_MODEL_SERVER_WORKERS says, and an answer that is too large does not restart it.
+Knowingly otherwise:
+
+- /ping is answered only after every `model_fn` has ended (SageMaker takes minutes before it
+  asks; here nothing else waits for the load);
+- a worker that exits by itself, is killed before it has loaded, or kills its parent ends the
+  server: a model's code that wants the real one ended kills its Java process, and here is none;
+- without SAGEMAKER_MODEL_SERVER_WORKERS there is one worker, and not one for each processor;
+- an answer that is too large does not restart its worker.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
-import logging
 import os
+import queue
 import signal
 import socket
+import subprocess
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType, ModuleType
-from typing import Any
+from types import FrameType
 
+_WORKERS = Path(__file__).with_name("model_workers.py")
 _DEFAULT_LIMIT = 6_553_500
 _QUEUE = 100
-_TEXT_TYPES = {"application/json", "text/csv"}
 
 
 def _limit(name: str) -> int:
@@ -51,64 +58,90 @@ def _limit(name: str) -> int:
     return int(os.environ.get(name, _DEFAULT_LIMIT))
 
 
-class Worker:
-    """The model, used by one request at a time."""
+def _error(code: int, kind: str, message: str) -> bytes:
+    return json.dumps({"code": code, "type": kind, "message": message}, indent=2).encode()
 
-    def __init__(self, model_dir: Path) -> None:
-        self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(_QUEUE + 1)
-        self._failure: Exception | None = None
-        self._model: Any = None
-        self._transform: Callable[..., Any] = lambda *_: None
-        try:
-            module = _load_program(model_dir / "code")
-            self._transform = module.transform_fn
-            self._model = module.model_fn(str(model_dir))
-        except Exception as error:
-            traceback.print_exc()
-            self._failure = error
+
+class Worker:
+    """The server's side of one worker; `gone` is set when it was killed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.loaded = False
+        self.gone = threading.Event()
+
+    def await_load(self) -> None:
+        """Returns once it has loaded; EOFError or OSError when it is gone."""
+        self._connection.recv_bytes()
+        self.loaded = True
+
+    def ask(self, body: bytes, content_type: str | None, accept: str) -> tuple[int, bytes]:
+        """Status and body of the answer; EOFError or OSError when it is gone."""
+        self._connection.send_bytes(json.dumps([content_type, accept]).encode())
+        self._connection.send_bytes(body)
+        return int(self._connection.recv_bytes()), self._connection.recv_bytes()
+
+
+class Workers:
+    """The workers, and the requests that wait for one.
+
+    Args:
+        control: To the process that forks them: see there.
+        count: How many there are.
+    """
+
+    def __init__(self, control: socket.socket, count: int) -> None:
+        self._control = control
+        self._places = threading.BoundedSemaphore(_QUEUE + count)
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._all = [self._start(number) for number in range(count)]
+
+    def await_load(self) -> bool:
+        """Whether all have loaded, once they have or one has ended."""
+        return all(self._admit(worker) for worker in self._all)
+
+    def watch(self) -> None:
+        """Replaces workers that are killed; returns when one ends otherwise."""
+        while number := self._control.recv(1):
+            lost = self._all[number[0]]
+            if not lost.loaded:
+                return
+            self._all[number[0]] = successor = self._start(number[0])
+            lost.gone.set()
+            threading.Thread(target=self._admit, args=(successor,), daemon=True).start()
 
     def handle(self, body: bytes, content_type: str | None, accept: str) -> tuple[int, bytes]:
         """Status and body of the answer to one request."""
         if not self._places.acquire(blocking=False):
             return 503, _error(503, "ServiceUnavailableException", "No worker is available.")
         try:
-            with self._lock:
-                if self._failure is not None:
-                    raise self._failure
-                data = body.decode() if content_type in _TEXT_TYPES else bytearray(body)
-                answer = self._transform(self._model, data, content_type, accept)
-        except Exception as error:
-            traceback.print_exc()
-            return 400, _error(400, "InternalServerException", str(error))
-        except SystemExit as exit_request:
-            # In a thread it would only end the thread; in a worker of the real one, the worker.
-            os._exit(exit_request.code if isinstance(exit_request.code, int) else 1)
+            worker = self._free.get()
+            while worker.gone.is_set():
+                worker = self._free.get()
+            try:
+                answer = worker.ask(body, content_type, accept)
+            except (EOFError, OSError):
+                # Unless it was killed, this process is about to end.
+                worker.gone.wait()
+                return 500, _error(500, "InternalServerException", "Worker died.")
+            self._free.put(worker)
+            return answer
         finally:
             self._places.release()
-        return 200, _to_bytes(answer)
 
+    def _start(self, number: int) -> Worker:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._control, [bytes([number])], [theirs.fileno()])
+        return Worker(Connection(ours.detach()))
 
-def _load_program(code_dir: Path) -> ModuleType:
-    sys.path.insert(0, str(code_dir))
-    name = os.environ.get("SAGEMAKER_PROGRAM", "inference.py")
-    spec = importlib.util.spec_from_file_location(Path(name).stem, code_dir / name)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"no module at code/{name}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _error(code: int, kind: str, message: str) -> bytes:
-    return json.dumps({"code": code, "type": kind, "message": message}, indent=2).encode()
-
-
-def _to_bytes(answer: object) -> bytes:
-    if isinstance(answer, bytes | bytearray):
-        return bytes(answer)
-    return (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+    def _admit(self, worker: Worker) -> bool:
+        try:
+            worker.await_load()
+        except (EOFError, OSError):
+            return False
+        self._free.put(worker)
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         accept = self.headers.get("Accept") or "*/*"
         accept = "application/json" if accept == "*/*" else accept
-        status, answer = self.server.worker.handle(body, self.headers.get("Content-Type"), accept)
+        status, answer = self.server.workers.handle(body, self.headers.get("Content-Type"), accept)
         if len(answer) > self.server.response_limit:
             status, answer = 500, _error(500, "InternalServerException", "Worker died.")
         self._answer(status, answer, accept if status == 200 else "application/json")
@@ -154,39 +187,46 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, worker: Worker) -> None:
+    def __init__(self, listener: socket.socket, workers: Workers) -> None:
         super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.worker = worker
+        self.workers = workers
         self.request_limit = _limit("MMS_MAX_REQUEST_SIZE")
         self.response_limit = _limit("MMS_MAX_RESPONSE_SIZE")
 
-
-def _supervise(worker: int) -> None:
-    """The part of the server above the worker: ends with it, and it with the server."""
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        os.kill(worker, signal.SIGKILL)
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, end)
-    _, status = os.waitpid(worker, 0)
-    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    def serve(self) -> None:
+        """Serves, once there is a model to ask."""
+        if self.workers.await_load():
+            self.serve_forever()
 
 
 def main() -> None:
     """Serves on the listening socket whose descriptor is the only argument."""
-    worker = os.fork()
-    if worker:
-        # Nobody may connect any more from the moment the worker is gone.
-        os.close(int(sys.argv[1]))
-        _supervise(worker)
-    # As the real server's worker does, so that what the model logs is in the endpoint's log.
-    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     listener = socket.socket(fileno=int(sys.argv[1]))
-    model_dir = Path(os.environ["SAGEMAKER_BASE_DIR"]) / "model"
-    _Server(listener, Worker(model_dir)).serve_forever()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        parent = subprocess.Popen(
+            [sys.executable, "-P", str(_WORKERS), str(theirs.fileno())],
+            env={"OMP_NUM_THREADS": "1", **os.environ},
+            pass_fds=[theirs.fileno()],
+        )
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        parent.kill()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    # Wherever nothing reads any more what is sent, the processes below have ended.
+    with contextlib.suppress(ConnectionError):
+        workers = Workers(ours, int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1))
+        server = _Server(listener, workers)
+        threading.Thread(target=server.serve, daemon=True).start()
+        workers.watch()
+    # Nobody may connect any more from the moment a worker is gone.
+    listener.close()
+    parent.kill()
+    os._exit(parent.wait() & 0xFF)
 
 
 if __name__ == "__main__":
