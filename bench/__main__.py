@@ -74,11 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except _FAULTS as fault:
                 # What cannot be measured here must not take the rest with it.
                 failed.append(name)
-                sections.append(Section(name, name.capitalize(), [f"Not measured: {fault}"]))
+                sections.append(_not_measured(name, fault))
                 shown.console.print(f"{name}: {fault}", style="red", markup=False)
     report = Report(f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", machine, options.quick, sections)
     _write(report, options.output)
     return 1 if failed and options.only else 0
+
+
+def _not_measured(name: str, fault: Exception) -> Section:
+    """The section with the reason: of a traceback, what was tried and the last line."""
+    lines = str(fault).strip().splitlines() or [type(fault).__name__]
+    told = " ".join(dict.fromkeys((lines[0], lines[-1])))
+    return Section(name, name.replace("_", " ").capitalize(), [f"Not measured: {told}"])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,7 +19,8 @@ _DOTS_PER_INCH = 120
 
 def draw(chart: Chart, file: Path) -> None:
     """Bars in groups, their values above them."""
-    figure, axes = plt.subplots(figsize=(max(6.0, 2.6 * len(chart.labels)), 4.2))
+    wide = max(6.0, 0.55 * len(chart.labels) * len(chart.series))
+    figure, axes = plt.subplots(figsize=(wide, 4.2), layout="constrained")
     places = np.arange(len(chart.labels))
     width = 0.8 / len(chart.series)
     for number, (name, values) in enumerate(chart.series.items()):
@@ -42,7 +43,7 @@ def heat_map(
     correlations: NDArray[np.float64], sentences: Sequence[str], title: str, file: Path
 ) -> None:
     """Correlations [n, n] of n sentences, each cell with its value."""
-    figure, axes = plt.subplots(figsize=(9.5, 6.5))
+    figure, axes = plt.subplots(figsize=(9.5, 6), layout="constrained")
     image = axes.imshow(correlations, cmap="YlOrRd", vmin=min(0.0, correlations.min()), vmax=1)
     numbers = range(len(sentences))
     axes.set_xticks(numbers, [str(number + 1) for number in numbers])
@@ -54,14 +55,21 @@ def heat_map(
         for column in numbers:
             value = correlations[row, column]
             colour = "white" if value > middle + 0.2 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=8)
-    axes.set_title(title)
+            axes.text(
+                column,
+                row,
+                f"{round(value, 2) + 0.0:.2f}",
+                ha="center",
+                va="center",
+                color=colour,
+                size=8,
+            )
+    figure.suptitle(title)
     figure.colorbar(image, ax=axes, shrink=0.8, label="correlation")
     _save(figure, file)
 
 
 def _save(figure: plt.Figure, file: Path) -> None:
-    figure.tight_layout()
     # No software version among the file's metadata: the same figures give the same picture.
     figure.savefig(file, dpi=_DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)

@@ -49,7 +49,7 @@ class Bench:
     @property
     def rounds(self) -> int:
         """Rounds of an alternation."""
-        return 2 if self.quick else 7
+        return 2 if self.quick else 5
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -150,7 +150,9 @@ class Bench:
         ):
             processes = [stack.enter_context(Process(contender)) for contender in contenders]
             for task, times in tasks.items():
-                files = save and {c.name: save / f"{c.name}-{task}.npy" for c in contenders}
+                files = (
+                    {c.name: save / f"{c.name}-{task}.npy" for c in contenders} if save else None
+                )
                 found[task] = alternate(
                     processes, task, rounds=self.rounds, times=times, done=done, save=files
                 )

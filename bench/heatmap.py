@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def correlations(embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pearson's correlation of each pair of rows: [n, dimension] to [n, n]."""
-    return np.corrcoef(embeddings)
+    # numpy's types have a single number for what is a matrix here.
+    return np.asarray(np.corrcoef(embeddings), dtype=np.float64)
 
 
 def by_topic(found: NDArray[np.float64]) -> tuple[float, float]:

@@ -12,18 +12,19 @@ SAMPLE: Final = Path(__file__).parent.parent / "corpus/sample/amazon_sagemaker_f
 # The walk-through's question to the baked corpus.
 SHORT_QUESTION: Final = "Is R supported with Amazon SageMaker?"
 
-# Nine sentences in the walk-through's three topics. Its own wording is not known here.
+# Nine sentences in the walk-through's three topics, three ways to say a thing in each. The first
+# two are its own; the others' wording is not known here.
 TOPICS: Final = ("pets", "cities", "colour")
 NINE_SENTENCES: Final = (
-    "My dog loves long walks in the park.",
-    "The puppy sleeps beside our old cat.",
-    "Cats and dogs are the pets most people keep at home.",
-    "Berlin is a city with many museums.",
-    "The streets of Paris are full of visitors in summer.",
-    "Tokyo is one of the largest cities in the world.",
-    "Blue is the colour of a clear sky.",
-    "She painted the wall in a warm shade of red.",
-    "Green is a mixture of blue and yellow.",
+    "How cute your dog is!",
+    "Your dog is so cute.",
+    "What a lovely little dog you have!",
+    "I have lived in Vienna for years.",
+    "Vienna is the city where I live.",
+    "My home is in Vienna.",
+    "Which colour do you like best?",
+    "What is your favourite colour?",
+    "Is blue the colour you like most?",
 )
 
 # The walk-through's example of nearest neighbours; query i is nearest to entry i.

@@ -20,7 +20,8 @@ from client.results import Hit, NearestHit, ServedBy
 from client.settings import LOCAL_FILE, connect
 from corpus.reader import CorpusError
 
-_SAMPLE = Path("corpus/sample")
+_SAMPLE_CORPUS = Path("corpus/sample/amazon_sagemaker_faq.csv")
+_SAMPLE_PARAPHRASES = Path("corpus/sample/paraphrases.csv")
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
@@ -73,11 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     batch_commands.add(commands)
 
     evaluate = commands.add_parser("evaluate", help="retrieval quality: top-1, top-3, MRR")
+    evaluate.add_argument("--corpus", type=Path, default=_SAMPLE_CORPUS, metavar="FILE")
     evaluate.add_argument(
-        "--corpus", type=Path, default=_SAMPLE / "amazon_sagemaker_faq.csv", metavar="FILE"
-    )
-    evaluate.add_argument(
-        "--paraphrases", type=Path, default=_SAMPLE / "paraphrases.csv", metavar="FILE"
+        "--paraphrases",
+        type=Path,
+        metavar="FILE",
+        help="held-out questions and the ids of their answers; default: the sample's, for it",
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser
@@ -154,7 +156,8 @@ def _health(api: FaqSearch, _: argparse.Namespace, console: Console) -> int:
 def _evaluate(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
     from client.evaluate import evaluate  # noqa: PLC0415 - its progress bars take a while to load
 
-    evaluate(api, given.corpus, given.paraphrases, given.json, console)
+    sample = _SAMPLE_PARAPHRASES if given.corpus == _SAMPLE_CORPUS else None
+    evaluate(api, given.corpus, given.paraphrases or sample, given.json, console)
     return 0
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -18,34 +18,44 @@ from client.paraphrases import read_paraphrases
 from client.results import Deployment
 from corpus.reader import Entry, describe, read_corpus
 
-_MISSES_SHOWN: Final = 10
-
 
 def evaluate(
-    api: FaqSearch, corpus: Path, paraphrases: Path, report: Path | None, console: Console
+    api: FaqSearch,
+    corpus: Path,
+    paraphrases: Path | None,
+    report: Path | None,
+    console: Console,
+    *,
+    misses: int = 10,
 ) -> None:
     """Ask the corpus's own questions and the paraphrased ones; print scores and hardest misses.
 
-    `report` receives the same as JSON. Raises ValueError when `corpus` is not the corpus that is
-    deployed, since then no score would mean anything; CorpusError when it cannot be read.
+    paraphrases: held-out questions, `question` and `id`; None asks the corpus's own alone.
+    report: receives the same as JSON, with all that was missed. misses: how many to print of each.
+    Raises ValueError when `corpus` is not the corpus that is deployed, since then no score would
+    mean anything, and when there is nothing to ask; CorpusError when it cannot be read.
     """
     deployed = api.endpoints()
     entries = {entry.id: entry for entry in read_corpus(corpus)}
     if describe(corpus).sha256 != deployed.corpus_sha256:
         raise ValueError(f"{corpus} is not the corpus that is deployed; give it with --corpus.")
-    sets = {"paraphrased": read_paraphrases(paraphrases, frozenset(entries))}
+    sets = {}
     own = [
         Question(entry.question, frozenset({entry.id}))
         for entry in entries.values()
         if entry.question is not None
     ]
     if own:
-        sets = {"own": own} | sets
+        sets["own"] = own
+    if paraphrases:
+        sets["paraphrased"] = read_paraphrases(paraphrases, frozenset(entries))
+    if not sets:
+        raise ValueError(f"{corpus} has no questions; give some with --paraphrases.")
     outcomes = _ask_all(api, sets, console)
     results = {name: scores(answers) for name, answers in outcomes.items()}
     console.print(_scores_table(results, deployed))
     for name, answers in outcomes.items():
-        missed = hardest(answers, _MISSES_SHOWN)
+        missed = hardest(answers, misses)
         if missed:
             console.print(_misses_table(name, missed, entries))
     if report:

@@ -20,7 +20,9 @@ from local_aws.server import LocalAws
 from stacks.settings import Settings
 from tools import local_state
 from tools.cdk_cli import Choice, console, run_cdk
+from tools.deployed_api import read_api
 from tools.local_state import LocalError, Running
+from tools.target import Target
 
 MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
 
@@ -106,7 +108,7 @@ def first_deploy(
             # Away from cdk.json, or it would synthesise as well.
             pool.submit(cdk, running, "bootstrap", environment, quiet=True, cwd=local_state.STATE),
             pool.submit(cdk, running, "synth", "--quiet", *choice.synth_options, quiet=True),
-            pool.submit(_upload_weights, running, choice.settings, weights),
+            pool.submit(upload_weights, running, choice.settings, weights),
         ]
         console.print("cdk bootstrap, cdk synth, and the weights into JumpStart's bucket …")
         if status := max(step.result() for step in steps):
@@ -116,8 +118,8 @@ def first_deploy(
     )
 
 
-def _upload_weights(running: Running, settings: Settings, folder: Path) -> int:
-    """The model's files, where JumpStart's bucket has them on AWS."""
+def upload_weights(running: Running, settings: Settings, folder: Path) -> int:
+    """The model's files, where JumpStart's bucket has them on AWS. Returns 0."""
     s3 = running.context.client("s3")
     bucket = settings.lock.weights_bucket(settings.region)
     location = {"LocationConstraint": settings.region}
@@ -163,17 +165,13 @@ def destroy(running: Running, choice: Choice, *, quiet: bool = False) -> int:
 
 
 def _write_api_file(running: Running, outputs: dict[str, str], file: Path) -> None:
-    """The API as this machine reaches it: AWS's host name becomes a path of the local AWS."""
-    host, _, stage = outputs["ApiUrl"].removeprefix("https://").rstrip("/").partition("/")
-    api_key = None
-    if key_id := outputs.get("ApiKeyId"):
-        client = running.context.client("apigateway")
-        api_key = client.get_api_key(apiKey=key_id, includeValue=True)["value"]
+    """The API as this machine reaches it."""
+    found = read_api(Target(running.region, running), outputs)
     api = {
-        "url": f"{running.endpoint_url}/execute-api/{host.partition('.')[0]}/{stage}",
-        "api_key": api_key,
-        "auth": outputs["ApiAuth"],
-        "region": running.region,
+        "url": found.url,
+        "api_key": found.api_key,
+        "auth": found.auth,
+        "region": found.region,
     }
     file.touch()
     file.chmod(0o600)

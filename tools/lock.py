@@ -52,6 +52,13 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
             *(f"--no-emit-package=nvidia-{name}" for name in _NVIDIA),
         ),
     ),
+    # Goes into the reference's environment.
+    "bench": (
+        "requirements/bench.txt",
+        ("--python-version", "3.11", "--constraint", "requirements/reference.txt"),
+    ),
+    # Goes into that of `make local`.
+    "charts": ("requirements/charts.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
 }
 
 

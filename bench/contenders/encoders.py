@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from container.model_config import Precision
 
 Tasks = dict[str, Callable[[], Any]]
 
@@ -15,7 +18,7 @@ def _texts(file: str) -> dict[str, list[str]]:
     return found
 
 
-def ours(artifact: str, precision: str, texts: str) -> Tasks:
+def ours(artifact: str, precision: Precision, texts: str) -> Tasks:
     """The encoder of an artifact, as the server opens it. A task for each set of texts."""
     from container.artifact import (  # noqa: PLC0415 - loading is part of the memory that counts
         WEIGHTS,
@@ -26,8 +29,7 @@ def ours(artifact: str, precision: str, texts: str) -> Tasks:
 
     weights = Path(artifact) / WEIGHTS
     config = model_config(weights, read_manifest(Path(artifact))["model"])
-    options = {} if precision == "fp32" else {"precision": precision}
-    encoder = open_encoder(weights, config, **options)
+    encoder = open_encoder(weights, config, precision=precision)
 
     def task(chosen: list[str]) -> Callable[[], Any]:
         return lambda: encoder.encode(chosen)

@@ -77,13 +77,14 @@ def matrix_product(folder: str) -> Tasks:
 
 def write_rows(folder: str, entries: int, dimension: int) -> Tasks:
     """Random rows of unit length as an index, and queries near some of them."""
-    from container.index import IndexWriter, normalized  # noqa: PLC0415
+    from container.index import IndexWriter  # noqa: PLC0415
 
     def write() -> None:
         random = np.random.default_rng(7)
         target, window = Path(folder), 50_000
         queries = random.standard_normal((max(QUERIES), dimension), dtype=np.float32)
-        np.save(target / "queries.npy", normalized(queries))
+        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+        np.save(target / "queries.npy", queries)
         with IndexWriter(target / "index", entries, dimension, 1) as writer:
             for start in range(0, entries, window):
                 count = min(window, entries - start)

@@ -58,11 +58,11 @@ def section(found: Found) -> Section:
     """The section from what the load came to, by server and number of clients."""
 
     def value(name: str, clients: int, key: str) -> float:
-        return median(one[key] for one in found[name][clients])
+        return float(median(one[key] for one in found[name][clients]))
 
     def paired(over: tuple[str, int], under: tuple[str, int], key: str) -> float:
         rounds = zip(found[over[0]][over[1]], found[under[0]][under[1]], strict=True)
-        return median(a[key] / b[key] for a, b in rounds)
+        return float(median(a[key] / b[key] for a, b in rounds))
 
     rows = [
         [

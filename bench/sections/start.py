@@ -14,7 +14,7 @@ _MODULE = "bench.contenders.starts"
 def measure(bench: Bench) -> Section:
     """From starting the interpreter to the answer; files are in the page cache."""
     asked = {"question": SHORT_QUESTION}
-    arguments = {
+    arguments: dict[str, tuple[str, dict[str, object]]] = {
         OURS: ("ours", {"artifact": str(bench.artifact)}),
         REFERENCE: ("sentence_transformers", {"model": str(MINILM)}),
         FASTEMBED: ("fastembed", {"model": str(bench.onnx), "dimension": DIMENSION}),
