@@ -55,7 +55,7 @@ install: .build/installed ## the environment of `make local` and `cdk deploy`
 	@$(BIN)/python -m tools.vendor
 	@touch $@
 
-.build/installed-dev: .build/installed requirements/dev.txt
+.build/installed-dev: .build/installed .build/installed-charts requirements/dev.txt
 	@echo "Installing what the tests need ..."
 	@$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements/dev.txt
 	@touch $@

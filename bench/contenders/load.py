@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from statistics import quantiles
 from typing import Any
@@ -96,7 +98,8 @@ def load(caller: Callable[[], Ask], clients: int, seconds: float) -> dict[str, A
     """So many callers at once, each asking again as soon as it is answered.
 
     Returns the answered requests a second, the share refused, and the latency's median and 95th
-    percentile in seconds. Counted from when all are connected to when time is up.
+    percentile in seconds. Counted from when all are connected to when time is up. Raises what a
+    caller raised.
     """
     answered: list[float] = []
     refused: list[float] = []
@@ -118,16 +121,18 @@ def load(caller: Callable[[], Ask], clients: int, seconds: float) -> dict[str, A
             if not stop.is_set():
                 kept.append(ended - began)
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    ready.wait()
-    began = time.perf_counter()
-    time.sleep(seconds)
-    stop.set()
-    elapsed = time.perf_counter() - began
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as pool:
+        callers = [pool.submit(work) for _ in range(clients)]
+        began = time.perf_counter()
+        with suppress(threading.BrokenBarrierError):
+            ready.wait()
+            began = time.perf_counter()
+            time.sleep(seconds)
+        stop.set()
+        elapsed = time.perf_counter() - began
+    for fault in (done.exception() for done in callers):
+        if fault is not None and not isinstance(fault, threading.BrokenBarrierError):
+            raise fault
     return summary(answered, len(refused), elapsed)
 
 
