@@ -16,6 +16,9 @@ MARKDOWN ?=
 BAKE ?=
 KEEP ?=
 WEIGHTS ?=
+# Of the evaluation: held-out questions for STAGE's corpus; further models, as id=folder.
+PARAPHRASES ?=
+MODELS ?=
 # Of the bench: sections by commas; 1 for the smallest sizes.
 ONLY ?=
 QUICK ?=
@@ -103,7 +106,8 @@ prune: install ## remove artifacts that no version needs: KEEP=5, YES=1 to reall
 	@$(TOOL).versions prune $(WHERE) $(if $(KEEP),--keep "$(KEEP)") $(if $(YES),--yes)
 
 evaluate: install ## top-1, top-3 and MRR of each choice of embedded text; of what is deployed: STAGE=dev
-	@$(TOOL).evaluate $(if $(STAGE),$(WHERE)) $(if $(CORPUS),--corpus "$(CORPUS)") $(foreach model,$(MODELS),--model "$(model)")
+	@$(TOOL).evaluate $(if $(STAGE),$(WHERE) $(if $(PARAPHRASES),--paraphrases "$(PARAPHRASES)")) \
+	  $(foreach model,$(MODELS),--model "$(model)")
 
 # matplotlib, which only these two need.
 .build/installed-charts: .build/installed requirements/charts.txt
