@@ -85,6 +85,21 @@ class ModelServer:
         """Everything the server and its worker have printed."""
         return self._log.read_text("utf-8", errors="replace")
 
+    def processes(self, program: str = "") -> list[int]:
+        """The server's processes that run, with ``program`` in their command."""
+        return [
+            int(folder.name)
+            for folder in Path("/proc").glob("[0-9]*")
+            if self._is_ours(int(folder.name))
+            for command in [_command(folder)]
+            if command and program in command
+        ]
+
+    def _is_ours(self, process: int) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            return os.getpgid(process) == self._process.pid
+        return False
+
     def ping(self) -> int | None:
         """The health check's status; ``None`` when nothing answers."""
         try:
@@ -99,7 +114,7 @@ class ModelServer:
         """Waits until the health check answers 200."""
         self.wait(lambda: self.ping() == 200, "the first ping")
 
-    def wait(self, done, what: str, seconds: float = 60) -> None:
+    def wait(self, done, what: str, seconds: float = 120) -> None:
         """Waits until ``done()``; fails with the log."""
         deadline = time.monotonic() + seconds
         while not done():
@@ -115,10 +130,18 @@ class ModelServer:
         if accept is not None:
             request.add_header("Accept", accept)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=120) as response:
                 return _answer(response.status, response)
         except urllib.error.HTTPError as error:
             return _answer(error.code, error)
+
+
+def _command(folder: Path) -> str:
+    """A process's command; nothing for one that has ended but was not waited for."""
+    try:
+        return (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 def _free_port() -> int:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from tests.reference.model_server import ModelServer
 
 JSON = "application/json"
+# One worker with the model in it; several that share an encoder process, loaded one by one, as
+# with a GPU; the same, forked from a process that has loaded.
+SERVERS = {
+    "one worker": {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
+    "workers": {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"},
+    "workers, preloaded": {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"},
+}
+SEVERAL = [SERVERS["workers"], SERVERS["workers, preloaded"]]
+ENCODER = "container.encoder_process"
 
 
-@pytest.fixture(scope="module")
-def server(sample_run):
-    with ModelServer(sample_run.base, BAKE_ID="bake-1") as running:
+@pytest.fixture(scope="module", params=SERVERS.values(), ids=SERVERS)
+def server(sample_run, request):
+    with ModelServer(sample_run.base, BAKE_ID="bake-1", **request.param) as running:
         running.wait_for_ping()
         yield running
 
@@ -141,6 +154,17 @@ def test_an_answer_too_large_is_refused_and_the_worker_lives_on(server):
     assert "Artifact opened" not in server.log.split("at most 6,553,500")[-1]
 
 
+def test_callers_at_the_same_time_get_their_own_answers(server):
+    """Also one whose texts fill many batches."""
+    sizes = {"dog": 1, "city": 9, "paint": 300, "notebook": 2, "price": 40, "cat": 1}
+    bodies = [[f"{word} number {n}" for n in range(size)] for word, size in sizes.items()]
+    expected = [ask(server, body)["embedding"] for body in bodies]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        answers = list(pool.map(lambda body: ask(server, body)["embedding"], bodies * 3))
+    for answer, alone in zip(answers, expected * 3, strict=True):
+        np.testing.assert_allclose(answer, alone, atol=1e-5)
+
+
 def flip_last_byte(file):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -158,11 +182,13 @@ def assert_server_ends(server, words):
         time.sleep(0.2)
 
 
-def test_an_artifact_of_another_bake_ends_the_server(sample_run):
-    with ModelServer(sample_run.base, BAKE_ID="bake-2") as server:
+@pytest.mark.parametrize("workers", SERVERS.values(), ids=SERVERS)
+def test_an_artifact_of_another_bake_ends_the_server(sample_run, workers):
+    with ModelServer(sample_run.base, BAKE_ID="bake-2", **workers) as server:
         assert_server_ends(server, "the artifact is of bake bake-1; the Model names bake bake-2")
 
 
+@pytest.mark.parametrize("workers", SERVERS.values(), ids=SERVERS)
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -173,11 +199,33 @@ def test_an_artifact_of_another_bake_ends_the_server(sample_run):
         (lambda model: (model / "code" / "container" / "index.py").unlink(), "ModuleNotFoundError"),
     ],
 )
-def test_a_broken_artifact_ends_the_server(artifact, tmp_path, damage, words):
+def test_a_broken_artifact_ends_the_server(artifact, tmp_path, damage, words, workers):
     shutil.copytree(artifact, tmp_path / "model")
     damage(tmp_path / "model")
-    with ModelServer(tmp_path, BAKE_ID="bake-1") as server:
+    with ModelServer(tmp_path, BAKE_ID="bake-1", **workers) as server:
         assert_server_ends(server, words)
+
+
+@pytest.mark.parametrize("workers", SEVERAL, ids=["loaded one by one", "preloaded"])
+def test_a_lost_encoder_process_ends_the_server(sample_run, workers):
+    """As when it is killed for its memory: SageMaker then starts another container."""
+    with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
+        server.wait_for_ping()
+        assert ask(server, ["a"])
+        (encoder,) = server.processes(ENCODER)
+        os.kill(encoder, signal.SIGKILL)
+        assert_server_ends(server, "the encoder process has ended")
+
+
+@pytest.mark.parametrize("workers", SEVERAL, ids=["loaded one by one", "preloaded"])
+def test_the_encoder_process_ends_with_the_server(sample_run, workers):
+    with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
+        server.wait_for_ping()
+        assert ask(server, ["a"])
+        (java,) = server.processes("com.amazonaws.ml.mms.ModelServer")
+        os.kill(java, signal.SIGKILL)
+        server.wait(lambda: not server.processes(ENCODER), "the encoder to end", seconds=10)
+        server.wait(lambda: server.ping() is None, "the ping to stop", seconds=5)
 
 
 def test_a_load_failure_alone_would_leave_the_ping_at_200(tmp_path):
