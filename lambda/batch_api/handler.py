@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Any
 
 from aws import Aws
 from aws_failures import api_error
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batch_answers import BatchStarted
 from batch_models import BatchRequest
 from batches import Batches
 from botocore.exceptions import BotoCoreError, ClientError
 from environment import Environment
-from json_api import JsonApi, json_response
+from json_api import JsonApi, Response, json_response
 from request_body import read_request
 from signed_urls import downloads, upload_url
 
-METHODS: Final = {"/batch": "POST", "/batch/{batch_id}": "GET, DELETE"}
-
 logger = Logger()
-app = JsonApi(METHODS)
+app = JsonApi()
 
 environment = Environment.read(os.environ)
 aws = Aws()
@@ -30,10 +27,10 @@ batches = Batches(environment, aws)
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway proxy event."""
     logger.append_keys(request_id=event["requestContext"]["requestId"])
-    answer: dict[str, Any] = app.resolve(event, context)
+    answer: dict[str, Any] = app.answer(event)
     logger.info(
         "answered",
         method=event.get("httpMethod"),
@@ -43,10 +40,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-@app.post("/batch")
-def start() -> Response[str]:
+@app.route("POST", "/batch")
+def start() -> Response:
     """A new batch, or the one that an earlier request with the same token asked for."""
-    asked = batches.ask(read_request(app.current_event, BatchRequest))
+    asked = batches.ask(read_request(app.event, BatchRequest))
     logger.info("batch asked for", batch_id=asked.batch_id, new=asked.new)
     found: BatchStarted = {
         "batch_id": asked.batch_id,
@@ -58,8 +55,8 @@ def start() -> Response[str]:
     return json_response(found, 202 if asked.new else 200)
 
 
-@app.get("/batch/<batch_id>")
-def look(batch_id: str) -> Response[str]:
+@app.route("GET", "/batch/{batch_id}")
+def look(batch_id: str) -> Response:
     """How far a batch is; once it has ended, its report and its results."""
     progress = batches.progress(batch_id)
     found: dict[str, Any] = {"batch_id": batch_id, "status": progress.status}
@@ -69,16 +66,16 @@ def look(batch_id: str) -> Response[str]:
     return json_response(found | {"request_id": app.request_id})
 
 
-@app.delete("/batch/<batch_id>")
-def stop(batch_id: str) -> Response[str]:
+@app.route("DELETE", "/batch/{batch_id}")
+def stop(batch_id: str) -> Response:
     """Stop a batch."""
     status = batches.stop(batch_id)
     found = {"batch_id": batch_id, "status": status, "request_id": app.request_id}
     return json_response(found, 202 if status == "stopping" else 200)
 
 
-@app.exception_handler([BotoCoreError, ClientError])  # type: ignore[untyped-decorator]
-def _aws_failed(error: BotoCoreError | ClientError) -> Response[str]:
+@app.refusal(BotoCoreError, ClientError)
+def _aws_failed(error: BotoCoreError | ClientError) -> Response:
     logger.exception("AWS failed")
     passing = api_error(error)
     return app.refuse(passing) if passing else app.fail()

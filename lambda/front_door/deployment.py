@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from api_errors import ApiError
+from aws_calls import AwsError, Parameters
 from aws_lambda_powertools import Logger
-from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _FRESH_SECONDS: Final = 30
@@ -37,10 +36,10 @@ class DeploymentParameter:
     """
 
     def __init__(
-        self, name: str, ssm: BaseClient, clock: Callable[[], float] = time.monotonic
+        self, name: str, parameters: Parameters, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._name = name
-        self._ssm = ssm
+        self._parameters = parameters
         self._clock = clock
         self._value: Deployment | None = None
         self._read_again = clock()
@@ -59,7 +58,7 @@ class DeploymentParameter:
     def _refresh(self) -> None:
         self._read_again = self._clock() + _FRESH_SECONDS
         try:
-            parameter = self._ssm.get_parameter(Name=self._name)["Parameter"]["Value"]
+            parameter = self._parameters.value(self._name)
             self._value = Deployment.model_validate_json(parameter)
-        except (ClientError, BotoCoreError, ValidationError):
+        except (AwsError, ValidationError):
             logger.exception("deployment parameter not readable", stale=self._value is not None)

@@ -9,12 +9,7 @@ from typing import Final
 
 from api_answers import FailedOver, Reason
 from api_errors import ApiError
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    ReadTimeoutError,
-)
+from aws_calls import AwsError, RefusedError, TimedOutError
 
 _CALLERS_FAULT: Final = "invalid_request: "
 _IN_JSON: Final = re.compile(re.escape(_CALLERS_FAULT) + r'((?:[^"\\]|\\.)*)')
@@ -39,32 +34,30 @@ class Failure:
         return {"instance_type": self.instance_type, "reason": self.reason}
 
 
-def reason_of(error: ClientError | BotoCoreError) -> Reason:
+def reason_of(error: AwsError) -> Reason:
     """Why the endpoint did not answer.
 
     Raises ApiError (invalid_request) when the model says the request itself is at fault: another
     endpoint would say the same.
     """
-    if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)):
+    if isinstance(error, TimedOutError):
         return "time_out"
-    if not isinstance(error, ClientError):
+    if not isinstance(error, RefusedError):
         return "unavailable"
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if code == "ModelError":
+    if error.code == "ModelError":
         return _model_error(error)
-    if code == "ValidationError" and "not found" in str(error).lower():
+    if error.code == "ValidationError" and "not found" in error.message.lower():
         return "not_found"
-    return _REASONS.get(code, "throttled" if status == 429 else "unavailable")
+    return _REASONS.get(error.code, "throttled" if error.status == 429 else "unavailable")
 
 
-def _model_error(error: ClientError) -> Reason:
-    original = str(error.response.get("OriginalMessage") or "")
-    sentence = _callers_fault(original) or _callers_fault(str(error))
+def _model_error(error: RefusedError) -> Reason:
+    original = str(error.fields.get("OriginalMessage") or "")
+    sentence = _callers_fault(original) or _callers_fault(error.message)
     if sentence:
         raise ApiError("invalid_request", sentence)
     # The model server's own "all workers are busy".
-    return "unavailable" if error.response.get("OriginalStatusCode") == 503 else "model_error"
+    return "unavailable" if error.fields.get("OriginalStatusCode") == 503 else "model_error"
 
 
 def _callers_fault(message: str) -> str:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Final
 
 from api_answers import ServedBy
 from api_errors import ApiError
+from aws_calls import AwsError, RefusedError, SageMakerRuntime
 from aws_lambda_powertools import Logger
-from botocore.client import BaseClient
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
-from botocore.session import Session
 from endpoint_failures import Failure, reason_of
 from environment import Endpoint
 from serving import ServingSwitch
 from time_budget import TimeBudget
 
-_CONNECT_SECONDS: Final = 1
-# A connection that was kept open too long fails at once; one that fails later had a request.
-_STALE_SECONDS: Final = 0.5
-
 logger = Logger(child=True)
-
-# `client_for(seconds)` is a sagemaker-runtime client whose read time-out is `seconds`.
-ClientFor = Callable[[int], BaseClient]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +33,14 @@ class Answer:
         }
 
 
-def runtime_clients(session: Session) -> ClientFor:
-    """Clients by read time-out: botocore fixes it when a client is made, which takes 2 ms.
-
-    There are as many as the budget has whole seconds, and warm requests meet the same one, so
-    connections stay open. No retries: the next endpoint is the retry.
-    """
-
-    @cache
-    def client_for(seconds: int) -> BaseClient:
-        config = Config(
-            connect_timeout=min(_CONNECT_SECONDS, seconds),
-            read_timeout=seconds,
-            retries={"total_max_attempts": 1},
-            tcp_keepalive=True,
-        )
-        return session.create_client("sagemaker-runtime", config=config)
-
-    return client_for
-
-
 class Endpoints:
     """The endpoints of this deployment, in order of preference."""
 
     def __init__(
-        self, deployed: Sequence[Endpoint], client_for: ClientFor, switch: ServingSwitch
+        self, deployed: Sequence[Endpoint], runtime: SageMakerRuntime, switch: ServingSwitch
     ) -> None:
         self.deployed = tuple(deployed)
-        self._client_for = client_for
+        self._runtime = runtime
         self._switch = switch
 
     def ask(self, payload: bytes, budget: TimeBudget, instance_type: str | None = None) -> Answer:
@@ -92,7 +59,7 @@ class Endpoints:
             try:
                 with budget.waiting():
                     body = self.invoke(endpoint, payload, seconds)
-            except (ClientError, BotoCoreError) as error:
+            except AwsError as error:
                 failed.append(Failure(endpoint.instance_type, reason_of(error)))
                 _log_failure(endpoint, error)
             else:
@@ -101,27 +68,9 @@ class Endpoints:
             raise self._switch.refusal()
         raise _nobody_answered(order, failed)
 
-    def invoke(self, endpoint: Endpoint, payload: bytes, seconds: int) -> bytes:
-        """One endpoint's answer within `seconds`; botocore's exceptions if there is none."""
-        began = time.monotonic()
-        try:
-            return self._send(endpoint, payload, seconds)
-        except ConnectionClosedError:
-            # An idle connection that the other side closed; without this, a deployment of one
-            # endpoint would fail a request now and then. Embedding twice does no harm.
-            if time.monotonic() - began > _STALE_SECONDS:
-                raise
-            return self._send(endpoint, payload, seconds)
-
-    def _send(self, endpoint: Endpoint, payload: bytes, seconds: int) -> bytes:
-        response = self._client_for(seconds).invoke_endpoint(
-            EndpointName=endpoint.endpoint_name,
-            ContentType="application/json",
-            Accept="application/json",
-            Body=payload,
-        )
-        body: bytes = response["Body"].read()
-        return body
+    def invoke(self, endpoint: Endpoint, payload: bytes, seconds: float) -> bytes:
+        """One endpoint's answer within `seconds`; AwsError if there is none."""
+        return self._runtime.invoke(endpoint.endpoint_name, payload, seconds)
 
     def _order(self, chosen: str | None) -> list[Endpoint]:
         if chosen is None:
@@ -137,15 +86,15 @@ class Endpoints:
         return first + [e for e in self.deployed if e.instance_type != chosen]
 
 
-def _log_failure(endpoint: Endpoint, error: Exception) -> None:
-    response = getattr(error, "response", None) or {}
+def _log_failure(endpoint: Endpoint, error: AwsError) -> None:
+    refused = error if isinstance(error, RefusedError) else None
     # Neither the message nor the original one: they may quote the caller's text.
     logger.warning(
         "endpoint failed",
         endpoint_name=endpoint.endpoint_name,
         error=type(error).__name__,
-        error_code=response.get("Error", {}).get("Code"),
-        original_status=response.get("OriginalStatusCode"),
+        error_code=refused and refused.code,
+        original_status=refused and refused.fields.get("OriginalStatusCode"),
     )
 
 

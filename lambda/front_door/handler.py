@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, Final, TypedDict
 
+import certificates  # noqa: F401  first, for it works while the others are imported
+
+# isort: split
 from answers import best_scores, with_embeddings, with_hits, with_results
 from api_answers import EndpointsAnswer, HealthAnswer, ServedBy
 from api_errors import USE_BATCH, ApiError
@@ -16,45 +19,40 @@ from api_models import (
     NearestRequest,
     SearchRequest,
 )
+from aws_calls import Parameters, SageMakerRuntime
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
-from botocore.session import Session
 from deployment import DeploymentParameter
-from endpoints import Answer, Endpoints, runtime_clients
+from endpoints import Answer, Endpoints
 from environment import Environment
 from front_door_metrics import metrics
 from health import check_health
-from json_api import JsonApi, json_response
+from json_api import JsonApi, Response, json_response
 from pydantic_core import to_json
 from request_body import read_request
 from serving import ServingSwitch
 from time_budget import TimeBudget
 
-METHODS: Final = {
-    "/embed": "POST",
-    "/nearest": "POST",
-    "/search": "POST",
-    "/endpoints": "GET",
-    "/health": "GET",
-}
 # Kept back from Lambda's own time-out, for writing the answer and the log.
 _RESERVE_SECONDS: Final = 0.5
 
+
+class FrontDoorApi(JsonApi):
+    """`budget` is the present request's."""
+
+    budget: TimeBudget
+
+
 logger = Logger()
-app = JsonApi(METHODS)
+app = FrontDoorApi()
 
 environment = Environment.read(os.environ)
 metrics.set_default_dimensions(Stage=environment.stage)
-_session = Session()
-_ssm = _session.create_client(
-    "ssm", config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-)
-deployment = DeploymentParameter(environment.deployment_parameter, _ssm)
-switch = ServingSwitch(environment.serving_parameter, environment.stage, _ssm)
-endpoints = Endpoints(environment.endpoints, runtime_clients(_session), switch)
+parameters = Parameters(os.environ)
+deployment = DeploymentParameter(environment.deployment_parameter, parameters)
+switch = ServingSwitch(environment.serving_parameter, environment.stage, parameters)
+endpoints = Endpoints(environment.endpoints, SageMakerRuntime(os.environ), switch)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -74,13 +72,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @metrics.log_metrics
 def _respond(
     event: dict[str, Any],
-    context: LambdaContext,
+    _: LambdaContext,
     budget: TimeBudget,
 ) -> dict[str, Any]:
     # The same name in the access log, in every line here and in the container's log.
     logger.append_keys(request_id=event["requestContext"]["requestId"])
-    app.context["budget"] = budget
-    answer = app.resolve(event, context)
+    app.budget = budget
+    answer = app.answer(event)
     metrics.add_metric("ModelWait", MetricUnit.Milliseconds, budget.waited * 1000)
     # What was asked, never the texts.
     logger.info(
@@ -92,10 +90,10 @@ def _respond(
     return answer
 
 
-@app.post("/embed")
-def embed() -> Response[str]:
+@app.route("POST", "/embed")
+def embed() -> Response:
     """Embeddings of the caller's texts."""
-    request = read_request(app.current_event, EmbedRequest)
+    request = read_request(app.event, EmbedRequest)
     dimension = deployment.get().dimension
     if len(request.texts) * dimension > MAX_EMBEDDED_NUMBERS:
         raise ApiError(
@@ -108,10 +106,10 @@ def embed() -> Response[str]:
     return json_response(with_embeddings(answer.body, _who(answer)))
 
 
-@app.post("/nearest")
-def nearest() -> Response[str]:
+@app.route("POST", "/nearest")
+def nearest() -> Response:
     """Nearest neighbours of the queries within the caller's own corpus."""
-    request = read_request(app.current_event, NearestRequest)
+    request = read_request(app.event, NearestRequest)
     top_k = min(request.top_k, len(request.corpus))
     _check_hits(len(request.queries), top_k, MAX_NEAREST_HITS)
     answer = _ask(
@@ -126,10 +124,10 @@ def nearest() -> Response[str]:
     return json_response(with_results(answer.body, _who(answer)))
 
 
-@app.post("/search")
-def search() -> Response[str]:
+@app.route("POST", "/search")
+def search() -> Response:
     """The deployed corpus's answers to the queries."""
-    request = read_request(app.current_event, SearchRequest)
+    request = read_request(app.event, SearchRequest)
     _check_hits(len(request.queries), request.top_k, MAX_SEARCH_HITS)
     answer = _ask(
         {"mode": "search", "queries": request.queries, "top_k": request.top_k},
@@ -144,8 +142,8 @@ def search() -> Response[str]:
     return json_response(with_hits(answer.body, request.min_score, _who(answer)))
 
 
-@app.get("/endpoints")
-def list_endpoints() -> Response[str]:
+@app.route("GET", "/endpoints")
+def list_endpoints() -> Response:
     """What is deployed: instance types to choose from, model and corpus."""
     deployed = deployment.get()
     found: EndpointsAnswer = {
@@ -166,17 +164,17 @@ def list_endpoints() -> Response[str]:
     return json_response(found)
 
 
-@app.get("/health")
-def health() -> Response[str]:
+@app.route("GET", "/health")
+def health() -> Response:
     """Whether an endpoint answers, from the bake that is deployed."""
-    report = check_health(endpoints, switch, deployment.get().bake_id, _budget())
+    report = check_health(endpoints, switch, deployment.get().bake_id, app.budget)
     found: HealthAnswer = {"status": "ok", **report, "request_id": app.request_id}
     return json_response(found)
 
 
 def _ask(question: dict[str, Any], instance_type: str | None) -> Answer:
     question["request_id"] = app.request_id
-    answer = endpoints.ask(to_json(question), _budget(), instance_type)
+    answer = endpoints.ask(to_json(question), app.budget, instance_type)
     metrics.add_metric("FailedOver", MetricUnit.Count, len(answer.failed))
     return answer
 
@@ -198,8 +196,3 @@ class _Who(TypedDict):
 
 def _who(answer: Answer) -> _Who:
     return {"served_by": answer.served_by(), "request_id": app.request_id}
-
-
-def _budget() -> TimeBudget:
-    budget: TimeBudget = app.context["budget"]
-    return budget

@@ -6,7 +6,7 @@ from typing import Final
 
 from api_answers import HealthLine, HealthReport
 from api_errors import ApiError
-from botocore.exceptions import BotoCoreError, ClientError
+from aws_calls import AwsError
 from endpoint_failures import reason_of
 from endpoints import Endpoints
 from environment import Endpoint
@@ -47,11 +47,11 @@ def check_health(
     return report
 
 
-def _line(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: int) -> HealthLine:
+def _line(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: float) -> HealthLine:
     name = endpoint.instance_type
     try:
         found = from_json(endpoints.invoke(endpoint, _PAYLOAD, seconds))["bake_id"]
-    except (ClientError, BotoCoreError) as error:
+    except AwsError as error:
         try:
             return {"instance_type": name, "status": reason_of(error)}
         except ApiError:  # a model that does not know `info` is not ours

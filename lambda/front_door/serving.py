@@ -8,10 +8,9 @@ from typing import Final
 
 from api_answers import HealthReport
 from api_errors import ApiError
+from aws_calls import AwsError, Parameters
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ClientError
 from front_door_metrics import metrics
 
 _FRESH_SECONDS: Final = 10
@@ -30,12 +29,12 @@ class ServingSwitch:
         self,
         name: str,
         stage: str,
-        ssm: BaseClient,
+        parameters: Parameters,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._stage = stage
-        self._ssm = ssm
+        self._parameters = parameters
         self._clock = clock
         self._value = "on"
         self._read_again = clock()
@@ -45,8 +44,8 @@ class ServingSwitch:
         if self._clock() >= self._read_again:
             self._read_again = self._clock() + _FRESH_SECONDS
             try:
-                self._value = self._ssm.get_parameter(Name=self._name)["Parameter"]["Value"]
-            except (ClientError, BotoCoreError):
+                self._value = self._parameters.value(self._name)
+            except AwsError:
                 logger.exception("serving parameter not readable")
         return self._value == "off"
 

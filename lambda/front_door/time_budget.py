@@ -31,18 +31,17 @@ class TimeBudget:
         """Seconds since the request began."""
         return self._clock() - self._began
 
-    def attempt_seconds(self, others_left: int) -> int | None:
-        """Whole seconds that the next attempt may take, or None when too little is left.
+    def attempt_seconds(self, others_left: int) -> float | None:
+        """Seconds that the next attempt may take, or None when too little is left.
 
         While other endpoints remain, an attempt gets half of what is left: one that hangs then
-        leaves as much for the rest. Whole seconds, so that a client (whose time-out is fixed
-        when it is made) and its connections serve many requests.
+        leaves as much for the rest.
         """
         remaining = self.remaining()
         if remaining < SHORTEST_ATTEMPT_SECONDS:
             return None
         share = remaining / 2 if others_left else remaining
-        return max(SHORTEST_ATTEMPT_SECONDS, int(share))
+        return max(SHORTEST_ATTEMPT_SECONDS, share)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

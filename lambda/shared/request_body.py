@@ -8,7 +8,7 @@ from email.message import Message
 from typing import Final, TypeVar
 
 from api_errors import USE_BATCH, ApiError
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from api_event import ApiEvent
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -20,7 +20,7 @@ _FAULTS_TOLD: Final = 5
 _NAME_CHARACTERS: Final = 100
 
 
-def read_request(event: APIGatewayProxyEvent, model: type[Request]) -> Request:
+def read_request(event: ApiEvent, model: type[Request]) -> Request:
     """The event's body as a `model`.
 
     Raises ApiError: unsupported_media_type, payload_too_large or invalid_request.
@@ -56,12 +56,11 @@ def _check_content_type(value: str | None) -> None:
         )
 
 
-def _body_bytes(event: APIGatewayProxyEvent) -> bytes:
-    body = event.body or ""
+def _body_bytes(event: ApiEvent) -> bytes:
     try:
         if event.is_base64_encoded:
-            return base64.b64decode(body, validate=True)
-        return body.encode("utf-8")
+            return base64.b64decode(event.body, validate=True)
+        return event.body.encode("utf-8")
     except (binascii.Error, UnicodeEncodeError):
         raise ApiError("invalid_request", "The body is not UTF-8 text.") from None
 

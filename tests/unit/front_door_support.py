@@ -103,23 +103,23 @@ class Context:
 class FakeSsm:
     """SSM with what is deployed and the switch; an exception in place of a value is raised."""
 
-    def __init__(self, value: str | Exception | None = None) -> None:
-        self.value = json.dumps(DEPLOYMENT) if value is None else value
+    def __init__(self, deployed: str | Exception | None = None) -> None:
+        self.deployed = json.dumps(DEPLOYMENT) if deployed is None else deployed
         self.serving: str | Exception = "on"
         self.reads = 0
         self.switch_reads = 0
 
-    def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803
-        if Name == ENVIRONMENT["SERVING_PARAMETER"]:
+    def value(self, name: str) -> str:
+        if name == ENVIRONMENT["SERVING_PARAMETER"]:
             self.switch_reads += 1
             value = self.serving
         else:
-            assert Name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
+            assert name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
             self.reads += 1
-            value = self.value
+            value = self.deployed
         if isinstance(value, Exception):
             raise value
-        return {"Parameter": {"Value": value}}
+        return value
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError
 from pydantic import ValidationError
 
 from tests.unit.front_door_support import (
@@ -18,8 +17,8 @@ from tests.unit.front_door_support import (
     module,
 )
 
-DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameter")
-SLOW = ConnectTimeoutError(endpoint_url="https://ssm")
+DENIED = module("aws_calls").RefusedError("AccessDeniedException", 400, {"message": "no"})
+SLOW = module("aws_calls").TimedOutError("timed out")
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def parameter(ssm, now):
 
 def test_it_is_read_once_in_thirty_seconds(parameter, ssm, now):
     assert parameter.get().bake_id == "bake-1"
-    ssm.value = json.dumps(DEPLOYMENT | {"bake_id": "bake-2"})
+    ssm.deployed = json.dumps(DEPLOYMENT | {"bake_id": "bake-2"})
     now[0] = 29.9
     assert (parameter.get().bake_id, ssm.reads) == ("bake-1", 1)
     now[0] = 30
@@ -51,7 +50,7 @@ def test_it_is_read_once_in_thirty_seconds(parameter, ssm, now):
 @pytest.mark.parametrize("failure", [DENIED, SLOW, "not JSON", '{"bake_id": "x"}'])
 def test_a_stale_value_stays_in_use(parameter, ssm, now, failure):
     parameter.get()
-    ssm.value = failure
+    ssm.deployed = failure
     now[0] = 31
     assert parameter.get().bake_id == "bake-1"
     assert parameter.get().bake_id == "bake-1"
@@ -59,17 +58,17 @@ def test_a_stale_value_stays_in_use(parameter, ssm, now, failure):
 
 
 def test_never_read_is_unavailable_until_it_can_be(parameter, ssm):
-    ssm.value = DENIED
+    ssm.deployed = DENIED
     with pytest.raises(module("api_errors").ApiError) as failed:
         parameter.get()
     assert (failed.value.code, failed.value.status) == ("model_unavailable", 503)
-    ssm.value = json.dumps(DEPLOYMENT)
+    ssm.deployed = json.dumps(DEPLOYMENT)
     assert parameter.get().bake_id == "bake-1"
 
 
 def test_callers_get_503_while_the_deployment_is_unknown():
     with front_door() as door:
-        door.ssm.value = DENIED
+        door.ssm.deployed = DENIED
         for path, method in [("/embed", "POST"), ("/endpoints", "GET"), ("/health", "GET")]:
             status, answer = door.call(event(path, {"texts": ["a"]}, method))
             assert (status, answer["code"]) == (503, "model_unavailable")

@@ -240,7 +240,7 @@ def budget():
 def test_an_attempt_gets_half_while_others_remain_then_all(budget):
     assert budget.attempt_seconds(others_left=2) == 13
     budget.clock.now += 13
-    assert budget.attempt_seconds(others_left=1) == 6
+    assert budget.attempt_seconds(others_left=1) == 6.5
     budget.clock.now += 6
     assert budget.attempt_seconds(others_left=0) == 7
     budget.clock.now += 5.5

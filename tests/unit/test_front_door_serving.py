@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError
 from pydantic import TypeAdapter
 
 from tests.unit.front_door_support import Context, FakeSsm, Reply, event, front_door, module
@@ -81,8 +80,8 @@ def test_many_requests_read_it_once(off):
 @pytest.mark.parametrize(
     "failure",
     [
-        ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter"),
-        ConnectTimeoutError(endpoint_url="https://ssm"),
+        module("aws_calls").RefusedError("ParameterNotFound", 400, {}),
+        module("aws_calls").TimedOutError("timed out"),
     ],
 )
 def test_while_it_cannot_be_read_the_last_value_counts(failure):
