@@ -78,19 +78,9 @@ class Encoder(TextEncoder):
         """How many texts a batch takes whose longest has ``length`` tokens."""
         return min(self.batch_size, max(1, self.max_batch_tokens // length))
 
-    def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
-        """One batch, padded to its longest text: float32 [len(tokens), dimension]."""
-        length = max(map(len, tokens))
-        ids = np.full((len(tokens), length), self.config.pad_token_id, dtype=np.int64)
-        mask = np.zeros((len(tokens), length), dtype=np.int64)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = 1
-        return self._forward(ids, mask)
-
     @abstractmethod
-    def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Token ids and mask, [batch, length], to vectors, [batch, dimension]."""
+    def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """One batch: float32 [len(tokens), dimension]."""
 
 
 def longest_first(tokens: Sequence[Tokens]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -11,10 +12,10 @@ import openvino as ov
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from container.encoder import Encoder
+from container.encoder import Encoder, Tokens
 from container.machine import available_cpus
 from container.model_config import ModelConfig, Precision
-from container.openvino_graph import build_graph
+from container.openvino_graph import build_graph, pack
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -58,8 +59,10 @@ class OpenVinoEncoder(Encoder):
         capable = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return ("fp32", "bf16") if "BF16" in capable else ("fp32",)
 
-    def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+    def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """One batch: float32 [len(tokens), dimension]."""
+        packed = pack(self.config, tokens)
         with self._lock:
-            found = self._request.infer([ids, mask], share_inputs=True)
+            found = self._request.infer(list(packed), share_inputs=True)
         vectors: NDArray[np.float32] = found[0]
         return vectors

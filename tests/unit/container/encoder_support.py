@@ -33,9 +33,6 @@ class CountingEncoder(Encoder):
             raise self.broken
         return np.array([vector_of(text) for text in tokens], dtype=np.float32)
 
-    def _forward(self, ids, mask):
-        raise NotImplementedError
-
 
 def vector_of(text):
     """The vector of a text's tokens."""
