@@ -60,6 +60,8 @@ def test_the_layer_loads_and_the_front_door_answers(tmp_path: Path) -> None:
             "MIN_SCORE": "0.4",
             "POWERTOOLS_SERVICE_NAME": "x",
             "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
         },
         capture_output=True,
         text=True,
