@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from bench.context import Bench
 from bench.machine import describe_machine, slug
 from bench.measure import ROOT, BenchError
 from bench.report import Report, Section
-from bench.sections import bake, deployment, encoder, front_door, index, invocations, start
+from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
 from client.errors import FaqSearchError
 from stacks.settings import SettingsError
 from tools.cdk_cli import console
@@ -32,6 +33,7 @@ _REFERENCE = ROOT / ".venv-reference/bin/python"
 DEPLOYMENT = "deployment"
 # In the report's order; the deployment comes first.
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "limits": limits.measure,
     "encoder": encoder.measure,
     "index": index.measure,
     "start": start.measure,
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     reference = os.environ.get("REFERENCE_PYTHON") or str(_REFERENCE)
     has_reference = Path(reference).is_file()
-    lambda_python = shutil.which(os.environ.get("LAMBDA_PYTHON", "python3.13"))
+    lambda_python = _found(os.environ.get("LAMBDA_PYTHON", "python3.13"))
     machine = describe_machine(reference if has_reference else None)
     sections, failed = [], []
     with tempfile.TemporaryDirectory(prefix="bench-") as work, Progress(console=console) as shown:
@@ -79,6 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Report(f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", machine, options.quick, sections)
     _write(report, options.output)
     return 1 if failed and options.only else 0
+
+
+def _found(python: str) -> str | None:
+    """The interpreter, if there is one that runs: a version manager's name for one may not."""
+    path = shutil.which(python)
+    if path is None or subprocess.run([path, "-V"], capture_output=True, check=False).returncode:
+        return None
+    return path
 
 
 def _not_measured(name: str, fault: Exception) -> Section:

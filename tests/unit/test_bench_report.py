@@ -12,7 +12,7 @@ from bench.contenders.front_doors import round_trip, stand_in
 from bench.measure import BenchError
 from bench.published import MODELS, published_for
 from bench.report import Chart, Report, Section, Table, megabytes, milliseconds
-from bench.sections import bake, deployment, encoder, front_door, index, invocations, start
+from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
 from bench.sections.deployment import EMBED, NEAREST, Found, init_seconds, spread
 from client.results import Deployment, Endpoint
 from tests.unit.bench_support import samples
@@ -80,6 +80,22 @@ def test_our_index_finds_what_the_bare_product_says(tmp_path):
         scores = indexes.matrix_product(str(tmp_path))[task]()
         best = np.argsort(-scores, axis=1)[:, :10]
         assert ours() == best.tolist()
+
+
+def test_the_limits_section():
+    config = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6}
+    # 12 x 384^2 multiplications and additions a layer and token; and attention.
+    assert limits.operations(config, [1]) == 6 * (2 * 12 * 384**2 + 4 * 384)
+    assert limits.operations(config, [10, 10]) == 2 * limits.operations(config, [10])
+    found = {"fp32": samples(0.1), "bf16": samples(0.025), "read": samples(0.05)}
+    section = limits.section(found, config, {"two": [100, 100]})
+    assert rows(section) == {
+        "matrix product, fp32": ["172 GFLOP/s"],
+        "matrix product, bf16": ["687 GFLOP/s"],
+        "reading memory": ["21.5 GB/s"],
+    }
+    assert rows(section, 1) == {"two": ["200", "4.43", "25.8", "6.45"]}
+    assert rows(section, 2)["100,000 entries"] == ["7.15"]
 
 
 def test_the_start_s_section():
