@@ -182,4 +182,4 @@ def cdk(
     running: Running, *arguments: str, quiet: bool = False, cwd: Path = local_state.ROOT
 ) -> int:
     """Runs the real CDK command line against the local AWS; returns its exit status."""
-    return run_cdk(arguments, running.context.environment(), quiet=quiet, cwd=cwd)
+    return run_cdk(arguments, running.cdk_environment, quiet=quiet, cwd=cwd)

@@ -38,6 +38,15 @@ class Running:
     def context(self) -> Context:
         return Context(self.endpoint_url, self.region, STATE)
 
+    @property
+    def cdk_environment(self) -> dict[str, str]:
+        """What makes the CDK command line act here.
+
+        It judges templates by AWS's rules, which takes longer than all the rest of a synth, only
+        where they are for AWS: the local one refuses what it does not know by itself.
+        """
+        return {**self.context.environment(), "CDK_VALIDATION": "false"}
+
 
 def find_running() -> Running:
     """The local AWS that was started from this checkout. Raises LocalError when there is none."""

@@ -34,7 +34,7 @@ class Target:
 
     def cdk(self, *arguments: str, quiet: bool = False, output: IO[str] | None = None) -> int:
         """Runs the real CDK command line against it; see run_cdk."""
-        environment = self.local.context.environment() if self.local else dict(os.environ)
+        environment = self.local.cdk_environment if self.local else dict(os.environ)
         return run_cdk(arguments, environment, quiet=quiet, output=output)
 
 

@@ -25,8 +25,12 @@ Templates = dict[str, dict[str, Any]]
 
 
 def new_app(**options: Any) -> cdk.App:
-    """An app with the feature flags that the CDK command line would read from cdk.json."""
-    return cdk.App(context=CONTEXT, **options)
+    """An app with the feature flags that the CDK command line would read from cdk.json.
+
+    options: of the App. The CDK judges templates by AWS's rules, which takes longer than all the
+    rest, only where a test looks at that.
+    """
+    return cdk.App(context=CONTEXT, **{"builtin_cloud_formation_validation": False, **options})
 
 
 def synthesise(stage: str, corpus: Path | None = None, directory: Path | None = None) -> Templates:

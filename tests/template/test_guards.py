@@ -1,4 +1,4 @@
-"""cdk-nag and cfn-lint over every template of every stage."""
+"""The CDK's own rules, cdk-nag and cfn-lint over every template of every stage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_nor_in_what_settings_may_ask_for(tmp_path: Path) -> None:
 
 def _nag(settings: Settings, tmp_path: Path) -> set[str]:
     """An open bucket stands beside the app, to see that nag looked."""
-    app = new_app(outdir=str(tmp_path))
+    app = new_app(outdir=str(tmp_path), builtin_cloud_formation_validation=True)
     build_application(app, settings)
     s3.Bucket(cdk.Stack(app, "Open"), "Bucket")
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
