@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sections.append(_not_measured(name, fault))
                 shown.console.print(f"{name}: {fault}", style="red", markup=False)
     report = Report(f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", machine, options.quick, sections)
-    _write(report, options.output)
+    _write(report, options.output, chosen if options.only else [])
     return 1 if failed and options.only else 0
 
 
@@ -107,8 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _write(report: Report, folder: Path) -> None:
-    name = f"{report.date[:10]}-{slug(dict(report.machine))}"
+def _write(report: Report, folder: Path, only: Sequence[str]) -> None:
+    """Writes and shows the report; one of some sections never replaces the whole one."""
+    name = "-".join([report.date[:10], slug(dict(report.machine)), *only])
     if report.quick:
         name += "-quick"
     files = {}
