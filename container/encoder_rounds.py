@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,28 +21,48 @@ JOIN_TOKENS = 16
 class EncodeRequest:
     """The texts of one request, as token ids.
 
-    ``vectors`` [texts, dimension] is complete when ``left`` is empty and ``failure`` is ``None``.
+    ``left`` are the numbers of the texts yet to be encoded, ``tokens_left`` their tokens.
+    ``vectors`` [texts, dimension] is complete when none is left and ``failure`` is ``None``.
     """
 
     def __init__(self, tokens: Sequence[Tokens], dimension: int) -> None:
         self.tokens = tokens
         self.vectors: NDArray[np.float32] = np.empty((len(tokens), dimension), dtype=np.float32)
-        self.left = deque(longest_first(tokens))
+        self.left = longest_first(tokens)
+        self.tokens_left = sum(map(len, tokens))
         self.failure: str | None = None
+
+    def length_at(self, place: int) -> int:
+        """Tokens of the text at that place of ``left``, where the longest comes first."""
+        return len(self.tokens[self.left[place]])
+
+    def first_within(self, length: int) -> int:
+        """The place of the first that has no more tokens than ``length``."""
+        return bisect_left(self.left, -length, key=lambda number: -len(self.tokens[number]))
+
+    def take(self, place: int, count: int) -> list[tuple[EncodeRequest, int]]:
+        """Takes texts out of ``left``: this request with the number of each."""
+        taken = self.left[place : place + count]
+        del self.left[place : place + count]
+        self.tokens_left -= sum(len(self.tokens[number]) for number in taken)
+        return [(self, number) for number in taken]
 
 
 class Rounds:
     """The requests that wait, and the batches that are made of them.
 
-    Each round belongs to the request that has waited longest: it gets the batch that it would get
-    alone. Room that is left in it goes to texts of like length of the others, and a request that
-    is not finished queues up again. So a short question waits for one batch of each request before
-    it, never for all the texts of any.
+    Rounds belong in turn to the request that has waited longest and to the one with the least
+    left, so that a short question is answered after a batch or two, however much the others want,
+    and no request waits for ever. Large ones of like size are finished one after the other, not
+    all at the end: while one is formatted another is encoded. The request whose round it is gets
+    the batch that it would get alone; room that is left in it goes to texts of like length of the
+    others.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._waiting: deque[EncodeRequest] = deque()
+        self._waiting: list[EncodeRequest] = []
+        self._for_oldest = False
 
     def __len__(self) -> int:
         """How many requests wait."""
@@ -68,27 +88,28 @@ class Rounds:
                 request.failure = f"{type(fault).__name__}: {fault}"
                 request.left.clear()
         finished = [request for request in self._waiting if not request.left]
-        first, *others = self._waiting
-        self._waiting = deque(request for request in (*others, first) if request.left)
+        self._waiting = [request for request in self._waiting if request.left]
         return finished
 
     def _next_batch(self) -> list[tuple[EncodeRequest, int]]:
         """The texts of the next round, by request and number; they are taken off the requests."""
+        self._for_oldest = not self._for_oldest
         first = self._waiting[0]
-        longest = length = len(first.tokens[first.left[0]])
-        capacity = self._encoder.batch_capacity(longest)
-        batch = [(first, first.left.popleft()) for _ in range(min(capacity, len(first.left)))]
-        for request in list(self._waiting)[1:]:
-            for number in list(request.left):
-                if len(batch) >= capacity:
+        if not self._for_oldest:
+            first = min(self._waiting, key=lambda request: request.tokens_left)
+        length = first.length_at(0)
+        batch = first.take(0, self._encoder.batch_capacity(length))
+        longest = length
+        for request in self._waiting:
+            at = request.first_within(length + JOIN_TOKENS)
+            while (
+                at < len(request.left) and (size := request.length_at(at)) >= length - JOIN_TOKENS
+            ):
+                if len(batch) < self._encoder.batch_capacity(max(size, longest)):
+                    batch += request.take(at, 1)
+                    longest = max(size, longest)
+                elif size > longest:
+                    at = request.first_within(longest)
+                else:
                     return batch
-                size = len(request.tokens[number])
-                if abs(size - length) > JOIN_TOKENS:
-                    continue
-                if size > longest:
-                    if len(batch) >= self._encoder.batch_capacity(size):
-                        continue
-                    longest, capacity = size, self._encoder.batch_capacity(size)
-                request.left.remove(number)
-                batch.append((request, number))
         return batch

@@ -74,21 +74,43 @@ def test_texts_of_other_lengths_wait_for_a_batch_of_their_own(encoder):
     assert encoder.batches == [[2], [2 + JOIN_TOKENS + 1]]
 
 
-def test_a_short_question_waits_for_one_batch_of_each_before_it(encoder):
+def test_a_short_question_waits_for_a_batch_or_two(encoder):
     first, second, question = request(*[20] * 50), request(*[20] * 50), request(2)
-    finished = run(encoder, first, second, question)
-    assert finished.index([2]) == 2
-    assert encoder.batches[:3] == [[20, 20], [20, 20], [2]]
-    # Then they take turns to the end.
-    assert [index for index, ended in enumerate(finished) if ended] == [2, 49, 50]
+    rounds = Rounds(encoder)
+    rounds.add(first)
+    rounds.add(second)
+    assert rounds.encode_next() == []
+    rounds.add(question)
+    assert rounds.encode_next() == [question]
+    assert encoder.batches == [[20, 20], [2]]
+
+
+def test_large_requests_are_finished_one_after_the_other(encoder):
+    finished = run(encoder, request(*[20] * 50), request(*[20] * 50))
+    assert [index for index, ended in enumerate(finished) if ended] == [24, 49]
+
+
+def test_no_request_waits_for_ever(encoder):
+    """Short ones come all the time; the oldest gets every other round."""
+    large, rounds = request(*[38] * 10), Rounds(encoder)
+    rounds.add(large)
+    count = 0
+    while count < 30 and large.left:
+        rounds.add(request(2))
+        rounds.encode_next()
+        count += 1
+    assert count == 19
 
 
 def test_room_in_a_batch_is_given_to_the_others(encoder):
-    """Five texts of eight tokens are a batch: the last of the first has room for three."""
-    assert run(encoder, request(*[8] * 7), request(*[8] * 6)) == [[], [], [0, 1]]
-    encoder.batches.clear()
+    """Five texts of eight tokens are a batch."""
     assert run(encoder, request(8, 8), request(*[8] * 6)) == [[0], [1]]
     assert encoder.batches == [[8] * 5, [8] * 3]
+
+
+def test_a_longer_text_that_does_not_fit_leaves_room_for_shorter_ones(encoder):
+    assert run(encoder, request(10, 10), request(14, 10, 9, 9), request(10)) == [[0], [2], [1]]
+    assert encoder.batches == [[10, 10, 10, 9], [10, 14], [9]]
 
 
 def test_a_failure_concerns_the_batch_alone(encoder):
