@@ -27,6 +27,7 @@ from container.encode_corpus import check_size, encode_corpus
 from container.encoder import Encoder
 from container.errors import BakeError, LoadError
 from container.index import Index
+from container.precision_check import check_precision
 from container.probes import make_probes
 from container.search import Searcher
 from container.settings import BakeSettings
@@ -40,6 +41,10 @@ from container.weights import (
 from corpus.reader import CorpusError, CorpusInfo, describe
 
 MAX_FAILURE = 1024
+NEEDED = {
+    "bf16": "a CPU with AVX512-BF16 or AMX, or a GPU of the Ampere generation or later",
+    "fp16": "a GPU",
+}
 LIBRARIES = ("numpy", "openvino", "safetensors", "tokenizers", "torch", "transformers")
 
 
@@ -138,7 +143,7 @@ def bake(paths: Paths, code: Path) -> None:
                 f"{settings.dimension} for {settings.model_id}."
             )
         write_serving_form(model, artifact / WEIGHTS)
-        encoder = open_encoder(artifact / WEIGHTS, model.config, settings.batch_size)
+        encoder = _encoder(settings, artifact / WEIGHTS, model)
         _say(
             f"Model {settings.model_id} {settings.model_version}: dimension "
             f"{model.config.dimension}, pooling {model.config.pooling} ({model.pooling_source}), "
@@ -146,11 +151,31 @@ def bake(paths: Paths, code: Path) -> None:
         )
         encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX)
         manifest = _manifest(settings, corpus, model, encoder, artifact)
+        if settings.precision != "fp32":
+            manifest["precision_check"] = check_precision(
+                settings,
+                corpus_file,
+                Index(artifact / INDEX, corpus.entries, model.config.dimension),
+                encoder,
+                open_encoder(artifact / WEIGHTS, model.config, settings.batch_size),
+            )
+            _say(f"Precision {settings.precision}: {manifest['precision_check']}")
         (artifact / MANIFEST).write_text(
             json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8"
         )
         _move(artifact, paths.model)
     _say(f"Bake {settings.bake_id} is done")
+
+
+def _encoder(settings: BakeSettings, weights: Path, model: FoundModel) -> Encoder:
+    encoder = open_encoder(weights, model.config, settings.batch_size, settings.precision)
+    if encoder.precision != settings.precision:
+        raise BakeError(
+            f"The precision {settings.precision} needs a processor with instructions for it, "
+            f"which this machine ({encoder.device}) does not have: {NEEDED[settings.precision]}. "
+            'Choose another bake instance, or set model.precision = "fp32".'
+        )
+    return encoder
 
 
 def _manifest(
@@ -177,6 +202,7 @@ def _manifest(
             "normalize": config.normalize,
             "max_seq_length": config.max_seq_length,
             "lower_case": config.lower_case,
+            "precision": settings.precision,
             "query_prefix": settings.query_prefix,
             "passage_prefix": settings.passage_prefix,
         },

@@ -5,18 +5,20 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from container.encoder import Encoder
+from container.encoder import Encoder, Tokens
 from container.errors import BakeError
 from container.index import IndexWriter
 from container.machine import total_memory
+from container.nearest import Vectors
 from container.settings import BakeSettings
 from corpus.reader import CorpusInfo, Entry, iter_corpus
 
-# Entries held at a time, in batches: enough for batches of like length, little for memory.
+# Entries of a window, in batches: enough for batches of like length, little for memory.
 WINDOW_BATCHES = 16
 SECONDS_BETWEEN_LINES = 2.0
 BYTES_PER_NUMBER = 4
@@ -55,34 +57,71 @@ def encode_corpus(
     encoder: Encoder,
     folder: Path,
 ) -> None:
-    """Writes the index of ``corpus_file``, of that many entries, into ``folder``."""
-    corpus = iter_corpus(corpus_file, corpus_file.name, embed=settings.embed)
-    per_entry = rows_per_entry(settings)
-    started = told = time.monotonic()
-    done = 0
-    with IndexWriter(folder, entries, encoder.config.dimension, per_entry) as writer:
-        for window in _windows(corpus, settings.batch_size * WINDOW_BATCHES):
-            texts = [text for entry in window for text in _texts(entry, settings)]
-            writer.add([_stored(entry, settings) for entry in window], encoder.encode(texts))
-            done += len(window)
-            now = time.monotonic()
-            if now - told >= SECONDS_BETWEEN_LINES or done == entries:
-                speed = done * per_entry / max(now - started, 1e-9)
-                print(
-                    f"encoded {done:,} of {entries:,} ({100 * done // entries} %), "
-                    f"{speed:,.0f} texts/s",
-                    flush=True,
-                )
-                told = now
+    """Writes the index of ``corpus_file``, of that many entries, into ``folder``.
+
+    While a window is encoded, a thread writes the one before and reads the next one, so that the
+    processor that runs the model never waits. Three windows are in memory at a time.
+    """
+    windows = _windows(iter_corpus(corpus_file, corpus_file.name, embed=settings.embed), settings)
+    progress = _Progress(entries, rows_per_entry(settings))
+    with (
+        IndexWriter(folder, entries, encoder.config.dimension, rows_per_entry(settings)) as writer,
+        ThreadPoolExecutor(1, "corpus") as beside,
+    ):
+
+        def read() -> tuple[list[Entry], list[Tokens]]:
+            window = next(windows, [])
+            texts = [text for entry in window for text in embedded_texts(entry, settings)]
+            return window, encoder.tokenize(texts)
+
+        def write(window: list[Entry], vectors: Vectors) -> None:
+            writer.add([_stored(entry, settings) for entry in window], vectors)
+            progress.add(len(window))
+
+        written: Future[None] | None = None
+        window, tokens = read()
+        while window:
+            reading = beside.submit(read)
+            vectors = encoder.encode_tokens(tokens)
+            if written is not None:
+                written.result()
+            written = beside.submit(write, window, vectors)
+            window, tokens = reading.result()
+        if written is not None:
+            written.result()
 
 
-def _windows(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
+class _Progress:
+    """Says every few seconds, and at the end, how far the encoding is."""
+
+    def __init__(self, entries: int, per_entry: int) -> None:
+        self._entries = entries
+        self._per_entry = per_entry
+        self._done = 0
+        self._started = self._told = time.monotonic()
+
+    def add(self, entries: int) -> None:
+        """So many more are done."""
+        self._done += entries
+        now = time.monotonic()
+        if now - self._told < SECONDS_BETWEEN_LINES and self._done < self._entries:
+            return
+        self._told = now
+        speed = self._done * self._per_entry / max(now - self._started, 1e-9)
+        print(
+            f"encoded {self._done:,} of {self._entries:,} "
+            f"({100 * self._done // self._entries} %), {speed:,.0f} texts/s",
+            flush=True,
+        )
+
+
+def _windows(entries: Iterable[Entry], settings: BakeSettings) -> Iterator[list[Entry]]:
     source = iter(entries)
-    while window := list(islice(source, size)):
+    while window := list(islice(source, settings.batch_size * WINDOW_BATCHES)):
         yield window
 
 
-def _texts(entry: Entry, settings: BakeSettings) -> list[str]:
+def embedded_texts(entry: Entry, settings: BakeSettings) -> list[str]:
     """The texts of an entry that are embedded.
 
     A stored question is compared with a question, like with like, so it has the query's prefix.

@@ -25,6 +25,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 # The plugin makes kernels for each size it meets, which takes milliseconds: few sizes, then.
 STEP = 4
+# Instead of what is no token: not float32's lowest, which is infinite in bfloat16.
+LOWEST = -1e30
 
 
 class Packed(NamedTuple):
@@ -131,9 +133,8 @@ class _GraphBuilder:
 
     @staticmethod
     def _attention_bias(mask: ov.Node) -> ov.Node:
-        padded = ops.unsqueeze(ops.unsqueeze(mask, _axis(1)), _axis(1))
-        lowest = float(np.finfo(np.float32).min)
-        return ops.multiply(ops.subtract(_scalar(1.0), padded), _scalar(lowest))
+        keys = ops.unsqueeze(ops.unsqueeze(mask, _axis(1)), _axis(1))
+        return ops.select(_is_token(keys), _scalar(0.0), _scalar(LOWEST))
 
     def _layer(self, hidden: ov.Node, bias: ov.Node, name: str) -> ov.Node:
         # Scaling the query's weights instead of every product of attention: the plugin would
@@ -183,10 +184,15 @@ class _GraphBuilder:
             return ops.gather(hidden, ops.constant(np.int64(0)), _axis(1))
         weight = ops.unsqueeze(mask, _axis(2))
         if self.config.pooling == "max":
-            lowest = ops.multiply(ops.subtract(_scalar(1.0), weight), _scalar(-1e9))
-            return ops.reduce_max(ops.add(ops.multiply(hidden, weight), lowest), _axes(1))
+            tokens = ops.select(_is_token(weight), hidden, _scalar(LOWEST))
+            return ops.reduce_max(tokens, _axes(1))
         total = ops.reduce_sum(ops.multiply(hidden, weight), _axes(1))
         return ops.divide(total, ops.reduce_sum(weight, _axes(1)))
+
+
+def _is_token(mask: ov.Node) -> ov.Node:
+    """Chosen by this, not computed by (1 - mask) * LOWEST, which bfloat16 gets wrong."""
+    return ops.greater(mask, _scalar(0.5))
 
 
 def _scalar(value: float) -> ov.Node:

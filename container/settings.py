@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from container.errors import BakeError
+from container.model_config import PRECISIONS, Precision
 
 MAX_BATCH_SIZE = 4096
 MAX_PREFIX = 1000
@@ -33,6 +34,7 @@ class BakeSettings:
     corpus_sha256: str
     query_prefix: str
     passage_prefix: str
+    precision: Precision
     raw: Mapping[str, str]
 
     @classmethod
@@ -73,6 +75,7 @@ class _Reader:
             corpus_sha256=self._text("corpus_sha256"),
             query_prefix=self._prefix("query_prefix"),
             passage_prefix=self._prefix("passage_prefix"),
+            precision=cast(Precision, self._choice("precision", PRECISIONS, "fp32")),
             raw=self.raw,
         )
         if self.faults:

@@ -49,6 +49,7 @@ def bake_inputs(settings: Settings) -> BakeInputs:
         "batch_size": str(hyper.batch_size),
         "max_seq_length": str(hyper.max_seq_length),
         "store_text": str(hyper.store_text).lower(),
+        "precision": settings.model.precision,
         "corpus_sha256": settings.corpus_sha256,
     }
     if model.query_prefix:

@@ -10,6 +10,8 @@ import re
 
 _GPU = re.compile(r"[gp]\d")
 _SIZE = re.compile(r"ml\.[^.]+\.(\d*)xlarge")
+_BF16_CPU = 7
+_BF16_GPU = {"g": 5, "p": 4}
 _LOCAL_STORAGE = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
 
 
@@ -24,6 +26,19 @@ def vcpus(instance_type: str) -> int:
     if size is None:
         raise ValueError(f"how many cores {instance_type} has is not known here")
     return 4 * int(size[1] or 1)
+
+
+def precisions(instance_type: str) -> tuple[str, ...]:
+    """What it has instructions for: `ml.c6i.xlarge` -> ("fp32",).
+
+    bfloat16: CPUs from the seventh generation of instances on, GPUs from Ampere (g5, p4) on.
+    float16: GPUs.
+    """
+    family = _family(instance_type)
+    generation = int(re.sub(r"\D*(\d+).*", r"\1", family))
+    if not is_gpu(instance_type):
+        return ("fp32", "bf16") if generation >= _BF16_CPU else ("fp32",)
+    return ("fp32", "bf16", "fp16") if generation >= _BF16_GPU[family[0]] else ("fp32", "fp16")
 
 
 def has_local_storage(instance_type: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from corpus.reader import CorpusError, describe
+from stacks.instance_types import precisions
 from stacks.jumpstart import JumpStartModel, Lock, read_lock
 from stacks.setting_tables import (
     AlarmSettings,
@@ -191,11 +192,23 @@ def _lock_faults(values: dict[str, Any], lock: Lock) -> Iterable[str]:
     types = [table.get("instance_type") for table in tables]
     for repeated in sorted({t for t in types if isinstance(t, str) and types.count(t) > 1}):
         yield f"endpoints: {repeated} is listed twice; one endpoint serves each instance type"
+    bake_type = _table(values, "bake").get("instance_type")
+    if model is not None and bake_type in model.instance_types:
+        yield from _precision_faults(model_settings.get("precision"), bake_type)
     length = _table(model_settings, "hyperparameters").get("max_seq_length")
     if model is not None and isinstance(length, int) and length > model.max_seq_length:
         yield (
             f"model.hyperparameters.max_seq_length ({length}):"
             f" {model.id} reads at most {model.max_seq_length} tokens"
+        )
+
+
+def _precision_faults(precision: Any, instance_type: str) -> Iterable[str]:
+    able = precisions(instance_type)
+    if precision in ("bf16", "fp16") and precision not in able:
+        yield (
+            f"model.precision ({precision!r}): bake.instance_type {instance_type} has no"
+            f" instructions for it; allowed there: {', '.join(able)}"
         )
 
 

@@ -59,6 +59,12 @@ def _hyperparameters(settings: Settings, **changes: Any) -> Settings:
         pytest.param(lambda s: _model(s, query_prefix="query: "), id="query prefix"),
         pytest.param(lambda s: _model(s, passage_prefix="passage: "), id="passage prefix"),
         pytest.param(lambda s: _image(s, cpu_tag="other"), id="image"),
+        pytest.param(
+            lambda s: s.model_copy(
+                update={"model": s.model.model_copy(update={"precision": "bf16"})}
+            ),
+            id="precision",
+        ),
         pytest.param(lambda s: _hyperparameters(s, batch_size=1), id="batch size"),
         pytest.param(lambda s: _hyperparameters(s, max_seq_length=8), id="tokens"),
         pytest.param(lambda s: _hyperparameters(s, store_text=False), id="stored text"),
@@ -108,6 +114,21 @@ def test_other_code_or_packages_are_another_bake(
     other.touch()
     monkeypatch.setattr(stacks.bake_inputs, bundle, lambda *_: Bundle(other, "f" * 64))
     assert _bake(settings)["BakeId"] != bake_id
+
+
+def test_the_precision_changes_one_hyperparameter_of_the_job_and_the_ids(
+    settings: Settings,
+) -> None:
+    model = settings.model.model_copy(update={"precision": "bf16"})
+    before, after = (
+        _bake(each)["TrainingJob"]
+        for each in (settings, settings.model_copy(update={"model": model}))
+    )
+    assert before["HyperParameters"].pop("precision") == "fp32"
+    assert after["HyperParameters"].pop("precision") == "bf16"
+    old, new = before["HyperParameters"]["bake_id"], after["HyperParameters"]["bake_id"]
+    assert old != new
+    assert before == json.loads(json.dumps(after).replace(new, old))
 
 
 def test_the_prefixes_reach_the_job(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stacks.instance_types import has_local_storage, is_gpu
+from stacks.instance_types import has_local_storage, is_gpu, precisions
 from stacks.settings import ROOT, Settings, SettingsError, check_settings, load_settings
 
 SAMPLE = "corpus/sample/amazon_sagemaker_faq.csv"
@@ -41,12 +41,64 @@ def test_the_stages_of_the_project_are_right(stage: str) -> None:
 def test_defaults() -> None:
     settings = check()
     assert settings.model.embed == "answer"
+    assert settings.model.precision == "fp32"
     assert settings.model.hyperparameters.batch_size == 64
     assert settings.model.hyperparameters.max_seq_length is None
     assert settings.model.hyperparameters.store_text is True
     assert settings.endpoints[0].instance_count == 1
     assert settings.jumpstart_model.query_prefix == "query: "
     assert len(settings.corpus_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("precision", "instance_type"),
+    [("bf16", "ml.g5.2xlarge"), ("fp16", "ml.g5.2xlarge"), ("fp16", "ml.g4dn.2xlarge")],
+)
+def test_a_precision_that_the_bake_has_instructions_for(precision: str, instance_type: str) -> None:
+    settings = check(
+        model=GOOD["model"] | {"precision": precision}, bake={"instance_type": instance_type}
+    )
+    assert settings.model.precision == precision
+
+
+@pytest.mark.parametrize(
+    ("precision", "instance_type", "allowed"),
+    [
+        ("bf16", "ml.c6i.xlarge", "fp32"),
+        ("fp16", "ml.c6i.xlarge", "fp32"),
+        ("bf16", "ml.g4dn.2xlarge", "fp32, fp16"),
+    ],
+)
+def test_a_precision_that_the_bake_cannot_compute_in(
+    precision: str, instance_type: str, allowed: str
+) -> None:
+    message = faults(
+        model=GOOD["model"] | {"precision": precision}, bake={"instance_type": instance_type}
+    )
+    assert (
+        f"model.precision ('{precision}'): bake.instance_type {instance_type} has no instructions"
+        f" for it; allowed there: {allowed}\n"
+    ) in message + "\n"
+
+
+def test_an_unknown_precision() -> None:
+    assert "Input should be 'fp32', 'bf16' or 'fp16'" in faults(
+        model=GOOD["model"] | {"precision": "int8"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "expected"),
+    [
+        ("ml.c7i.xlarge", ("fp32", "bf16")),
+        ("ml.m6i.large", ("fp32",)),
+        ("ml.g6e.xlarge", ("fp32", "bf16", "fp16")),
+        ("ml.p3.2xlarge", ("fp32", "fp16")),
+        ("ml.p4d.24xlarge", ("fp32", "bf16", "fp16")),
+    ],
+)
+def test_what_an_instance_type_computes_in(instance_type: str, expected: tuple[str, ...]) -> None:
+    assert precisions(instance_type) == expected
 
 
 def test_no_auth_given_means_signed_requests() -> None:
