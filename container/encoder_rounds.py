@@ -13,9 +13,10 @@ from container.encoder import Encoder, Tokens, longest_first
 
 log = logging.getLogger(__name__)
 
-# A text joins another request's batch where their lengths differ by no more tokens than this: a
-# batch of its own costs about as much as so much padding.
-JOIN_TOKENS = 16
+# A text joins another request's batch where their lengths differ by no more tokens than this.
+# Measured with all-MiniLM-L6-v2: 10 and 40 tokens cost a fifth less in one batch than in two, 10
+# and 100 as much, and the short one would wait for the long.
+JOIN_TOKENS = 32
 
 
 class EncodeRequest:

@@ -9,6 +9,14 @@ from constructs import Construct
 from stacks.bake import Bake
 from stacks.settings import Settings
 
+# The server gives a worker one request at a time. Several share one process that holds the model
+# and encodes together what arrives together.
+# Forked from a process that has loaded, a worker has about 40 MB of its own.
+_CPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"}
+# With a GPU the image's toolkit cannot load before the fork (it asks for the worker's GPU, and
+# there is no worker yet), so each worker imports all that the toolkit does.
+_GPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}
+
 
 class ServingModel(Construct):
     """The artifact behind the image of one processor, CPU or GPU.
@@ -45,8 +53,7 @@ class ServingModel(Construct):
                     "BAKE_ID": bake.bake_id,
                     "SAGEMAKER_PROGRAM": "inference.py",
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                    # One worker has all cores; more would hold the model once each.
-                    "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
+                    **(_GPU_WORKERS if gpu else _CPU_WORKERS),
                     "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "60",
                 },
             ),

@@ -58,11 +58,18 @@ def test_each_model_has_the_image_of_its_processor_and_the_bakes_id(model: dict)
         container = resource["Properties"]["PrimaryContainer"]
         processor = "gpu" if name.startswith("Gpu") else "cpu"
         assert f"-{processor}-py312" in container["Image"]
-        # Every further worker would hold the model once more.
-        assert container["Environment"]["SAGEMAKER_MODEL_SERVER_WORKERS"] == "1"
         assert container["Environment"]["BAKE_ID"] == bake["BakeId"]
         assert resource["Properties"]["EnableNetworkIsolation"] is True
         assert container["ModelDataUrl"]["Fn::GetAtt"][1] == "ModelDataUrl"
+
+
+def test_workers_are_several_and_forked_from_a_loaded_process_where_that_works(model: dict) -> None:
+    """With a GPU the image's toolkit fails to load before the fork."""
+    for name, resource in of_type(model, "AWS::SageMaker::Model").items():
+        environment = resource["Properties"]["PrimaryContainer"]["Environment"]
+        workers = environment["SAGEMAKER_MODEL_SERVER_WORKERS"]
+        expected = ("4", None) if name.startswith("Gpu") else ("8", "true")
+        assert (workers, environment.get("MMS_PRELOAD_MODEL")) == expected
 
 
 def test_each_endpoint_serves_the_model_of_its_processor(model: dict) -> None:

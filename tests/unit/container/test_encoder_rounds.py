@@ -75,14 +75,14 @@ def test_texts_of_other_lengths_wait_for_a_batch_of_their_own(encoder):
 
 
 def test_a_short_question_waits_for_a_batch_or_two(encoder):
-    first, second, question = request(*[20] * 50), request(*[20] * 50), request(2)
+    first, second, question = request(*[38] * 50), request(*[38] * 50), request(2)
     rounds = Rounds(encoder)
     rounds.add(first)
     rounds.add(second)
     assert rounds.encode_next() == []
     rounds.add(question)
     assert rounds.encode_next() == [question]
-    assert encoder.batches == [[20, 20], [2]]
+    assert encoder.batches == [[38], [2]]
 
 
 def test_large_requests_are_finished_one_after_the_other(encoder):
