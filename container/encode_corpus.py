@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from container.encoder import Encoder, Tokens
+from container.encoder import Encoder
 from container.errors import BakeError
 from container.index import IndexWriter
 from container.machine import total_memory
@@ -69,7 +69,7 @@ def encode_corpus(
         ThreadPoolExecutor(1, "corpus") as beside,
     ):
 
-        def read() -> tuple[list[Entry], list[Tokens]]:
+        def read() -> tuple[list[Entry], list[list[int]]]:
             window = next(windows, [])
             texts = [text for entry in window for text in embedded_texts(entry, settings)]
             return window, encoder.tokenize(texts)
