@@ -3,6 +3,11 @@
 multi-model-server gives a Python worker one request at a time, so what arrives together cannot be
 encoded together in a worker. Here it can: workers send token ids, and texts of several requests
 share a batch (``encoder_rounds``).
+
+No request is held back for others that may come. What arrives while a batch is encoded is the next
+batch, so batches grow with the load by themselves: with eight workers busy, patience of 1, 2 or 4
+ms saved the encoder a tenth of its time a request and raised no throughput, while somebody who is
+alone would wait for nothing.
 """
 
 from __future__ import annotations
@@ -141,7 +146,9 @@ class EncoderServer:
             self._rounds.add(request)
 
     def _answer(self, request: EncodeRequest) -> None:
-        connection = self._asked.pop(request)
+        connection = self._asked.pop(request, None)
+        if connection is None:
+            return
         with self._closed_on_failure(connection):
             if request.failure is None:
                 send_vectors(connection, request.vectors)
@@ -153,13 +160,18 @@ class EncoderServer:
         """A worker that has gone, or makes no sense, loses its connection, and nothing else."""
         try:
             yield
-        except (EOFError, OSError, ValueError) as fault:
+        except (EOFError, OSError, ValueError, MemoryError) as fault:
             if not isinstance(fault, EOFError):
                 log.warning("A worker's connection is closed: %s", fault)
-            if connection in self._connections:
-                self._connections.discard(connection)
-                self._selector.unregister(connection)
-                connection.close()
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._selector.unregister(connection)
+        connection.close()
+        for request in [each for each, asker in self._asked.items() if asker is connection]:
+            del self._asked[request]
+            self._rounds.remove(request)
 
 
 def _alive(process: int) -> bool:

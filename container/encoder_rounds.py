@@ -73,6 +73,10 @@ class Rounds:
         """Queues a request with at least one text."""
         self._waiting.append(request)
 
+    def remove(self, request: EncodeRequest) -> None:
+        """Forgets a request, where it waits, that nobody waits for any more."""
+        self._waiting = [each for each in self._waiting if each is not request]
+
     def encode_next(self) -> list[EncodeRequest]:
         """Encodes one batch; the requests that are finished with it.
 

@@ -13,10 +13,12 @@ from environment import Environment
 
 # A group of records stays below 1 MB, and its answer below 5 MB.
 _MAX_PAYLOAD_MB = 6
-# The next group waits at the server while one is encoded, so that none is waited for.
-_CONCURRENT = 2
-# The longest that a group may take: 256 texts of full length on the smallest machine.
-_INVOCATION_SECONDS = 600
+# While one group is encoded others are read and written, by workers of their own. On a CPU two in
+# flight would do; a GPU encodes a group of short texts faster than a worker reads and writes one.
+_CONCURRENT = 4
+# The longest that a group may take: 256 texts of full length on the smallest machine take ten
+# minutes, and a group may have to wait for the others.
+_INVOCATION_SECONDS = 600 * _CONCURRENT
 _INVOCATION_RETRIES = 3
 
 _LEAST_WAIT, _LONGEST_WAIT = 3, 300
@@ -101,7 +103,8 @@ def _request(
         },
         # One line a request: lines are groups of records already, see record_groups.
         "BatchStrategy": "SingleRecord",
-        "Environment": {},
+        # The server's own patience with a worker is an endpoint's, whose callers wait a minute.
+        "Environment": {"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(_INVOCATION_SECONDS)},
         "TransformInput": {
             "DataSource": {
                 "S3DataSource": {

@@ -97,11 +97,16 @@ def test_a_message_without_sense_costs_its_sender_the_connection(running, messag
     assert worker.encode(["hello"]).shape == (1, 32)
 
 
-def test_a_worker_that_goes_while_it_waits_disturbs_nobody(running):
+def test_a_worker_that_goes_while_it_waits_disturbs_nobody_and_is_not_waited_for(running):
     worker = running.worker()
     with Client(running.address, "AF_UNIX") as gone:
-        gone.send_bytes(struct.pack("4i", 1, 2, 5, 6))
+        gone.recv_bytes()
+        texts, length = 10_000, 40
+        numbers = np.full(1 + texts + texts * length, length, dtype=np.int32)
+        numbers[0] = texts
+        gone.send_bytes(numbers.tobytes())
     assert worker.encode(["hello"]).shape == (1, 32)
+    assert len(running.encoder.batches) < 5000
 
 
 def test_a_forked_worker_has_a_connection_of_its_own(running):
