@@ -14,13 +14,15 @@ from botocore.config import Config
 ACCESS_KEY_ID = "local"
 SECRET_ACCESS_KEY = "local-secret"  # noqa: S105  a fixed fake: nothing outside accepts it
 
-# boto3 sessions are not safe to create clients from in several threads at once.
+# Sessions are not safe to create clients from in several threads at once. One for all of them:
+# each reads the descriptions of AWS's services and regions for itself.
 _creating = threading.Lock()
+_session = boto3.session.Session()
 
 
 @cache
 def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
-    return boto3.session.Session().client(
+    return _session.client(
         service,
         endpoint_url=endpoint_url,
         region_name=region,
@@ -33,6 +35,9 @@ def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
             connect_timeout=5,
             # The longest a Lambda function may run.
             read_timeout=900,
+            # Nothing is lost between two threads of a process.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         ),
     )
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import IO, Any
 
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 from moto.s3.models import FakeKey, FakeMultipart, MultipartChecksumBuilder
@@ -44,7 +43,28 @@ def _read(key: Any) -> bytes:
         return content
 
 
+class _OnDisk:
+    """An object's content in a file that the object takes over.
+
+    Args:
+        file: Open; not to be closed by anyone else.
+        size: Bytes.
+    """
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self.file = file
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+
 def _write(key: Any, value: Any) -> None:
+    if isinstance(value, _OnDisk):
+        key._value_buffer.close()
+        key._value_buffer = value.file
+        key.contentsize = len(value)
+        return
     # moto would fill its memory first and go to the disk then.
     if len(value) > key._max_buffer_size:
         key._value_buffer.rollover()
@@ -90,15 +110,14 @@ def _join_on_disk(_original: Callable[..., Any]) -> Any:
         algorithm = self.metadata.get("x-amz-checksum-algorithm")
         checksums = MultipartChecksumBuilder(algorithm, self.metadata.get("x-amz-checksum-type"))
         digests = hashlib.md5(usedforsecurity=False)
-        with tempfile.TemporaryFile() as whole:
-            for part in parts:
-                digests.update(bytes.fromhex(part.etag.strip('"')))
-                content = part.value
-                whole.write(content)
-                if algorithm:
-                    checksums.addPart(content)
-            whole.flush()
-            value = mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_READ)
+        whole = tempfile.TemporaryFile()  # noqa: SIM115  the object's from now on
+        for part in parts:
+            digests.update(bytes.fromhex(part.etag.strip('"')))
+            content = part.value
+            whole.write(content)
+            if algorithm:
+                checksums.addPart(content)
+        value = _OnDisk(whole, whole.tell())
         # moto keeps them beside the object as long as that is there.
         self.dispose()
         self.parts.clear()

@@ -13,7 +13,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 # In parts, so that no file is ever in memory; one after another, since two cores do the rest.
-_IN_PARTS = TransferConfig(use_threads=False)
+_PART = 16 * 1024 * 1024
+_IN_PARTS = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, use_threads=False)
 _URI = re.compile(r"s3://(?P<bucket>[^/]+)/?(?P<key>.*)", re.DOTALL)
 
 

@@ -36,3 +36,12 @@ def test_their_list_is_read_once(monkeypatch):
     monkeypatch.setattr(models, "aws_managed_policies_data", "not JSON")
     with mock_aws():
         attach()
+
+
+def test_each_partition_has_them_under_its_own_names():
+    moto_adapter.create_wsgi_app()
+    with mock_aws():
+        attach()
+        china = boto3.client("iam", region_name="cn-north-1")
+        arn = ARN.replace("arn:aws:", "arn:aws-cn:")
+        assert china.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn

@@ -141,6 +141,22 @@ def test_a_multipart_upload_is_joined_and_its_parts_are_given_up(s3, options):
     assert stored("k").multipart.parts == {}
 
 
+def test_a_joined_object_takes_its_file_over_and_is_not_written_again(s3, monkeypatch):
+    written = []
+    write = SpooledTemporaryFile.write
+
+    def noted(self, content):
+        written.append(len(content))
+        return write(self, content)
+
+    monkeypatch.setattr(SpooledTemporaryFile, "write", noted)
+    upload(s3, "k", b"x" * 5 * MB, b"end")
+    assert written == [5 * MB, 3]
+    s3.copy_object(Bucket="kept", Key="copy", CopySource={"Bucket": "kept", "Key": "k"})
+    s3.delete_object(Bucket="kept", Key="k")
+    assert s3.get_object(Bucket="kept", Key="copy")["Body"].read() == b"x" * 5 * MB + b"end"
+
+
 def test_a_multipart_upload_is_checked_as_aws_does(s3):
     with pytest.raises(ClientError) as refusal:
         upload(s3, "k", b"too small", b"last")
