@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,8 @@ WEIGHTS = "weights"
 INDEX = "index"
 CODE = "code"
 VENDOR = "vendor"
+
+_CONVERTER = "openvino.tools.ovc"
 
 
 def read_manifest(model_dir: Path) -> dict[str, Any]:
@@ -70,12 +75,30 @@ def _encoder_kind() -> type[OpenVinoEncoder] | type[TorchEncoder]:
         from container.encoder_gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere
 
         return TorchEncoder
-    from container.encoder_cpu import OpenVinoEncoder  # noqa: PLC0415 - not wanted on a GPU
+    with _without_converter():
+        from container.encoder_cpu import OpenVinoEncoder  # noqa: PLC0415 - not wanted on a GPU
 
     return OpenVinoEncoder
 
 
+@contextmanager
+def _without_converter() -> Iterator[None]:
+    """openvino imports its converter, where it has one: more than half of its import's time."""
+    modules: dict[str, Any] = sys.modules
+    if _CONVERTER in modules:
+        yield
+        return
+    modules[_CONVERTER] = None
+    try:
+        yield
+    finally:
+        del modules[_CONVERTER]
+
+
 def _has_gpu() -> bool:
+    # Importing torch takes seconds and 200 MB; without the driver's device there is no need.
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
     try:
         import torch  # noqa: PLC0415 - torch is not everywhere
     except ImportError:

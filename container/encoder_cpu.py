@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from container.encoder import Encoder, Tokens
 from container.machine import available_cpus
 from container.model_config import ModelConfig, Precision
 from container.openvino_graph import build_graph, pack
+from container.tensor_file import map_tensors
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -38,7 +38,7 @@ class OpenVinoEncoder(Encoder):
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)
         self.precision = precision
         self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
-        graph = build_graph(config, load_file(weights_dir / "model.safetensors"))
+        graph = build_graph(config, map_tensors(weights_dir / "model.safetensors"))
         settings: dict[str, Any] = {
             # Where the processor has bfloat16 the plugin would choose it, and the vectors would
             # depend on the machine.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,24 @@ def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
 
     Raises LoadError, and within ``broken_artifact`` nothing else that an artifact can cause.
     """
-    weights_dir = model_dir / WEIGHTS
-    for name, expected in manifest["weights"].items():
-        if file_hash(weights_dir / name) != expected:
-            raise LoadError(f"{WEIGHTS}/{name} is not the file that the manifest names")
-    config = served_config(model_dir, manifest)
-    precision = manifest["model"].get("precision", "fp32")
-    encoder = open_encoder(weights_dir, config, precision=precision)
-    encoder.encode(WARM_UP)
+    with ThreadPoolExecutor(1) as aside:
+        # Reading a gigabyte takes as long as compiling its graph: both at a time.
+        checked = aside.submit(_check_files, model_dir, manifest["weights"])
+        try:
+            config = served_config(model_dir, manifest)
+            precision = manifest["model"].get("precision", "fp32")
+            encoder = open_encoder(model_dir / WEIGHTS, config, precision=precision)
+            encoder.encode(WARM_UP)
+        finally:
+            # Whatever a wrong file has led to, that it is wrong is what must be said.
+            checked.result()
     return encoder
+
+
+def _check_files(model_dir: Path, hashes: dict[str, str]) -> None:
+    for name, expected in hashes.items():
+        if file_hash(model_dir / WEIGHTS / name) != expected:
+            raise LoadError(f"{WEIGHTS}/{name} is not the file that the manifest names")
 
 
 @contextmanager

@@ -84,8 +84,9 @@ def _stepped(size: int) -> int:
 def build_graph(config: ModelConfig, weights: Weights) -> ov.Model:
     """Returns the graph from packed tokens to vectors; see ``Packed`` for the five inputs.
 
-    The single output is float32 [batch, dimension], pooled, and of unit length when the model
-    normalises. All sizes are dynamic.
+    The weights are not copied, so they must be writeable arrays. The single output is float32
+    [batch, dimension], pooled, and of unit length when the model normalises. All sizes are
+    dynamic.
     """
     return _GraphBuilder(config, weights).build()
 
@@ -115,7 +116,9 @@ class _GraphBuilder:
 
     def _weight(self, name: str, scale: float = 1.0) -> ov.Node:
         weight = self.weights[name]
-        return ops.constant(weight if scale == 1.0 else weight * np.float32(scale))
+        if scale == 1.0:
+            return ops.constant(weight, shared_memory=True)
+        return ops.constant(weight * np.float32(scale))
 
     def _embeddings(self, tokens: ov.Node, positions: ov.Node) -> ov.Node:
         words = ops.gather(self._weight("embeddings.word_embeddings.weight"), tokens, _axis(0))
