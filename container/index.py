@@ -79,13 +79,18 @@ class IndexWriter:
     def __init__(self, folder: Path, entries: int, dimension: int, rows_per_entry: int) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        shape = (entries * rows_per_entry, dimension)
-        self._embeddings = np.lib.format.open_memmap(
-            folder / EMBEDDINGS, mode="w+", dtype=np.float32, shape=shape
+        # Not by a memory map, whose written pages would count as this process's memory.
+        self._embeddings = (folder / EMBEDDINGS).open("wb")
+        np.lib.format.write_array_header_1_0(
+            self._embeddings,
+            {
+                "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
+                "fortran_order": False,
+                "shape": (entries * rows_per_entry, dimension),
+            },
         )
         self._offsets = np.zeros(entries + 1, dtype=np.int64)
         self._entries_file = (folder / ENTRIES).open("wb")
-        self._row = 0
         self._entry = 0
 
     def __enter__(self) -> Self:
@@ -98,14 +103,13 @@ class IndexWriter:
         trace: TracebackType | None,
     ) -> None:
         self._entries_file.close()
+        self._embeddings.close()
         if kind is None:
             np.save(self._folder / OFFSETS, self._offsets)
-            self._embeddings.flush()
 
     def add(self, entries: list[dict[str, Any]], vectors: Vectors) -> None:
         """Appends entries and their rows, which lie adjacent and are brought to unit length."""
-        self._embeddings[self._row : self._row + len(vectors)] = normalized(vectors)
-        self._row += len(vectors)
+        self._embeddings.write(normalized(vectors).data)
         for entry in entries:
             line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
             self._entry += 1
