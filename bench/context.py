@@ -137,23 +137,23 @@ class Bench:
         contenders: Sequence[Contender],
         tasks: Mapping[str, int],
         save: Path | None = None,
+        rounds: int | None = None,
     ) -> dict[str, dict[str, Samples]]:
         """Samples by task and contender; all contenders are alive together.
 
-        tasks: runs in a turn, by task. save: a folder for what the tasks return, as
+        tasks: runs in a turn, by task. rounds: default, the run's. save: a folder for what the tasks return, as
         `<contender>-<task>.npy`.
         """
         found = {}
-        with (
-            ExitStack() as stack,
-            self.step(title, len(tasks) * self.rounds * len(contenders)) as (done),
-        ):
+        rounds = rounds or self.rounds
+        total = len(tasks) * rounds * len(contenders)
+        with ExitStack() as stack, self.step(title, total) as done:
             processes = [stack.enter_context(Process(contender)) for contender in contenders]
             for task, times in tasks.items():
                 files = (
                     {c.name: save / f"{c.name}-{task}.npy" for c in contenders} if save else None
                 )
                 found[task] = alternate(
-                    processes, task, rounds=self.rounds, times=times, done=done, save=files
+                    processes, task, rounds=rounds, times=times, done=done, save=files
                 )
         return found

@@ -12,10 +12,10 @@ from stacks.settings import Settings
 # The server gives a worker one request at a time. Several share one process that holds the model
 # and encodes together what arrives together.
 # Forked from a process that has loaded, a worker has about 40 MB of its own.
-_CPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"}
+CPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"}
 # With a GPU the image's toolkit cannot load before the fork (it asks for the worker's GPU, and
 # there is no worker yet), so each worker imports all that the toolkit does.
-_GPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}
+GPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}
 
 
 class ServingModel(Construct):
@@ -53,7 +53,7 @@ class ServingModel(Construct):
                     "BAKE_ID": bake.bake_id,
                     "SAGEMAKER_PROGRAM": "inference.py",
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                    **(_GPU_WORKERS if gpu else _CPU_WORKERS),
+                    **(GPU_WORKERS if gpu else CPU_WORKERS),
                     "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "60",
                 },
             ),

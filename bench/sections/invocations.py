@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -15,14 +14,7 @@ from bench.model_server import model_server
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import SHORT_QUESTION
 
-CPU_WORKERS = 8
-
 CLIENTS = (1, 4, 16, 64)
-ONE, MANY = "one worker", f"{CPU_WORKERS} workers"
-_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
-    ONE: {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
-    MANY: {"SAGEMAKER_MODEL_SERVER_WORKERS": str(CPU_WORKERS), "MMS_PRELOAD_MODEL": "true"},
-}
 # Of a server and a number of clients, what each round came to: see contenders.load.
 Found = dict[str, dict[int, list[dict[str, Any]]]]
 
@@ -31,13 +23,20 @@ def measure(bench: Bench) -> Section:
     """One short question to the baked corpus: one worker, and as the deployment has it."""
     if shutil.which("java") is None:
         raise BenchError("needs Java, which multi-model-server is written in")
+    # Here, since it brings the whole of the CDK.
+    from stacks.serving_model import CPU_WORKERS  # noqa: PLC0415
+
+    environments = {
+        "one worker": {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
+        f"{CPU_WORKERS['SAGEMAKER_MODEL_SERVER_WORKERS']} workers": CPU_WORKERS,
+    }
     body = {"queries": [SHORT_QUESTION], "top_k": 3, "mode": "nn_train_data"}
     seconds, rounds = (1, 1) if bench.quick else (5, 3)
-    found: Found = {name: {clients: [] for clients in CLIENTS} for name in _ENVIRONMENTS}
+    found: Found = {name: {clients: [] for clients in CLIENTS} for name in environments}
     with bench.step("/invocations", rounds * len(found) * len(CLIENTS)) as done:
         for _ in range(rounds):
             # Alternating as a whole, since only one server can run at a time.
-            for name, environment in _ENVIRONMENTS.items():
+            for name, environment in environments.items():
                 with model_server(bench.python, bench.base, environment) as url:
                     given = {
                         "url": url,
