@@ -12,13 +12,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from select import POLLIN, poll
 from socket import SO_KEEPALIVE, SOL_SOCKET, socket
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from certificates import tls_context
 from signature import Credentials, Signer
 
 _CONNECT_SECONDS: Final = 1
@@ -131,7 +131,7 @@ class Service:
                     return connection
                 connection.close()
         if self._encrypted:
-            connection = HTTPSConnection(self.host, timeout=seconds, context=tls_context())
+            connection = HTTPSConnection(self.host, timeout=seconds, context=_tls())
         else:
             connection = HTTPConnection(self.host, timeout=seconds)
         try:
@@ -173,6 +173,15 @@ class Parameters:
             return str(json.loads(answer)["Parameter"]["Value"])
         except (ValueError, KeyError, TypeError) as error:
             raise NoAnswerError("SSM's answer cannot be read") from error
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Checks certificates and host names, by the system's authorities.
+
+    Made for the first connection: reading the authorities takes as long as a tenth of the imports.
+    """
+    return ssl.create_default_context()
 
 
 def _closed(idle: socket) -> bool:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any, Final, TypedDict
 
-import certificates  # noqa: F401  first, for it works while the others are imported
-
-# isort: split
 from answers import best_scores, with_embeddings, with_hits, with_results
 from api_answers import EndpointsAnswer, HealthAnswer, ServedBy
 from api_errors import USE_BATCH, ApiError

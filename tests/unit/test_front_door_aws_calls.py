@@ -187,7 +187,7 @@ def test_a_parameter():
 
 
 def test_certificates_are_checked():
-    context = module("certificates").tls_context()
+    context = calls._tls()
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
 
