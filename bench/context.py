@@ -141,8 +141,8 @@ class Bench:
     ) -> dict[str, dict[str, Samples]]:
         """Samples by task and contender; all contenders are alive together.
 
-        tasks: runs in a turn, by task. rounds: default, the run's. save: a folder for what the tasks return, as
-        `<contender>-<task>.npy`.
+        tasks: runs in a turn, by task. rounds: default, the run's. save: a folder for what the
+        tasks return, as `<contender>-<task>.npy`.
         """
         found = {}
         rounds = rounds or self.rounds
