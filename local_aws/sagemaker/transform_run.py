@@ -26,10 +26,10 @@ from local_aws.sagemaker.instance import Instance, InstancePlan, NotAnsweringErr
 from local_aws.sagemaker.model_data import ModelData, ModelDataCache, ModelDataError
 from local_aws.sagemaker.storage import (
     Location,
+    Upload,
     download,
     find_objects,
     relative_name,
-    upload,
 )
 from local_aws.sagemaker.training_run import RunFailedError
 from local_aws.sagemaker.transform_records import PayloadTooLargeError, split
@@ -213,28 +213,29 @@ class TransformRun:
             raise failures[0]
 
     def _transform_files(self, instance: Instance, keys: list[str]) -> None:
-        """One instance's work: transforms one file while the last one's output is uploaded."""
+        """One instance's work: what is answered is uploaded while more is."""
         failure: RunFailedError | None = None
         with (
             ThreadPoolExecutor(self._concurrency, thread_name_prefix="transform") as requests,
-            ThreadPoolExecutor(1, thread_name_prefix="upload") as uploads,
+            # The end of one output may still be under way when the next begins.
+            ThreadPoolExecutor(2, thread_name_prefix="upload") as uploads,
         ):
             uploading: Future[None] | None = None
             for key in keys:
                 began = time.monotonic()
-                output = instance.plan.folder / f"{time.monotonic_ns()}.out"
+                output = Upload(uploads, self._s3, *self._target(key))
                 try:
                     bodies = self._transform_file(instance, requests, key, output)
                 except _FileError as error:
                     failure = failure or self._job_failure(instance, key, error)
                     continue
-                if uploading is not None:
-                    uploading.result()
-                uploading = uploads.submit(self._upload, key, output)
+                last, uploading = uploading, output.finish()
+                if last is not None:
+                    _await_upload(last)
                 seconds = time.monotonic() - began
                 _log.info("%s: %s: %d requests in %.1f s", self._name, key, bodies, seconds)
             if uploading is not None:
-                uploading.result()
+                _await_upload(uploading)
         if failure is not None:
             raise failure
 
@@ -246,26 +247,28 @@ class TransformRun:
         )
 
     def _transform_file(
-        self, instance: Instance, requests: ThreadPoolExecutor, key: str, output: Path
+        self, instance: Instance, requests: ThreadPoolExecutor, key: str, output: Upload
     ) -> int:
-        """Writes the file's answers in the order of its records; tells how many there were."""
-        source = output.with_suffix(".in")
+        """Writes the file's answers in the order of its records; tells how many there were.
+
+        Whatever goes wrong, there is no output then.
+        """
+        source = instance.plan.folder / f"{time.monotonic_ns()}.in"
         separator = b"\n" if self._request["TransformOutput"].get("AssembleWith") == "Line" else b""
         count = 0
         in_flight: deque[Future[bytes]] = deque()
         try:
             download(self._s3, Location(self._prefix.bucket, key), source)
-            with output.open("wb") as file:
-                for body in self._split(source):
-                    in_flight.append(requests.submit(self._invoke, instance, body))
-                    count += 1
-                    # One more than are sent at a time, so that none of the threads ever waits.
-                    if len(in_flight) > self._concurrency:
-                        file.write(in_flight.popleft().result() + separator)
-                while in_flight:
-                    file.write(in_flight.popleft().result() + separator)
+            for body in self._split(source):
+                in_flight.append(requests.submit(self._invoke, instance, body))
+                count += 1
+                # One more than are sent at a time, so that none of the threads ever waits.
+                if len(in_flight) > self._concurrency:
+                    output.write(in_flight.popleft().result() + separator)
+            while in_flight:
+                output.write(in_flight.popleft().result() + separator)
         except BaseException as error:
-            output.unlink(missing_ok=True)
+            output.discard()
             for future in in_flight:
                 future.cancel()
             if isinstance(error, PayloadTooLargeError | ClientError):
@@ -319,12 +322,15 @@ class TransformRun:
         if self._stop.is_set():
             raise StoppedError
 
-    def _upload(self, key: str, output: Path) -> None:
+    def _target(self, key: str) -> tuple[Location, str | None]:
         target = self._request["TransformOutput"]
         name = f"{relative_name(key, self._prefix.key)}.out"
         place = Location.parse(f"{target['S3OutputPath'].rstrip('/')}/{name}")
-        try:
-            upload(self._s3, output, place, target.get("KmsKeyId") or None)
-        except S3UploadFailedError as error:
-            raise RunFailedError(f"ClientError: Data upload failed: {error}") from error
-        output.unlink()
+        return place, target.get("KmsKeyId") or None
+
+
+def _await_upload(uploading: Future[None]) -> None:
+    try:
+        uploading.result()
+    except (S3UploadFailedError, ClientError) as error:
+        raise RunFailedError(f"ClientError: Data upload failed: {error}") from error
