@@ -81,6 +81,7 @@ def test_the_manifest_says_what_was_baked(baked):
         "normalize": True,
         "max_seq_length": 256,
         "lower_case": False,
+        "precision": "fp32",
         "query_prefix": "",
         "passage_prefix": "",
     }
