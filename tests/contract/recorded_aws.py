@@ -90,12 +90,21 @@ class RecordedAws:
         def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
             # Only now: botocore's own handlers have had their turn at the parameters.
             params = latest.parameters
-            self.requests.append((service_name, model.name, params))
-            self.violations.extend(check_request(service_name, model.name, params))
+            self._record(service_name, model.name, params)
             return self._respond(model.name, params)
 
         client.meta.events.register_first("provide-client-params.*.*", keep)
         client.meta.events.register_first("before-call.*.*", respond)
+
+    def answer(self, service_name: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Records, checks and answers a request that no client of boto3 makes; raises AwsError."""
+        self._record(service_name, operation, params)
+        found: dict[str, Any] | None = getattr(self, f"_{xform_name(operation)}")(params)
+        return found or {}
+
+    def _record(self, service_name: str, operation: str, params: dict[str, Any]) -> None:
+        self.requests.append((service_name, operation, params))
+        self.violations.extend(check_request(service_name, operation, params))
 
     def called(self, operation: str) -> list[dict[str, Any]]:
         """The parameters of each request of one operation."""

@@ -9,8 +9,8 @@ from botocore.session import Session
 
 from tests.contract.lambda_functions import load_function
 from tests.contract.recorded_aws import AwsError, RecordedAws
-from tests.unit.batch_api_support import BUCKET, ENVIRONMENT, MACHINE
-from tests.unit.front_door_support import Context, event
+from tests.unit.batch_api_support import BUCKET, ENVIRONMENT, MACHINE, batch_event
+from tests.unit.front_door_support import Context
 
 
 class BatchAws(RecordedAws):
@@ -60,8 +60,7 @@ def call(aws, monkeypatch):
     aws.objects[BUCKET, "input/a b.jsonl"] = b"{}"
 
     def call(method, path, body=None):
-        request = event(path, body, method)
-        answer = function.handler(request, Context())
+        answer = function.handler(batch_event(path, method, body), Context())
         return answer["statusCode"], json.loads(answer["body"])
 
     return call

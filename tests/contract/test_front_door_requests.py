@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
-from botocore.session import Session
+from botocore.serialize import create_serializer
 
 from tests.contract.lambda_functions import clear_environment
+from tests.contract.model_validator import service_model
 from tests.unit.front_door_support import DEPLOYMENT, ENDPOINTS, ENVIRONMENT, Context, event, module
+
+
+def operation_of(service, path, headers, body):
+    """Name and parameters of the operation that botocore would send just so."""
+    if service == "ssm":
+        name, parameters = "GetParameter", json.loads(body)
+    else:
+        name = "InvokeEndpoint"
+        parameters = {
+            "EndpointName": re.fullmatch("/endpoints/([^/]+)/invocations", path)[1],
+            "ContentType": headers["content-type"],
+            "Accept": headers["accept"],
+            "Body": body,
+        }
+    model = service_model(service)
+    theirs = create_serializer(model.metadata["protocol"]).serialize_to_request(
+        parameters, model.operation_model(name)
+    )
+    assert {key.lower(): value for key, value in theirs["headers"].items()} == headers
+    assert (theirs["method"], theirs["url_path"]) == ("POST", path)
+    if service == "ssm":
+        assert json.loads(theirs["body"]) == json.loads(body)
+    else:
+        assert theirs["body"] == body
+    return name, parameters
 
 
 @pytest.fixture
 def front_door(aws, monkeypatch):
+    """The function, whose own requests are compared with botocore's and answered by `aws`."""
     clear_environment(monkeypatch, **ENVIRONMENT)
-    create_client = Session.create_client
+    calls = module("aws_calls")
 
-    def create_and_take_over(self, service_name, *arguments, **settings):
-        client = create_client(self, service_name, *arguments, **settings)
-        aws.take_over(client, service_name)
-        return client
+    def post(self, path, headers, body, _):
+        service = "ssm" if self.host.startswith("ssm.") else "sagemaker-runtime"
+        answer = aws.answer(service, *operation_of(service, path, headers, body))
+        found = answer["Body"].read() if "Body" in answer else json.dumps(answer, default=str)
+        return found if isinstance(found, bytes) else found.encode()
 
-    monkeypatch.setattr(Session, "create_client", create_and_take_over)
+    monkeypatch.setattr(calls.Service, "post", post)
     aws.parameters[ENVIRONMENT["DEPLOYMENT_PARAMETER"]] = json.dumps(DEPLOYMENT)
     aws.parameters[ENVIRONMENT["SERVING_PARAMETER"]] = "on"
     return module("handler")

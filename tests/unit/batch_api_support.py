@@ -149,6 +149,16 @@ class FakeAws:
         self.jobs[TransformJobName] = "Stopping"
 
 
+def batch_event(path: str, method: str = "POST", body: object = None) -> dict[str, Any]:
+    """An event of API Gateway, which has found the route and taken the path apart."""
+    request = event(path, body, method)
+    found = re.fullmatch(r"/batch/(.+)", path)
+    if found:
+        request["resource"] = "/batch/{batch_id}"
+        request["pathParameters"] = {"batch_id": found[1]}
+    return request
+
+
 @dataclass
 class BatchApi:
     """The loaded function before its AWS."""
@@ -159,11 +169,7 @@ class BatchApi:
 
     def call(self, path: str, method: str = "POST", body: object = None) -> tuple[int, Any]:
         """Status and JSON of the answer; headers are in `answer` afterwards."""
-        request = event(path, body, method)
-        found = re.fullmatch(r"/batch/(.+)", path)
-        if found:
-            request["resource"] = "/batch/{batch_id}"
-            request["pathParameters"] = {"batch_id": found[1]}
+        request = batch_event(path, method, body)
         self.answer = self.handler.handler(request, Context())
         return self.answer["statusCode"], json.loads(self.answer["body"])
 
