@@ -10,6 +10,7 @@ import matplotlib as mpl
 mpl.use("agg")  # no window, on any machine
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.report import Chart
@@ -69,7 +70,7 @@ def heat_map(
     _save(figure, file)
 
 
-def _save(figure: plt.Figure, file: Path) -> None:
+def _save(figure: Figure, file: Path) -> None:
     # No software version among the file's metadata: the same figures give the same picture.
     figure.savefig(file, dpi=_DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)
