@@ -66,20 +66,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             *(Path(work), shown, machine, reference if has_reference else None, lambda_python),
             quick=options.quick,
         )
-        for name in chosen:
+        for number, name in enumerate(chosen, 1):
+            console.print(f"{number} of {len(chosen)}: {name} …")
             try:
                 if name == DEPLOYMENT:
                     target, choice = choose(options)
                     sections.append(deployment.measure(bench, target, choice))
                 else:
                     sections.append(SECTIONS[name](bench))
+            except KeyboardInterrupt:
+                if not sections:
+                    return 130
+                console.print("Stopped; the report has what was measured until now.")
+                chosen = chosen[: len(sections)]
+                break
             except _FAULTS as fault:
                 # What cannot be measured here must not take the rest with it.
                 failed.append(name)
                 sections.append(_not_measured(name, fault))
                 shown.console.print(f"{name}: {fault}", style="red", markup=False)
     report = Report(f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", machine, options.quick, sections)
-    _write(report, options.output, chosen if options.only else [])
+    _write(report, options.output, chosen if set(chosen) < {DEPLOYMENT, *SECTIONS} else [])
     return 1 if failed and options.only else 0
 
 
