@@ -45,7 +45,8 @@ def measure(bench: Bench) -> Section:
                     }
                     caller = Contender(name, sys.executable, "bench.contenders.load:http", given)
                     with Process(caller) as process:
-                        process.run("one", times=20)
+                        # A Java server, and each of its workers, has to warm up.
+                        process.run(f"4 clients for {seconds} seconds")
                         for clients in CLIENTS:
                             answer = process.run(f"{clients} clients for {seconds} seconds")
                             found[name][clients].append(answer.value)
