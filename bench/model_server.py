@@ -24,6 +24,7 @@ from sagemaker_huggingface_inference_toolkit import mms_model_server, serving
 server.MMS_CONFIG_FILE = mms_model_server.MMS_CONFIG_FILE = sys.argv[1]
 serving.main()
 """
+LOG = "log"
 _WAIT_SECONDS = 90
 
 
@@ -31,37 +32,52 @@ _WAIT_SECONDS = 90
 def model_server(python: str, base: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Serves the artifact in `base`/model; gives the URL of /invocations.
 
-    One at a time: the server finds itself by searching the machine's processes. Raises BenchError
-    when it does not answer its health check within a minute and a half.
+    Raises BenchError when it does not answer its health check within a minute and a half.
     """
     with tempfile.TemporaryDirectory(prefix="mms-") as name:
-        folder, port = Path(name), _free_port()
-        log = folder / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [python, "-c", _START, str(folder / "mms.properties")],
-                cwd=folder,
-                env={
-                    "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
-                    "TMPDIR": name,
-                    "HF_HUB_OFFLINE": "1",
-                    "SAGEMAKER_BASE_DIR": str(base),
-                    "SAGEMAKER_BIND_TO_PORT": str(port),
-                    "SAGEMAKER_PROGRAM": "inference.py",
-                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                    **environment,
-                },
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process, url = start(python, base, Path(name), environment)
         try:
-            _wait(f"http://127.0.0.1:{port}/ping", process, log)
-            yield f"http://127.0.0.1:{port}/invocations"
+            _wait(f"{url}/ping", process, Path(name) / LOG)
+            yield f"{url}/invocations"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            kill(process)
+
+
+def start(
+    python: str, base: Path, folder: Path, environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Starts a server of the artifact in `base`/model, which keeps its files and LOG in `folder`.
+
+    Returns the process and the URL that it will answer. One at a time: the server finds itself by
+    searching the machine's processes.
+    """
+    port = _free_port()
+    with (folder / LOG).open("wb") as log:
+        process = subprocess.Popen(
+            [python, "-c", _START, str(folder / "mms.properties")],
+            cwd=folder,
+            env={
+                "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+                "TMPDIR": str(folder),
+                "HF_HUB_OFFLINE": "1",
+                "SAGEMAKER_BASE_DIR": str(base),
+                "SAGEMAKER_BIND_TO_PORT": str(port),
+                "SAGEMAKER_PROGRAM": "inference.py",
+                "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                **environment,
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return process, f"http://127.0.0.1:{port}"
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a started server and all below it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _wait(ping: str, process: subprocess.Popen[bytes], log: Path) -> None:

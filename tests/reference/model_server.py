@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,15 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# What the image's entry point runs, but for the place of the server's configuration, which is
-# /etc/sagemaker-mms.properties there.
-START = """
-import sys
-import sagemaker_inference.model_server as server
-from sagemaker_huggingface_inference_toolkit import mms_model_server, serving
-server.MMS_CONFIG_FILE = mms_model_server.MMS_CONFIG_FILE = sys.argv[1]
-serving.main()
-"""
+from bench.model_server import LOG, kill, start
 
 
 @dataclass(frozen=True)
@@ -42,30 +31,10 @@ class ModelServer:
 
     def __init__(self, base: Path, **environment: str) -> None:
         """Starts the server on the artifact in ``base``/model."""
-        self._folder = Path(tempfile.mkdtemp(prefix="mms-"))
-        self._log = self._folder / "log"
-        port = _free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", START, str(self._folder / "mms.properties")],
-                cwd=self._folder,
-                env={
-                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                    "TMPDIR": str(self._folder),
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    "HF_HUB_OFFLINE": "1",
-                    "SAGEMAKER_BASE_DIR": str(base),
-                    "SAGEMAKER_BIND_TO_PORT": str(port),
-                    "SAGEMAKER_PROGRAM": "inference.py",
-                    "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
-                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                    **environment,
-                },
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        folder = Path(tempfile.mkdtemp(prefix="mms-"))
+        usual = {"PYTHONDONTWRITEBYTECODE": "1", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
+        self._log = folder / LOG
+        self._process, self.url = start(sys.executable, base, folder, usual | environment)
 
     def __enter__(self) -> Self:
         return self
@@ -76,9 +45,7 @@ class ModelServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        kill(self._process)
 
     @property
     def log(self) -> str:
@@ -142,15 +109,6 @@ def _command(folder: Path) -> str:
         return (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
-
-
-def _free_port() -> int:
-    """A free port that the server takes: it refuses those above 32767."""
-    for port in range(21_000 + os.getpid() % 1000, 32_000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port")
 
 
 def _answer(status: int, response) -> Answer:
