@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.measure import Samples, times_faster
+
 
 @dataclass(frozen=True)
 class Table:
@@ -121,6 +123,23 @@ def milliseconds(seconds: float) -> str:
     value = seconds * 1000
     digits = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:,.{digits}f}"
+
+
+def from_start_table(title: str, found: Mapping[str, Samples], reference: str) -> Table:
+    """Samples of fresh processes, by contender, beside those of the `reference` among them."""
+    return Table(
+        title,
+        ["", "ms", "times faster", "peak memory, MB"],
+        [
+            [
+                name,
+                milliseconds(samples.median),
+                ratio(times_faster(samples, found[reference])),
+                megabytes(samples.peak_bytes),
+            ]
+            for name, samples in found.items()
+        ],
+    )
 
 
 def megabytes(size: int) -> str:

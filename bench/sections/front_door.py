@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.context import Bench
 from bench.measure import ROOT, Contender, Process, Samples, from_start, times_faster
-from bench.report import Chart, Section, Table, megabytes, milliseconds, ratio
+from bench.report import Chart, Section, Table, from_start_table, milliseconds
 from stacks.bundles import LAYER
 
 _MODULE = "bench.contenders.front_doors"
@@ -99,19 +99,7 @@ def section(imports: dict[str, Samples], warm: dict[str, Samples], told: str) ->
             " logs and counts nothing.",
         ],
         tables=[
-            Table(
-                "Import, median of fresh processes",
-                ["", "ms", "times faster", "peak memory, MB"],
-                [
-                    [
-                        name,
-                        milliseconds(samples.median),
-                        ratio(times_faster(samples, imports[USUAL])),
-                        megabytes(samples.peak_bytes),
-                    ]
-                    for name, samples in imports.items()
-                ],
-            ),
+            from_start_table("Import, median of fresh processes", imports, USUAL),
             Table(
                 "A warm request",
                 ["", "ms", "beyond the bare connection, ms"],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.context import DIMENSION, MINILM, Bench
-from bench.measure import Contender, Samples, from_start, times_faster
-from bench.report import Chart, Section, Table, megabytes, milliseconds, ratio
+from bench.measure import Contender, Samples, from_start
+from bench.report import Chart, Section, from_start_table
 from bench.texts import SHORT_QUESTION
 
 OURS, REFERENCE, FASTEMBED = "ours", "sentence-transformers", "fastembed"
@@ -39,21 +39,7 @@ def section(found: dict[str, Samples]) -> Section:
             "Ours checks the hashes of the weights, opens the index, warms up and searches the"
             " corpus, as the server does. The others load the model and encode the question.",
         ],
-        tables=[
-            Table(
-                "Median of fresh processes",
-                ["", "ms", "times faster", "peak memory, MB"],
-                [
-                    [
-                        name,
-                        milliseconds(samples.median),
-                        ratio(times_faster(samples, found[REFERENCE])),
-                        megabytes(samples.peak_bytes),
-                    ]
-                    for name, samples in found.items()
-                ],
-            )
-        ],
+        tables=[from_start_table("Median of fresh processes", found, REFERENCE)],
         charts=[
             Chart(
                 "start",
