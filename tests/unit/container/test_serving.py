@@ -7,26 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.inference import transform_fn
 from container.serving import Service
 from tests.unit.container.support import FAQ, BakeRun, faq_csv, write_tiny_model
 
-CORPUS = [
-    "Amazon SageMaker is a fully managed service to prepare data and build, train, and deploy "
-    "machine learning (ML) models for any use case with fully managed infrastructure, tools, and "
-    "workflows.",
-    "Amazon SageMaker stores code in ML storage volumes, secured by security groups and "
-    "optionally encrypted at rest.",
-    "Amazon SageMaker provides a full end-to-end workflow, but you can continue to use your "
-    "existing tools with SageMaker. You can easily transfer the results of each stage in and out "
-    "of SageMaker as your business requirements dictate.",
-]
-QUERIES = [
-    "What is Amazon SageMaker?",
-    "How does Amazon SageMaker secure my code?",
-    "What if I have my own notebook, training, or hosting environment?",
-]
+CORPUS, QUERIES = list(NEAREST_CORPUS), list(NEAREST_QUERIES)
 
 
 @pytest.fixture(scope="module")
