@@ -162,7 +162,7 @@ test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
-	  $(REFERENCE)/bin/python -m pytest --confcutdir tests/reference tests/reference
+	  $(REFERENCE)/bin/python -m pytest -n 2 --dist loadgroup --confcutdir tests/reference tests/reference
 
 snapshots: .build/installed-dev ## write tests/template/snapshots anew, after a change on purpose
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/template/test_snapshots.py

@@ -17,10 +17,12 @@ from pathlib import Path
 from bench.measure import BenchError
 
 # The image's entry point; there, the configuration is /etc/sagemaker-mms.properties.
+# The toolkit looks for its server among all processes of the machine; here several may run.
 _START = """
-import sys
+import functools, psutil, sys
 import sagemaker_inference.model_server as server
 from sagemaker_huggingface_inference_toolkit import mms_model_server, serving
+psutil.process_iter = functools.partial(psutil.Process().children, recursive=True)
 server.MMS_CONFIG_FILE = mms_model_server.MMS_CONFIG_FILE = sys.argv[1]
 serving.main()
 """
@@ -48,8 +50,7 @@ def start(
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Starts a server of the artifact in `base`/model, which keeps its files and LOG in `folder`.
 
-    Returns the process and the URL that it will answer. One at a time: the server finds itself by
-    searching the machine's processes.
+    Returns the process and the URL that it will answer.
     """
     port = _free_port()
     with (folder / LOG).open("wb") as log:
@@ -59,6 +60,8 @@ def start(
             env={
                 "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
                 "TMPDIR": str(folder),
+                # Where its workers' sockets lie.
+                "TEMP": str(folder),
                 "HF_HUB_OFFLINE": "1",
                 "SAGEMAKER_BASE_DIR": str(base),
                 "SAGEMAKER_BIND_TO_PORT": str(port),
@@ -92,7 +95,8 @@ def _wait(ping: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def _free_port() -> int:
     """A free port that the server takes: none above 32767."""
-    for port in range(22_000 + os.getpid() % 1000, 32_000):
+    # Processes of nearby ids look in other places.
+    for port in range(22_000 + os.getpid() * 10 % 9_000, 32_000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

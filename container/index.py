@@ -35,7 +35,7 @@ class Index:
             offsets = np.load(folder / OFFSETS, mmap_mode="r")
             size = (folder / ENTRIES).stat().st_size
             if size:
-                self._entries = np.memmap(folder / ENTRIES, dtype=np.uint8, mode="r")
+                entry_lines = np.memmap(folder / ENTRIES, dtype=np.uint8, mode="r")
         except (OSError, ValueError, EOFError) as fault:
             raise LoadError(f"the index cannot be read: {fault}") from fault
         if (
@@ -49,14 +49,16 @@ class Index:
                 f"the index has embeddings of {embeddings.dtype} {list(embeddings.shape)}; the "
                 f"manifest says {entries} entries of float32 and dimension {dimension}"
             )
-        if offsets.shape != (entries + 1,) or int(offsets[-1]) != size:
+        if offsets.shape != (entries + 1,) or not size or int(offsets[-1]) != size:
             raise LoadError(
                 f"the index's entries do not fit the manifest: {len(offsets) - 1} entries in "
                 f"{size} bytes; the manifest says {entries}"
             )
+        # Plain arrays of the same memory: every slice of a memmap costs some microseconds.
         self.rows: Vectors = np.asarray(embeddings)
         self.rows_per_entry = len(embeddings) // entries
-        self._offsets = offsets
+        self._entry_lines = np.asarray(entry_lines)
+        self._offsets = np.asarray(offsets)
 
     def __len__(self) -> int:
         """How many entries there are."""
@@ -69,7 +71,7 @@ class Index:
     def entry(self, position: int) -> dict[str, Any]:
         """The entry at ``position``: ``id`` and, with texts stored, ``question``, ``answer``."""
         start, stop = int(self._offsets[position]), int(self._offsets[position + 1])
-        found: dict[str, Any] = json.loads(self._entries[start:stop].tobytes())
+        found: dict[str, Any] = json.loads(self._entry_lines[start:stop].tobytes())
         return found
 
 

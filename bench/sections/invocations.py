@@ -1,10 +1,12 @@
-"""Throughput at /invocations under the real model server, by number of clients."""
+"""Throughput and latency at /invocations under the real model server, by number of clients."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -13,45 +15,79 @@ from bench.measure import BenchError, Contender, Process
 from bench.model_server import model_server
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import SHORT_QUESTION
+from container.machine import available_cpus
 
-CLIENTS = (1, 4, 16, 64)
+# A program beside the artifact's own: each worker believes that it is alone, and loads the model.
+_MODEL_EACH = "model_each.py"
+_MODEL_EACH_CODE = """
+import os
+os.environ["SAGEMAKER_MODEL_SERVER_WORKERS"] = "1"
+from inference import model_fn, transform_fn
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many clients for so many seconds, so many times."""
+
+    clients: int
+    seconds: int
+    rounds: int
+
+
+# One client's latency is what the servers are compared by: many short turns.
+LOADS = (Load(1, 1, 20), Load(4, 5, 3), Load(16, 5, 3), Load(64, 5, 3))
+WARM_UP = Load(16, 5, 1)
 # Of a server and a number of clients, what each round came to: see contenders.load.
 Found = dict[str, dict[int, list[dict[str, Any]]]]
 
 
 def measure(bench: Bench) -> Section:
-    """One short question to the baked corpus: one worker, and as the deployment has it."""
+    """One short question to the baked corpus; the servers run beside each other, asked in turn."""
     if shutil.which("java") is None:
         raise BenchError("needs Java, which multi-model-server is written in")
     # Here, since it brings the whole of the CDK.
     from stacks.serving_model import CPU_WORKERS  # noqa: PLC0415
 
+    (bench.artifact / "code" / _MODEL_EACH).write_text(_MODEL_EACH_CODE)
+    workers = "SAGEMAKER_MODEL_SERVER_WORKERS"
+    cpus = str(available_cpus())
     environments = {
-        "one worker": {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
-        f"{CPU_WORKERS['SAGEMAKER_MODEL_SERVER_WORKERS']} workers": CPU_WORKERS,
+        "one worker": {workers: "1"},
+        # As many as the server starts unless it is told.
+        f"{cpus} workers, a model each": {workers: cpus, "SAGEMAKER_PROGRAM": _MODEL_EACH},
+        f"{CPU_WORKERS[workers]} workers, one model": CPU_WORKERS,
     }
-    body = {"queries": [SHORT_QUESTION], "top_k": 3, "mode": "nn_train_data"}
-    seconds, rounds = (1, 1) if bench.quick else (5, 3)
-    found: Found = {name: {clients: [] for clients in CLIENTS} for name in environments}
-    with bench.step("/invocations", rounds * len(found) * len(CLIENTS)) as done:
-        for _ in range(rounds):
-            # Alternating as a whole, since only one server can run at a time.
-            for name, environment in environments.items():
-                with model_server(bench.python, bench.base, environment) as url:
-                    given = {
-                        "url": url,
-                        "headers": {"Content-Type": "application/json"},
-                        "body": json.dumps(body),
-                    }
-                    caller = Contender(name, sys.executable, "bench.contenders.load:http", given)
-                    with Process(caller) as process:
-                        # A Java server, and each of its workers, has to warm up.
-                        process.run(f"4 clients for {seconds} seconds")
-                        for clients in CLIENTS:
-                            answer = process.run(f"{clients} clients for {seconds} seconds")
-                            found[name][clients].append(answer.value)
-                            done()
+    question = {"queries": [SHORT_QUESTION], "top_k": 3, "mode": "nn_train_data"}
+    loads = [Load(load.clients, 1, 1) for load in LOADS] if bench.quick else LOADS
+    found: Found = {name: {load.clients: [] for load in loads} for name in environments}
+    turns = len(found) * (1 + sum(load.rounds for load in loads))
+    with ExitStack() as stack, bench.step("/invocations", turns) as done:
+        callers = {}
+        for name, environment in environments.items():
+            url = stack.enter_context(model_server(bench.python, bench.base, environment))
+            given = {
+                "url": url,
+                "headers": {"Content-Type": "application/json"},
+                "body": json.dumps(question),
+            }
+            contender = Contender(name, sys.executable, "bench.contenders.load:http", given)
+            callers[name] = stack.enter_context(Process(contender))
+        # A Java server, and each of its workers, has to warm up.
+        for caller in callers.values():
+            _run(caller, WARM_UP)
+            done()
+        for load in loads:
+            for _ in range(load.rounds):
+                for name, caller in callers.items():
+                    found[name][load.clients].append(_run(caller, load))
+                    done()
     return section(found)
+
+
+def _run(caller: Process, load: Load) -> dict[str, Any]:
+    came_to: dict[str, Any] = caller.run(f"{load.clients} clients for {load.seconds} seconds").value
+    return came_to
 
 
 def section(found: Found) -> Section:
@@ -60,31 +96,33 @@ def section(found: Found) -> Section:
     def value(name: str, clients: int, key: str) -> float:
         return float(median(one[key] for one in found[name][clients]))
 
-    def paired(over: tuple[str, int], under: tuple[str, int], key: str) -> float:
-        rounds = zip(found[over[0]][over[1]], found[under[0]][under[1]], strict=True)
-        return float(median(a[key] / b[key] for a, b in rounds))
+    def alone(name: str, beside: str) -> str:
+        rounds = zip(found[name][1], found[beside][1], strict=True)
+        return ratio(float(median(ours["p50"] / theirs["p50"] for ours, theirs in rounds)))
 
+    first, each, shared = tuple(found)
     rows = [
         [
             f"{name}, {clients} clients" if clients > 1 else f"{name}, 1 client",
             f"{value(name, clients, 'per_second'):,.0f}",
-            ratio(paired((name, clients), (name, 1), "per_second")),
+            ratio(value(name, clients, "per_second") / value(name, 1, "per_second")),
             milliseconds(value(name, clients, "p50")),
             milliseconds(value(name, clients, "p95")),
         ]
         for name, by_clients in found.items()
         for clients in by_clients
     ]
-    one, many = tuple(found)
-    slower = paired((many, 1), (one, 1), "p50")
     return Section(
         "invocations",
         "/invocations under multi-model-server",
         notes=[
             "The server of the inference image on this machine, one short question to the baked"
             " corpus, one process of plain http.client callers beside it on the same processors.",
-            f"With {many} the requests that arrive together are encoded together. One client's own"
-            f" latency is {ratio(slower)} of that with one worker.",
+            f"With {shared}, requests that arrive together are encoded together. {each.capitalize()}"
+            " is what the server does unless it is told.",
+            f"One client's own latency with {shared} is {alone(shared, first)} of that with {first}"
+            f" and {alone(shared, each)} of that with {each}; the latter's is"
+            f" {alone(each, first)} of that with {first}.",
         ],
         tables=[
             Table(
@@ -98,7 +136,7 @@ def section(found: Found) -> Section:
                 "invocations",
                 "Answers a second at /invocations",
                 "a second",
-                [f"{clients} clients" for clients in found[one]],
+                [f"{clients} clients" for clients in found[first]],
                 {
                     name: [value(name, clients, "per_second") for clients in by_clients]
                     for name, by_clients in found.items()

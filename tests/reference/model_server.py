@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -16,6 +17,15 @@ from typing import Self
 
 from bench.model_server import LOG, kill, start
 
+JSON = "application/json"
+# One worker with the model in it; several that share an encoder process, loaded one by one, as
+# with a GPU; the same, forked from a process that has loaded.
+SERVERS = {
+    "one worker": {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
+    "workers": {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"},
+    "workers, preloaded": {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"},
+}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -27,7 +37,7 @@ class Answer:
 
 
 class ModelServer:
-    """One server at a time: it finds itself by searching the machine's processes."""
+    """A server, for as long as a with statement runs."""
 
     def __init__(self, base: Path, **environment: str) -> None:
         """Starts the server on the artifact in ``base``/model."""
@@ -101,6 +111,13 @@ class ModelServer:
                 return _answer(response.status, response)
         except urllib.error.HTTPError as error:
             return _answer(error.code, error)
+
+
+def ask(server: ModelServer, body, content_type=JSON, accept=None):
+    """The answer to a JSON body, which must be 200."""
+    answer = server.invoke(json.dumps(body).encode(), content_type, accept)
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
 
 
 def _command(folder: Path) -> str:

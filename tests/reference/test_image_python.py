@@ -13,6 +13,9 @@ from container.serving import Service
 from stacks.bundles import CONTAINER_PACKAGES
 from tests.unit.container.support import BakeRun, faq_csv, minilm
 
+# Together, since they share what takes long to make.
+pytestmark = pytest.mark.xdist_group("image_python")
+
 SERVE = """
 import sys
 sys.path.insert(0, sys.argv[1] + "/code")

@@ -1,29 +1,17 @@
-"""The whole contract over HTTP from the real server, and what it does when a load fails."""
+"""The whole contract over HTTP from the real server."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from tests.reference.model_server import ModelServer
+from tests.reference.model_server import JSON, SERVERS, ModelServer, ask
 
-JSON = "application/json"
-# One worker with the model in it; several that share an encoder process, loaded one by one, as
-# with a GPU; the same, forked from a process that has loaded.
-SERVERS = {
-    "one worker": {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
-    "workers": {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"},
-    "workers, preloaded": {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"},
-}
-SEVERAL = [SERVERS["workers"], SERVERS["workers, preloaded"]]
-ENCODER = "container.encoder_process"
+# A server of each kind for all of them, and so one after the other.
+pytestmark = pytest.mark.xdist_group("server")
 
 
 @pytest.fixture(scope="module", params=SERVERS.values(), ids=SERVERS)
@@ -31,12 +19,6 @@ def server(sample_run, request):
     with ModelServer(sample_run.base, BAKE_ID="bake-1", **request.param) as running:
         running.wait_for_ping()
         yield running
-
-
-def ask(server, body, content_type=JSON, accept=None):
-    answer = server.invoke(json.dumps(body).encode(), content_type, accept)
-    assert answer.status == 200, answer.text
-    return json.loads(answer.text)
 
 
 def test_embedding(server):
@@ -163,84 +145,3 @@ def test_callers_at_the_same_time_get_their_own_answers(server):
         answers = list(pool.map(lambda body: ask(server, body)["embedding"], bodies * 3))
     for answer, alone in zip(answers, expected * 3, strict=True):
         np.testing.assert_allclose(answer, alone, atol=1e-5)
-
-
-def flip_last_byte(file):
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-
-
-def assert_server_ends(server, words):
-    """The ping may answer while the worker loads; then nothing may answer any more."""
-    server.wait(lambda: "Ending the server" in server.log, "the load to fail")
-    assert words in server.log
-    server.wait(lambda: server.ping() is None, "the ping to stop", seconds=5)
-    until = time.monotonic() + 4
-    while time.monotonic() < until:
-        assert server.ping() is None
-        time.sleep(0.2)
-
-
-@pytest.mark.parametrize("workers", SERVERS.values(), ids=SERVERS)
-def test_an_artifact_of_another_bake_ends_the_server(sample_run, workers):
-    with ModelServer(sample_run.base, BAKE_ID="bake-2", **workers) as server:
-        assert_server_ends(server, "the artifact is of bake bake-1; the Model names bake bake-2")
-
-
-@pytest.mark.parametrize("workers", SERVERS.values(), ids=SERVERS)
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (
-            lambda model: flip_last_byte(model / "weights" / "model.safetensors"),
-            "weights/model.safetensors is not the file that the manifest names",
-        ),
-        (lambda model: (model / "code" / "container" / "index.py").unlink(), "ModuleNotFoundError"),
-    ],
-)
-def test_a_broken_artifact_ends_the_server(artifact, tmp_path, damage, words, workers):
-    shutil.copytree(artifact, tmp_path / "model")
-    damage(tmp_path / "model")
-    with ModelServer(tmp_path, BAKE_ID="bake-1", **workers) as server:
-        assert_server_ends(server, words)
-
-
-@pytest.mark.parametrize("workers", SEVERAL, ids=["loaded one by one", "preloaded"])
-def test_a_lost_encoder_process_ends_the_server(sample_run, workers):
-    """As when it is killed for its memory: SageMaker then starts another container."""
-    with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
-        server.wait_for_ping()
-        assert ask(server, ["a"])
-        (encoder,) = server.processes(ENCODER)
-        os.kill(encoder, signal.SIGKILL)
-        assert_server_ends(server, "the encoder process has ended")
-
-
-@pytest.mark.parametrize("workers", SEVERAL, ids=["loaded one by one", "preloaded"])
-def test_the_encoder_process_ends_with_the_server(sample_run, workers):
-    with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
-        server.wait_for_ping()
-        assert ask(server, ["a"])
-        (java,) = server.processes("com.amazonaws.ml.mms.ModelServer")
-        os.kill(java, signal.SIGKILL)
-        server.wait(lambda: not server.processes(ENCODER), "the encoder to end", seconds=10)
-        server.wait(lambda: server.ping() is None, "the ping to stop", seconds=5)
-
-
-def test_a_load_failure_alone_would_leave_the_ping_at_200(tmp_path):
-    """Why a failed load has to end the server."""
-    (tmp_path / "model" / "code").mkdir(parents=True)
-    (tmp_path / "model" / "code" / "inference.py").write_text(
-        "def model_fn(model_dir):\n    raise RuntimeError('broken artifact')\n"
-        "def transform_fn(model, data, content_type, accept):\n    return '{}'\n"
-    )
-    with ModelServer(tmp_path) as server:
-        server.wait_for_ping()
-        answer = server.invoke(b"{}", JSON)
-        assert answer.status == 400
-        assert json.loads(answer.text)["message"] == "broken artifact"
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            assert server.ping() == 200
-            time.sleep(0.2)

@@ -22,6 +22,9 @@ from container.weights import find_model, write_serving_form
 from tests.reference.conftest import SAMPLE
 from tests.unit.container.support import minilm, write_tiny_model
 
+# Together, since they share what takes long to make.
+pytestmark = pytest.mark.xdist_group("parity")
+
 LEAST_COSINE = 0.9999
 ENCODERS = {
     "openvino": OpenVinoEncoder,

@@ -13,6 +13,9 @@ from corpus.reader import read_corpus
 from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
 from tests.unit.container.support import minilm
 
+# Together, since they share what takes long to make.
+pytestmark = pytest.mark.xdist_group("search_agrees")
+
 TOP_K = 10
 AT_ONCE = 50
 # Scores closer than this are a tie: either order is right.

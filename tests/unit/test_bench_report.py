@@ -122,11 +122,13 @@ def test_the_invocations_section():
     section = invocations.section(
         {
             "one worker": {1: [load(100, 0.010)], 16: [load(120, 0.1)]},
-            "8 workers": {1: [load(95, 0.0105)], 16: [load(190, 0.08)]},
+            "2 workers, a model each": {1: [load(90, 0.012)], 16: [load(150, 0.1)]},
+            "8 workers, one model": {1: [load(95, 0.0105)], 16: [load(190, 0.08)]},
         }
     )
-    assert rows(section)["8 workers, 16 clients"] == ["190", "2.00", "80.0", "160"]
-    assert "1.05 of that with one worker" in section.notes[1]
+    assert rows(section)["8 workers, one model, 16 clients"] == ["190", "2.00", "80.0", "160"]
+    assert "is 1.05 of that with one worker and 0.88 of that with 2 workers" in section.notes[2]
+    assert section.notes[2].endswith("the latter's is 1.20 of that with one worker.")
 
 
 def test_the_front_door_s_section():
