@@ -118,8 +118,8 @@ def section(found: Found) -> Section:
         notes=[
             "The server of the inference image on this machine, one short question to the baked"
             " corpus, one process of plain http.client callers beside it on the same processors.",
-            f"With {shared}, requests that arrive together are encoded together. {each.capitalize()}"
-            " is what the server does unless it is told.",
+            f"With {shared}, requests that arrive together are encoded together;"
+            f" {each} is what the server does unless it is told.",
             f"One client's own latency with {shared} is {alone(shared, first)} of that with {first}"
             f" and {alone(shared, each)} of that with {each}; the latter's is"
             f" {alone(each, first)} of that with {first}.",
