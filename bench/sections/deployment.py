@@ -214,6 +214,11 @@ def section(found: Found) -> Section:
             "Cold starts of the front door: the log of the last week has none (the local AWS"
             " writes no Init Duration); see the section Front door."
         )
+    if any(one["refused"] for by_clients in found.load.values() for one in by_clients.values()):
+        notes.append(
+            "Of what is refused through the REST API most is beyond the stage's own limits"
+            " (api.rate_limit, api.burst_limit)."
+        )
     tables = []
     for table, by_name in found.latency.items():
         g5, c6i = ("?", "?")
