@@ -33,9 +33,7 @@ class Index:
         try:
             embeddings = np.load(folder / EMBEDDINGS, mmap_mode="r")
             offsets = np.load(folder / OFFSETS, mmap_mode="r")
-            size = (folder / ENTRIES).stat().st_size
-            if size:
-                entry_lines = np.memmap(folder / ENTRIES, dtype=np.uint8, mode="r")
+            entry_lines = np.memmap(folder / ENTRIES, dtype=np.uint8, mode="r")
         except (OSError, ValueError, EOFError) as fault:
             raise LoadError(f"the index cannot be read: {fault}") from fault
         if (
@@ -49,10 +47,10 @@ class Index:
                 f"the index has embeddings of {embeddings.dtype} {list(embeddings.shape)}; the "
                 f"manifest says {entries} entries of float32 and dimension {dimension}"
             )
-        if offsets.shape != (entries + 1,) or not size or int(offsets[-1]) != size:
+        if offsets.shape != (entries + 1,) or int(offsets[-1]) != len(entry_lines):
             raise LoadError(
                 f"the index's entries do not fit the manifest: {len(offsets) - 1} entries in "
-                f"{size} bytes; the manifest says {entries}"
+                f"{len(entry_lines)} bytes; the manifest says {entries}"
             )
         # Plain arrays of the same memory: every slice of a memmap costs some microseconds.
         self.rows: Vectors = np.asarray(embeddings)

@@ -61,6 +61,7 @@ def test_rows_stay_on_disk_until_they_are_used(tmp_path):
         (lambda folder: np.save(folder / "embeddings.npy", np.zeros((5, 3), "f4")), r"\[5, 3\]"),
         (lambda folder: np.save(folder / "embeddings.npy", np.zeros((4, 4), "f4")), r"\[4, 4\]"),
         (lambda folder: cut(folder / "entries.jsonl"), "do not fit"),
+        (lambda folder: (folder / "entries.jsonl").write_bytes(b""), "cannot be read"),
         (lambda folder: np.save(folder / "offsets.npy", np.zeros(3, "i8")), "do not fit"),
     ],
 )
