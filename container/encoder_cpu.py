@@ -20,6 +20,20 @@ from container.tensor_file import map_tensors
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
+def infer_request(graph: ov.Model, precision: Precision) -> ov.InferRequest:
+    """Compiles a graph for all processors that are available to the process."""
+    settings: dict[str, Any] = {
+        # Where the processor has bfloat16 the plugin would choose it, and the vectors would
+        # depend on the machine.
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": available_cpus(),
+        # Several processes share a developer's machine; pinned threads would queue up.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+
+
 class OpenVinoEncoder(Encoder):
     """Runs the model on all processors that are available to the process."""
 
@@ -39,17 +53,7 @@ class OpenVinoEncoder(Encoder):
         self.precision = precision
         self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
         graph = build_graph(config, map_tensors(weights_dir / "model.safetensors"))
-        settings: dict[str, Any] = {
-            # Where the processor has bfloat16 the plugin would choose it, and the vectors would
-            # depend on the machine.
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": available_cpus(),
-            # Several processes share a developer's machine; pinned threads would queue up.
-            "ENABLE_CPU_PINNING": False,
-        }
-        self._compiled = ov.Core().compile_model(graph, "CPU", settings)
-        self._request = self._compiled.create_infer_request()
+        self._request = infer_request(graph, precision)
         # One request runs on all processors; a second at the same time would gain nothing.
         self._lock = Lock()
 

@@ -56,7 +56,7 @@ def receive_request(connection: Connection) -> list[Tokens]:
 
 def send_vectors(connection: Connection, vectors: NDArray[np.float32]) -> None:
     """Answers a request."""
-    connection.send_bytes(_VECTORS + vectors.tobytes())
+    connection.send_bytes(_VECTORS + vectors.data)
 
 
 def send_failure(connection: Connection, words: str) -> None:

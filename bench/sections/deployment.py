@@ -216,8 +216,8 @@ def section(found: Found) -> Section:
         )
     if any(one["refused"] for by_clients in found.load.values() for one in by_clients.values()):
         notes.append(
-            "Of what is refused through the REST API most is beyond the stage's own limits"
-            " (api.rate_limit, api.burst_limit)."
+            "The REST API refuses what is beyond the stage's own limits (api.rate_limit,"
+            " api.burst_limit)."
         )
     tables = []
     for table, by_name in found.latency.items():

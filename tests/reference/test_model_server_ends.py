@@ -11,15 +11,10 @@ import time
 import pytest
 
 from tests.reference.model_server import JSON, SERVERS, ModelServer, ask
+from tests.unit.container.support import flip_last_byte
 
 SEVERAL = {name: workers for name, workers in SERVERS.items() if name != "one worker"}
 ENCODER = "container.encoder_process"
-
-
-def flip_last_byte(file):
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
 
 
 def assert_server_ends(server, words):

@@ -173,3 +173,10 @@ def write_code_archive(target: Path, replaced: Mapping[str, str] | None = None) 
 def faq_csv(entries: list[tuple[str, str]] = FAQ) -> bytes:
     """Entries as AWS publishes them: no header, question and answer."""
     return "".join(f'"{question}","{answer}"\r\n' for question, answer in entries).encode()
+
+
+def flip_last_byte(file: Path) -> None:
+    """Damages a file so that only its hash tells."""
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from container import inference
+from tests.unit.container.support import flip_last_byte
 
 SERVER = """
 import sys
@@ -63,12 +64,6 @@ def change_manifest(model, change):
     manifest = json.loads(file.read_text("utf-8"))
     change(manifest)
     file.write_text(json.dumps(manifest), "utf-8")
-
-
-def flip_last_byte(file):
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
 
 
 @pytest.mark.parametrize(
