@@ -20,20 +20,36 @@ from local_aws.events import ObjectEvents
 from local_aws.http_handler import KeepAliveHandler
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.sagemaker import SageMaker
+from local_aws.service_errors import API_PATH, error_response, signed_service
 from local_aws.state_machines import StateMachines
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-
-_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
 _INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
+_OWN_NAMES = ("127.0.0.1", "localhost")
 
 
-def signed_service(environ: WSGIEnvironment) -> str:
-    """The service a request was signed for, "" when it is not signed."""
-    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return match["service"] if match else ""
+def refusal(environ: WSGIEnvironment) -> str | None:
+    """Why a web page must have sent this request; None when an AWS client may have.
+
+    Signatures are not checked, so without this any page open in a browser on this machine could
+    deploy code: by posting to the known port, or by pointing its own domain at 127.0.0.1 (DNS
+    rebinding), which leaves that domain in `Host`. Browsers add `Origin` and `Sec-Fetch-Site`,
+    which no page can remove. Whether pages may call a deployed API is for the API to decide.
+    """
+    name, _, port = environ.get("HTTP_HOST", "").lower().partition(":")
+    own_port = environ["SERVER_PORT"]
+    if name not in _OWN_NAMES or (port or "80") != own_port:
+        return f"The local AWS answers at 127.0.0.1:{own_port} and localhost:{own_port} only."
+    if environ.get("PATH_INFO", "").startswith(API_PATH):
+        return None
+    if "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") in {
+        "cross-site",
+        "same-site",
+    }:
+        return "The local AWS takes no requests from web pages, except to deployed APIs."
+    return None
 
 
 def _no_events(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -46,6 +62,8 @@ def _no_events(environ: WSGIEnvironment, start_response: StartResponse) -> Itera
 class Dispatcher:
     """Hands each request to the part that answers it, and to moto what no part claims.
 
+    Refuses what a web page sent (`refusal`).
+
     Args:
         fallback: Answers what no part claims.
         parts: "cloudformation", "sagemaker" and "rest_apis"; an absent one is left to
@@ -57,6 +75,9 @@ class Dispatcher:
         self._parts = parts
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if reason := refusal(environ):
+            response = error_response(environ, 403, "AccessDenied", reason)
+            return response(environ, start_response)
         return self._choose(environ)(environ, start_response)
 
     def _choose(self, environ: WSGIEnvironment) -> WSGIApplication:
@@ -64,7 +85,7 @@ class Dispatcher:
         target: str = environ.get("HTTP_X_AMZ_TARGET", "")
         name = ""
         # First: whatever a caller of an API sends, it is for that API.
-        if path.startswith("/execute-api/"):
+        if path.startswith(API_PATH):
             name = "rest_apis"
         elif signed_service(environ) == "cloudformation" or path.startswith("/cloudformation/"):
             name = "cloudformation"

@@ -25,7 +25,8 @@ PARTS = {name: answering(name) for name in ("cloudformation", "sagemaker", "rest
 
 def ask(environ, parts=PARTS):
     dispatcher = Dispatcher(answering("moto"), parts)
-    return b"".join(dispatcher(environ, lambda *_: None)).decode()
+    own = {"HTTP_HOST": "localhost:4566", "SERVER_PORT": "4566"}
+    return b"".join(dispatcher(own | environ, lambda *_: None)).decode()
 
 
 def signed(service):

@@ -1,0 +1,163 @@
+"""What a hostile web page in a browser on this machine could send, and what must still work."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from urllib.parse import quote, urlencode, urlsplit
+
+import pytest
+
+from local_aws.server import LocalAws, refusal
+
+EVIL = "https://evil.example"
+FORM = "application/x-www-form-urlencoded"
+TEMPLATE = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+JUNK_SCOPE = "Credential=x/20260101/eu-west-1/{}/aws4_request"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory):
+    with LocalAws(tmp_path_factory.mktemp("aws"), region="eu-west-1") as running:
+        running.context.client("s3").create_bucket(
+            Bucket="page-victim", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        yield running
+
+
+@pytest.fixture
+def victim(aws):
+    """A local AWS with a change set that waits; fails where the test changed anything."""
+    client = aws.context.client("cloudformation")
+    change = {"StackName": "waiting", "ChangeSetName": "c"}
+    if not client.list_stacks()["StackSummaries"]:
+        client.create_change_set(ChangeSetType="CREATE", TemplateBody=TEMPLATE, **change)
+        client.get_waiter("change_set_create_complete").wait(**change, WaiterConfig={"Delay": 0.1})
+    before = state(aws)
+    yield aws
+    assert state(aws) == before
+
+
+def state(aws):
+    s3, cloudformation = aws.context.client("s3"), aws.context.client("cloudformation")
+    stacks = cloudformation.list_stacks()["StackSummaries"]
+    return {
+        "buckets": [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]],
+        "objects": s3.list_objects_v2(Bucket="page-victim")["KeyCount"],
+        "stacks": [(stack["StackName"], stack["StackStatus"]) for stack in stacks],
+        "topics": aws.context.client("sns").list_topics()["Topics"],
+    }
+
+
+def send(aws, method, path, body=b"", **headers):
+    """One request; `headers` with underscores for dashes. Host is right unless it is given."""
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection = http.client.HTTPConnection(urlsplit(aws.endpoint_url).netloc)
+    connection.request(method, path, body=body, headers=sent)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer, content
+
+
+def assert_refused(answer, content):
+    assert answer.status == 403
+    assert answer.getheader("Access-Control-Allow-Origin") is None
+    assert not answer.getheader("Content-Type").startswith("text/html")
+    assert b"html" not in content
+
+
+def test_a_form_uploads_nothing_into_a_bucket(victim):
+    part = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    body = part % (b"key", b"planted.zip") + part % (b"file", b"code") + b"--b--\r\n"
+    kind = "multipart/form-data; boundary=b"
+    answer, content = send(victim, "POST", "/page-victim", body, Origin=EVIL, Content_Type=kind)
+    assert_refused(answer, content)
+    assert content.startswith(b"<?xml") and b"<Code>AccessDenied</Code>" in content
+
+
+QUERIES = [
+    {"Action": "CreateChangeSet", "StackName": "s", "ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    | {"TemplateBody": TEMPLATE},
+    {"Action": "ExecuteChangeSet", "StackName": "waiting", "ChangeSetName": "c"},
+    {"Action": "DeleteStack", "StackName": "waiting"},
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query["Action"])
+@pytest.mark.parametrize("origin", [EVIL, "null", "http://localhost:3000"])
+def test_a_form_reaches_no_stack(victim, query, origin):
+    path = "/cloudformation/"  # claimed by CloudFormation without a signature
+    body = urlencode(query)
+    answer, content = send(victim, "POST", path, body, Origin=origin, Content_Type=FORM)
+    assert_refused(answer, content)
+    assert b"<ErrorResponse>" in content
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query["Action"])
+def test_a_link_or_an_image_reaches_no_stack(victim, query, site):
+    path = f"/cloudformation/?{urlencode(query)}"
+    assert_refused(*send(victim, "GET", path, Sec_Fetch_Site=site))
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost"])
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query["Action"])
+def test_a_rebound_domain_reaches_no_stack(victim, query, host):
+    headers = {
+        "Host": host.format(port=urlsplit(victim.endpoint_url).port),
+        "Authorization": f"AWS4-HMAC-SHA256 {JUNK_SCOPE.format('cloudformation')}",
+        "Content_Type": FORM,
+    }
+    assert_refused(*send(victim, "POST", "/", urlencode(query), **headers))
+
+
+def test_a_rebound_domain_reads_nothing_and_reaches_no_api(victim):
+    assert_refused(*send(victim, "GET", "/page-victim", Host="evil.example"))
+    answer, content = send(victim, "POST", "/execute-api/abc/v1/search", Host="evil.example")
+    assert_refused(answer, content)
+    assert json.loads(content)["message"]
+
+
+def test_a_page_gets_no_leave_to_send_what_a_form_cannot(victim):
+    asked = {
+        "Access_Control_Request_Method": "PUT",
+        "Access_Control_Request_Headers": "x-amz-target",
+    }
+    assert_refused(*send(victim, "OPTIONS", "/page-victim/planted.zip", Origin=EVIL, **asked))
+    assert_refused(*send(victim, "PUT", "/page-victim/planted.zip", b"code", Origin=EVIL))
+    answer, content = send(
+        victim, "POST", "/", b"{}", Origin=EVIL, X_Amz_Target="SageMaker.CreateModel"
+    )
+    assert_refused(answer, content)
+    assert json.loads(content)["__type"] == "AccessDenied"
+
+
+def test_moto_is_not_reset(victim):
+    assert_refused(*send(victim, "POST", "/moto-api/reset", Origin=EVIL))
+
+
+@pytest.mark.parametrize("path", [quote("/endpoints/e/invocations"), "//execute-api/a/v1"])
+def test_only_deployed_apis_decide_for_themselves(victim, path):
+    assert_refused(*send(victim, "POST", path, b"{}", Origin=EVIL))
+
+
+def test_pages_may_call_a_deployed_api(victim):
+    answer, content = send(
+        victim, "POST", "/execute-api/absent/v1/x", Origin=EVIL, Sec_Fetch_Site="cross-site"
+    )
+    assert json.loads(content) == {"message": "Forbidden"}  # the gateway's answer: no such API
+    assert answer.getheader("x-amzn-ErrorType") == "ForbiddenException"
+
+
+def test_clients_use_either_name_and_browsers_may_look(aws):
+    port = urlsplit(aws.endpoint_url).port
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}"):
+        assert send(aws, "GET", "/page-victim", Host=host)[0].status == 200
+    assert send(aws, "GET", "/page-victim", Sec_Fetch_Site="none")[0].status == 200
+
+
+def test_the_port_of_http_is_left_out():
+    assert refusal({"HTTP_HOST": "localhost", "SERVER_PORT": "80"}) is None
+    assert refusal({"HTTP_HOST": "localhost", "SERVER_PORT": "4566"})
+    assert refusal({"SERVER_PORT": "80"})
