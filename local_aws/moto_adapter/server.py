@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from moto.core.config import default_user_config
+from moto.core.model import ServiceModel
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
+
+from local_aws.moto_adapter.patching import replace
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,3 +42,19 @@ def create_wsgi_app() -> WSGIApplication:
         return answered
 
     return answer
+
+
+def _one_at_a_time(original: Callable[..., Any]) -> Any:
+    # moto's method and botocore's, which it calls, cache under the same key: botocore's model
+    # stands there for a moment, and the router of another request, made in that moment, fails
+    # for what only moto's has. First requests of a service come in parallel, and answered 500.
+    lock = threading.RLock()
+
+    def operation_model(self: Any, operation_name: str) -> Any:
+        with lock:
+            return original(self, operation_name)
+
+    return operation_model
+
+
+replace(ServiceModel, "operation_model", _one_at_a_time)
