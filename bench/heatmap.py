@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from bench.charts import heat_map
 from bench.texts import NINE_SENTENCES, TOPICS
-from client.errors import FaqSearchError
-from stacks.settings import SettingsError
-from tools.cdk_cli import console
-from tools.deployed_api import find_api
-from tools.local_state import LocalError
-from tools.target import add_options, choose
+from commands.cdk_cli import console
+from commands.deployed_api import find_api
+from commands.local_state import LocalError
+from commands.target import add_options, choose
+from faq_search.errors import FaqSearchError
+from stage.settings import SettingsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """The bake's entry: ``python3 code.zip``, where this file is the archive's ``__main__``.
 
-Unpacks the archive, since the artifact gets a copy of the code, and runs ``container.bake`` from
-there.
+Unpacks the archive, since the artifact gets a copy of the code, and runs ``container.bake.job``
+from there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> int:
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
         sys.path[0] = folder
-        from container.bake import main as bake  # noqa: PLC0415 - importable only from here on
+        from container.bake.job import main as bake  # noqa: PLC0415 - importable only from here on
 
         return bake(Path(folder))
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from container.encoder import Encoder
+from container.encoder.base import Encoder
+from container.encoder.model_config import ModelConfig, Precision
 from container.errors import LoadError
-from container.model_config import ModelConfig, Precision
 
 if TYPE_CHECKING:
-    from container.encoder_cpu import OpenVinoEncoder
-    from container.encoder_gpu import TorchEncoder
+    from container.encoder.cpu import OpenVinoEncoder
+    from container.encoder.gpu import TorchEncoder
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,11 @@ def open_encoder(
 
 def _encoder_kind() -> type[OpenVinoEncoder] | type[TorchEncoder]:
     if _has_gpu():
-        from container.encoder_gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere
+        from container.encoder.gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere
 
         return TorchEncoder
     with _without_converter():
-        from container.encoder_cpu import OpenVinoEncoder  # noqa: PLC0415 - not wanted on a GPU
+        from container.encoder.cpu import OpenVinoEncoder  # noqa: PLC0415 - not wanted on a GPU
 
     return OpenVinoEncoder
 

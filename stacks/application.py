@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 
-from stacks.batch import BatchStack
-from stacks.foundation import FoundationStack
-from stacks.front_door import FrontDoorStack
-from stacks.model import ModelStack
-from stacks.operations import OperationsStack
-from stacks.settings import APP_NAME, Settings
+from stacks.batch.stack import BatchStack
+from stacks.foundation.stack import FoundationStack
+from stacks.front_door.stack import FrontDoorStack
+from stacks.model.stack import ModelStack
+from stacks.operations.stack import OperationsStack
+from stage.settings import APP_NAME, Settings
 
 
 def build_application(app: cdk.App, settings: Settings) -> None:

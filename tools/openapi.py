@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from collections.abc import Iterable
@@ -21,26 +20,22 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
+from batch.api import answers as batch_answers
+from batch.api import requests as batch_models
+from front_door import answers
+from front_door import requests as models
+from rest import errors
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 FUNCTIONS: Final = ROOT / "lambda"
 
-# `lambda` is a keyword, and its folders are the roots of the functions' imports.
-_roots: Final = [str(FUNCTIONS / name) for name in ("front_door", "batch_api", "shared")]
-sys.path[:0] = _roots
-models: Final = importlib.import_module("api_models")
-answers: Final = importlib.import_module("api_answers")
-batch_models: Final = importlib.import_module("batch_models")
-batch_answers: Final = importlib.import_module("batch_answers")
-errors: Final = importlib.import_module("api_errors")
-for root in _roots:
-    sys.path.remove(root)
 
 # Request bodies: name of the schema file -> function, model.
 REQUESTS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
     "embed": ("front_door", models.EmbedRequest),
     "nearest": ("front_door", models.NearestRequest),
     "search": ("front_door", models.SearchRequest),
-    "batch": ("batch_api", batch_models.BatchRequest),
+    "batch": ("batch/api", batch_models.BatchRequest),
 }
 
 
@@ -166,7 +161,7 @@ def _structure(schema: dict[str, Any]) -> dict[str, Any]:
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    types = [model for _, model in REQUESTS.values()]
+    types: list[type] = [model for _, model in REQUESTS.values()]
     types += dict.fromkeys(shape for one in OPERATIONS for shape in one.answers.values())
     types += [answers.ErrorAnswer, answers.UnhealthyAnswer]
     references, definitions = TypeAdapter.json_schemas(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from container.artifact import WEIGHTS, model_config, open_encoder, read_manifest
-from container.encoder import Encoder
+from container.encoder.base import Encoder
 
 Tasks = dict[str, Callable[[], Any]]
 
@@ -20,8 +20,8 @@ def _encoder(artifact: str) -> Encoder:
 
 def bake(artifact: str, corpus: str, entries: int, hyperparameters: str) -> Tasks:
     """Reads a corpus, encodes its answers and writes the index, as a training job does."""
-    from container.encode_corpus import encode_corpus  # noqa: PLC0415
-    from container.settings import BakeSettings  # noqa: PLC0415
+    from container.bake.encode_corpus import encode_corpus  # noqa: PLC0415
+    from container.bake.settings import BakeSettings  # noqa: PLC0415
 
     settings, encoder = BakeSettings.read(Path(hyperparameters)), _encoder(artifact)
     folder = Path(corpus).parent / "baked"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from container.model_config import Precision
+from container.encoder.model_config import Precision
 
 Tasks = dict[str, Callable[[], Any]]
 SIZE = 2048
@@ -28,7 +28,7 @@ def _product(precision: Precision) -> Callable[[], Any]:
     import openvino as ov  # noqa: PLC0415
     from openvino import opset13 as ops  # noqa: PLC0415
 
-    from container.encoder_cpu import infer_request  # noqa: PLC0415
+    from container.encoder.cpu import infer_request  # noqa: PLC0415
 
     matrix = np.ones((SIZE, SIZE), dtype=np.float32)
     left = ops.parameter(matrix.shape, np.float32)

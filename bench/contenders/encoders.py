@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from container.model_config import Precision
+    from container.encoder.model_config import Precision
 
 Tasks = dict[str, Callable[[], Any]]
 

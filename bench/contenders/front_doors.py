@@ -51,7 +51,7 @@ class Context:
 
 def front_door_import() -> Tasks:
     """Importing the handler, which makes its clients."""
-    return {"import": lambda: importlib.import_module("handler") and None}
+    return {"import": lambda: importlib.import_module("front_door.handler") and None}
 
 
 def usual_import() -> Tasks:
@@ -72,7 +72,7 @@ def usual_import() -> Tasks:
 
 def front_door_warm() -> Tasks:
     """An event answered by the deployed function's handler."""
-    handler = importlib.import_module("handler").handler
+    handler = importlib.import_module("front_door.handler").handler
     _quiet()
 
     def answer() -> None:

@@ -31,7 +31,7 @@ def _tasks(search: Callable[[Any], Any], queries: Any) -> Tasks:
 
 def ours(folder: str) -> Tasks:
     """The index as the server opens it: memory-mapped."""
-    from container.index import Index  # noqa: PLC0415
+    from container.search.index import Index  # noqa: PLC0415
 
     queries, rows = _inputs(folder)
     index = Index(Path(folder) / "index", *rows.shape)
@@ -77,7 +77,7 @@ def matrix_product(folder: str) -> Tasks:
 
 def write_rows(folder: str, entries: int, dimension: int) -> Tasks:
     """Random rows of unit length as an index, and queries near some of them."""
-    from container.index import IndexWriter  # noqa: PLC0415
+    from container.search.index import IndexWriter  # noqa: PLC0415
 
     def write() -> None:
         random = np.random.default_rng(7)

@@ -24,7 +24,7 @@ def http(url: str, headers: dict[str, str], body: str) -> Tasks:
 
 def rest_api(url: str, path: str, body: str, api_key: str | None, region: str | None) -> Tasks:
     """POST the same body to a path of a REST API, signed where there is no key."""
-    from client.signing import api_key_signer, iam_signer  # noqa: PLC0415
+    from faq_search.signing import api_key_signer, iam_signer  # noqa: PLC0415
 
     signer = api_key_signer(api_key) if api_key else iam_signer(url, region)
     whole = url.rstrip("/") + path

@@ -14,7 +14,7 @@ def ours(artifact: str, question: str) -> Tasks:
     """What the server does: hashes checked, model and index opened, warmed up, asked."""
 
     def answer() -> None:
-        from container.serving import Service  # noqa: PLC0415
+        from container.serving.service import Service  # noqa: PLC0415
 
         service = Service.open(Path(artifact), None)
         body = {"queries": [question], "top_k": 3, "mode": "nn_train_data"}

@@ -18,10 +18,10 @@ from bench.measure import Contender, Process
 from bench.published import SOURCE, published_for
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, SHORT_QUESTION
-from client.results import Deployment
-from tools.cdk_cli import Choice
-from tools.deployed_api import DeployedApi, find_api
-from tools.target import Target
+from commands.cdk_cli import Choice
+from commands.deployed_api import DeployedApi, find_api
+from commands.target import Target
+from faq_search.results import Deployment
 
 CLIENTS = (1, 4, 16, 64)
 EMBED, NEAREST = "embedding", "nearest neighbours"

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.context import Bench
 from bench.measure import ROOT, Contender, Process, Samples, from_start, times_faster
 from bench.report import Chart, Section, Table, from_start_table, milliseconds
-from stacks.bundles import LAYER
+from stage.bundles import LAYER
 
 _MODULE = "bench.contenders.front_doors"
 OURS, USUAL = "front door", "boto3 client, Powertools, pydantic"
@@ -67,7 +67,7 @@ def measure(bench: Bench) -> Section:
 
 def _runtime(bench: Bench) -> tuple[str, list[Path], str]:
     """Interpreter, folders on its path, and a sentence about both."""
-    ours = [ROOT / "lambda/front_door", ROOT / "lambda/shared"]
+    ours = [ROOT / "lambda"]
     if bench.lambda_python is None:
         told = f"Under Python {sys.version.split()[0]}: Lambda's, 3.13, is not here."
         return sys.executable, ours, told

@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Section:
     if shutil.which("java") is None:
         raise BenchError("needs Java, which multi-model-server is written in")
     # Here, since it brings the whole of the CDK.
-    from stacks.serving_model import CPU_WORKERS  # noqa: PLC0415
+    from stacks.model.serving_model import CPU_WORKERS  # noqa: PLC0415
 
     (bench.artifact / "code" / _MODEL_EACH).write_text(_MODEL_EACH_CODE)
     workers = "SAGEMAKER_MODEL_SERVER_WORKERS"

@@ -6,9 +6,10 @@ import logging
 from typing import Any
 
 import boto3
+
 from boto_config import PATIENT
-from bucket import empty
 from custom_resource import answer
+from empty_bucket.bucket import empty
 from stack_status import is_going_away
 
 logging.getLogger().setLevel(logging.INFO)

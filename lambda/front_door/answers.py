@@ -1,68 +1,139 @@
-"""From the model's JSON to the callers', without reading more of it than is needed."""
+"""The shapes of the answers; the published OpenAPI document is made from them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Final
+from typing import Literal, NotRequired
 
-from api_errors import ApiError
-from pydantic_core import from_json, to_json
+# pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
+from typing_extensions import TypedDict
 
-_EMBEDDING: Final = re.compile(rb'\s*\{\s*"embedding"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
-_HITS: Final = re.compile(
-    rb'\s*(\{\s*"bake_id"\s*:\s*"[^"\\]+"\s*,\s*"results"\s*:\s*\[.*\])\s*\}\s*', re.DOTALL
-)
-_LIST: Final = re.compile(rb"\s*(\[.*\])\s*", re.DOTALL)
+Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
 
 
-def with_embeddings(model_answer: bytes, rest: Mapping[str, object]) -> bytes:
-    """`{"embedding": …}` as `{"embeddings": …, **rest}`, without reading megabytes of numbers."""
-    return _spliced(b"embeddings", _EMBEDDING.fullmatch(model_answer), rest)
+class FailedOver(TypedDict):
+    """An endpoint that was asked and did not answer."""
+
+    instance_type: str
+    reason: Reason
 
 
-def with_results(model_answer: bytes, rest: Mapping[str, object]) -> bytes:
-    """`[…]` as `{"results": […], **rest}`."""
-    return _spliced(b"results", _LIST.fullmatch(model_answer), rest)
+class ServedBy(TypedDict):
+    """Who answered, and who had been asked before."""
+
+    instance_type: str
+    failed_over_from: list[FailedOver]
 
 
-def _spliced(name: bytes, value: re.Match[bytes] | None, rest: Mapping[str, object]) -> bytes:
-    if value is None:
-        raise unreadable()
-    # Views: the megabytes are copied once.
-    start, stop = value.span(1)
-    found = memoryview(value.string)[start:stop]
-    return b"".join((b'{"', name, b'":', found, b",", to_json(rest)[1:]))
+class EmbedAnswer(TypedDict):
+    """One embedding for each text, in their order."""
+
+    embeddings: list[list[float]]
+    served_by: ServedBy
+    request_id: str
 
 
-def with_hits(model_answer: bytes, min_score: float, rest: Mapping[str, object]) -> bytes:
-    """`{"bake_id": …, "results": […]}` with **rest, without the hits below `min_score`."""
-    if min_score > -1:  # else all are wanted, also those that rounding took below -1
-        model_answer = _from_score(model_answer, min_score)
-    found = _HITS.fullmatch(model_answer)
-    if found is None:
-        raise unreadable()
-    return found[1] + b"," + to_json(rest)[1:]
+class NearestHit(TypedDict):
+    """An entry of the caller's corpus (its position, from 0) and its cosine similarity."""
+
+    corpus_id: int
+    score: float
 
 
-def _from_score(model_answer: bytes, min_score: float) -> bytes:
-    try:
-        found = from_json(model_answer)
-        results = [[hit for hit in hits if hit["score"] >= min_score] for hits in found["results"]]
-        return to_json({"bake_id": found["bake_id"], "results": results})
-    except (ValueError, KeyError, TypeError):
-        raise unreadable() from None
+class NearestAnswer(TypedDict):
+    """For each query its hits, best first."""
+
+    results: list[list[NearestHit]]
+    served_by: ServedBy
+    request_id: str
 
 
-def best_scores(model_answer: bytes) -> list[float]:
-    """The score of the best hit of each query in `{"bake_id": …, "results": […]}`, -1 of none."""
-    try:
-        results = from_json(model_answer)["results"]
-        return [max((float(hit["score"]) for hit in hits), default=-1.0) for hits in results]
-    except (ValueError, KeyError, TypeError):
-        raise unreadable() from None
+class SearchHit(TypedDict):
+    """An entry of the deployed corpus and its cosine similarity.
+
+    Some entries have no question; where the corpus was baked without its texts, answers are null
+    as well.
+    """
+
+    id: str
+    question: str | None
+    answer: str | None
+    score: float
 
 
-def unreadable() -> ApiError:
-    """The model's answer does not have the shape of its contract."""
-    return ApiError("model_error", "The model's answer cannot be read. It is not your request.")
+class SearchAnswer(TypedDict):
+    """For each query its hits, best first, and the bake that the answering endpoint serves."""
+
+    results: list[list[SearchHit]]
+    bake_id: str
+    served_by: ServedBy
+    request_id: str
+
+
+class EndpointLine(TypedDict):
+    """A deployed endpoint."""
+
+    instance_type: str
+    endpoint_name: str
+
+
+class ModelLine(TypedDict):
+    """The JumpStart model that is deployed."""
+
+    id: str
+    version: str
+    dimension: int
+
+
+class CorpusLine(TypedDict):
+    """The corpus that is deployed."""
+
+    sha256: str
+
+
+class EndpointsAnswer(TypedDict):
+    """What is deployed, and whether its endpoints are switched on."""
+
+    endpoints: list[EndpointLine]
+    model: ModelLine
+    corpus: CorpusLine
+    bake_id: str
+    serving: Literal["on", "off"]
+    request_id: str
+
+
+class HealthLine(TypedDict):
+    """The state of one endpoint, and the bake it serves if it told."""
+
+    instance_type: str
+    status: Literal["ok", "other_bake"] | Reason
+    bake_id: NotRequired[str]
+
+
+class HealthReport(TypedDict):
+    """The bake that is deployed, and a line for each endpoint."""
+
+    bake_id: str
+    endpoints: list[HealthLine]
+
+
+class HealthAnswer(HealthReport):
+    """At least one endpoint serves the deployed bake."""
+
+    status: Literal["ok"]
+    request_id: str
+
+
+class ErrorAnswer(TypedDict):
+    """Every answer that is not a success."""
+
+    code: str
+    message: str
+    request_id: str
+    field: NotRequired[str]
+
+
+class UnhealthyAnswer(ErrorAnswer):
+    """No endpoint serves the deployed bake; without the lines when nothing is known of it."""
+
+    bake_id: NotRequired[str]
+    endpoints: NotRequired[list[HealthLine]]

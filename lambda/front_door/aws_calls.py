@@ -19,7 +19,7 @@ from socket import SO_KEEPALIVE, SOL_SOCKET, socket
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from signature import Credentials, Signer
+from front_door.signature import Credentials, Signer
 
 _CONNECT_SECONDS: Final = 1
 _PARAMETER_SECONDS: Final = 2

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from api_errors import ApiError
-from aws_calls import AwsError, Parameters
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from front_door.aws_calls import AwsError, Parameters
+from rest.errors import ApiError
 
 _FRESH_SECONDS: Final = 30
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from api_answers import FailedOver, Reason
-from api_errors import ApiError
-from aws_calls import AwsError, RefusedError, TimedOutError
+from front_door.answers import FailedOver, Reason
+from front_door.aws_calls import AwsError, RefusedError, TimedOutError
+from rest.errors import ApiError
 
 _CALLERS_FAULT: Final = "invalid_request: "
 _IN_JSON: Final = re.compile(re.escape(_CALLERS_FAULT) + r'((?:[^"\\]|\\.)*)')

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api_answers import ServedBy
-from api_errors import ApiError
-from aws_calls import AwsError, RefusedError, SageMakerRuntime
 from aws_lambda_powertools import Logger
-from endpoint_failures import Failure, reason_of
-from environment import Endpoint
-from serving import ServingSwitch
-from time_budget import TimeBudget
+
+from front_door.answers import ServedBy
+from front_door.aws_calls import AwsError, RefusedError, SageMakerRuntime
+from front_door.endpoint_failures import Failure, reason_of
+from front_door.environment import Endpoint
+from front_door.serving import ServingSwitch
+from front_door.time_budget import TimeBudget
+from rest.errors import ApiError
 
 logger = Logger(child=True)
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 from typing import Any, Final, TypedDict
 
-from answers import best_scores, with_embeddings, with_hits, with_results
-from api_answers import EndpointsAnswer, HealthAnswer, ServedBy
-from api_errors import USE_BATCH, ApiError
-from api_models import (
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic_core import to_json
+
+from front_door.answers import EndpointsAnswer, HealthAnswer, ServedBy
+from front_door.aws_calls import Parameters, SageMakerRuntime
+from front_door.deployment import DeploymentParameter
+from front_door.endpoints import Answer, Endpoints
+from front_door.environment import Environment
+from front_door.front_door_metrics import metrics
+from front_door.health import check_health
+from front_door.requests import (
     MAX_EMBEDDED_NUMBERS,
     MAX_NEAREST_HITS,
     MAX_SEARCH_HITS,
@@ -16,20 +25,12 @@ from api_models import (
     NearestRequest,
     SearchRequest,
 )
-from aws_calls import Parameters, SageMakerRuntime
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from deployment import DeploymentParameter
-from endpoints import Answer, Endpoints
-from environment import Environment
-from front_door_metrics import metrics
-from health import check_health
-from json_api import JsonApi, Response, json_response
-from pydantic_core import to_json
-from request_body import read_request
-from serving import ServingSwitch
-from time_budget import TimeBudget
+from front_door.serving import ServingSwitch
+from front_door.splicing import best_scores, with_embeddings, with_hits, with_results
+from front_door.time_budget import TimeBudget
+from rest.app import JsonApi, Response, json_response
+from rest.body import read_request
+from rest.errors import USE_BATCH, ApiError
 
 # Kept back from Lambda's own time-out, for writing the answer and the log.
 _RESERVE_SECONDS: Final = 0.5

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from api_answers import HealthLine, HealthReport
-from api_errors import ApiError
-from aws_calls import AwsError
-from endpoint_failures import reason_of
-from endpoints import Endpoints
-from environment import Endpoint
 from pydantic_core import from_json
-from serving import ServingSwitch
-from time_budget import TimeBudget
+
+from front_door.answers import HealthLine, HealthReport
+from front_door.aws_calls import AwsError
+from front_door.endpoint_failures import reason_of
+from front_door.endpoints import Endpoints
+from front_door.environment import Endpoint
+from front_door.serving import ServingSwitch
+from front_door.time_budget import TimeBudget
+from rest.errors import ApiError
 
 _PAYLOAD: Final = b'{"mode":"info"}'
 _MOST_SECONDS: Final = 5

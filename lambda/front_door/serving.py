@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from api_answers import HealthReport
-from api_errors import ApiError
-from aws_calls import AwsError, Parameters
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
-from front_door_metrics import metrics
+
+from front_door.answers import HealthReport
+from front_door.aws_calls import AwsError, Parameters
+from front_door.front_door_metrics import metrics
+from rest.errors import ApiError
 
 _FRESH_SECONDS: Final = 10
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.api import FaqSearch
+from faq_search.api import FaqSearch
 from tests.end_to_end.local_app import ROOT, LocalApp
 
 # A second stage beside the first: signed requests, one small endpoint.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client.api import FaqSearch
-from client.settings import connect
+from faq_search.api import FaqSearch
+from faq_search.settings import connect
 from local_aws.context import Context
 
 ROOT = Path(__file__).parents[2]
@@ -122,10 +122,10 @@ class LocalApp:
 
     def _command(self, command: str, *options: str, stage: str | None = None) -> list[str]:
         module = {
-            "up": ["tools.local", "--stage", self.stage, "--config", str(self.config)],
-            "diff": ["tools.review"],
-            "deploy": ["tools.deployment", "deploy"],
-            "destroy": ["tools.deployment", "destroy"],
+            "up": ["commands.local", "--stage", self.stage, "--config", str(self.config)],
+            "diff": ["commands.review"],
+            "deploy": ["commands.deployment", "deploy"],
+            "destroy": ["commands.deployment", "destroy"],
         }[command]
         # The second terminal goes by what `up` was given, unless it names another stage.
         other = ["--local", "--stage", stage, "--config", str(self.config)] if stage else []

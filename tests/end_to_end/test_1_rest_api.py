@@ -20,8 +20,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from client.api import FaqSearch
 from corpus.reader import read_corpus
+from faq_search.api import FaqSearch
 from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
 
 NINE = [

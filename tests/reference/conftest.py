@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.container.support import REPOSITORY, BakeRun, minilm
+from tests.support.container import REPOSITORY, BakeRun, minilm
 
 SAMPLE = REPOSITORY / "corpus" / "sample" / "amazon_sagemaker_faq.csv"
 

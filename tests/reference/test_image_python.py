@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from container.serving import Service
-from stacks.bundles import CONTAINER_PACKAGES
-from tests.unit.container.support import BakeRun, faq_csv, minilm
+from container.serving.service import Service
+from stage.bundles import CONTAINER_PACKAGES
+from tests.support.container import BakeRun, faq_csv, minilm
 
 # Together, since they share what takes long to make.
 pytestmark = pytest.mark.xdist_group("image_python")

@@ -9,7 +9,7 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from stacks.bundles import LAYER, ROOT
+from stage.bundles import LAYER, ROOT
 
 ASK = """
 import json, sys
@@ -17,7 +17,7 @@ import pydantic_core, aws_lambda_powertools
 layer = sys.argv[1]
 assert pydantic_core.__file__.startswith(layer), pydantic_core.__file__
 assert aws_lambda_powertools.__file__.startswith(layer), aws_lambda_powertools.__file__
-import handler
+from front_door import handler
 class Context:
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
     def get_remaining_time_in_millis(self): return 28000
@@ -45,8 +45,8 @@ def test_the_layer_loads_and_the_front_door_answers(tmp_path: Path) -> None:
                 map(
                     str,
                     (
-                        ROOT / "lambda/front_door",
-                        ROOT / "lambda/shared",
+                        ROOT / "lambda",
+                        ROOT,
                         tmp_path / "python",
                         site,
                     ),

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from tests.reference.model_server import JSON, SERVERS, ModelServer, ask
-from tests.unit.container.support import flip_last_byte
+from tests.support.container import flip_last_byte
 
 SEVERAL = {name: workers for name, workers in SERVERS.items() if name != "one worker"}
-ENCODER = "container.encoder_process"
+ENCODER = "container.encoder.process"
 
 
 def assert_server_ends(server, words):

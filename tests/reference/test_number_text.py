@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.unit.container.test_number_text import *  # noqa: F403 - its tests are run here again
+from tests.container.test_number_text import *  # noqa: F403 - its tests are run here again
 
 
 def test_this_numpy_is_the_images():

@@ -15,12 +15,12 @@ from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 
 from container.artifact import model_config, read_manifest
-from container.encoder_cpu import OpenVinoEncoder
-from container.encoder_gpu import TorchEncoder
-from container.serving import Service
-from container.weights import find_model, write_serving_form
+from container.bake.weights import find_model, write_serving_form
+from container.encoder.cpu import OpenVinoEncoder
+from container.encoder.gpu import TorchEncoder
+from container.serving.service import Service
 from tests.reference.conftest import SAMPLE
-from tests.unit.container.support import minilm, write_tiny_model
+from tests.support.container import minilm, write_tiny_model
 
 # Together, since they share what takes long to make.
 pytestmark = pytest.mark.xdist_group("parity")

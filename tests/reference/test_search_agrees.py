@@ -8,10 +8,10 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import semantic_search
 
-from client.paraphrases import read_paraphrases
 from corpus.reader import read_corpus
+from faq_search.paraphrases import read_paraphrases
 from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
-from tests.unit.container.support import minilm
+from tests.support.container import minilm
 
 # Together, since they share what takes long to make.
 pytestmark = pytest.mark.xdist_group("search_agrees")

@@ -1,0 +1,1 @@
+"""What operators run, most of it behind `make`."""

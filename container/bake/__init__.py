@@ -1,0 +1,1 @@
+"""The bake: a training job that encodes a corpus and packs the artifact."""

@@ -1,0 +1,300 @@
+"""The bake: a training job that encodes a corpus and packs weights, index and serving code.
+
+Everything is written to a scratch folder and moved into the model folder last, because SageMaker
+uploads what the model folder holds, also when a job is stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Never
+
+from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, open_encoder
+from container.bake.encode_corpus import check_size, encode_corpus
+from container.bake.precision_check import check_precision
+from container.bake.probes import make_probes
+from container.bake.settings import BakeSettings
+from container.bake.weights import (
+    FoundModel,
+    file_hash,
+    find_model,
+    source_hashes,
+    write_serving_form,
+)
+from container.encoder.base import Encoder
+from container.errors import BakeError, LoadError
+from container.search.index import Index
+from container.search.searcher import Searcher
+from corpus.reader import CorpusError, CorpusInfo, describe
+
+MAX_FAILURE = 1024
+NEEDED = {
+    "bf16": "a CPU with AVX512-BF16 or AMX, or a GPU of the Ampere generation or later",
+    "fp16": "a GPU",
+}
+LIBRARIES = ("numpy", "openvino", "safetensors", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where SageMaker puts a training job's files, below /opt/ml."""
+
+    base: Path
+
+    @property
+    def hyperparameters(self) -> Path:
+        """The job's hyperparameters, all of them strings."""
+        return self.base / "input" / "config" / "hyperparameters.json"
+
+    @property
+    def model(self) -> Path:
+        """What SageMaker packs into model.tar.gz."""
+        return self.base / "model"
+
+    @property
+    def failure(self) -> Path:
+        """The first 1,024 characters become the job's FailureReason."""
+        return self.base / "output" / "failure"
+
+    def channel(self, name: str) -> Path:
+        """The folder of an input channel. Raises BakeError when it is not there."""
+        folder = self.base / "input" / "data" / name
+        if not folder.is_dir():
+            raise BakeError(f"The training job has no channel {name!r}.")
+        return folder
+
+    def only_file(self, channel: str) -> Path:
+        """The one file of a channel. Raises BakeError when there is none, or more than one."""
+        folder = self.channel(channel)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        if len(files) != 1:
+            found = ", ".join(str(path.relative_to(folder)) for path in files[:10]) or "nothing"
+            raise BakeError(f"The channel {channel!r} must hold one file; found {found}.")
+        return files[0]
+
+
+def main(code: Path) -> int:
+    """Bakes; ``code`` is the folder that holds the packages container and corpus.
+
+    Returns 0, or 1 after writing what went wrong to the failure file. Raises SystemExit where
+    SageMaker stops the job.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    paths = Paths(Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")))
+    try:
+        bake(paths, code)
+    except SystemExit:
+        _say("Stopped; nothing is left in the model folder")
+        raise
+    except (BakeError, CorpusError, LoadError) as fault:
+        return _fail(paths, str(fault))
+    except MemoryError:
+        return _fail(
+            paths,
+            "The bake ran out of memory. Choose a larger bake instance or a lower batch_size; "
+            "for a very large corpus use batch transform.",
+        )
+    except Exception as fault:
+        traceback.print_exc()
+        return _fail(
+            paths,
+            f"The bake failed unexpectedly ({type(fault).__name__}: {fault}). "
+            "The training job's log has the details.",
+        )
+    return 0
+
+
+def bake(paths: Paths, code: Path) -> None:
+    """Reads the job's inputs and leaves the finished artifact in the model folder."""
+    settings = BakeSettings.read(paths.hyperparameters)
+    corpus_file = paths.only_file("corpus")
+    found_hash = file_hash(corpus_file)
+    if found_hash != settings.corpus_sha256:
+        raise BakeError(
+            f"The corpus is not the one that was asked for: its sha256 is {found_hash}, expected "
+            f"{settings.corpus_sha256}. Deploy again; where the settings pin a version, its sha256 "
+            "belongs to another one: pin it again."
+        )
+    corpus = describe(corpus_file, corpus_file.name, embed=settings.embed)
+    _say(f"Corpus {corpus_file.name}: {corpus.entries:,} entries, {corpus.bytes:,} bytes")
+    check_size(settings, corpus, paths.base)
+    with _scratch(paths) as scratch:
+        artifact = scratch / "artifact"
+        _copy_code(code, paths, artifact / CODE)
+        model = find_model(
+            paths.channel("weights"), scratch, settings.model_id, settings.max_seq_length
+        )
+        if model.config.dimension != settings.dimension:
+            raise BakeError(
+                f"The model's dimension is {model.config.dimension}; the settings say "
+                f"{settings.dimension} for {settings.model_id}."
+            )
+        write_serving_form(model, artifact / WEIGHTS)
+        encoder = _encoder(settings, artifact / WEIGHTS, model)
+        _say(
+            f"Model {settings.model_id} {settings.model_version}: dimension "
+            f"{model.config.dimension}, pooling {model.config.pooling} ({model.pooling_source}), "
+            f"up to {model.config.max_seq_length} tokens; {encoder.runtime} on {encoder.device}"
+        )
+        encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX)
+        manifest = _manifest(settings, corpus, model, encoder, artifact)
+        if settings.precision != "fp32":
+            manifest["precision_check"] = check_precision(
+                settings,
+                corpus_file,
+                Index(artifact / INDEX, corpus.entries, model.config.dimension),
+                encoder,
+                open_encoder(artifact / WEIGHTS, model.config, settings.batch_size),
+            )
+            _say(f"Precision {settings.precision}: {manifest['precision_check']}")
+        (artifact / MANIFEST).write_text(
+            json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8"
+        )
+        _move(artifact, paths.model)
+    _say(f"Bake {settings.bake_id} is done")
+
+
+def _encoder(settings: BakeSettings, weights: Path, model: FoundModel) -> Encoder:
+    encoder = open_encoder(weights, model.config, settings.batch_size, settings.precision)
+    if encoder.precision != settings.precision:
+        raise BakeError(
+            f"The precision {settings.precision} needs a processor with instructions for it, "
+            f"which this machine ({encoder.device}) does not have: {NEEDED[settings.precision]}. "
+            'Choose another bake instance, or set model.precision = "fp32".'
+        )
+    return encoder
+
+
+def _manifest(
+    settings: BakeSettings,
+    corpus: CorpusInfo,
+    model: FoundModel,
+    encoder: Encoder,
+    artifact: Path,
+) -> dict[str, Any]:
+    """What the artifact is. No times and no machine: the same inputs give the same bytes."""
+    config = model.config
+    index = Index(artifact / INDEX, corpus.entries, config.dimension)
+    searcher = Searcher(encoder, settings.query_prefix, settings.passage_prefix)
+    weights = sorted((artifact / WEIGHTS).iterdir())
+    return {
+        "bake_id": settings.bake_id,
+        "model": {
+            "id": settings.model_id,
+            "version": settings.model_version,
+            "family": config.family,
+            "dimension": config.dimension,
+            "pooling": config.pooling,
+            "pooling_source": model.pooling_source,
+            "normalize": config.normalize,
+            "max_seq_length": config.max_seq_length,
+            "lower_case": config.lower_case,
+            "precision": settings.precision,
+            "query_prefix": settings.query_prefix,
+            "passage_prefix": settings.passage_prefix,
+        },
+        "corpus": {"sha256": corpus.sha256, "entries": corpus.entries, "bytes": corpus.bytes},
+        "embed": settings.embed,
+        "hyperparameters": dict(settings.raw),
+        "index": {"rows": len(index.rows), "dimension": config.dimension},
+        "weights": {path.name: file_hash(path) for path in weights},
+        "weights_source": source_hashes(model),
+        "libraries": {"python": platform.python_version(), **_library_versions()},
+        "probes": make_probes(searcher, index, settings),
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _copy_code(code: Path, paths: Paths, target: Path) -> None:
+    """The serving code, and the vendored packages it needs in the image."""
+    for package in ("container", "corpus"):
+        shutil.copytree(
+            code / package, target / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copyfile(code / "container" / "serving" / "inference.py", target / "inference.py")
+    vendor = target / VENDOR
+    with zipfile.ZipFile(paths.only_file("vendor")) as archive:
+        archive.extractall(vendor)
+    # Last on the path: where the machine has a library of its own, that is the right one.
+    sys.path.append(str(vendor))
+
+
+@contextmanager
+def _scratch(paths: Paths) -> Iterator[Path]:
+    """A folder beside the model folder, on its volume where that is possible.
+
+    It goes away whatever happens; and unless all went well, the model folder is left empty.
+    """
+    paths.base.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=paths.base))
+    try:
+        yield scratch
+    except BaseException:
+        _empty(paths.model)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _move(artifact: Path, model: Path) -> None:
+    """Moves the artifact's parts into the model folder, the manifest last.
+
+    The folder itself stays: in a training job it may be a mount.
+    """
+    model.mkdir(parents=True, exist_ok=True)
+    _empty(model)
+    for part in sorted(artifact.iterdir(), key=lambda path: path.name == MANIFEST):
+        shutil.move(part, model / part.name)
+
+
+def _empty(folder: Path) -> None:
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _fail(paths: Paths, sentence: str) -> int:
+    _say(f"FAILED: {sentence}")
+    if len(sentence) > MAX_FAILURE:
+        sentence = sentence[: MAX_FAILURE - 4] + " ..."
+    paths.failure.parent.mkdir(parents=True, exist_ok=True)
+    paths.failure.write_text(sentence, "utf-8")
+    return 1
+
+
+def _stop(number: int, _frame: object) -> Never:
+    """SageMaker stops a job with SIGTERM: leave at once, through the clean-up.
+
+    Says nothing here: it may have interrupted a line that is being printed.
+    """
+    sys.exit(128 + number)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

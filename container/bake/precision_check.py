@@ -1,0 +1,143 @@
+"""Whether an index of reduced precision answers as well as one of float32 would.
+
+The corpus is not encoded twice for that. A sample of entries is asked for; what the finished index
+ranks best is encoded in float32 too, and ranked by that. An entry that float32 would put among the
+three best is not beyond the tenth place here, since scores differ by thousandths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from container.bake.encode_corpus import embedded_texts, rows_per_entry
+from container.bake.settings import BakeSettings
+from container.encoder.base import Encoder
+from container.errors import BakeError
+from container.search.index import Index
+from container.search.nearest import normalized
+from corpus.reader import Entry, iter_corpus
+
+SAMPLE = 1000
+CANDIDATES = 10
+TOP = 3
+LEAST_COSINE = 0.999
+# Of texts that are not questions nobody knows the right answers: float32's three best are taken
+# for them, and what scores as good as its third, but for this much, is as right.
+LEAST_SHARE = 0.99
+SAME_SCORE = 0.001
+
+Vectors = NDArray[np.float32]
+
+
+def check_precision(
+    settings: BakeSettings,
+    corpus_file: Path,
+    index: Index,
+    encoder: Encoder,
+    reference: Encoder,
+) -> dict[str, Any]:
+    """Compares ``index``, made with ``encoder``, with what ``reference``, of float32, makes.
+
+    Asks the questions of at most 1,000 entries, evenly spread. Returns ``sample``, how many;
+    ``asked``, ``questions`` or ``texts``; ``top_3`` by precision; and ``worst_cosine`` between the
+    vectors of the two. With questions ``top_3`` is the share of them whose entry is among the
+    three best, and must be no less than with float32. Without, it is the share of the three best
+    that are float32's as well, and must be at least 0.99. Raises BakeError where it is less, or
+    where the worst cosine is below 0.999.
+    """
+    positions = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE, len(index))).astype(int))
+    sample = _entries(settings, corpus_file, set(positions.tolist()))
+    asked = "questions" if all(entry.question for entry in sample.values()) else "texts"
+    queries = [
+        settings.query_prefix + (sample[int(own)].question or sample[int(own)].answer)
+        for own in positions
+    ]
+    reduced_queries = normalized(encoder.encode(queries))
+    full_queries = normalized(reference.encode(queries))
+    found = [
+        sorted({int(own), *(match.position for match in matches)})
+        for own, matches in zip(positions, index.search(reduced_queries, CANDIDATES), strict=True)
+    ]
+    candidates = sorted({position for each in found for position in each})
+    full = _full_rows(settings, corpus_file, candidates, reference)
+    reduced = {position: _rows(index, position) for position in candidates}
+    worst = min(
+        float((full_queries * reduced_queries).sum(axis=1).min()),
+        *(float((full[each] * reduced[each]).sum(axis=1).min()) for each in candidates),
+    )
+    shares: dict[str, list[float]] = {"fp32": [], settings.precision: []}
+    for number, own in enumerate(positions):
+        among = found[number]
+        by_full = np.array([(full[each] @ full_queries[number]).max() for each in among])
+        by_reduced = np.array([(reduced[each] @ reduced_queries[number]).max() for each in among])
+        place = among.index(int(own))
+        if asked == "questions":
+            shares["fp32"].append(_is_in_top(by_full, place))
+            shares[settings.precision].append(_is_in_top(by_reduced, place))
+        else:
+            shares["fp32"].append(1.0)
+            shares[settings.precision].append(_share_of_top(by_full, by_reduced))
+    told = {
+        "sample": len(positions),
+        "asked": asked,
+        "top_3": {name: round(float(np.mean(each)), 6) for name, each in shares.items()},
+        "worst_cosine": round(worst, 6),
+    }
+    _judge(settings, told)
+    return told
+
+
+def _judge(settings: BakeSettings, told: dict[str, Any]) -> None:
+    top = told["top_3"]
+    least = top["fp32"] if told["asked"] == "questions" else LEAST_SHARE
+    if top[settings.precision] >= least and told["worst_cosine"] >= LEAST_COSINE:
+        return
+    what = (
+        f"top-3 accuracy over {told['sample']} questions of the corpus is"
+        if told["asked"] == "questions"
+        else f"the share of float32's three best over {told['sample']} texts of the corpus is"
+    )
+    raise BakeError(
+        f"The precision {settings.precision} is not good enough for this corpus: {what} "
+        f"{top[settings.precision]:.4f} with {settings.precision} (at least {least:.4f} is needed, "
+        f"as with fp32), and the worst cosine to fp32 is {told['worst_cosine']:.5f} "
+        f'(at least {LEAST_COSINE} is needed). Set model.precision = "fp32".'
+    )
+
+
+def _is_in_top(scores: Vectors, place: int) -> float:
+    return float((scores > scores[place]).sum() < TOP)
+
+
+def _share_of_top(by_full: Vectors, by_reduced: Vectors) -> float:
+    count = min(TOP, len(by_full))
+    least = np.sort(by_full)[-count] - SAME_SCORE
+    return float((by_full[np.argsort(-by_reduced)[:count]] >= least).mean())
+
+
+def _entries(
+    settings: BakeSettings, corpus_file: Path, positions: Collection[int]
+) -> dict[int, Entry]:
+    corpus = iter_corpus(corpus_file, corpus_file.name, embed=settings.embed)
+    return {number: entry for number, entry in enumerate(corpus) if number in positions}
+
+
+def _full_rows(
+    settings: BakeSettings, corpus_file: Path, positions: list[int], reference: Encoder
+) -> dict[int, Vectors]:
+    """The rows of each entry, [rows per entry, dimension], by the reference."""
+    entries = _entries(settings, corpus_file, set(positions))
+    texts = [text for each in positions for text in embedded_texts(entries[each], settings)]
+    vectors = normalized(reference.encode(texts))
+    rows = vectors.reshape(len(positions), rows_per_entry(settings), vectors.shape[1])
+    return dict(zip(positions, rows, strict=True))
+
+
+def _rows(index: Index, position: int) -> Vectors:
+    start = position * index.rows_per_entry
+    return index.rows[start : start + index.rows_per_entry]

@@ -1,0 +1,92 @@
+"""From texts to vectors, as sentence-transformers does it, whichever processor is there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from container.encoder.model_config import ModelConfig, Precision
+
+# A text's token ids, special ones included.
+Tokens = Sequence[int] | NDArray[np.int32]
+
+
+class TextEncoder(ABC):
+    """Encodes texts with one model, wherever that runs.
+
+    ``device`` and ``runtime`` are words for people: where it runs and by which library.
+    """
+
+    device: str
+    runtime: str
+
+    def __init__(self, config: ModelConfig, tokenizer_file: Path) -> None:
+        self.config = config
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(config.max_seq_length)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Returns float32 [len(texts), dimension], in the order of ``texts``.
+
+        Any text will do, also an empty one. Longer texts are cut at ``max_seq_length`` tokens.
+        """
+        return self.encode_tokens(self.tokenize(texts))
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, none of them empty."""
+        if self.config.lower_case:
+            texts = [text.lower() for text in texts]
+        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts))]
+
+    @abstractmethod
+    def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """As ``encode``, of texts that are token ids already."""
+
+
+class Encoder(TextEncoder):
+    """The model in this process.
+
+    ``precision`` is what it computes in; the vectors are float32 with any.
+    ``max_batch_tokens`` bounds a batch, padding included, to what the processor likes best.
+    """
+
+    precision: Precision
+    max_batch_tokens: int
+
+    def __init__(self, config: ModelConfig, tokenizer_file: Path, batch_size: int = 64) -> None:
+        super().__init__(config, tokenizer_file)
+        self.batch_size = batch_size
+
+    def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """Batches hold texts of like length, so that little is spent on padding."""
+        vectors = np.empty((len(tokens), self.config.dimension), dtype=np.float32)
+        order = longest_first(tokens)
+        start = 0
+        while start < len(order):
+            batch = order[start : start + self.batch_capacity(len(tokens[order[start]]))]
+            vectors[batch] = self.forward([tokens[number] for number in batch])
+            start += len(batch)
+        return vectors
+
+    def batch_capacity(self, length: int) -> int:
+        """How many texts a batch takes whose longest has ``length`` tokens."""
+        return min(self.batch_size, max(1, self.max_batch_tokens // length))
+
+    @abstractmethod
+    def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """One batch: float32 [len(tokens), dimension]."""
+
+
+def longest_first(tokens: Sequence[Tokens]) -> list[int]:
+    """The order in which texts are encoded.
+
+    Longest first: should memory not suffice, it is known at once. Stable, so that the same texts
+    always fall into the same batches.
+    """
+    return sorted(range(len(tokens)), key=lambda number: -len(tokens[number]))

@@ -1,0 +1,72 @@
+"""The encoder on a CPU: an OpenVINO graph built from the weights, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from container.encoder.base import Encoder, Tokens
+from container.encoder.model_config import ModelConfig, Precision
+from container.encoder.openvino_graph import build_graph, pack
+from container.encoder.tensor_file import map_tensors
+from container.machine import available_cpus
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def infer_request(graph: ov.Model, precision: Precision) -> ov.InferRequest:
+    """Compiles a graph for all processors that are available to the process."""
+    settings: dict[str, Any] = {
+        # Where the processor has bfloat16 the plugin would choose it, and the vectors would
+        # depend on the machine.
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": available_cpus(),
+        # Several processes share a developer's machine; pinned threads would queue up.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+
+
+class OpenVinoEncoder(Encoder):
+    """Runs the model on all processors that are available to the process."""
+
+    device = "cpu"
+    # Measured with all-MiniLM-L6-v2: beyond about a thousand tokens a batch outgrows the caches.
+    max_batch_tokens = 1024
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights_dir: Path,
+        batch_size: int = 64,
+        precision: Precision = "fp32",
+    ) -> None:
+        """Compiles the graph of ``weights_dir`` (model.safetensors, tokenizer.json)."""
+        super().__init__(config, weights_dir / "tokenizer.json", batch_size)
+        self.precision = precision
+        self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
+        graph = build_graph(config, map_tensors(weights_dir / "model.safetensors"))
+        self._request = infer_request(graph, precision)
+        # One request runs on all processors; a second at the same time would gain nothing.
+        self._lock = Lock()
+
+    @staticmethod
+    def precisions() -> tuple[Precision, ...]:
+        """What this processor has instructions for."""
+        capable = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return ("fp32", "bf16") if "BF16" in capable else ("fp32",)
+
+    def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
+        """One batch: float32 [len(tokens), dimension]."""
+        packed = pack(self.config, tokens)
+        with self._lock:
+            found = self._request.infer(list(packed), share_inputs=True)
+        vectors: NDArray[np.float32] = found[0]
+        return vectors

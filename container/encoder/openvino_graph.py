@@ -1,0 +1,213 @@
+"""The encoder as an OpenVINO graph, built by hand from the weights (BERT, RoBERTa, XLM-RoBERTa).
+
+Built rather than converted, because the image that serves has no converter and a machine without
+torch must be able to bake. Attention is the ScaledDotProductAttention operation, which the CPU
+plugin runs as one fused kernel.
+
+The tokens of all texts of a batch lie one after the other, and only attention sees them laid out
+by text: padding costs nothing in the matrix products, which are nearly all of the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from container.encoder.base import Tokens
+from container.encoder.model_config import ModelConfig
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+# The plugin makes kernels for each size it meets, which takes milliseconds: few sizes, then.
+STEP = 4
+# Instead of what is no token: not float32's lowest, which is infinite in bfloat16.
+LOWEST = -1e30
+
+
+class Packed(NamedTuple):
+    """A batch as the graph takes it.
+
+    ``ids`` and ``positions`` are int32 [total]; ``slots`` is int32 [batch, length], where each
+    token of each text lies in them, and ``mask``, float32, is 1 where there is one; ``origins`` is
+    int32 [total], where each token lies in the flattened ``slots``. Total and length are multiples
+    of ``STEP``; what fills them up is read by nothing.
+    """
+
+    ids: NDArray[np.int32]
+    positions: NDArray[np.int32]
+    slots: NDArray[np.int32]
+    mask: NDArray[np.float32]
+    origins: NDArray[np.int32]
+
+
+def pack(config: ModelConfig, tokens: Sequence[Tokens]) -> Packed:
+    """Packs the token ids of a batch's texts."""
+    lengths = [len(text) for text in tokens]
+    total, length = _stepped(sum(lengths)), _stepped(max(lengths))
+    numbers = np.arange(max(total, len(tokens) * length), dtype=np.int32)
+    ids, positions, origins = np.zeros((3, total), dtype=np.int32)
+    slots = np.zeros((len(tokens), length), dtype=np.int32)
+    mask = np.zeros((len(tokens), length), dtype=np.float32)
+    start = 0
+    for row, text in enumerate(tokens):
+        size = len(text)
+        here = slice(start, start + size)
+        ids[here] = text
+        positions[here] = _positions(config.position_offset, ids[here], numbers[:size])
+        origins[here] = numbers[row * length : row * length + size]
+        slots[row, :size] = numbers[here]
+        mask[row, :size] = 1
+        start += size
+    return Packed(ids, positions, slots, mask, origins)
+
+
+def _positions(
+    offset: int | None, ids: NDArray[np.int32], numbers: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    if offset is None:
+        return numbers
+    # RoBERTa counts from its padding id + 1, and leaves out a padding token inside a text.
+    real = ids != offset
+    counted: NDArray[np.int32] = np.cumsum(real, dtype=np.int32) * real + np.int32(offset)
+    return counted
+
+
+def _stepped(size: int) -> int:
+    return size + -size % STEP
+
+
+def build_graph(config: ModelConfig, weights: Weights) -> ov.Model:
+    """Returns the graph from packed tokens to vectors; see ``Packed`` for the five inputs.
+
+    The weights are not copied, so they must be writeable arrays. The single output is float32
+    [batch, dimension], pooled, and of unit length when the model normalises. All sizes are
+    dynamic.
+    """
+    return _GraphBuilder(config, weights).build()
+
+
+class _GraphBuilder:
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        self.config = config
+        self.weights = weights
+        self._slots = ops.parameter([-1, -1], np.int32)
+        self._origins = ops.parameter([-1], np.int32)
+
+    def build(self) -> ov.Model:
+        tokens, positions = (ops.parameter([-1], np.int32) for _ in range(2))
+        mask = ops.parameter([-1, -1], np.float32)
+        bias = self._attention_bias(mask)
+        hidden = self._embeddings(tokens, positions)
+        for layer in range(self.config.layers):
+            hidden = self._layer(hidden, bias, f"encoder.layer.{layer}")
+        vectors = self._pool(self._by_text(hidden), mask)
+        if self.config.normalize:
+            # sentence-transformers divides by max(length, 1e-12); ReduceL2 of a non-zero vector
+            # never comes near it.
+            length = ops.reduce_l2(vectors, _axes(-1), keep_dims=True)
+            vectors = ops.divide(vectors, ops.maximum(length, _scalar(1e-12)))
+        inputs = Packed(tokens, positions, self._slots, mask, self._origins)
+        return ov.Model([vectors], list(inputs), "encoder")
+
+    def _weight(self, name: str, scale: float = 1.0) -> ov.Node:
+        weight = self.weights[name]
+        if scale == 1.0:
+            return ops.constant(weight, shared_memory=True)
+        return ops.constant(weight * np.float32(scale))
+
+    def _embeddings(self, tokens: ov.Node, positions: ov.Node) -> ov.Node:
+        words = ops.gather(self._weight("embeddings.word_embeddings.weight"), tokens, _axis(0))
+        # One segment only, so the segment's vector is part of every position's.
+        table = (
+            self.weights["embeddings.position_embeddings.weight"]
+            + self.weights["embeddings.token_type_embeddings.weight"][0]
+        )
+        places = ops.gather(ops.constant(table, dtype=np.float32), positions, _axis(0))
+        return self._norm(ops.add(words, places), "embeddings.LayerNorm")
+
+    def _by_text(self, states: ov.Node) -> ov.Node:
+        """[total, dimension] to [batch, length, dimension]."""
+        return ops.gather(states, self._slots, _axis(0))
+
+    @staticmethod
+    def _attention_bias(mask: ov.Node) -> ov.Node:
+        keys = ops.unsqueeze(ops.unsqueeze(mask, _axis(1)), _axis(1))
+        return ops.select(_is_token(keys), _scalar(0.0), _scalar(LOWEST))
+
+    def _layer(self, hidden: ov.Node, bias: ov.Node, name: str) -> ov.Node:
+        # Scaling the query's weights instead of every product of attention: the plugin would
+        # make it a part of the key's projection, and choose a slower kernel for that.
+        scale = (self.config.dimension // self.config.heads) ** -0.5
+        query = self._heads(self._linear(hidden, f"{name}.attention.self.query", scale))
+        key = self._heads(self._linear(hidden, f"{name}.attention.self.key"))
+        value = self._heads(self._linear(hidden, f"{name}.attention.self.value"))
+        context = ops.scaled_dot_product_attention(query, key, value, bias, _scalar(1.0))
+        rows = ops.reshape(
+            ops.transpose(context, _vector(0, 2, 1, 3)),
+            _vector(-1, self.config.dimension),
+            special_zero=False,
+        )
+        context = ops.gather(rows, self._origins, _axis(0))
+        attended = self._linear(context, f"{name}.attention.output.dense")
+        hidden = self._norm(ops.add(attended, hidden), f"{name}.attention.output.LayerNorm")
+        inner = self._activation(self._linear(hidden, f"{name}.intermediate.dense"))
+        outer = self._linear(inner, f"{name}.output.dense")
+        return self._norm(ops.add(outer, hidden), f"{name}.output.LayerNorm")
+
+    def _heads(self, states: ov.Node) -> ov.Node:
+        """[total, dimension] to [batch, heads, length, dimension / heads]."""
+        size = self.config.dimension // self.config.heads
+        split = ops.reshape(
+            self._by_text(states), _vector(0, 0, self.config.heads, size), special_zero=True
+        )
+        return ops.transpose(split, _vector(0, 2, 1, 3))
+
+    def _linear(self, states: ov.Node, name: str, scale: float = 1.0) -> ov.Node:
+        weight, bias = self._weight(f"{name}.weight", scale), self._weight(f"{name}.bias", scale)
+        return ops.add(ops.matmul(states, weight, False, True), bias)
+
+    def _norm(self, states: ov.Node, name: str) -> ov.Node:
+        normal = ops.mvn(states, _vector(-1), True, self.config.layer_norm_eps, "inside_sqrt")
+        return ops.add(
+            ops.multiply(normal, self._weight(f"{name}.weight")), self._weight(f"{name}.bias")
+        )
+
+    def _activation(self, states: ov.Node) -> ov.Node:
+        if self.config.activation == "relu":
+            return ops.relu(states)
+        return ops.gelu(states, "erf" if self.config.activation == "gelu" else "tanh")
+
+    def _pool(self, hidden: ov.Node, mask: ov.Node) -> ov.Node:
+        if self.config.pooling == "cls":
+            return ops.gather(hidden, ops.constant(np.int64(0)), _axis(1))
+        weight = ops.unsqueeze(mask, _axis(2))
+        if self.config.pooling == "max":
+            tokens = ops.select(_is_token(weight), hidden, _scalar(LOWEST))
+            return ops.reduce_max(tokens, _axes(1))
+        total = ops.reduce_sum(ops.multiply(hidden, weight), _axes(1))
+        return ops.divide(total, ops.reduce_sum(weight, _axes(1)))
+
+
+def _is_token(mask: ov.Node) -> ov.Node:
+    """Chosen by this, not computed by (1 - mask) * LOWEST, which bfloat16 gets wrong."""
+    return ops.greater(mask, _scalar(0.5))
+
+
+def _scalar(value: float) -> ov.Node:
+    return ops.constant(np.float32(value))
+
+
+def _axis(value: int) -> ov.Node:
+    return ops.constant(np.int64(value))
+
+
+def _axes(*values: int) -> ov.Node:
+    return ops.constant(np.array(values, dtype=np.int64))
+
+
+_vector = _axes

@@ -1,0 +1,1 @@
+"""The index of a baked corpus and the search in it."""

@@ -1,0 +1,1 @@
+"""What answers requests inside an endpoint or a transform job."""

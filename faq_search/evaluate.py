@@ -1,0 +1,131 @@
+"""`python -m faq_search evaluate`: retrieval quality through the REST API."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from corpus.reader import Entry, describe, read_corpus
+from faq_search.api import FaqSearch
+from faq_search.evaluation import Outcome, Question, Scores, ask, hardest, scores
+from faq_search.paraphrases import read_paraphrases
+from faq_search.results import Deployment
+
+
+def evaluate(
+    api: FaqSearch,
+    corpus: Path,
+    paraphrases: Path | None,
+    report: Path | None,
+    console: Console,
+    *,
+    misses: int = 10,
+) -> None:
+    """Ask the corpus's own questions and the paraphrased ones; print scores and hardest misses.
+
+    paraphrases: held-out questions, `question` and `id`; None asks the corpus's own alone.
+    report: receives the same as JSON, with all that was missed. misses: how many to print of each.
+    Raises ValueError when `corpus` is not the corpus that is deployed, since then no score would
+    mean anything, and when there is nothing to ask; CorpusError when it cannot be read.
+    """
+    deployed = api.endpoints()
+    entries = {entry.id: entry for entry in read_corpus(corpus)}
+    if describe(corpus).sha256 != deployed.corpus_sha256:
+        raise ValueError(f"{corpus} is not the corpus that is deployed; give it with --corpus.")
+    sets = {}
+    own = [
+        Question(entry.question, frozenset({entry.id}))
+        for entry in entries.values()
+        if entry.question is not None
+    ]
+    if own:
+        sets["own"] = own
+    if paraphrases:
+        sets["paraphrased"] = read_paraphrases(paraphrases, frozenset(entries))
+    if not sets:
+        raise ValueError(f"{corpus} has no questions; give some with --paraphrases.")
+    outcomes = _ask_all(api, sets, console)
+    results = {name: scores(answers) for name, answers in outcomes.items()}
+    console.print(_scores_table(results, deployed))
+    for name, answers in outcomes.items():
+        missed = hardest(answers, misses)
+        if missed:
+            console.print(_misses_table(name, missed, entries))
+    if report:
+        report.write_text(json.dumps(_report(deployed, results, outcomes), indent=2) + "\n")
+
+
+def _ask_all(
+    api: FaqSearch, sets: dict[str, list[Question]], console: Console
+) -> dict[str, list[Outcome]]:
+    with Progress(console=console, transient=True) as progress:
+        outcomes = {}
+        for name, questions in sets.items():
+            task = progress.add_task(f"{name} questions", total=len(questions))
+            outcomes[name] = ask(api, questions, partial(progress.advance, task))
+    return outcomes
+
+
+def _scores_table(results: dict[str, Scores], deployed: Deployment) -> Table:
+    table = Table(
+        "questions",
+        *("asked", "top-1", "top-3", "MRR (top 10)"),
+        title=f"{deployed.model_id} {deployed.model_version}, bake {deployed.bake_id[:12]}",
+    )
+    for name, found in results.items():
+        table.add_row(
+            name,
+            str(found.questions),
+            f"{found.top_1:.1%}",
+            f"{found.top_3:.1%}",
+            f"{found.mrr_10:.3f}",
+        )
+    return table
+
+
+def _misses_table(name: str, missed: list[Outcome], entries: dict[str, Entry]) -> Table:
+    table = Table("rank", "asked", "right", "came first", title=f"Hardest {name} questions")
+    for outcome in missed:
+        right = min(outcome.question.right_ids)
+        first = outcome.found_ids[0] if outcome.found_ids else None
+        table.add_row(
+            str(outcome.rank or "> 10"),
+            outcome.question.text,
+            _label(entries[right]),
+            _label(entries[first]) if first else "nothing",
+        )
+    return table
+
+
+def _label(entry: Entry) -> str:
+    return f"{entry.id}: {entry.question or entry.answer[:80]}"
+
+
+def _report(
+    deployed: Deployment, results: dict[str, Scores], outcomes: dict[str, list[Outcome]]
+) -> dict[str, Any]:
+    return {
+        "model": {"id": deployed.model_id, "version": deployed.model_version},
+        "bake_id": deployed.bake_id,
+        "corpus_sha256": deployed.corpus_sha256,
+        "scores": {name: dataclasses.asdict(found) for name, found in results.items()},
+        "missed": {
+            name: [
+                {
+                    "question": outcome.question.text,
+                    "right_ids": sorted(outcome.question.right_ids),
+                    "found_ids": list(outcome.found_ids),
+                    "rank": outcome.rank,
+                }
+                for outcome in hardest(answers, len(answers))
+            ]
+            for name, answers in outcomes.items()
+        },
+    }

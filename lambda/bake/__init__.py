@@ -1,0 +1,1 @@
+"""The custom resource Custom::Bake: a corpus baked by a training job, or one found baked."""

@@ -1,0 +1,133 @@
+"""The training jobs of one bake: their names, the request that starts one, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from bake.request_types import retype_structure
+
+MAX_NAME_LENGTH = 63
+MAX_ATTEMPTS = 99
+_HASH_LENGTH = 12
+
+# The workflow names each field that it hands to CreateTrainingJob, and a path that leads
+# nowhere ends an execution. So these are always present, and no others are let through.
+_EMPTY: Mapping[str, Any] = {
+    "HyperParameters": {},
+    "EnableNetworkIsolation": False,
+    "Environment": {},
+    "Tags": [],
+}
+WORKFLOW_FIELDS = frozenset(
+    {
+        "TrainingJobName",
+        "AlgorithmSpecification",
+        "RoleArn",
+        "InputDataConfig",
+        "OutputDataConfig",
+        "ResourceConfig",
+        "StoppingCondition",
+        *_EMPTY,
+    }
+)
+
+
+def job_name(prefix: str, bake_id: str, attempt: int) -> str:
+    """Prefix, hash and attempt number; the prefix gives way where SageMaker's 63 are full."""
+    tail = f"-{bake_id[:_HASH_LENGTH]}-{attempt}"
+    return prefix[: MAX_NAME_LENGTH - len(tail)] + tail
+
+
+class TrainingJobs:
+    """The training jobs of one bake.
+
+    Args:
+        sagemaker: a boto3 client.
+        prefix: what the names begin with.
+        bake_id: the bake's hash.
+    """
+
+    def __init__(self, sagemaker: BaseClient, prefix: str, bake_id: str) -> None:
+        self._sagemaker = sagemaker
+        self._prefix = prefix
+        self._bake_id = bake_id
+
+    def request(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """The CreateTrainingJob request, complete, typed, and with a name.
+
+        The name is the first that SageMaker does not know, for names cannot be used twice;
+        but a job of this bake that is in progress and writes to the same place is joined.
+
+        Args:
+            properties: the TrainingJob property of the custom resource.
+
+        Raises:
+            ValueError: a wrong field, or too many attempts; the message names it.
+        """
+        model = self._sagemaker.meta.service_model.operation_model("CreateTrainingJob")
+        request: dict[str, Any] = {
+            **_EMPTY,
+            **retype_structure(properties, model.input_shape, "TrainingJob"),
+        }
+        output = request.get("OutputDataConfig", {}).get("S3OutputPath")
+        request["TrainingJobName"] = self._choose_name(output)
+        if set(request) != WORKFLOW_FIELDS:
+            raise ValueError(
+                f"TrainingJob must have the fields {', '.join(sorted(WORKFLOW_FIELDS))}; "
+                f"these are missing or not among them: "
+                f"{', '.join(sorted(set(request) ^ WORKFLOW_FIELDS))}."
+            )
+        return request
+
+    def stop(self) -> None:
+        """Stop each job of this bake that is running."""
+        for name, job in self._known():
+            if job["TrainingJobStatus"] == "InProgress":
+                stop_job(self._sagemaker, name)
+
+    def _choose_name(self, output: str | None) -> str:
+        attempt = 0
+        for name, job in self._known():
+            attempt += 1
+            if (
+                job["TrainingJobStatus"] == "InProgress"
+                and job["OutputDataConfig"]["S3OutputPath"] == output
+            ):
+                return name
+        if attempt == MAX_ATTEMPTS:
+            raise ValueError(
+                f"All {MAX_ATTEMPTS} names for training jobs of bake {self._bake_id} are taken. "
+                f"Delete old jobs whose names begin with {self._prefix}."
+            )
+        return job_name(self._prefix, self._bake_id, attempt + 1)
+
+    def _known(self) -> Iterator[tuple[str, Any]]:
+        """Name and description of each attempt, up to the first that SageMaker does not know."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            name = job_name(self._prefix, self._bake_id, attempt)
+            try:
+                yield name, self._sagemaker.describe_training_job(TrainingJobName=name)
+            except ClientError as error:
+                if is_absent(error):
+                    return
+                raise
+
+
+def stop_job(sagemaker: BaseClient, name: str) -> None:
+    """Stop a job; one that has ended, or never was, is left as it is."""
+    try:
+        sagemaker.stop_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException" and not is_absent(error):
+            raise
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether SageMaker does not know the job: the service calls it a validation error."""
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"].get("Message", "").lower()
+    return code == "ResourceNotFound" or (code == "ValidationException" and "not found" in message)

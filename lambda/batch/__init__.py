@@ -1,0 +1,1 @@
+"""Batches: the REST routes that start and watch them, and the steps of their state machine."""

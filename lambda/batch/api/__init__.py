@@ -1,0 +1,1 @@
+"""The batch routes of the REST API."""

@@ -1,0 +1,35 @@
+"""What the deployment tells the function, checked once, when Lambda starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, Json
+
+from contract.batch_objects import INPUT_PREFIX
+
+
+class Environment(BaseModel):
+    """The function's environment variables; wrong or missing ones fail the cold start."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    bucket: str = Field(alias="BATCH_BUCKET", min_length=1)
+    state_machine_arn: str = Field(alias="STATE_MACHINE_ARN", min_length=1)
+    transform_job_prefix: str = Field(alias="TRANSFORM_JOB_PREFIX", min_length=1)
+    other_locations: Json[tuple[str, ...]] = Field(
+        alias="INPUT_LOCATIONS",
+        description="JSON list of S3 prefixes that a request may name, beside the batch bucket's",
+    )
+    instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="unless asked otherwise")
+    max_instance_count: int = Field(alias="MAX_INSTANCE_COUNT", ge=1)
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The S3 prefixes that a request may name."""
+        return (f"s3://{self.bucket}/{INPUT_PREFIX}", *self.other_locations)
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Environment:
+        """Check `variables`, usually `os.environ`; pydantic's ValidationError names each fault."""
+        return cls.model_validate(dict(variables))

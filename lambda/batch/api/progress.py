@@ -1,0 +1,95 @@
+"""How far a batch is: its report, or else its execution, its transform job, its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from batch.api.answers import Status
+from batch.api.aws import Aws
+from batch.api.environment import Environment
+from batch.api.json_objects import read_json
+from batch.api.records import Record
+from contract.batch_objects import execution_arn, report_key, transform_job_names
+
+_RUNNING_JOB: Final = ("InProgress", "Stopping")
+# Of an execution that has ended; its report, which says it better, is on its way or has expired.
+_ENDED: Final[dict[str, Status]] = {"SUCCEEDED": "completed", "ABORTED": "stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A batch's status, with its report once it has ended and its job while that runs.
+
+    `began` tells a batch that has an execution, or had one, from one that only was asked for.
+    """
+
+    status: Status
+    began: bool
+    report: dict[str, Any] | None = None
+    job: str | None = None
+
+
+class ProgressReader:
+    """Asks S3, Step Functions and SageMaker, each only when the one before does not know.
+
+    The report comes first: it outlives the execution, which is forgotten after 90 days.
+    """
+
+    def __init__(self, environment: Environment, aws: Aws) -> None:
+        self._environment = environment
+        self._aws = aws
+
+    def of(self, record: Record) -> Progress:
+        """How far the batch of a record is."""
+        return self.of_begun(record.batch_id) or of_asked(record)
+
+    def of_begun(self, batch_id: str) -> Progress | None:
+        """How far a batch is; None of one that has not begun, or that there never was."""
+        if found := self._reported(batch_id):
+            return found
+        execution = self.execution_status(batch_id)
+        if execution is None:
+            return None
+        if execution == "RUNNING":
+            return self._running(batch_id)
+        # It may have ended, and reported, between the two questions.
+        return self._reported(batch_id) or Progress(_ENDED.get(execution, "failed"), True)
+
+    def execution_status(self, batch_id: str) -> str | None:
+        """`RUNNING` or how it ended; None where there is no execution, or none any more."""
+        arn = execution_arn(self._environment.state_machine_arn, batch_id)
+        try:
+            status: str = self._aws.stepfunctions.describe_execution(executionArn=arn)["status"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return None
+            raise
+        return status
+
+    def _reported(self, batch_id: str) -> Progress | None:
+        report = read_json(self._aws.s3, self._environment.bucket, report_key(batch_id))
+        return None if report is None else Progress(report["status"], True, report)
+
+    def _running(self, batch_id: str) -> Progress:
+        for name in transform_job_names(self._environment.transform_job_prefix, batch_id):
+            try:
+                job = self._aws.sagemaker.describe_transform_job(TransformJobName=name)
+            except ClientError as error:
+                # SageMaker says so of a job that does not exist.
+                if error.response["Error"]["Code"] == "ValidationException":
+                    continue
+                raise
+            if job["TransformJobStatus"] in _RUNNING_JOB:
+                return Progress("transforming", True, job=name)
+            return Progress("gathering", True)
+        return Progress("checking", True)
+
+
+def of_asked(record: Record) -> Progress:
+    """Of a batch that has not begun."""
+    if record.stopped_at is not None:
+        return Progress("stopped", False)
+    return Progress("checking" if record.input else "awaiting_upload", False)

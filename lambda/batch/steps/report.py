@@ -1,0 +1,145 @@
+"""The report: what a batch was given, what it gave, how long it took and what that cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from batch.steps.outputs import Output
+from contract.batch_objects import merged_key, rejects_key
+
+Status = Literal["completed", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a batch ended.
+
+    Attributes:
+        status: completed, failed or stopped.
+        reason: a sentence; None where there is nothing to explain.
+        embedded, failed: records with a vector, and with an error instead; None where nobody
+            counted.
+        is_merged: whether the outputs are in one file as well.
+    """
+
+    status: Status
+    reason: str | None
+    embedded: int | None = None
+    failed: int | None = None
+    is_merged: bool = False
+
+
+class Report:
+    """Makes reports.
+
+    Args:
+        bucket: the batch bucket.
+        price: per_hour of one instance, currency and as_of; None where it is not known.
+    """
+
+    def __init__(self, bucket: str, price: Mapping[str, Any] | None) -> None:
+        self._bucket = bucket
+        self._price = price
+
+    def make(
+        self,
+        event: Mapping[str, Any],
+        outcome: Outcome,
+        outputs: Iterable[Output],
+        ended_at: datetime,
+    ) -> dict[str, Any]:
+        """The report of a batch.
+
+        Args:
+            event: with batch, and as far as the batch got: cursor, transform_job, deployment, job.
+            outcome: how it ended.
+            outputs: what the transform job wrote, in order.
+            ended_at: now.
+        """
+        batch, cursor = event["batch"], event.get("cursor") or {}
+        job, seconds = event.get("job") or {}, _seconds(event.get("job") or {})
+        source = batch["input"]
+        reason = {"reason": outcome.reason} if outcome.reason else {}
+        started_at = _time(batch["requested_at"])
+        return {
+            "batch_id": batch["batch_id"],
+            "status": outcome.status,
+            **reason,
+            "input": {
+                "s3_uri": f"s3://{source['bucket']}/{source['key']}",
+                "version_id": source["version_id"],
+                "bytes": cursor.get("size", source["size"]),
+                "lines": cursor.get("line_number"),
+            },
+            "records": {
+                "accepted": cursor.get("accepted"),
+                "rejected": cursor.get("rejected"),
+                "blank": cursor.get("blank"),
+                "embedded": outcome.embedded,
+                "failed": outcome.failed,
+            },
+            "rejects": [
+                self._uri(rejects_key(batch["batch_id"], number))
+                for number in range(cursor.get("reject_parts", 0))
+            ],
+            "output": [self._uri(output.key) for output in outputs],
+            "merged": self._uri(merged_key(batch["batch_id"])) if outcome.is_merged else None,
+            "deployment": event.get("deployment"),
+            "transform_job": _transform_job(event.get("transform_job"), seconds),
+            "started_at": _text(started_at),
+            "ended_at": _text(ended_at),
+            "seconds": round((ended_at - started_at).total_seconds()),
+            "cost_estimate": self._cost(job, seconds),
+        }
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self._bucket}/{key}"
+
+    def _cost(self, job: Mapping[str, Any], seconds: float | None) -> dict[str, Any] | None:
+        if self._price is None or seconds is None:
+            return None
+        hours = job["TransformResources"]["InstanceCount"] * seconds / 3600
+        return {
+            "currency": self._price["currency"],
+            "amount": round(hours * self._price["per_hour"], 4),
+            "instance_hours": round(hours, 4),
+            "price_per_hour": self._price["per_hour"],
+            "prices_as_of": self._price["as_of"],
+        }
+
+
+def _transform_job(
+    request: Mapping[str, Any] | None, seconds: float | None
+) -> dict[str, Any] | None:
+    if not request:
+        return None
+    resources = request["TransformResources"]
+    return {
+        "name": request["TransformJobName"],
+        "instance_type": resources["InstanceType"],
+        "instance_count": resources["InstanceCount"],
+        "seconds": None if seconds is None else round(seconds),
+    }
+
+
+def _seconds(job: Mapping[str, Any]) -> float | None:
+    """How long the instances ran, which is what is paid for."""
+    if not job.get("TransformStartTime") or not job.get("TransformEndTime"):
+        return None
+    ran = _time(job["TransformEndTime"]) - _time(job["TransformStartTime"])
+    return max(0.0, ran.total_seconds())
+
+
+def _time(value: str | float) -> datetime:
+    """A time as AWS writes it in JSON: as text, or as seconds since 1970."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    parsed = datetime.fromisoformat(value)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

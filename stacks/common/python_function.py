@@ -1,0 +1,92 @@
+"""A Lambda function of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.common.policies import acknowledge, wildcards
+from stage.bundles import LAYER, function_bundle
+
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+
+
+class PythonFunction(Construct):
+    """A function of `lambda/` with its own log group and role.
+
+    handler: dotted, such as `front_door.handler.handler`.
+    name: for those who watch it from another stack (default: CloudFormation makes one up).
+    tracing: whether X-Ray samples its invocations.
+    reserved_concurrency: invocations at once, kept free for it and its upper bound (default: none).
+    timeout: of one invocation. memory_mb: also decides its share of a CPU (1,769 MB is one vCPU).
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        handler: str,
+        description: str,
+        timeout: cdk.Duration,
+        removal_policy: cdk.RemovalPolicy,
+        memory_mb: int = 256,
+        environment: Mapping[str, str] | None = None,
+        layers: Sequence[lambda_.ILayerVersion] = (),
+        tracing: bool = False,
+        name: str | None = None,
+        reserved_concurrency: int | None = None,
+    ) -> None:
+        super().__init__(scope, id_)
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=removal_policy,
+        )
+        # AWSLambdaBasicExecutionRole would let it write to every log group of the account.
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(self.role)
+        bundle = function_bundle(handler.rpartition(".")[0])
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=name,
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.X86_64,
+            handler=handler,
+            code=lambda_.Code.from_asset(str(bundle.path), asset_hash=bundle.hash),
+            layers=list(layers),
+            description=description,
+            timeout=timeout,
+            memory_size=memory_mb,
+            environment=dict(environment or {}),
+            role=self.role,
+            log_group=log_group,
+            reserved_concurrent_executions=reserved_concurrency,
+            tracing=lambda_.Tracing.ACTIVE if tracing else lambda_.Tracing.DISABLED,
+        )
+        if tracing:
+            wildcards(self.role, {"*": "X-Ray's traces have no ARN."})
+        acknowledge(
+            self.function,
+            {
+                "AwsSolutions-L1": f"The packages are locked and tested for {RUNTIME.name},"
+                f" the platform of {LAYER.lock.name}."
+            },
+        )
+
+    def allow(
+        self, actions: Sequence[str], resources: Sequence[str], **conditions: dict[str, object]
+    ) -> None:
+        """Adds one statement to the function's role."""
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=list(actions), resources=list(resources), conditions=conditions or None
+            )
+        )

@@ -1,0 +1,1 @@
+"""The Foundation stack."""

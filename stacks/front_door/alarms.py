@@ -1,0 +1,80 @@
+"""Alarms of the front door."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks.common.alarms import alarm
+from stacks.common.metrics import FIVE_MINUTES, api_metric, front_door_metric, own_metric
+from stage.settings import Settings
+
+# One error among few requests is no share worth a call.
+_FEWEST_ERRORS = 2
+
+
+class FrontDoorAlarms(Construct):
+    """Errors, latency and throttles, as callers see them."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, settings: Settings, topic: sns.ITopic
+    ) -> None:
+        super().__init__(scope, id_)
+        limits, stage = settings.alarms, settings.stage
+        alarm(
+            self,
+            "Errors",
+            metric=_error_percent(settings),
+            threshold=limits.api_error_percent,
+            topic=topic,
+            description=f"More than {limits.api_error_percent:g} % of the requests to the API of"
+            f" {stage} were answered with 5xx. The function's log says why; GET /health says"
+            " which endpoint answers, and the dashboard how busy they are.",
+        )
+        alarm(
+            self,
+            "Latency",
+            metric=api_metric(settings, "Latency", "p99"),
+            threshold=limits.api_latency_ms,
+            topic=topic,
+            periods=3,
+            datapoints=2,
+            description=f"Requests to the API of {stage} take more than {limits.api_latency_ms} ms"
+            " (99th percentile). See on the dashboard whether the model is slow: then more or"
+            " larger instances are needed.",
+        )
+        alarm(
+            self,
+            "FunctionErrors",
+            metric=front_door_metric(settings, "Errors", "Sum"),
+            threshold=0,
+            topic=topic,
+            description=f"The front door's function of {stage} broke off: a time-out or a fault in"
+            " its code, for it answers every other failure itself. Its log says which.",
+        )
+        alarm(
+            self,
+            "FunctionThrottles",
+            metric=front_door_metric(settings, "Throttles", "Sum"),
+            threshold=0,
+            topic=topic,
+            description=f"Requests to the API of {stage} were refused because the front door's"
+            " function was at its limit. Raise api.reserved_concurrency, or the account's quota of"
+            " concurrent executions.",
+        )
+
+
+def _error_percent(settings: Settings) -> cloudwatch.MathExpression:
+    """5xx answers, but for those that say that the endpoints are switched off, which is meant."""
+    return cloudwatch.MathExpression(
+        expression=f"IF(errors - FILL(off, 0) >= {_FEWEST_ERRORS},"
+        " 100 * (errors - FILL(off, 0)) / requests, 0)",
+        using_metrics={
+            "errors": api_metric(settings, "5XXError", "Sum"),
+            "off": own_metric(settings, "SwitchedOff", "Sum"),
+            "requests": api_metric(settings, "Count", "Sum"),
+        },
+        label="5xx, % of requests",
+        period=FIVE_MINUTES,
+    )

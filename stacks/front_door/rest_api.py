@@ -1,0 +1,274 @@
+"""The REST API: what may be called, by whom, how often, and what every refusal looks like."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.common.policies import acknowledge
+from stacks.common.retention import removal_policy
+from stage.settings import APP_NAME, Settings
+
+STAGE_NAME = "v1"
+_FUNCTIONS = Path(__file__).parents[2] / "lambda"
+_TIMEOUT = cdk.Duration.seconds(29)
+
+# API Gateway's own refusals: type -> status, code, sentence. A sentence of None passes on what the
+# gateway has to say about the request.
+_REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
+    "DEFAULT_4XX": (None, "invalid_request", None),
+    "DEFAULT_5XX": (None, "internal_error", "The request could not be answered. Try it again."),
+    "ACCESS_DENIED": ("403", "forbidden", "These credentials may not call this API."),
+    "API_CONFIGURATION_ERROR": ("500", "internal_error", "The API is set up wrongly."),
+    "BAD_REQUEST_BODY": ("400", "invalid_request", None),
+    "BAD_REQUEST_PARAMETERS": ("400", "invalid_request", None),
+    "EXPIRED_TOKEN": ("403", "forbidden", "The credentials have expired."),
+    "INTEGRATION_FAILURE": (
+        "502",
+        "internal_error",
+        "The request could not be answered. Try it again.",
+    ),
+    "INTEGRATION_TIMEOUT": ("504", "time_out", "There was no answer within 29 seconds."),
+    "INVALID_API_KEY": ("403", "forbidden", "Send a valid API key in the header x-api-key."),
+    "INVALID_SIGNATURE": ("403", "forbidden", "The request's signature does not match."),
+    "QUOTA_EXCEEDED": ("429", "throttled", "The API key's quota is used up."),
+    "REQUEST_TOO_LARGE": (
+        "413",
+        "payload_too_large",
+        "The body is over 10 MB. Send fewer texts a request, or use batch transform: POST /batch.",
+    ),
+    "RESOURCE_NOT_FOUND": ("404", "not_found", "There is no such path."),
+    "THROTTLED": ("429", "throttled", "Too many requests. Wait a moment and try again."),
+    "UNAUTHORIZED": ("401", "unauthorized", "The request is not authorised."),
+    "UNSUPPORTED_MEDIA_TYPE": ("415", "unsupported_media_type", "Send application/json."),
+}
+
+
+class RestApi(Construct):
+    """A regional REST API over two functions; every method asks for a key or a signature.
+
+    Attributes:
+        url: base URL, with the stage.
+        key_ids: of the API keys, by name, the newest last; empty where requests are signed.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        front_door: lambda_.IFunction,
+        batch: lambda_.IFunction,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._settings = settings
+        self._by_key = settings.api.auth == "api_key"
+        access_logs = logs.LogGroup(
+            self,
+            "AccessLogs",
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=removal_policy(settings),
+        )
+        self.api = apigateway.RestApi(
+            self,
+            "Resource",
+            rest_api_name=f"{APP_NAME}-{settings.stage}",
+            description="Embeds texts and finds the nearest answers",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            cloud_watch_role=False,
+            deploy_options=self._stage(access_logs),
+        )
+        self._log_role()
+        self._gateway_responses()
+        self._validator = self.api.add_request_validator(
+            "Validator", validate_request_body=True, validate_request_parameters=True
+        )
+        answers = _integration(front_door)
+        for name in ("embed", "nearest", "search"):
+            self._method("POST", self._resource(name), answers, self._model("front_door", name))
+        for name in ("endpoints", "health"):
+            self._method("GET", self._resource(name), answers)
+        batches = _integration(batch)
+        all_batches = self._resource("batch")
+        self._method("POST", all_batches, batches, self._model("batch/api", "batch"))
+        one_batch = all_batches.add_resource("{batch_id}")
+        for verb in ("GET", "DELETE"):
+            self._method(verb, one_batch, batches)
+        self.url = self.api.url
+        self.key_ids = self._api_keys() if self._by_key else {}
+        self._acknowledge_findings()
+
+    def _stage(self, access_logs: logs.ILogGroup) -> apigateway.StageOptions:
+        field = apigateway.AccessLogField
+        return apigateway.StageOptions(
+            stage_name=STAGE_NAME,
+            throttling_rate_limit=self._settings.api.rate_limit,
+            throttling_burst_limit=self._settings.api.burst_limit,
+            logging_level=apigateway.MethodLoggingLevel.ERROR,
+            data_trace_enabled=False,  # it would log the callers' texts
+            metrics_enabled=True,
+            tracing_enabled=True,
+            access_log_destination=apigateway.LogGroupLogDestination(access_logs),
+            access_log_format=apigateway.AccessLogFormat.custom(
+                json.dumps(
+                    {
+                        "request_id": field.context_request_id(),
+                        "xray_trace_id": field.context_xray_trace_id(),
+                        "time": field.context_request_time(),
+                        "method": field.context_http_method(),
+                        "path": field.context_resource_path(),
+                        "status": field.context_status(),
+                        "latency_ms": field.context_response_latency(),
+                        "integration_latency_ms": field.context_integration_latency(),
+                        "bytes": field.context_response_length(),
+                        "source_ip": field.context_identity_source_ip(),
+                        "api_key_id": field.context_identity_api_key_id(),
+                        "caller": field.context_identity_user_arn(),
+                        "error": field.context_error_response_type(),
+                    }
+                )
+            ),
+        )
+
+    def _log_role(self) -> None:
+        """API Gateway writes logs with one role for the whole account and region.
+
+        It is set here, once, and kept when the stack goes: other APIs may use it by then.
+        """
+        role = iam.Role(
+            self,
+            "LogRole",
+            assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            managed_policies=[
+                iam.ManagedPolicy.from_aws_managed_policy_name(
+                    "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+                )
+            ],
+        )
+        account = apigateway.CfnAccount(self, "Account", cloud_watch_role_arn=role.role_arn)
+        for kept in (role, account):
+            kept.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        self.api.deployment_stage.node.add_dependency(account)
+        acknowledge(
+            role,
+            {
+                "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+                "AmazonAPIGatewayPushToCloudWatchLogs]": "The role serves every API of the"
+                " account; AWS's own policy for it is the one that stays right."
+            },
+        )
+
+    def _gateway_responses(self) -> None:
+        refusals = dict(_REFUSALS)
+        # API Gateway says "missing authentication token" of a path or method that it does not
+        # have. Where requests are signed the same answer also means an unsigned request.
+        refusals["MISSING_AUTHENTICATION_TOKEN"] = (
+            ("404", "not_found", "There is no such path or method.")
+            if self._by_key
+            else ("403", "forbidden", "Sign the request (SigV4), or check its path and method.")
+        )
+        for kind, (status, code, sentence) in refusals.items():
+            message = json.dumps(sentence) if sentence else "$context.error.messageString"
+            if kind == "BAD_REQUEST_BODY":
+                message = '"$context.error.validationErrorString"'
+            apigateway.CfnGatewayResponse(
+                self,
+                f"Refusal-{kind}",
+                rest_api_id=self.api.rest_api_id,
+                response_type=kind,
+                status_code=status,
+                response_templates={
+                    "application/json": f'{{"code": "{code}", "message": {message},'
+                    ' "request_id": "$context.requestId"}'
+                },
+            )
+
+    def _resource(self, name: str) -> apigateway.Resource:
+        return self.api.root.add_resource(name)
+
+    def _model(self, function: str, name: str) -> apigateway.CfnModel:
+        schema = _FUNCTIONS / function / "schemas" / f"{name}.json"
+        model = apigateway.CfnModel(
+            self,
+            f"{name.capitalize()}Model",
+            rest_api_id=self.api.rest_api_id,
+            name=f"{name.capitalize()}Request",
+            content_type="application/json",
+            schema=json.loads(schema.read_text(encoding="utf-8")),
+        )
+        self.api.latest_deployment.node.add_dependency(model)  # type: ignore[union-attr]
+        return model
+
+    def _method(
+        self,
+        verb: str,
+        place: apigateway.IResource,
+        integration: apigateway.Integration,
+        model: apigateway.CfnModel | None = None,
+    ) -> None:
+        method = place.add_method(
+            verb,
+            integration,
+            request_validator=self._validator,
+            api_key_required=self._by_key,
+            authorization_type=apigateway.AuthorizationType.NONE
+            if self._by_key
+            else apigateway.AuthorizationType.IAM,
+        )
+        if model is not None:
+            resource = method.node.default_child
+            assert isinstance(resource, apigateway.CfnMethod)
+            resource.request_models = {"application/json": model.ref}
+        findings = {"AwsSolutions-COG4": "Callers are programs: they hold an API key or sign."}
+        if self._by_key:
+            findings["AwsSolutions-APIG4"] = (
+                "API Gateway refuses a request without a key of the usage plan."
+            )
+        acknowledge(method, findings)
+
+    def _api_keys(self) -> dict[str, str]:
+        """Keys whose values API Gateway makes up, so that no template holds them."""
+        plan = self.api.add_usage_plan(
+            "UsagePlan",
+            throttle=apigateway.ThrottleSettings(
+                rate_limit=self._settings.api.rate_limit,
+                burst_limit=self._settings.api.burst_limit,
+            ),
+        )
+        plan.add_api_stage(stage=self.api.deployment_stage)
+        return {name: self._api_key(name, plan) for name in self._settings.api.api_keys}
+
+    def _api_key(self, name: str, plan: apigateway.IUsagePlan) -> str:
+        """One key of the plan. All ids come from its name, so that the others stay as they are."""
+        key = self.api.add_api_key(f"Key-{name}", description=f"{APP_NAME}, {name}")
+        # The plan's own add_api_key gives its first key another kind of id than the others: when
+        # that one goes, the next would be made anew, under an id that is still taken.
+        apigateway.CfnUsagePlanKey(
+            self,
+            f"PlanKey-{name}",
+            key_id=key.key_id,
+            key_type="API_KEY",
+            usage_plan_id=plan.usage_plan_id,
+        )
+        return key.key_id
+
+    def _acknowledge_findings(self) -> None:
+        acknowledge(
+            self.api.deployment_stage,
+            {
+                "AwsSolutions-APIG3": "Every request carries a key or a signature and is"
+                " throttled; a web ACL is the account owner's to choose and to pay for."
+            },
+        )
+
+
+def _integration(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
+    return apigateway.LambdaIntegration(function, timeout=_TIMEOUT, allow_test_invoke=False)

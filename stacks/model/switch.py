@@ -1,0 +1,63 @@
+"""The switch that stops paying for endpoints without losing the deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from stage.settings import Settings
+
+PARAMETER = "Serving"
+ON, OFF = "on", "off"
+
+
+class ServingSwitch(Construct):
+    """The parameter `Serving` of the stack: `on` (default) or `off`.
+
+    What is put under its condition exists only while it is on. A parameter, so that CloudFormation
+    itself does the switching, with the template it has: nothing changes endpoints behind its back,
+    and a later deployment keeps the value.
+    """
+
+    def __init__(self, scope: Construct, id_: str) -> None:
+        super().__init__(scope, id_)
+        parameter = cdk.CfnParameter(
+            self,
+            "Parameter",
+            type="String",
+            allowed_values=[ON, OFF],
+            default=ON,
+            description="Whether there are endpoints; off keeps the models and all that was baked",
+        )
+        parameter.override_logical_id(PARAMETER)
+        self._condition = cdk.CfnCondition(
+            self,
+            "Condition",
+            expression=cdk.Fn.condition_equals(parameter.value_as_string, ON),
+        )
+        self._condition.override_logical_id("IsServing")
+
+    def only_while_on(self, resource: cdk.CfnResource) -> None:
+        """The resource exists only while the switch is on."""
+        resource.cfn_options.condition = self._condition
+
+    def choose(self, on: Any, off: Any) -> cdk.IResolvable:
+        """One value while the switch is on, another while it is off.
+
+        What `on` refers to may be under the switch's condition. That is how to come after it:
+        CloudFormation's DependsOn must not name what may not be there.
+        """
+        return cdk.Fn.condition_if(self._condition.logical_id, on, off)
+
+    def tell(self, settings: Settings) -> ssm.StringParameter:
+        """An SSM parameter that says `on` or `off` to those who read it at run time."""
+        return ssm.StringParameter(
+            self,
+            "State",
+            parameter_name=settings.serving_parameter,
+            string_value=cdk.Token.as_string(self.choose(ON, OFF)),
+            description="Whether the endpoints are switched on",
+        )

@@ -1,0 +1,48 @@
+"""Alarms of the corpus: it has grown old, or it lacks what people ask."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks.common.alarms import alarm
+from stacks.common.metrics import own_metric, unanswered_share
+from stage.settings import Settings
+
+_HOUR = cdk.Duration.hours(1)
+# A share of fewer questions than that says nothing.
+_ENOUGH_QUESTIONS = 20
+
+
+class CorpusAlarms(Construct):
+    """Each only where the settings say how much is too much."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, settings: Settings, topic: sns.ITopic
+    ) -> None:
+        super().__init__(scope, id_)
+        limits, stage = settings.alarms, settings.stage
+        if limits.corpus_stale_days is not None:
+            alarm(
+                self,
+                "Stale",
+                metric=own_metric(settings, "CorpusAgeDays", "Maximum", period=_HOUR),
+                threshold=limits.corpus_stale_days,
+                topic=topic,
+                description=f"What {stage} answers from was deployed more than"
+                f" {limits.corpus_stale_days} days ago. Is it still right? Deploy the corpus as it"
+                " is now, or raise alarms.corpus_stale_days.",
+            )
+        if limits.unanswered_percent is not None:
+            alarm(
+                self,
+                "Unanswered",
+                metric=unanswered_share(settings, period=_HOUR, at_least=_ENOUGH_QUESTIONS),
+                threshold=limits.unanswered_percent,
+                topic=topic,
+                description=f"For more than {limits.unanswered_percent:g} % of an hour's questions"
+                f" the best answer of {stage} scored below {limits.min_score:g}: people ask what"
+                " the corpus lacks, or a new corpus answers worse. Add entries, or"
+                f" make rollback STAGE={stage}.",
+            )

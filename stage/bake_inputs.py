@@ -1,0 +1,65 @@
+"""What decides an artifact, and the id that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from stage.bundles import CONTAINER_PACKAGES, Bundle, container_bundle, vendored_bundle
+from stage.instance_types import is_gpu
+from stage.settings import Settings
+
+
+@dataclass(frozen=True)
+class BakeInputs:
+    """Everything that decides a bake's artifact.
+
+    hyperparameters: of the training job. code, packages: what it runs. image: its URI.
+    weights_key: prefix of the model's weights in JumpStart's bucket.
+    """
+
+    hyperparameters: dict[str, str]
+    code: Bundle
+    packages: Bundle
+    image: str
+    weights_key: str
+
+    @property
+    def bake_id(self) -> str:
+        """64 hex digits: the same inputs, the same id, in any stage, region or account."""
+        parts = {
+            "hyperparameters": self.hyperparameters,
+            "weights": self.weights_key,
+            "image": self.image.rpartition("/")[2],  # the same image in every region
+            "code": self.code.hash,
+            "packages": self.packages.hash,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def bake_inputs(settings: Settings) -> BakeInputs:
+    """The inputs of the bake that `settings` ask for. Raises BundleError before `make install`."""
+    model, hyper = settings.jumpstart_model, settings.model.hyperparameters
+    hyperparameters = {
+        "model_id": model.id,
+        "model_version": model.version,
+        "dimension": str(model.dimension),
+        "embed": settings.model.embed,
+        "batch_size": str(hyper.batch_size),
+        "max_seq_length": str(hyper.max_seq_length),
+        "store_text": str(hyper.store_text).lower(),
+        "precision": settings.model.precision,
+        "corpus_sha256": settings.corpus_sha256,
+    }
+    if model.query_prefix:
+        hyperparameters["query_prefix"] = model.query_prefix
+    if model.passage_prefix:
+        hyperparameters["passage_prefix"] = model.passage_prefix
+    return BakeInputs(
+        hyperparameters,
+        code=container_bundle(),
+        packages=vendored_bundle(CONTAINER_PACKAGES),
+        image=settings.lock.image_uri(settings.region, gpu=is_gpu(settings.bake.instance_type)),
+        weights_key=model.weights_key,
+    )

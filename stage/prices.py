@@ -1,0 +1,65 @@
+"""What things cost, as `prices.toml` and a stage's own `[prices]` say."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat
+
+from stage.settings import Settings
+
+PRICES_FILE = Path(__file__).parent.parent / "prices.toml"
+
+
+class _Prices(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Usage(_Prices):
+    """What one query uses: time of the front door's function, bytes logged, bytes to and from the
+    endpoint, and the share of requests that X-Ray records."""
+
+    lambda_milliseconds: PositiveFloat
+    log_bytes: PositiveFloat
+    payload_bytes: PositiveFloat
+    traced_share: PositiveFloat
+
+
+class QueryPrices(_Prices):
+    """What a query's parts cost."""
+
+    api_gateway_per_million: PositiveFloat
+    lambda_per_million: PositiveFloat
+    lambda_per_gb_second: PositiveFloat
+    logs_per_gb: PositiveFloat
+    traces_per_million: PositiveFloat
+    endpoint_data_per_gb: PositiveFloat
+    usage: Usage
+
+
+class Prices(_Prices):
+    """A dated price table.
+
+    instance_hour: instance type -> price of an hour. resource_month: CloudFormation type -> price
+    of a month.
+    """
+
+    as_of: datetime.date
+    currency: str
+    instance_hour: dict[str, float]
+    resource_month: dict[str, float]
+    query: QueryPrices
+
+
+@cache
+def _price_table() -> Prices:
+    return Prices.model_validate(tomllib.loads(PRICES_FILE.read_text(encoding="utf-8")))
+
+
+def prices_for(settings: Settings) -> Prices:
+    """The price table with the stage's own prices of instance types."""
+    table = _price_table()
+    return table.model_copy(update={"instance_hour": {**table.instance_hour, **settings.prices}})

@@ -1,0 +1,257 @@
+"""The settings of a stage: `config/<stage>.toml`, read into one validated model.
+
+Every fault of a settings file, and of the corpus it names, is reported in one message, so that a
+wrong file is mended in one go. Nothing here calls AWS.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from corpus.reader import CorpusError, describe
+from stage.instance_types import precisions
+from stage.jumpstart import JumpStartModel, Lock, read_lock
+from stage.tables import (
+    AlarmSettings,
+    ApiSettings,
+    BakeSettings,
+    BatchSettings,
+    BudgetSettings,
+    CiSettings,
+    CorpusSettings,
+    EndpointSettings,
+    ModelSettings,
+    Price,
+    ScheduleSettings,
+    Table,
+    Tag,
+    UpdateSettings,
+)
+
+APP_NAME = "faq-search"
+ROOT = Path(__file__).parent.parent
+CONFIG_DIRECTORY = ROOT / "config"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message lists every fault and what is allowed."""
+
+
+class Settings(Table):
+    """Everything that differs between two deployments of this app."""
+
+    stage: str = Field(pattern=r"^[a-z][a-z0-9]{0,15}$")
+    region: str
+    removal_policy: Literal["destroy", "retain"]
+    model: ModelSettings
+    corpus: CorpusSettings
+    bake: BakeSettings
+    endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, max_length=10)
+    updates: UpdateSettings = UpdateSettings()  # type: ignore[call-arg]
+    schedule: ScheduleSettings | None = None
+    batch: BatchSettings = BatchSettings()  # type: ignore[call-arg]
+    api: ApiSettings = ApiSettings()  # type: ignore[call-arg]
+    alarms: AlarmSettings = AlarmSettings()  # type: ignore[call-arg]
+    budget: BudgetSettings | None = None
+    ci: CiSettings | None = None
+    prices: dict[str, Price] = Field(default_factory=dict)
+    tags: dict[str, Tag] = Field(default_factory=dict)
+    corpus_sha256: str
+    corpus_entries: int | None = None  # a pinned corpus is counted by its bake
+    lock: Lock
+
+    @property
+    def jumpstart_model(self) -> JumpStartModel:
+        return self.lock.models[self.model.id]
+
+    @property
+    def parameter_prefix(self) -> str:
+        """Of the SSM parameters that say what is deployed."""
+        return f"/{APP_NAME}/{self.stage}"
+
+    @property
+    def deployment_parameter(self) -> str:
+        """SSM parameter with bake id, model and corpus of what the endpoints serve, as JSON."""
+        return f"{self.parameter_prefix}/deployment"
+
+    @property
+    def serving_parameter(self) -> str:
+        """SSM parameter that says `on` or `off`: whether there are endpoints."""
+        return f"{self.parameter_prefix}/serving"
+
+    def model_name_parameter(self, *, gpu: bool) -> str:
+        """SSM parameter with the name of the SageMaker Model of one processor."""
+        return f"{self.parameter_prefix}/model-name/{'gpu' if gpu else 'cpu'}"
+
+    @property
+    def batch_instance_type(self) -> str:
+        return self.batch.instance_type or self.bake.instance_type
+
+    def stack_name(self, part: str) -> str:
+        """`Model` -> `FaqSearch-<stage>-Model`."""
+        return f"FaqSearch-{self.stage}-{part}"
+
+    def endpoint_name(self, instance_type: str) -> str:
+        """`ml.g5.2xlarge` -> `faq-search-<stage>-g5-2xlarge`: fixed, lower case, no dots."""
+        short = instance_type.removeprefix("ml.").replace(".", "-")
+        return f"{APP_NAME}-{self.stage}-{short}"
+
+
+def load_settings(
+    stage: str,
+    corpus: str | None = None,
+    directory: str | None = None,
+    reuse: str | None = None,
+) -> Settings:
+    """Reads and checks the settings of `stage`.
+
+    corpus: a corpus file that takes the place of the one in the settings (`-c corpus=…`).
+    directory: where the settings files are, default `config` (`-c config=…`).
+    reuse: a bake id that is served without training (`-c reuse=…`).
+
+    Raises SettingsError with one message that lists every fault.
+    """
+    config = ROOT / directory if directory else CONFIG_DIRECTORY
+    stages = {path.stem: path for path in config.glob("*.toml")}
+    if stage not in stages:
+        raise SettingsError(
+            f"There are no settings for stage {stage!r} in {_shown(config)};"
+            f" there are: {', '.join(sorted(stages)) or 'none'}."
+        )
+    path = stages[stage]
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{_shown(path)} is not TOML: {error}") from error
+    if corpus is not None:
+        values["corpus"] = {"path": corpus}
+    if reuse is not None:
+        values["bake"] = {**_table(values, "bake"), "reuse": reuse}
+    return check_settings(stage, values, source=_shown(path))
+
+
+def check_settings(stage: str, values: dict[str, Any], source: str) -> Settings:
+    """Turns the values of a settings file into Settings; see load_settings."""
+    lock = read_lock()
+    values, corpus, corpus_faults = _check_corpus(values)
+    faults = [*_lock_faults(values, lock), *corpus_faults]
+    try:
+        settings = Settings(**{**values, "stage": stage, **corpus, "lock": lock})
+    except ValidationError as error:
+        faults = [*_pydantic_faults(error), *faults]
+    except TypeError as error:
+        faults = [str(error), *faults]
+    if faults:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        listed = "\n".join(f"  - {fault}" for fault in faults)
+        raise SettingsError(f"{source} cannot be used, {count}:\n{listed}")
+    return settings
+
+
+def _pydantic_faults(error: ValidationError) -> Iterable[str]:
+    for fault in error.errors(include_url=False):
+        if fault["type"] == "too_short" and fault["input"]:
+            continue  # pydantic counts the right items alone; the wrong ones have their own fault
+        key = ".".join(str(part) for part in fault["loc"]) or "settings"
+        found = fault["input"]
+        shown = "" if isinstance(found, dict) or fault["type"] == "missing" else f" ({found!r})"
+        yield f"{key}{shown}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _lock_faults(values: dict[str, Any], lock: Lock) -> Iterable[str]:
+    """What the JumpStart lock does not know: models, instance types, regions."""
+    region = values.get("region")
+    if isinstance(region, str) and region not in lock.ecr_registries:
+        allowed = ", ".join(sorted(lock.ecr_registries))
+        yield f"region ({region!r}): no inference image is published there; allowed: {allowed}"
+    model_settings = _table(values, "model")
+    model_id = model_settings.get("id")
+    model = lock.models.get(model_id) if isinstance(model_id, str) else None
+    if isinstance(model_id, str) and model is None:
+        yield f"model.id ({model_id!r}): not in jumpstart.lock.json; it has: " + ", ".join(
+            sorted(lock.models)
+        )
+    endpoints = values.get("endpoints")
+    tables = [e for e in endpoints if isinstance(e, dict)] if isinstance(endpoints, list) else []
+    wanted = [
+        (f"{name}.instance_type", _table(values, name).get("instance_type"))
+        for name in ("bake", "batch")
+    ]
+    wanted += [
+        (f"endpoints.{n}.instance_type", table.get("instance_type"))
+        for n, table in enumerate(tables)
+    ]
+    for key, instance_type in wanted:
+        if model is not None and isinstance(instance_type, str):
+            yield from _instance_type_faults(key, instance_type, model, lock)
+    types = [table.get("instance_type") for table in tables]
+    for repeated in sorted({t for t in types if isinstance(t, str) and types.count(t) > 1}):
+        yield f"endpoints: {repeated} is listed twice; one endpoint serves each instance type"
+    bake_type = _table(values, "bake").get("instance_type")
+    if model is not None and bake_type in model.instance_types:
+        yield from _precision_faults(model_settings.get("precision"), bake_type)
+    length = _table(model_settings, "hyperparameters").get("max_seq_length")
+    if model is not None and isinstance(length, int) and length > model.max_seq_length:
+        yield (
+            f"model.hyperparameters.max_seq_length ({length}):"
+            f" {model.id} reads at most {model.max_seq_length} tokens"
+        )
+
+
+def _precision_faults(precision: Any, instance_type: str) -> Iterable[str]:
+    able = precisions(instance_type)
+    if precision in ("bf16", "fp16") and precision not in able:
+        yield (
+            f"model.precision ({precision!r}): bake.instance_type {instance_type} has no"
+            f" instructions for it; allowed there: {', '.join(able)}"
+        )
+
+
+def _instance_type_faults(
+    key: str, instance_type: str, model: JumpStartModel, lock: Lock
+) -> Iterable[str]:
+    allowed = [t for t in model.instance_types if t not in lock.retired_instance_types]
+    if instance_type in lock.retired_instance_types:
+        reason = lock.retired_instance_types[instance_type]
+        yield f"{key} ({instance_type!r}): {reason}; allowed: {', '.join(allowed)}"
+    elif instance_type not in allowed:
+        yield (
+            f"{key} ({instance_type!r}): JumpStart does not offer it for {model.id};"
+            f" allowed: {', '.join(allowed)}"
+        )
+
+
+def _check_corpus(
+    values: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The values with the corpus's path made absolute, what Settings say of it, and its faults.
+
+    A pinned object is checked by the bake instead.
+    """
+    table = _table(values, "corpus")
+    path = table.get("path")
+    if not isinstance(path, str):
+        return values, {"corpus_sha256": str(table.get("sha256", "")), "corpus_entries": None}, []
+    file = ROOT / path
+    if not file.is_file():
+        return values, {"corpus_sha256": ""}, [f"corpus.path ({path!r}): there is no such file"]
+    values = {**values, "corpus": {**table, "path": file}}
+    try:
+        info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
+    except CorpusError as error:
+        return values, {"corpus_sha256": ""}, list(error.faults)
+    return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, []
+
+
+def _table(values: dict[str, Any], key: str) -> dict[str, Any]:
+    table = values.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

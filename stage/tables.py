@@ -1,0 +1,272 @@
+"""The tables of a settings file: what each key means, its default and its bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Tag = Annotated[str, Field(max_length=256)]
+Price = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Cron = Annotated[str, Field(pattern=r"^\S+( \S+){5}$")]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/(.*/)?$")]
+
+
+class Table(BaseModel):
+    """Unknown keys are faults; what was read never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hyperparameters(Table):
+    """What the bake is told.
+
+    batch_size: texts encoded at once (default 64).
+    max_seq_length: tokens a text is cut to; None (default) is the model's own limit.
+    store_text: keep questions and answers beside the vectors (default true); without them the
+        API answers with ids and scores alone.
+    """
+
+    batch_size: int = Field(64, ge=1, le=1024)
+    max_seq_length: int | None = Field(None, ge=8, le=8192)
+    store_text: bool = True
+
+
+class ModelSettings(Table):
+    """The JumpStart model, and which text of an entry is embedded.
+
+    embed: `answer` as in AWS's walk-through, `question`, or `both` (an entry then scores by the
+        better of its two vectors).
+    precision: what vectors are computed in, `fp32` (default), `bf16` or `fp16`. The bake accepts
+        less than fp32 only where it loses no top-3 accuracy on the corpus. An instance type
+        without instructions for it bakes nothing, and serves in fp32.
+    """
+
+    id: str
+    embed: Literal["answer", "question", "both"] = "answer"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
+
+
+class CorpusSettings(Table):
+    """Either a local file (`path`), or an S3 object pinned by `version_id` and `sha256`."""
+
+    path: Path | None = None
+    s3_uri: str | None = Field(None, pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/.+[^/]$")
+    version_id: str | None = Field(None, min_length=1)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        pinned = (self.s3_uri, self.version_id, self.sha256)
+        if self.path is not None and any(pinned):
+            raise ValueError("give either path, or s3_uri with version_id and sha256, not both")
+        if self.path is None and not all(pinned):
+            raise ValueError(
+                "give path, or all of s3_uri, version_id and sha256"
+                " (`python -m commands.pin_corpus s3://bucket/key` prints them)"
+            )
+        return self
+
+
+class BakeSettings(Table):
+    """The training job that encodes the corpus.
+
+    volume_size_gb: disk of instance types without local storage, in GB (default 30).
+    max_runtime_minutes: the job is stopped after this long (default 45, at most 49: the custom
+        resource that waits for the job gives up after 50 minutes).
+    reuse: a bake id whose artifact is served as it is, without training (`make rollback` names
+        one for a single deployment; here it stays).
+    """
+
+    instance_type: str
+    volume_size_gb: int = Field(30, ge=10, le=1024)
+    max_runtime_minutes: int = Field(45, ge=5, le=49)
+    reuse: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+
+class ScalingSettings(Table):
+    """How many instances of an endpoint there may be, by how busy they are.
+
+    min_instances, max_instances: the bounds (the least is 1: an endpoint without instances
+        answers nothing).
+    concurrent_requests: requests at once that one instance should have (default 4). More are
+        added above it within minutes, and taken away below it.
+    """
+
+    min_instances: int = Field(1, ge=1, le=100)
+    max_instances: int = Field(ge=1, le=100)
+    concurrent_requests: int = Field(4, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_instances < self.min_instances:
+            raise ValueError(
+                f"max_instances ({self.max_instances}) is below min_instances"
+                f" ({self.min_instances})"
+            )
+        return self
+
+
+class EndpointSettings(Table):
+    """One endpoint: an instance type and how many of it.
+
+    instance_count: default 1; where scaling is given, what the endpoint begins with, default its
+        min_instances.
+    scaling: lets the count follow the load (default: it stays as it is).
+    """
+
+    instance_type: str
+    instance_count: int = Field(1, ge=1, le=100)
+    scaling: ScalingSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _begin_with_the_least(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "instance_count" not in values:
+            scaling = values.get("scaling")
+            least = scaling.get("min_instances", 1) if isinstance(scaling, dict) else 1
+            return {**values, "instance_count": least}
+        return values
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> Self:
+        bounds = self.scaling
+        if bounds and not bounds.min_instances <= self.instance_count <= bounds.max_instances:
+            raise ValueError(
+                f"instance_count ({self.instance_count}) is not within the bounds of scaling"
+                f" ({bounds.min_instances} to {bounds.max_instances})"
+            )
+        return self
+
+    @property
+    def least_instances(self) -> int:
+        """What an update can count on."""
+        return self.scaling.min_instances if self.scaling else self.instance_count
+
+
+class UpdateSettings(Table):
+    """How an endpoint moves to a new model, and what takes it back.
+
+    canary_percent: share of the fleet that takes the new model first, where there are two
+        instances or more (default 50, which is the most; of one instance all moves at once).
+    watch_seconds: how long the alarms are watched, after the canary and again after the rest,
+        before the old instances go (default 300; CloudWatch needs a minute or two to notice).
+    max_model_errors: model errors a minute (default 5), max_model_latency_ms: 99th percentile in
+        two of three minutes (default 2000), above which the update is taken back. Wrong answers
+        to the probe do so too.
+    """
+
+    canary_percent: int = Field(50, ge=1, le=50)
+    watch_seconds: int = Field(300, ge=0, le=3600)
+    max_model_errors: int = Field(5, ge=1)
+    max_model_latency_ms: int = Field(2000, ge=10, le=60_000)
+
+
+class ScheduleSettings(Table):
+    """When endpoints are switched on and off: cron expressions of EventBridge Scheduler.
+
+    on, off: six fields, e.g. `0 7 ? * MON-FRI *`. timezone: IANA name (default UTC).
+    """
+
+    on: Cron
+    off: Cron
+    timezone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _known_timezone(self) -> Self:
+        zones = available_timezones()  # none on a machine without a time zone database
+        if zones and self.timezone not in zones:
+            raise ValueError(f"timezone ({self.timezone!r}) is not an IANA time zone")
+        return self
+
+
+class BatchSettings(Table):
+    """Batch transform: for corpora too large for a request.
+
+    instance_type: default the bake's. instance_count: instances a batch runs on unless it asks
+        for another number (default 1), max_instance_count: the most it may ask for (default 10).
+    input_locations: S3 prefixes that a request may name, beside the batch bucket itself.
+    retention_days: inputs and results expire after this long (default 30).
+    """
+
+    instance_type: str | None = None
+    instance_count: int = Field(1, ge=1, le=100)
+    max_instance_count: int = Field(10, ge=1, le=100)
+    input_locations: tuple[S3Prefix, ...] = ()
+    retention_days: int = Field(30, ge=1, le=3650)
+
+    @model_validator(mode="after")
+    def _within_most(self) -> Self:
+        if self.instance_count > self.max_instance_count:
+            raise ValueError(
+                f"instance_count ({self.instance_count}) is above max_instance_count"
+                f" ({self.max_instance_count})"
+            )
+        return self
+
+
+class ApiSettings(Table):
+    """The front door.
+
+    auth: `api_key` (header x-api-key) or `iam` (SigV4-signed requests).
+    rate_limit: requests a second, steady; burst_limit: requests at once.
+    api_keys: a key each; the client commands use the last. Rotation: add one, deploy, hand it
+        out, remove the old one, deploy.
+    reserved_concurrency: requests at work at once, kept free for this API and its upper bound
+        (default: neither; an account must keep 100 unreserved).
+    """
+
+    auth: Literal["api_key", "iam"] = "iam"
+    rate_limit: int = Field(20, ge=1, le=10_000)
+    burst_limit: int = Field(40, ge=1, le=5_000)
+    api_keys: tuple[Name, ...] = Field(("first",), min_length=1, max_length=10)
+    reserved_concurrency: int | None = Field(None, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _different_keys(self) -> Self:
+        if len(set(self.api_keys)) < len(self.api_keys):
+            raise ValueError("api_keys: each name once")
+        return self
+
+
+class AlarmSettings(Table):
+    """Who is told, and when.
+
+    emails: subscribed to the stage's topic (each address must confirm). Other subscribers can be
+        added to the topic.
+    api_error_percent: answers of 5xx among all, over five minutes (default 1).
+    api_latency_ms: 99th percentile of a whole request (default 3000).
+    instance_percent: CPU, memory, GPU or GPU memory of an endpoint in use (default 90).
+    min_score: a question whose best answer scores less counts as unanswered (default 0.4);
+        unanswered_percent: their share over an hour that is worth a look (default: no alarm).
+    corpus_stale_days: the deployed corpus is older than that (default: no alarm).
+    """
+
+    emails: tuple[Email, ...] = ()
+    api_error_percent: float = Field(1, gt=0, le=100)
+    api_latency_ms: int = Field(3000, ge=10, le=29_000)
+    instance_percent: int = Field(90, ge=1, le=100)
+    min_score: float = Field(0.4, ge=-1, le=1)
+    unanswered_percent: float | None = Field(None, gt=0, le=100)
+    corpus_stale_days: int | None = Field(None, ge=1, le=3650)
+
+
+class BudgetSettings(Table):
+    """A monthly budget for what carries the stage's tags; alarms.emails are told at 80 %."""
+
+    monthly_usd: float = Field(gt=0)
+
+
+class CiSettings(Table):
+    """Roles that GitHub Actions may assume: one that can diff, one that can deploy.
+
+    github_repository: `owner/name`. deploy_branch: whose workflow runs may deploy.
+    """
+
+    github_repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    deploy_branch: str = Field("main", pattern=r"^[\w./-]+$")

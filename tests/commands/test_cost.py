@@ -1,0 +1,198 @@
+"""What templates cost, and how the difference is told."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from commands import cost, review
+from commands.cost_estimate import HOURS_A_MONTH, estimate
+from stage.prices import Prices, QueryPrices, Usage, prices_for
+from stage.settings import load_settings
+
+PRICES = Prices(
+    as_of=datetime.date(2026, 1, 31),
+    currency="USD",
+    instance_hour={"ml.c6i.xlarge": 0.25, "ml.g5.2xlarge": 1.5},
+    resource_month={"AWS::KMS::Key": 1.0, "AWS::CloudWatch::Alarm": 0.1},
+    query=QueryPrices(
+        api_gateway_per_million=3.5,
+        lambda_per_million=0.2,
+        lambda_per_gb_second=0.00002,
+        logs_per_gb=0.5,
+        traces_per_million=5,
+        endpoint_data_per_gb=0.01,
+        usage=Usage(lambda_milliseconds=10, log_bytes=1000, payload_bytes=2000, traced_share=0.1),
+    ),
+)
+KEY = {"Type": "AWS::KMS::Key", "Properties": {}}
+
+
+def model_template(instance_type: str = "ml.c6i.xlarge", count: int = 2, **more: Any) -> Any:
+    variant = {"InstanceType": instance_type, "InitialInstanceCount": count}
+    endpoint = {
+        "EndpointName": "faq-search-dev-c6i-xlarge",
+        "EndpointConfigName": {"Fn::GetAtt": ["Configuration", "EndpointConfigName"]},
+    }
+    return {
+        "Resources": {
+            "Configuration": {
+                "Type": "AWS::SageMaker::EndpointConfig",
+                "Properties": {"ProductionVariants": [variant]},
+            },
+            "Endpoint": {"Type": "AWS::SageMaker::Endpoint", "Properties": endpoint},
+            **more,
+        }
+    }
+
+
+def scalable_target(resource_id: Any, most: int) -> dict[str, Any]:
+    return {
+        "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
+        "Properties": {"ResourceId": resource_id, "MinCapacity": 1, "MaxCapacity": most},
+    }
+
+
+def test_instances_and_what_costs_by_the_month() -> None:
+    found = estimate([{"Resources": {"Key": KEY}}, model_template()], PRICES)
+    assert found.hour == pytest.approx(2 * 0.25 + 1.0 / HOURS_A_MONTH)
+    assert found.hour_at_most == found.hour
+    assert found.month_fixed == 1.0
+
+
+def test_resources_of_two_stacks_may_share_a_logical_id() -> None:
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}
+    stacks = [{"Resources": {"A": alarm}}, {"Resources": {"A": alarm}}]
+    assert estimate(stacks, PRICES).month_fixed == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "resource_id",
+    [
+        "endpoint/faq-search-dev-c6i-xlarge/variant/primary",
+        {"Fn::Join": ["", ["endpoint/", {"Fn::GetAtt": ["Endpoint", "EndpointName"]}, "/v"]]},
+    ],
+)
+def test_scaling_has_a_least_and_a_most(resource_id) -> None:
+    found = estimate([model_template(Target=scalable_target(resource_id, 6))], PRICES)
+    (endpoint,) = found.endpoints
+    assert (endpoint.least, endpoint.most) == (1, 6)
+    assert (found.hour, found.hour_at_most) == (0.25, 1.5)
+
+
+def test_another_endpoints_scaling_is_not_mine() -> None:
+    target = scalable_target("endpoint/faq-search-dev-c6i-xlarge-2/variant/primary", 6)
+    (endpoint,) = estimate([model_template(Target=target)], PRICES).endpoints
+    assert (endpoint.least, endpoint.most) == (2, 2)
+
+
+def test_switched_off_only_what_costs_by_the_month_remains() -> None:
+    found = estimate([{"Resources": {"Key": KEY}}, model_template()], PRICES, serving=False)
+    assert found.hour == pytest.approx(1.0 / HOURS_A_MONTH)
+
+
+def test_an_instance_type_without_a_price_is_named() -> None:
+    found = estimate([model_template("ml.unknown.large")], PRICES)
+    assert found.unpriced == ["ml.unknown.large"]
+    assert found.hour == 0
+    assert "ml.unknown.large" in cost.caveat(found)
+
+
+def test_a_million_queries() -> None:
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "MemorySize": 512,
+            "Environment": {"Variables": {"TIME_BUDGET_SECONDS": "26"}},
+        },
+    }
+    other = {"Type": "AWS::Lambda::Function", "Properties": {"MemorySize": 4096}}
+    found = estimate([{"Resources": {"F": function, "O": other}}], PRICES)
+    parts = (3.5, 0.2, 1e6 * 0.010 * 0.5 * 0.00002, 0.5 * 1, 5 * 0.1, 0.01 * 2)
+    assert found.million_queries == pytest.approx(sum(parts))
+
+
+def test_no_front_door_no_queries() -> None:
+    assert estimate([model_template()], PRICES).million_queries == 0
+
+
+def test_a_stages_own_price_goes_before_the_tables() -> None:
+    settings = load_settings("dev")
+    own = settings.model_copy(update={"prices": {"ml.c6i.xlarge": 0.1}})
+    assert prices_for(own).instance_hour["ml.c6i.xlarge"] == 0.1
+    assert prices_for(settings).instance_hour["ml.c6i.xlarge"] != 0.1
+    assert prices_for(own).instance_hour["ml.g5.2xlarge"] > 0
+
+
+def test_every_instance_type_of_the_lock_has_a_price() -> None:
+    settings = load_settings("dev")
+    offered = {t for model in settings.lock.models.values() for t in model.instance_types}
+    assert offered - set(settings.lock.retired_instance_types) <= set(
+        prices_for(settings).instance_hour
+    )
+
+
+def test_the_difference_is_told_with_its_sign() -> None:
+    before, after = (estimate([model_template(count=n)], PRICES) for n in (2, 1))
+    told = cost.difference_markdown(before, after)
+    assert "| idle, an hour | 0.500 | 0.250 | -0.250 |" in told
+    assert "| idle, an hour | 0.250 | 0.500 | +0.250 |" in cost.difference_markdown(after, before)
+    assert "as of 2026-01-31, unverified" in told
+
+
+def test_without_knowing_what_is_deployed_there_is_no_difference() -> None:
+    told = cost.difference_markdown(None, estimate([model_template()], PRICES))
+    assert "| idle, an hour | ? | 0.500 | ? |" in told
+
+
+class CloudFormation:
+    """One deployed stack, switched on or off."""
+
+    def __init__(self, serving: str) -> None:
+        self._serving = serving
+
+    def describe_stacks(self, StackName: str) -> Any:  # noqa: N803
+        if StackName != "Model":
+            error = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")
+        parameter = {"ParameterKey": "Serving", "ParameterValue": self._serving}
+        return {"Stacks": [{"Parameters": [parameter]}]}
+
+    def get_template(self, StackName: str) -> Any:  # noqa: N803
+        return {"TemplateBody": model_template()}
+
+
+class Target:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def client(self, service: str) -> Any:
+        assert service == "cloudformation"
+        return self._client
+
+
+@pytest.mark.parametrize(("serving", "hour"), [("on", 0.5), ("off", 0.0)])
+def test_what_is_deployed(serving, hour) -> None:
+    target: Any = Target(CloudFormation(serving))
+    assert cost.deployed_estimate(target, ["Model", "NotThere"], PRICES).hour == hour
+
+
+def test_the_assembly_gives_templates_by_stack(tmp_path) -> None:
+    (tmp_path / "A.template.json").write_text(json.dumps({"Resources": {}}))
+    (tmp_path / "manifest.json").write_text("{}")
+    assert cost.read_assembly(tmp_path) == {"A": {"Resources": {}}}
+
+
+def test_a_long_diff_is_cut_and_says_by_how_much() -> None:
+    text = review.comment("dev", "x" * 60_000, "costs")
+    assert len(text) < 65_536
+    assert "… and 10,000 characters more." in text
+    assert text.endswith("costs\n")
+
+
+def test_a_short_diff_is_whole() -> None:
+    assert "````diff\nStack A\n[+] B\n````" in review.comment("dev", "Stack A\n[+] B\n\n", "")

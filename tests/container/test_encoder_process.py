@@ -1,0 +1,156 @@
+"""Workers and the process that encodes for them: their own answers, and how either ends."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import threading
+from multiprocessing.connection import Client
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+
+from container.encoder import process as encoder_process
+from container.encoder.process import EncoderServer, _alive, _listen
+from container.encoder.remote import RemoteEncoder
+from tests.support.encoder import CountingEncoder
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory):
+    return CountingEncoder(tmp_path_factory.mktemp("tiny"))
+
+
+class Running:
+    """An encoder server in a thread."""
+
+    def __init__(self, encoder, address, server=None):
+        self.encoder, self.address = encoder, address
+        self._thread = threading.Thread(
+            target=EncoderServer(encoder, _listen(address), server).run, daemon=True
+        )
+        self._thread.start()
+
+    def worker(self):
+        return RemoteEncoder(self.encoder.config, self.encoder.tokenizer_file, self.address)
+
+    def ended(self):
+        self._thread.join(10)
+        return not self._thread.is_alive()
+
+
+@pytest.fixture
+def running(counting, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder_process, "LOOK_SECONDS", 0.01)
+    counting.batches.clear()
+    counting.broken = None
+    return Running(counting, str(tmp_path / "socket"))
+
+
+def test_a_worker_encodes_as_the_process_itself(running):
+    worker = running.worker()
+    texts = ["hello world", "", "a b c " * 30, "é"]
+    found = worker.encode(texts)
+    assert (found.dtype, found.flags.writeable) == (np.float32, True)
+    np.testing.assert_array_equal(found, running.encoder.encode(texts))
+    assert worker.encode([]).shape == (0, 32)
+    assert (worker.device, worker.runtime, worker.config.dimension) == ("cpu", "counting", 32)
+
+
+def test_workers_that_ask_together_get_their_own_answers(running):
+    def ask(number):
+        worker = running.worker()
+        texts = [f"{letter} hello" for letter in "abcdefgh"[: number % 8 + 1]] * (number + 1)
+        expected = running.encoder.encode(texts)
+        right.put(all((worker.encode(texts) == expected).all() for _ in range(20)))
+
+    right = SimpleQueue()
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    assert all(right.get(timeout=30) for _ in threads)
+
+
+def test_a_failed_batch_is_told_and_the_next_is_encoded(running):
+    worker = running.worker()
+    running.encoder.broken = MemoryError("no room")
+    with pytest.raises(RuntimeError, match="MemoryError: no room"):
+        worker.encode(["hello"])
+    running.encoder.broken = None
+    assert worker.encode(["hello"]).shape == (1, 32)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"abc", struct.pack("i", 0), struct.pack("2i", -1, 5), struct.pack("3i", 1, 3, 5),
+     struct.pack("3i", 2, 0, 1), struct.pack("4i", 2, -1, 2, 7)],
+)  # fmt: skip
+def test_a_message_without_sense_costs_its_sender_the_connection(running, message):
+    worker = running.worker()
+    with Client(running.address, "AF_UNIX") as stranger:
+        stranger.recv_bytes()
+        stranger.send_bytes(message)
+        with pytest.raises(EOFError):
+            stranger.recv_bytes()
+    assert worker.encode(["hello"]).shape == (1, 32)
+
+
+def test_a_worker_that_goes_while_it_waits_disturbs_nobody_and_is_not_waited_for(running):
+    worker = running.worker()
+    with Client(running.address, "AF_UNIX") as gone:
+        gone.recv_bytes()
+        texts, length = 10_000, 40
+        numbers = np.full(1 + texts + texts * length, length, dtype=np.int32)
+        numbers[0] = texts
+        gone.send_bytes(numbers.tobytes())
+    assert worker.encode(["hello"]).shape == (1, 32)
+    before = len(running.encoder.batches)
+    for _ in range(3):
+        worker.encode(["hello"])
+    assert len(running.encoder.batches) == before + 3
+
+
+def test_a_forked_worker_has_a_connection_of_its_own(running):
+    worker = running.worker()
+    expected = worker.encode(["hello"])
+    parents = worker._connection
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            right = (worker.encode(["hello"]) == expected).all()
+            status = 0 if right and worker._connection is not parents else 2
+        finally:
+            os._exit(status)
+    found = [worker.encode(["world"]) for _ in range(20)]
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert all((vectors == worker.encode(["world"])).all() for vectors in found)
+
+
+def test_it_ends_when_it_was_alone_for_a_while(running, monkeypatch):
+    worker = running.worker()
+    worker.encode(["hello"])
+    monkeypatch.setattr(encoder_process, "LONELY_SECONDS", 0.05)
+    assert worker.encode(["hello"]).shape == (1, 32), "it stays while somebody is there"
+    del worker
+    assert running.ended()
+
+
+def test_it_ends_with_its_server_whoever_is_connected(counting, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder_process, "LOOK_SECONDS", 0.01)
+    server = os.posix_spawn(
+        sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], os.environ
+    )
+    running = Running(counting, str(tmp_path / "socket"), server)
+    worker = running.worker()
+    lost = SimpleQueue()
+    worker.watch(lost.put)
+    assert worker.encode(["hello"]).shape == (1, 32)
+    os.kill(server, 9)
+    # It stays a zombie until then.
+    assert running.ended()
+    os.waitpid(server, 0)
+    assert not _alive(server)
+    assert lost.get(timeout=10) == "the encoder process has ended"

@@ -1,0 +1,367 @@
+"""The contract of the endpoints: what they answer, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
+from container.errors import InternalError, InvalidRequestError, LoadError
+from container.serving.inference import transform_fn
+from container.serving.service import Service
+from tests.support.container import FAQ, BakeRun, faq_csv, write_tiny_model
+
+CORPUS, QUERIES = list(NEAREST_CORPUS), list(NEAREST_QUERIES)
+
+
+@pytest.fixture(scope="module")
+def service(baked):
+    return Service.open(baked, "bake-1")
+
+
+def ask(service, body, content_type="application/json", accept="application/json"):
+    if not isinstance(body, str | bytes | bytearray):
+        body = json.dumps(body)
+    return transform_fn(service, body, content_type, accept)
+
+
+def refusal(service, body, content_type="application/json"):
+    with pytest.raises(InvalidRequestError) as caught:
+        ask(service, body, content_type)
+    assert str(caught.value).startswith("invalid_request: ")
+    return caught.value.sentence
+
+
+def test_embedding(service, minilm_encoder):
+    texts = ["How cute your dog is!", "Your dog is so cute.", "The mitochondria"]
+    expected = minilm_encoder.encode(texts)
+    for body in (texts, {"text_inputs": texts, "mode": "embedding"}, {"text_inputs": texts}):
+        answer = json.loads(ask(service, body))
+        assert list(answer) == ["embedding"]
+        np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6)
+
+
+def test_numbers_are_short_and_exact(service):
+    text = ask(service, ["a"])
+    numbers = text.removeprefix('{"embedding":[[').removesuffix("]]}").split(",")
+    assert len(numbers) == 384
+    assert all(number == str(np.float32(number)) for number in numbers)
+
+
+def test_nearest_in_a_supplied_corpus(service, minilm_encoder):
+    body = {"corpus": CORPUS, "queries": QUERIES, "top_k": 3, "mode": "nn_corpus"}
+    answer = json.loads(ask(service, body))
+    scores = minilm_encoder.encode(QUERIES) @ minilm_encoder.encode(CORPUS).T
+    for matches, expected in zip(answer, scores, strict=True):
+        assert [set(match) for match in matches] == [{"corpus_id", "score"}] * 3
+        assert [match["corpus_id"] for match in matches] == np.argsort(-expected).tolist()
+        found = [match["score"] for match in matches]
+        np.testing.assert_allclose(found, np.sort(expected)[::-1], atol=1e-6)
+    # The third query of the example is nearest to the third text with larger models only.
+    assert [matches[0]["corpus_id"] for matches in answer[:2]] == [0, 1]
+
+
+def test_nearest_in_the_baked_corpus(service):
+    body = {"queries": ["Is R supported with Amazon SageMaker?"], "top_k": 1}
+    body["mode"] = "nn_train_data"
+    ((match,),) = json.loads(ask(service, body))
+    assert set(match) == {"id", "score"}
+    assert match["id"] == "1"
+    ((match,),) = json.loads(ask(service, body | {"return_text": True}))
+    assert (set(match), match["text"]) == ({"id", "score", "text"}, FAQ[1][1])
+
+
+def test_search_gives_whole_entries_and_the_bake(service):
+    body = {"queries": ["Is R supported with Amazon SageMaker?", "Wie teuer?"], "mode": "search"}
+    answer = json.loads(ask(service, body | {"top_k": 2}))
+    assert (list(answer), answer["bake_id"]) == (["bake_id", "results"], "bake-1")
+    plain = json.loads(ask(service, body | {"top_k": 2, "mode": "nn_train_data"}))
+    assert [[{"id": hit["id"], "score": hit["score"]} for hit in hits] for hits in plain] == [
+        [{"id": hit["id"], "score": hit["score"]} for hit in hits] for hits in answer["results"]
+    ]
+    for hits in answer["results"]:
+        for hit in hits:
+            assert list(hit) == ["id", "question", "answer", "score"]
+            assert (hit["question"], hit["answer"]) == FAQ[int(hit["id"])]
+    assert len(json.loads(ask(service, body))["results"][0]) == 3, "top_k is three unless given"
+
+
+def test_search_gives_null_for_an_entry_without_a_question(tmp_path):
+    write_tiny_model(tmp_path / "tiny")
+    corpus = b'{"id": "a", "text": "hello"}\n{"id": "b", "question": "hey", "answer": "world"}\n'
+    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", corpus, "faq.jsonl")
+    assert run.run(dimension="32")[0] == 0
+    body = {"queries": ["hello"], "mode": "search"}
+    (hits,) = json.loads(ask(Service.open(run.model, None), body))["results"]
+    assert {hit["id"]: (hit["question"], hit["answer"]) for hit in hits} == {
+        "a": (None, "hello"),
+        "b": ("hey", "world"),
+    }
+
+
+def test_top_k_beyond_the_corpus_gives_all(service):
+    body = {"queries": ["a", "b"], "top_k": 10**9, "mode": "nn_train_data"}
+    answer = json.loads(ask(service, body))
+    assert [len(matches) for matches in answer] == [len(FAQ)] * 2
+    body = {"queries": ["a"], "corpus": ["x", "y"], "top_k": 7, "mode": "nn_corpus"}
+    assert len(json.loads(ask(service, body))[0]) == 2
+
+
+def test_top_k_is_three_unless_given(service):
+    assert len(json.loads(ask(service, {"queries": ["a"], "mode": "nn_train_data"}))[0]) == 3
+
+
+def test_equal_texts_come_in_the_corpus_order(service):
+    body = {"queries": ["same"], "corpus": ["other", "same", "same"], "mode": "nn_corpus"}
+    (matches,) = json.loads(ask(service, body))
+    assert [match["corpus_id"] for match in matches] == [1, 2, 0]
+
+
+def test_info_is_the_manifest_and_the_runtime(service, baked):
+    answer = json.loads(ask(service, {"mode": "info"}))
+    manifest = json.loads((baked / "bake-manifest.json").read_text("utf-8"))
+    assert answer == manifest | {"device": "cpu", "runtime": answer["runtime"]}
+    assert answer["runtime"].startswith("openvino ")
+
+
+def test_probes_are_repeated_exactly(service):
+    probes = json.loads(ask(service, {"mode": "info"}))["probes"]
+    for probe in probes:
+        body = {"queries": [probe["query"]], "top_k": 3, "mode": "nn_train_data"}
+        (matches,) = json.loads(ask(service, body))
+        assert [match["id"] for match in matches] == probe["ids"]
+        scores = [match["score"] for match in matches]
+        assert scores == pytest.approx(probe["scores"], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [str, str.encode, lambda text: bytearray(text.encode())])
+@pytest.mark.parametrize(
+    "content_type", [None, "application/json", "Application/JSON; Charset=UTF-8"]
+)
+def test_bodies_come_as_str_or_bytes(service, kind, content_type):
+    answer = ask(service, kind('["Привет"]'), content_type, "*/*")
+    assert len(json.loads(answer)["embedding"][0]) == 384
+
+
+def test_a_byte_order_mark_does_no_harm(service):
+    for body in ('\ufeff["a"]', b'\xef\xbb\xbf["a"]'):
+        assert "embedding" in ask(service, body)
+
+
+@pytest.mark.parametrize("content_type", ["application/x-text", "text/plain; charset=utf-8"])
+def test_plain_text_is_one_text_or_json(service, content_type):
+    one = json.loads(ask(service, bytearray(b"hello"), content_type))["embedding"]
+    assert one == json.loads(ask(service, ["hello"]))["embedding"]
+    assert one == json.loads(ask(service, b' ["hello"]', content_type))["embedding"]
+
+
+def test_a_batch_line(service):
+    record = {"id": 1, "text_inputs": "hello"}
+    expected = json.loads(ask(service, ["hello"]))["embedding"][0]
+    for content_type in ("application/json", "application/jsonlines"):
+        answer = json.loads(ask(service, record, content_type, "text/csv"))
+        assert answer == {"id": 1, "embedding": expected}
+
+
+def test_many_lines_with_wrong_ones_among_them(service):
+    lines = [
+        '{"id": 1, "text_inputs": "one\u2028same line"}',
+        "",
+        '{"id": "b", "text_inputs": ["two"]}',
+        "not json",
+        '{"id": 4.5, "text_inputs": "four", "mode": "embedding"}\r',
+        '{"text_inputs": "no id"}',
+        '{"id": true, "text_inputs": "x"}',
+        '{"id": "g", "text_inputs": "x", "extra": 1}',
+        '["list"]',
+        '{"id": "\\ud800", "text_inputs": "\\ud800"}',
+        '{"id": 9, "text_inputs": "nine", "mode": "info"}',
+    ]
+    answer = ask(service, bytearray("\n".join(lines).encode()), "application/jsonlines", "text/csv")
+    assert not answer.endswith("\n")
+    found = [json.loads(line) for line in answer.split("\n")]
+    assert [record.get("id") for record in found] == [
+        1, "b", None, 4.5, None, None, "g", None, "\ud800", 9,
+    ]  # fmt: skip
+    assert [sorted(record) == ["embedding", "id"] for record in found] == [
+        True, False, False, True, *[False] * 6,
+    ]  # fmt: skip
+    errors = [record.get("error") for record in found]
+    assert errors[1] == "text_inputs is a list; send a string"
+    assert errors[2].startswith("the body is not JSON")
+    assert errors[4] == "id is null; send a string or a number"
+    assert errors[5] == "id is true; send a string or a number"
+    assert errors[6].startswith('mode embedding has no field "extra"')
+    assert errors[8].startswith("text_inputs holds half a surrogate pair")
+    one = json.loads(ask(service, ["four"]))["embedding"][0]
+    np.testing.assert_allclose(found[3]["embedding"], one, atol=1e-6)
+
+
+def test_lines_that_are_all_wrong_are_answered(service):
+    answer = ask(service, b'{"id": 1}', "application/jsonlines")
+    assert json.loads(answer) == {
+        "id": 1,
+        "error": "text_inputs is null; send a string",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("", "the body is empty; send a JSON object or a list of texts"),
+        ("[", "the body is not JSON: Expecting value at line 1, column 2"),
+        ("[" * 100_000, "the body's JSON is nested too deeply"),
+        ("3", "the body is a number; send a JSON object or a list of texts"),
+        ("null", "the body is null; send a JSON object or a list of texts"),
+        ("[NaN]", "the body holds NaN, which is not JSON"),
+        ('{"top_k": -Infinity}', "the body holds -Infinity, which is not JSON"),
+        ([], "list is empty; send at least one text"),
+        (["a", 1], "list[1] is a number; send a string"),
+        ([["a"]], "list[0] is a list; send a string"),
+        ('["\\ud83d"]', "list[0] holds half a surrogate pair at character 0"),
+        ({}, "text_inputs is missing; send a list of texts"),
+        ({"text_inputs": "a"}, "text_inputs is a string; send a list of texts"),
+        ({"text_inputs": None}, "text_inputs is missing; send a list of texts"),
+        ({"text_inputs": [None]}, "text_inputs[0] is null; send a string"),
+        (
+            {"text_inputs": ["a"], "top_k": 1},
+            'mode embedding has no field "top_k"; allowed are text_inputs, mode, request_id',
+        ),
+        (
+            {"mode": "find"},
+            'mode is "find"; allowed are embedding, nn_corpus, nn_train_data, search, info',
+        ),
+        (
+            {"mode": ["info"]},
+            'mode is ["info"]; allowed are embedding, nn_corpus, nn_train_data, search, info',
+        ),
+        ({"mode": "info", "x": 1}, 'mode info has no field "x"; allowed are mode'),
+        ({"mode": "nn_corpus", "queries": ["a"]}, "corpus is missing; send a list of texts"),
+        ({"mode": "nn_corpus", "corpus": ["a"]}, "queries is missing; send a list of texts"),
+        (
+            {"mode": "nn_corpus", "corpus": [], "queries": ["a"]},
+            "corpus is empty; send at least one text",
+        ),
+        ({"mode": "nn_train_data", "queries": {}}, "queries is an object; send a list of texts"),
+        *(
+            (
+                {"mode": "nn_train_data", "queries": ["a"], "top_k": value},
+                f"top_k is {shown}; send a whole number of at least 1",
+            )
+            for value, shown in (
+                (0, "0"),
+                (-1, "-1"),
+                (1.0, "a number"),
+                ("3", "a string"),
+                (True, "true"),
+                (None, "null"),
+            )
+        ),
+        (
+            {"mode": "nn_train_data", "queries": ["a"], "return_text": 1},
+            "return_text is a number; send true or false",
+        ),
+        ({"mode": "search"}, "queries is missing; send a list of texts"),
+        (
+            {"mode": "search", "queries": ["a"], "top_k": 0},
+            "top_k is 0; send a whole number of at least 1",
+        ),
+        (
+            {"mode": "search", "queries": ["a"], "return_text": True},
+            'mode search has no field "return_text"; allowed are queries, top_k, mode, request_id',
+        ),
+        (
+            {"mode": "nn_train_data", "queries": ["a"], "return_texts": True},
+            'mode nn_train_data has no field "return_texts"; '
+            "allowed are queries, top_k, return_text, mode, request_id",
+        ),
+    ],
+)
+def test_a_wrong_request_is_refused_with_a_sentence(service, body, sentence):
+    assert refusal(service, body) == sentence
+
+
+def test_a_number_too_long_to_read_is_refused(service):
+    assert refusal(service, f'{{"top_k": {"9" * 5000}}}').startswith("the body is not JSON we can")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "words"),
+    [
+        ("text/csv", "content type 'text/csv' is not accepted; send application/json"),
+        ("image/png", "content type 'image/png' is not accepted"),
+        ("application/json; charset=latin-1", "charset 'latin-1' is not accepted"),
+    ],
+)
+def test_other_content_types_are_refused(service, content_type, words):
+    assert words in refusal(service, "a", content_type)
+
+
+def test_a_body_that_is_not_utf8_is_refused(service):
+    assert refusal(service, b'["\xff"]') == "the body is not UTF-8: invalid start byte at byte 2"
+
+
+def test_an_answer_that_the_server_cannot_send_is_refused(baked, monkeypatch):
+    monkeypatch.setenv("MMS_MAX_RESPONSE_SIZE", "5000")
+    service = Service.open(baked, "bake-1")
+    assert "embedding" in ask(service, ["a"])
+    assert "at most 5,000 can be sent: send fewer texts" in refusal(service, ["a", "b"])
+
+
+def test_a_failure_of_ours_is_told_apart(service, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service._searcher.encoder, "encode", fail)
+    with pytest.raises(InternalError) as caught:
+        ask(service, ["a"])
+    assert str(caught.value).startswith("internal_error: the model failed")
+    assert "secret" not in str(caught.value)
+
+
+def test_vectors_that_are_not_finite_are_a_failure_of_ours(service, monkeypatch):
+    broken = np.full((1, 384), np.nan, dtype=np.float32)
+    monkeypatch.setattr(service._searcher.encoder, "encode", lambda _: broken)
+    with pytest.raises(InternalError):
+        ask(service, ["a"])
+
+
+def test_without_stored_text_only_ids_are_given(tmp_path):
+    write_tiny_model(tmp_path / "tiny")
+    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", faq_csv())
+    assert run.run(store_text="false", dimension="32")[0] == 0
+    service = Service.open(run.model, None)
+    body = {"queries": ["a"], "mode": "nn_train_data"}
+    assert len(json.loads(ask(service, body))[0]) == 3
+    assert refusal(service, body | {"return_text": True}) == (
+        "return_text is not possible: this corpus was baked without its texts (store_text is false)"
+    )
+    (hits,) = json.loads(ask(service, body | {"mode": "search"}))["results"]
+    assert [(hit["question"], hit["answer"]) for hit in hits] == [(None, None)] * 3
+    assert len({hit["id"] for hit in hits}) == 3
+
+
+def test_prefixes_are_for_search_and_not_for_embedding(tmp_path):
+    write_tiny_model(tmp_path / "tiny")
+    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", faq_csv())
+    assert run.run(query_prefix="abc ", passage_prefix="xyz ", dimension="32")[0] == 0
+    service = Service.open(run.model, None)
+    encode = service._searcher.encoder.encode
+    (embedded,) = json.loads(ask(service, ["hello"]))["embedding"]
+    np.testing.assert_allclose(embedded, encode(["hello"])[0], atol=1e-6)
+    body = {"queries": ["hello"], "corpus": ["world"], "mode": "nn_corpus"}
+    ((match,),) = json.loads(ask(service, body))
+    query, passage = encode(["abc hello", "xyz world"])
+    assert match["score"] == pytest.approx(float(query @ passage), abs=1e-5)
+    body = {"queries": ["hello"], "top_k": 1, "mode": "nn_train_data"}
+    ((match,),) = json.loads(ask(service, body))
+    assert json.loads(ask(service, body | {"mode": "search"}))["results"][0][0]["id"] == match["id"]
+    best = max(float(query @ row) for row in encode([f"xyz {answer}" for _, answer in FAQ]))
+    assert match["score"] == pytest.approx(best, abs=1e-5)
+
+
+def test_an_artifact_of_another_bake_is_refused(baked):
+    with pytest.raises(LoadError, match="is of bake bake-1; the Model names bake bake-2"):
+        Service.open(baked, "bake-2")

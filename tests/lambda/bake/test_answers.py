@@ -1,0 +1,88 @@
+"""The answer itself, as each custom resource delivers it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+
+import pytest
+
+from tests.support.lambda_functions import load_function
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    made = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def answer(aws, answers, pauses, monkeypatch):
+    send = load_function("bake.handler", monkeypatch).answer
+    event = {
+        "ResponseURL": answers.url,
+        "StackId": "stack",
+        "RequestId": "request",
+        "LogicalResourceId": "Bake",
+    }
+    return lambda **members: send(event, **{"status": "FAILED", "physical_id": "id", **members})
+
+
+def test_holds_what_cloudformation_needs(answer, answers):
+    answer(status="SUCCESS", data={"A": "b"})
+    assert answers.only == {
+        "Status": "SUCCESS",
+        "Reason": "",
+        "PhysicalResourceId": "id",
+        "StackId": "stack",
+        "RequestId": "request",
+        "LogicalResourceId": "Bake",
+        "Data": {"A": "b"},
+    }
+    # The URL's signature covers an empty content type.
+    assert answers.content_types == [""]
+
+
+@pytest.mark.parametrize("reason", ["x" * 9000, "ж" * 9000, '"' * 9000, "\x00" * 9000])
+def test_a_long_reason_is_cut_so_that_the_whole_answer_fits(answer, answers, reason):
+    answer(reason=reason)
+    assert 3500 < answers.sizes[0] <= 4096
+    assert answers.only["Reason"].endswith("…")
+    assert reason.startswith(answers.only["Reason"][:-1])
+
+
+def test_a_reason_that_fits_stays_whole(answer, answers):
+    answer(reason="ж" * 1900)
+    assert answers.only["Reason"] == "ж" * 1900
+
+
+def test_passing_trouble_is_waited_out(answer, answers, pauses):
+    answers.refusals = [503, 500, 503]
+    answer()
+    assert answers.only["Status"] == "FAILED"
+    assert pauses == [1, 2, 4]
+
+
+def test_lasting_trouble_escapes_so_that_lambda_calls_again(answer, answers, pauses):
+    answers.refusals = [503] * 4
+    with pytest.raises(urllib.error.HTTPError):
+        answer()
+    assert answers.received == []
+
+
+def test_an_expired_url_is_not_tried_again(answer, answers, pauses):
+    answers.refusals = [403]
+    with pytest.raises(urllib.error.HTTPError):
+        answer()
+    assert pauses == []
+
+
+def test_the_log_never_holds_the_url(answer, answers, caplog):
+    caplog.set_level(logging.DEBUG)
+    answers.refusals = [503]
+    answer(reason="because")
+    assert "because" in caplog.text
+    assert "signature" not in caplog.text
+    assert json.dumps(answers.url) not in caplog.text

@@ -1,0 +1,228 @@
+"""The corpus beside its bake, and a bake that is only to be reused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.bake_scenarios import (
+    ASSET,
+    ASSETS,
+    BUCKET,
+    CORPUS,
+    MACHINE,
+    NEW,
+    OLD,
+    facts,
+    marked,
+    name,
+    properties,
+)
+from tests.support.recorded_aws import WRITTEN_AT, AwsError
+
+PINNED = {
+    "Bucket": "their-bucket",
+    "Key": "faq/their.csv",
+    "VersionId": "v7",
+    "FileName": "their.csv",
+}
+
+
+def asked(bake_request, kind: str, bake_id: str, old: str | None = None, **others):
+    return bake_request(kind, bake_id, old, ResourceProperties=properties(bake_id, **others))
+
+
+def marker(aws, bake_id: str):
+    return json.loads(aws.objects[BUCKET, f"bakes/{bake_id}/bake.json"])
+
+
+class TestCorpus:
+    def test_as_published_is_kept_beside_the_bake_before_the_job(
+        self, aws, answers, bake_handler, bake_request
+    ):
+        bake_handler(bake_request("Create", NEW))
+        [copy] = aws.called("CopyObject")
+        assert copy["CopySource"] == f"{ASSETS}/{ASSET}"
+        assert copy["TaggingDirective"] == "REPLACE"  # or reading its tags would have to be allowed
+        assert aws.objects[BUCKET, f"bakes/{NEW}/corpus/corpus.csv"] == CORPUS
+        names = [operation for _, operation, _ in aws.requests]
+        assert names.index("CopyObject") < names.index("StartExecution")
+
+    def test_that_is_pinned_is_copied_from_that_very_version(
+        self, aws, answers, bake_handler, bake_request
+    ):
+        aws.objects["their-bucket", "faq/their.csv"] = b"q,a"
+        bake_handler(asked(bake_request, "Create", NEW, Corpus=PINNED))
+        [copy] = aws.called("CopyObject")
+        assert copy["CopySource"] == "their-bucket/faq/their.csv?versionId=v7"
+        assert aws.objects[BUCKET, f"bakes/{NEW}/corpus/their.csv"] == b"q,a"
+
+    @pytest.mark.parametrize(
+        ("corpus", "named"),
+        [
+            (PINNED, "The corpus s3://their-bucket/faq/their.csv, version v7, cannot be copied"),
+            (
+                {"Bucket": ASSETS, "Key": "gone.csv", "FileName": "corpus.csv"},
+                f"The corpus s3://{ASSETS}/gone.csv cannot be copied",
+            ),
+        ],
+    )
+    def test_that_is_gone_fails_with_a_sentence(
+        self, aws, answers, bake_handler, bake_request, corpus, named
+    ):
+        bake_handler(asked(bake_request, "Create", NEW, Corpus=corpus))
+        assert answers.only["Status"] == "FAILED"
+        assert named in answers.only["Reason"]
+        assert aws.executions == {}
+
+    def test_is_not_copied_again_for_a_bake_that_has_it(
+        self, aws, answers, bake_handler, bake_request
+    ):
+        marked(aws, OLD)
+        bake_handler(bake_request("Create", OLD))
+        assert answers.only["Status"] == "SUCCESS"
+        assert aws.called("CopyObject") == aws.called("PutObject") == []
+
+
+class TestMarkerOfAnEarlierApp:
+    """It names the artifact alone."""
+
+    @pytest.fixture
+    def url(self, aws):
+        url = marked(aws, OLD)
+        least = ("bake_id", "model_data_url", "training_job_name")
+        told = {key: value for key, value in marker(aws, OLD).items() if key in least}
+        aws.objects[BUCKET, f"bakes/{OLD}/bake.json"] = json.dumps(told).encode()
+        return url
+
+    def test_is_reused_and_completed(self, aws, answers, bake_handler, bake_request, url):
+        bake_handler(bake_request("Create", OLD))
+        assert answers.only["Data"]["ModelDataUrl"] == url
+        assert aws.executions == {}
+        assert marker(aws, OLD) == {
+            "bake_id": OLD,
+            "model_data_url": url,
+            "training_job_name": name(OLD),
+            **facts(OLD),
+            "baked_at": WRITTEN_AT.isoformat(),
+        }
+        assert aws.objects[BUCKET, f"bakes/{OLD}/corpus/corpus.csv"] == CORPUS
+
+    def test_keeps_the_corpus_that_is_there(self, aws, answers, bake_handler, bake_request, url):
+        aws.objects[BUCKET, f"bakes/{OLD}/corpus/corpus.csv"] = CORPUS
+        bake_handler(bake_request("Create", OLD))
+        assert aws.called("CopyObject") == []
+        assert marker(aws, OLD)["corpus_file"] == "corpus.csv"
+
+    @pytest.mark.parametrize("operation", ["CopyObject", "PutObject", "DescribeStacks"])
+    def test_that_cannot_be_completed_is_reused_all_the_same(
+        self, aws, answers, bake_handler, bake_request, url, operation
+    ):
+        aws.broken[operation] = AwsError("AccessDenied", "no", 403)
+        bake_handler(bake_request("Create", OLD))
+        assert answers.only["Status"] == "SUCCESS"
+        assert answers.only["Data"]["ModelDataUrl"] == url
+
+    def test_is_left_alone_in_a_rollback(self, aws, answers, bake_handler, bake_request, url):
+        aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+        bake_handler(bake_request("Update", OLD, old=NEW))
+        assert answers.only["Data"]["ModelDataUrl"] == url
+        assert aws.called("CopyObject") == aws.called("PutObject") == []
+
+    def test_a_later_apps_facts_are_kept_and_do_no_harm(
+        self, aws, answers, bake_handler, bake_request
+    ):
+        url = marked(aws, OLD, colour="green")
+        bake_handler(bake_request("Create", OLD))
+        assert answers.only["Data"]["ModelDataUrl"] == url
+        assert marker(aws, OLD)["colour"] == "green"
+
+
+class TestReuseOnly:
+    """bake.reuse in the settings: the artifact as it is, and never a training job."""
+
+    @pytest.fixture
+    def request_(self, bake_request):
+        aws_gives = {"ReuseOnly": "true"}
+        return lambda kind="Update", **others: asked(
+            bake_request, kind, OLD, NEW if kind == "Update" else None, **aws_gives, **others
+        )
+
+    def test_answers_with_the_artifact(self, aws, answers, bake_handler, request_):
+        url = marked(aws, OLD)
+        aws.stack_status = "UPDATE_IN_PROGRESS"
+        bake_handler(request_())
+        assert answers.only["Status"] == "SUCCESS"
+        assert answers.only["PhysicalResourceId"] == OLD
+        assert answers.only["Data"]["ModelDataUrl"] == url
+        assert aws.executions == {}
+        assert aws.called("CopyObject") == aws.called("PutObject") == []
+
+    @pytest.mark.parametrize("kind", ["Create", "Update"])
+    @pytest.mark.parametrize("missing", ["bake.json", f"{name(OLD)}/output/model.tar.gz"])
+    def test_fails_with_a_sentence_where_something_is_missing(
+        self, aws, answers, bake_handler, request_, kind, missing
+    ):
+        marked(aws, OLD)
+        del aws.objects[BUCKET, f"bakes/{OLD}/{missing}"]
+        bake_handler(request_(kind))
+        assert answers.only["Status"] == "FAILED"
+        assert answers.only["Reason"] == (
+            f"The bake could not be reused: the settings reuse bake {OLD}, but its marker or its"
+            f" artifact is not in s3://{BUCKET}/bakes/. Reuse another one, or leave bake.reuse out"
+            " to bake again."
+        )
+        assert aws.executions == {}
+        assert aws.called("CreateTrainingJob") == []
+
+    @pytest.mark.parametrize(
+        ("fact", "value"),
+        [
+            ("model_id", "another-model"),
+            ("model_version", "9"),
+            ("dimension", 1024),
+            ("embed", "both"),
+            ("corpus_sha256", "another"),
+        ],
+    )
+    def test_refuses_what_the_settings_do_not_describe(
+        self, aws, answers, bake_handler, request_, fact, value
+    ):
+        marked(aws, OLD, **{**facts(OLD), fact: value})
+        bake_handler(request_())
+        assert answers.only["Status"] == "FAILED"
+        assert f"its {fact} is {value!r}, not {facts(OLD)[fact]!r}" in answers.only["Reason"]
+
+    def test_takes_the_word_of_a_marker_that_tells_nothing(
+        self, aws, answers, bake_handler, request_
+    ):
+        url = marked(aws, OLD, baked_at="2030-01-01T00:00:00+00:00")
+        bake_handler(request_())
+        assert answers.only["Data"]["ModelDataUrl"] == url
+
+    def test_succeeds_in_a_rollback_whatever_is_left(self, aws, answers, bake_handler, request_):
+        aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+        bake_handler(request_())
+        assert answers.only["Status"] == "SUCCESS"
+        assert aws.executions == {}
+
+    def test_is_not_held_up_by_a_difference_in_a_rollback(
+        self, aws, answers, bake_handler, request_
+    ):
+        # Another attempt left an artifact too: the marker knows which one was finished.
+        aws.objects[BUCKET, f"bakes/{OLD}/{name(OLD, 2)}/output/model.tar.gz"] = b"artifact"
+        url = marked(aws, OLD, model_id="another-model")
+        aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+        bake_handler(request_())
+        assert answers.only["Data"]["ModelDataUrl"] == url
+
+    def test_stops_the_bake_it_takes_the_place_of(self, aws, answers, bake_handler, request_):
+        marked(aws, OLD)
+        execution = MACHINE.replace(":stateMachine:", ":execution:") + ":1"
+        aws.executions[execution] = {"status": "RUNNING", "input": json.dumps({"bake_id": NEW})}
+        event = request_()
+        event["OldResourceProperties"] = properties(NEW)
+        bake_handler(event)
+        assert aws.executions[execution]["status"] == "ABORTED"
+        assert answers.only["Status"] == "SUCCESS"

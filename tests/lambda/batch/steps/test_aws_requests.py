@@ -1,0 +1,100 @@
+"""What a batch asks of SageMaker and of the container, and what it takes from them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from batch.steps import answer_count, line_check, record_groups
+from container.serving.responses import record_error_json, record_json, vectors_lists
+from stage.bundles import ROOT
+from tests.support.batch_scenarios import (
+    BATCH_ID,
+    ENVIRONMENT,
+    answer,
+    load_steps,
+    put_input,
+    split_all,
+)
+from tests.support.model_validator import check_request
+from tests.support.recorded_aws import context
+
+WORKFLOW = ROOT / "stacks/batch/workflow.asl.json"
+# What a deployment on machines with GPUs and disks of their own has instead.
+GPU = {
+    "INSTANCE_TYPE": "ml.g5.2xlarge",
+    "VOLUME_KMS_KEY_ID": "",
+    "TRANSFORM_AMI_VERSION": "al2-ami-sagemaker-batch-gpu-535",
+}
+
+
+@pytest.fixture(params=[{}, GPU], ids=["cpu", "gpu"])
+def transform_job(request, batch_aws, monkeypatch) -> dict[str, Any]:
+    """The CreateTransformJob request of a batch, on the stage with the longest name."""
+    prefix = "faq-search-" + "s" * 16
+    module = load_steps(monkeypatch, **{**request.param, "TRANSFORM_JOB_PREFIX": prefix})
+    asked = put_input(batch_aws, b'{"id":1,"text_inputs":"a"}')
+
+    def handle(event: dict[str, Any], seconds: float = 900) -> Any:
+        return module.handler(event, context(seconds))
+
+    cursor = split_all(handle, asked)
+    event = {"action": "prepare", "batch": asked, "cursor": cursor, "attempt": 2}
+    job: dict[str, Any] = handle(event)["transform_job"]
+    return job
+
+
+def test_create_transform_job(transform_job):
+    assert check_request("sagemaker", "CreateTransformJob", transform_job) == []
+
+
+def test_the_workflow_names_every_field_of_the_request(transform_job):
+    states = json.loads(WORKFLOW.read_text(encoding="utf-8"))["States"]
+    named = states["CreateTransformJob"]["Parameters"]
+    assert {field.removesuffix(".$") for field in named} == set(transform_job)
+
+
+def test_the_container_takes_every_line_of_a_shard(batch_aws, steps):
+    given = [
+        {"id": 2**200, "text_inputs": "big"},
+        {"id": "\U0001f600" * 256, "text_inputs": "\u2028 and \x85 and \n and \x01"},
+        {"id": -1, "text_inputs": "\x7f" * 100_000},
+        *({"id": number, "text_inputs": "x" * number} for number in range(1, 600)),
+    ]
+    content = "\n".join(json.dumps(record) for record in given).encode()
+    split_all(steps, put_input(batch_aws, content))
+    [shard] = batch_aws.keys(f"shards/{BATCH_ID}/")
+    # Split as strictly, and as loosely, as any reader of lines does.
+    lines = batch_aws.text(shard).splitlines()
+    assert len(lines) == batch_aws.text(shard).count("\n") == 3
+    answers = [json.loads(each) for line in lines for each in answer(line)]
+    assert [each["id"] for each in answers] == [record["id"] for record in given]
+
+
+def test_answers_of_the_container_are_counted():
+    vectors = np.array([[0.25, -1e-30], [1.0, -0.5]], dtype=np.float32)
+    texts = [
+        *(record_json('"error":"', vector) for vector in vectors_lists(vectors)),
+        record_error_json('"embedding":[', 'text_inputs is "error":"'),
+        record_error_json(None, "the line is null"),
+    ]
+    assert answer_count.count_answers(["\n".join(texts).encode()]) == (2, 2)
+
+
+@pytest.mark.parametrize("dimension", [384, 768, 1024, 1536])
+def test_the_longest_answer_fits_a_response(dimension):
+    longest = -np.finfo(np.float32).tiny  # -1.1754944e-38
+    [vector] = vectors_lists(np.full((1, dimension), longest, dtype=np.float32))
+    line = record_json("\U0001f600" * line_check.MAX_ID_CHARACTERS, vector)
+    body = (len(line) + 1) * record_groups.records_per_group(dimension)
+    assert 500_000 < body < 6_553_500  # of multi-model-server, unless told otherwise
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_a_variable_that_is_missing_is_told_at_once(batch_aws, monkeypatch, name):
+    monkeypatch.delitem(ENVIRONMENT, name)
+    with pytest.raises(KeyError, match=name):
+        load_steps(monkeypatch)

@@ -1,0 +1,132 @@
+"""What the patches of moto's API Gateway rely on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from local_aws import moto_adapter
+from local_aws.server import LocalAws
+from tests.support.gateway import Api, local_aws
+
+MOCK = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory) -> Iterator[LocalAws]:
+    with local_aws(tmp_path_factory.mktemp("aws")) as started:
+        yield started
+
+
+def test_a_deployment_keeps_the_api_as_it_was(aws):
+    api = Api(aws, "kept", binaryMediaTypes=["image/png"])
+    api.method("GET", "/a", None, MOCK, apiKeyRequired=True)
+    api.client.create_model(
+        restApiId=api.id, name="M", contentType="application/json", schema='{"type": "object"}'
+    )
+    validator = api.client.create_request_validator(
+        restApiId=api.id, name="v", validateRequestBody=True
+    )["id"]
+    api.client.put_gateway_response(restApiId=api.id, responseType="THROTTLED", statusCode="430")
+    api.deploy()
+    api.method("GET", "/later", None, MOCK)
+    api.client.delete_gateway_response(restApiId=api.id, responseType="THROTTLED")
+    more = [{"op": "add", "path": "/binaryMediaTypes", "value": "image/gif"}]
+    api.client.update_rest_api(restApiId=api.id, patchOperations=more)
+    snapshot = moto_adapter.find_deployed_stage(api.id, "test").snapshot
+    assert snapshot["binaryMediaTypes"] == ["image/png"]
+    by_path = {resource["path"]: resource for resource in snapshot["resources"]}
+    assert set(by_path) == {"/", "/a"}
+    method = by_path["/a"]["methods"]["GET"]
+    assert method["apiKeyRequired"] is True
+    assert method["methodIntegration"]["type"] == "MOCK"
+    assert snapshot["models"] == {"M": '{"type": "object"}'}
+    assert snapshot["validators"][validator]["validateRequestBody"] is True
+    assert snapshot["gatewayResponses"]["THROTTLED"]["statusCode"] == "430"
+
+
+def test_a_stage_is_found_with_its_settings_and_an_absent_one_is_not(aws):
+    api = Api(aws, "staged")
+    api.method("GET", "/", None, MOCK)
+    api.deploy()
+    api.patch_stage(
+        ("/variables/a", "1"),
+        ("/*/*/throttling/rateLimit", "2.5"),
+        ("/accessLogSettings/format", "$context.requestId"),
+    )
+    stage = moto_adapter.find_deployed_stage(api.id, "test")
+    assert (stage.region, stage.account_id) == ("us-east-1", "123456789012")
+    assert stage.variables == {"a": "1"}
+    assert stage.method_settings["*/*"]["throttlingRateLimit"] == 2.5
+    assert stage.access_log["format"] == "$context.requestId"
+    assert moto_adapter.find_deployed_stage(api.id, "absent") is None
+    assert moto_adapter.find_deployed_stage("absent", "test") is None
+
+
+def test_binary_media_types_are_kept_from_the_start(aws):
+    api = Api(aws, "binary", binaryMediaTypes=["image/png", "*/*"])
+    shown = api.client.get_rest_api(restApiId=api.id)
+    assert shown["binaryMediaTypes"] == ["image/png", "*/*"]
+
+
+def test_a_model_can_be_updated(aws):
+    api = Api(aws, "models")
+    api.client.create_model(restApiId=api.id, name="M", contentType="application/json", schema="{}")
+    schema = json.dumps({"type": "array"})
+    changes = [
+        {"op": "replace", "path": "/schema", "value": schema},
+        {"op": "replace", "path": "/description", "value": "new"},
+    ]
+    api.client.update_model(restApiId=api.id, modelName="M", patchOperations=changes)
+    shown = api.client.get_model(restApiId=api.id, modelName="M")
+    assert (shown["schema"], shown["description"]) == (schema, "new")
+
+
+def test_limits_of_a_usage_plan_can_be_updated(aws):
+    client = aws.context.client("apigateway")
+    plan = client.create_usage_plan(name="plan")["id"]
+    values = {
+        "/throttle/rateLimit": "0.5",
+        "/throttle/burstLimit": "3",
+        "/quota/limit": "100",
+        "/quota/period": "WEEK",
+        "/name": "renamed",
+    }
+    client.update_usage_plan(
+        usagePlanId=plan,
+        patchOperations=[{"op": "replace", "path": p, "value": v} for p, v in values.items()],
+    )
+    shown = client.get_usage_plan(usagePlanId=plan)
+    assert shown["throttle"] == {"rateLimit": 0.5, "burstLimit": 3}
+    assert shown["quota"] == {"limit": 100, "period": "WEEK"}
+    assert shown["name"] == "renamed"
+
+
+def test_a_key_is_found_with_the_plans_it_is_in(aws):
+    client = aws.context.client("apigateway")
+    key = client.create_api_key(name="key", enabled=True)
+    plan = client.create_usage_plan(name="one")["id"]
+    client.create_usage_plan(name="other")
+    assert moto_adapter.usage_plans_of_key("us-east-1", key["value"])[1] == []
+    client.create_usage_plan_key(usagePlanId=plan, keyId=key["id"], keyType="API_KEY")
+    found, plans = moto_adapter.usage_plans_of_key("us-east-1", key["value"])
+    assert (found["id"], found["enabled"]) == (key["id"], True)
+    assert [plan["name"] for plan in plans] == ["one"]
+    assert moto_adapter.usage_plans_of_key("us-east-1", "absent") == (None, [])
+
+
+def test_keys_of_users_and_assumed_roles_are_found(aws):
+    iam, sts = aws.context.client("iam"), aws.context.client("sts")
+    iam.create_user(UserName="somebody")
+    key = iam.create_access_key(UserName="somebody")["AccessKey"]
+    found = moto_adapter.find_access_key(key["AccessKeyId"])
+    assert (found.secret, found.token) == (key["SecretAccessKey"], None)
+    given = sts.assume_role(
+        RoleArn="arn:aws:iam::123456789012:role/function", RoleSessionName="tests"
+    )["Credentials"]
+    found = moto_adapter.find_access_key(given["AccessKeyId"])
+    assert (found.secret, found.token) == (given["SecretAccessKey"], given["SessionToken"])
+    assert abs((found.expires - given["Expiration"]).total_seconds()) < 2
+    assert moto_adapter.find_access_key("absent") is None

@@ -1,0 +1,149 @@
+"""What the patches of moto's Lambda service rely on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_aws import moto_adapter
+from local_aws.moto_adapter import LambdaAnswer, LambdaFunction
+from local_aws.server import LocalAws
+from tests.support.gateway import create_function, local_aws, zipped
+
+SOURCE = "def handler(event, context):\n    return event\n"
+
+
+class Router:
+    """Answers by itself and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[LambdaFunction, bytes, str, str]] = []
+        self.deleted: list[str] = []
+
+    def answer(self, function, payload, invocation_type, log_type):
+        self.asked.append((function, payload, invocation_type, log_type))
+        return LambdaAnswer(200, {"X-Amz-Function-Error": "Unhandled"}, b'"routed"')
+
+    def refusal(self, runtime, package_type):
+        return "is not to be run" if runtime == "ruby3.3" else None
+
+    def function_deleted(self, arn):
+        self.deleted.append(arn)
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory) -> Iterator[LocalAws]:
+    with local_aws(tmp_path_factory.mktemp("aws")) as started:
+        yield started
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    made = Router()
+    moto_adapter.add_lambda_router(made)
+    yield made
+    moto_adapter.remove_lambda_router(made)
+
+
+def test_invoke_goes_to_the_router_with_its_types_and_comes_back_with_its_headers(aws, router):
+    create_function(aws, "routed", SOURCE)
+    client = aws.context.client("lambda")
+    answer = client.invoke(FunctionName="routed", Payload=b'{"a": 1}', LogType="Tail")
+    assert answer["Payload"].read() == b'"routed"'
+    assert answer["FunctionError"] == "Unhandled"
+    function, *rest = router.asked[0]
+    assert function.name == "routed"
+    assert rest == [b'{"a": 1}', "RequestResponse", "Tail"]
+
+
+def test_invoke_finds_a_function_by_arn_and_by_published_version(aws, router):
+    arn = create_function(aws, "versioned", SOURCE)
+    client = aws.context.client("lambda")
+    client.publish_version(FunctionName="versioned")
+    client.invoke(FunctionName=arn)
+    client.invoke(FunctionName="versioned", Qualifier="1")
+    assert [function.version for function, *_ in router.asked] == ["$LATEST", "1"]
+
+
+def test_a_refused_runtime_cannot_be_created(aws, router):
+    with pytest.raises(ClientError, match="refused: is not to be run"):
+        create_function(aws, "refused", SOURCE, Runtime="ruby3.3")
+
+
+def test_deletion_is_told(aws, router):
+    arn = create_function(aws, "deleted", SOURCE)
+    aws.context.client("lambda").delete_function(FunctionName="deleted")
+    assert router.deleted == [arn]
+
+
+def test_layers_stay_with_the_function_when_their_version_is_deleted(aws):
+    client = aws.context.client("lambda")
+    content = zipped({"python/shared.py": "x = 1"})
+    layer = client.publish_layer_version(LayerName="shared", Content={"ZipFile": content})
+    create_function(aws, "layered", SOURCE, Layers=[layer["LayerVersionArn"]])
+    client.delete_layer_version(LayerName="shared", VersionNumber=layer["Version"])
+    function = moto_adapter.find_lambda_function("layered", "us-east-1")
+    assert [layer.content for layer in function.layers] == [content]
+
+
+def test_logging_configuration_is_kept_shown_and_changed(aws):
+    client = aws.context.client("lambda")
+    create_function(aws, "logging", SOURCE, LoggingConfig={"LogGroup": "/own", "LogFormat": "JSON"})
+    function = moto_adapter.find_lambda_function("logging", "us-east-1")
+    assert function.log_group == "/own"
+    assert function.log_environment["AWS_LAMBDA_LOG_FORMAT"] == "JSON"
+    client.update_function_configuration(
+        FunctionName="logging",
+        LoggingConfig={"LogFormat": "Text"},
+        TracingConfig={"Mode": "Active"},
+        EphemeralStorage={"Size": 1024},
+    )
+    shown = client.get_function_configuration(FunctionName="logging")
+    assert shown["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/aws/lambda/logging"}
+    assert shown["TracingConfig"] == {"Mode": "Active"}
+    assert shown["EphemeralStorage"] == {"Size": 1024}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Environment": {"Variables": {"A": "2"}}},
+        {"MemorySize": 256},
+        {"Timeout": 5},
+        {"Handler": "other.handler"},
+    ],
+)
+def test_identity_changes_with_the_configuration(aws, change):
+    name = f"identity-{next(iter(change))}"
+    create_function(aws, name, SOURCE)
+    before = moto_adapter.find_lambda_function(name, "us-east-1").identity
+    assert moto_adapter.find_lambda_function(name, "us-east-1").identity == before
+    aws.context.client("lambda").update_function_configuration(FunctionName=name, **change)
+    assert moto_adapter.find_lambda_function(name, "us-east-1").identity != before
+
+
+def test_log_lines_make_their_group_and_arrive(aws):
+    now = int(time.time() * 1000)
+    moto_adapter.put_log_lines("us-east-1", "/new", "stream", [(now, "one"), (now, "two")])
+    client = aws.context.client("logs")
+    events = client.get_log_events(logGroupName="/new", logStreamName="stream")["events"]
+    assert [(event["timestamp"], event["message"]) for event in events] == [
+        (now, "one"),
+        (now, "two"),
+    ]
+
+
+def test_attempts_for_events_are_the_functions_own(aws):
+    create_function(aws, "attempts", SOURCE)
+    assert moto_adapter.find_lambda_function("attempts", "us-east-1").retries == 2
+    aws.context.client("lambda").put_function_event_invoke_config(
+        FunctionName="attempts", MaximumRetryAttempts=0
+    )
+    assert moto_adapter.find_lambda_function("attempts", "us-east-1").retries == 0
+
+
+def test_an_unknown_function_is_not_found():
+    assert moto_adapter.find_lambda_function("absent", "us-east-1") is None

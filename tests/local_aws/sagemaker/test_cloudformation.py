@@ -1,0 +1,154 @@
+"""AWS::SageMaker::Endpoint: guarded updates as CloudFormation's provider makes them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local_aws.cloudformation.errors import ResourceError
+from local_aws.cloudformation.resources.base import Properties, Request
+from local_aws.cloudformation.resources.sagemaker import Endpoint
+from local_aws.server import LocalAws
+from tests.support.sagemaker import BUCKET, Workbench, invoke
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
+        local.context.client("s3").create_bucket(Bucket=BUCKET)
+        yield local
+
+
+@pytest.fixture
+def workbench(aws: LocalAws) -> Iterator[Workbench]:
+    with Workbench(aws) as bench:
+        yield bench
+
+
+@pytest.fixture
+def alarm(aws: LocalAws) -> str:
+    name = f"errors-{uuid4().hex[:8]}"
+    aws.context.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return name
+
+
+def guarded(alarm: str, seconds: str) -> Properties:
+    """Numbers are text in CloudFormation."""
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {
+                "Type": "CANARY",
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": "50"},
+                "WaitIntervalInSeconds": seconds,
+            },
+            "TerminationWaitInSeconds": "0",
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
+    }
+
+
+class Deployed:
+    """One endpoint that a stack has made."""
+
+    def __init__(self, aws: LocalAws, workbench: Workbench, **properties: Any) -> None:
+        self.aws = aws
+        self.workbench = workbench
+        self.name = f"E-{uuid4().hex[:10]}"
+        self.properties: Properties = {"EndpointName": self.name}
+        workbench.names.append(self.name)
+        request = self.request({**properties, **self.config("old")})
+        self.arn = Endpoint().create(request).physical_id
+
+    def config(self, greeting: str, **settings: Any) -> dict[str, str]:
+        return {
+            "EndpointConfigName": self.workbench.configure(settings=settings, GREETING=greeting)
+        }
+
+    def request(self, properties: Properties) -> Request:
+        return Request(
+            context=self.aws.context,
+            region=self.aws.context.region,
+            stack_id="stack",
+            stack_name="app",
+            logical_id="Endpoint",
+            type="AWS::SageMaker::Endpoint",
+            properties={**self.properties, **properties},
+            token="t",
+        )
+
+    def update(self, **properties: Any) -> None:
+        Endpoint().update(self.request(properties), self.arn, self.properties)
+
+    def describe(self) -> dict[str, Any]:
+        return self.workbench.sagemaker.describe_endpoint(EndpointName=self.name)
+
+
+def test_an_update_lasts_as_long_as_it_is_watched(
+    aws: LocalAws, workbench: Workbench, alarm: str
+) -> None:
+    endpoint = Deployed(aws, workbench, DeploymentConfig=guarded(alarm, "1"))
+    began = time.monotonic()
+    endpoint.update(**endpoint.config("new"), DeploymentConfig=guarded(alarm, "1"))
+    assert time.monotonic() - began >= 1
+    assert endpoint.describe()["EndpointStatus"] == "InService"
+    assert invoke(aws, endpoint.name)["greeting"] == "new"
+
+
+def test_a_rollback_fails_the_resource_with_its_reason(
+    aws: LocalAws, workbench: Workbench, alarm: str
+) -> None:
+    endpoint = Deployed(aws, workbench)
+    before = endpoint.describe()["EndpointConfigName"]
+    cloudwatch = aws.context.client("cloudwatch")
+    ring = threading.Timer(
+        1, lambda: cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="x")
+    )
+    ring.start()
+    with pytest.raises(ResourceError, match=f"in ALARM state: {alarm}"):
+        endpoint.update(**endpoint.config("new"), DeploymentConfig=guarded(alarm, "60"))
+    assert invoke(aws, endpoint.name)["greeting"] == "old"
+    # What a stack does next: back to properties that the endpoint still has.
+    endpoint.update(EndpointConfigName=before, DeploymentConfig=guarded(alarm, "60"))
+    assert endpoint.describe()["EndpointStatus"] == "InService"
+
+
+def test_a_deployment_that_the_template_no_longer_has_guards_nothing(
+    aws: LocalAws, workbench: Workbench, alarm: str
+) -> None:
+    endpoint = Deployed(aws, workbench, DeploymentConfig=guarded(alarm, "60"))
+    aws.context.client("cloudwatch").set_alarm_state(
+        AlarmName=alarm, StateValue="ALARM", StateReason="x"
+    )
+    endpoint.update(**endpoint.config("new"))
+    assert "LastDeploymentConfig" not in endpoint.describe()
+    assert invoke(aws, endpoint.name)["greeting"] == "new"
+
+
+def test_what_autoscaling_chose_is_kept_by_an_update(aws: LocalAws, workbench: Workbench) -> None:
+    endpoint = Deployed(aws, workbench)
+    workbench.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=endpoint.name,
+        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 4}],
+    )
+    endpoint.update(
+        **endpoint.config("new", InitialInstanceCount=2),
+        RetainAllVariantProperties="true",
+        ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DataCaptureConfig"}],
+    )
+    assert endpoint.describe()["ProductionVariants"][0]["DesiredInstanceCount"] == 4
+    endpoint.update(**endpoint.config("newer", InitialInstanceCount=2))
+    assert endpoint.describe()["ProductionVariants"][0]["DesiredInstanceCount"] == 2

@@ -1,0 +1,379 @@
+"""Updates of endpoints that are watched: no request is lost, whatever becomes of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from local_aws.server import LocalAws
+from tests.support.sagemaker import (
+    BUCKET,
+    Workbench,
+    await_endpoint,
+    invoke,
+    is_alive,
+    wait_until,
+)
+
+# Ends its server at the third request, as one with a leak would after the thousandth.
+DIES = """
+import os
+asked = []
+def model_fn(model_dir):
+    return None
+def transform_fn(model, *request):
+    asked.append(1)
+    if len(asked) > 2:
+        os._exit(1)
+    return '{"greeting": "new"}'
+"""
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
+        local.context.client("s3").create_bucket(Bucket=BUCKET)
+        yield local
+
+
+@pytest.fixture
+def workbench(aws: LocalAws) -> Iterator[Workbench]:
+    with Workbench(aws) as bench:
+        yield bench
+
+
+class Traffic:
+    """Requests from three callers without a pause, until it is left."""
+
+    def __init__(self, aws: LocalAws, name: str) -> None:
+        self._aws = aws
+        self._name = name
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(3)]
+        self.answers: list[str] = []
+        self.failures: list[Exception] = []
+
+    def __enter__(self) -> Traffic:
+        for thread in self._threads:
+            thread.start()
+        self.await_more(50)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def await_more(self, count: int) -> list[str]:
+        """The next `count` answers and what came meanwhile."""
+        start = len(self.answers)
+        wait_until(lambda: self.failures or len(self.answers) >= start + count, timeout=30)
+        return self.answers[start:]
+
+    def _ask(self) -> None:
+        while not self._done.is_set():
+            try:
+                self.answers.append(invoke(self._aws, self._name, {"sleep": 0.002})["greeting"])
+            except ClientError as error:
+                self.failures.append(error)
+
+
+def canary(percent: int = 50, wait: int = 1, termination: int = 1, **more: Any) -> dict[str, Any]:
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {
+                "Type": "CANARY",
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": percent},
+                "WaitIntervalInSeconds": wait,
+            },
+            "TerminationWaitInSeconds": termination,
+        },
+        **more,
+    }
+
+
+def all_at_once(termination: int, **more: Any) -> dict[str, Any]:
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+            "TerminationWaitInSeconds": termination,
+        },
+        **more,
+    }
+
+
+@pytest.fixture
+def cloudwatch(aws: LocalAws) -> BaseClient:
+    return aws.context.client("cloudwatch")
+
+
+@pytest.fixture
+def alarm(cloudwatch: BaseClient) -> str:
+    name = f"errors-{uuid4().hex[:8]}"
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return name
+
+
+def guarded_by(*alarms: str) -> dict[str, Any]:
+    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
+
+
+def ring(cloudwatch: BaseClient, alarm: str) -> None:
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+
+
+@pytest.fixture
+def name(workbench: Workbench) -> str:
+    endpoint = workbench.create(settings={"InitialInstanceCount": 2}, GREETING="old")
+    await_endpoint(workbench.sagemaker, endpoint)
+    return endpoint
+
+
+def update(workbench: Workbench, name: str, config: str, **members: Any) -> None:
+    workbench.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **members)
+
+
+def await_baking(workbench: Workbench, name: str) -> dict[str, Any]:
+    """The description of an endpoint whose new fleet has part of the traffic."""
+
+    def baking() -> dict[str, Any] | None:
+        found = workbench.sagemaker.describe_endpoint(EndpointName=name)
+        variants = found["PendingDeploymentSummary"]["ProductionVariants"]
+        return found if variants[0]["VariantStatus"][0]["Status"] == "Baking" else None
+
+    return wait_until(baking)
+
+
+def test_a_canary_gets_its_share_and_then_everything(
+    aws: LocalAws, workbench: Workbench, name: str, alarm: str
+) -> None:
+    config = workbench.configure(settings={"InitialInstanceCount": 2}, GREETING="new")
+    deployment = canary(percent=25, wait=2, termination=1, **guarded_by(alarm))
+    old_pid = workbench.pid(name)
+    with Traffic(aws, name) as traffic:
+        update(workbench, name, config, DeploymentConfig=deployment)
+        updating = await_baking(workbench, name)
+        shared = traffic.await_more(300)
+        found = await_endpoint(workbench.sagemaker, name)
+        traffic.await_more(50)
+    assert not traffic.failures
+    assert updating["EndpointStatus"] == "Updating"
+    assert updating["EndpointConfigName"] != config
+    assert updating["PendingDeploymentSummary"]["EndpointConfigName"] == config
+    assert updating["PendingDeploymentSummary"]["ProductionVariants"][0]["InstanceType"] == (
+        "ml.c6i.xlarge"
+    )
+    assert 0.1 < shared[:300].count("new") / 300 < 0.4
+    assert set(traffic.answers[-40:]) == {"new"}
+    assert found["EndpointStatus"] == "InService"
+    assert found["EndpointConfigName"] == config
+    assert found["LastDeploymentConfig"] == deployment
+    assert "FailureReason" not in found
+    assert "PendingDeploymentSummary" not in found
+    wait_until(lambda: not is_alive(old_pid))
+
+
+@pytest.mark.parametrize("deployment", [canary(wait=60), all_at_once(termination=60)])
+def test_an_alarm_takes_everything_back_to_the_old_fleet(
+    aws: LocalAws,
+    workbench: Workbench,
+    name: str,
+    cloudwatch: BaseClient,
+    alarm: str,
+    deployment: dict[str, Any],
+) -> None:
+    config = workbench.configure(GREETING="new")
+    before = workbench.sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    with Traffic(aws, name) as traffic:
+        update(workbench, name, config, DeploymentConfig={**deployment, **guarded_by(alarm)})
+        await_baking(workbench, name)
+        watched = traffic.await_more(100)
+        ring(cloudwatch, alarm)
+        found = await_endpoint(workbench.sagemaker, name)
+        traffic.await_more(50)
+    assert not traffic.failures
+    assert "new" in watched
+    assert set(traffic.answers[-40:]) == {"old"}
+    assert found["EndpointStatus"] == "InService"
+    assert found["EndpointConfigName"] == before
+    assert alarm in found["FailureReason"]
+    assert "PendingDeploymentSummary" not in found
+    assert len(list(workbench.folder(name).iterdir())) == 1
+
+
+def test_the_endpoint_rolls_back_while_the_last_requests_are_answered(
+    aws: LocalAws, workbench: Workbench, name: str, cloudwatch: BaseClient, alarm: str
+) -> None:
+    config = workbench.configure(GREETING="new")
+    update(
+        workbench,
+        name,
+        config,
+        DeploymentConfig=all_at_once(termination=60, **guarded_by(alarm)),
+    )
+    await_baking(workbench, name)
+    slow: list[str] = []
+    caller = threading.Thread(
+        target=lambda: slow.append(invoke(aws, name, {"sleep": 1.5})["greeting"])
+    )
+    caller.start()
+    ring(cloudwatch, alarm)
+    wait_until(
+        lambda: (
+            workbench.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
+            == "RollingBack"
+        )
+    )
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        update(workbench, name, config)
+    assert invoke(aws, name)["greeting"] == "old"
+    caller.join()
+    assert slow == ["new"]
+    assert await_endpoint(workbench.sagemaker, name)["EndpointStatus"] == "InService"
+
+
+def test_an_alarm_that_rings_already_ends_the_update_before_it_begins(
+    aws: LocalAws, workbench: Workbench, name: str, cloudwatch: BaseClient, alarm: str
+) -> None:
+    ring(cloudwatch, alarm)
+    config = workbench.configure(GREETING="new")
+    with Traffic(aws, name) as traffic:
+        update(workbench, name, config, DeploymentConfig=canary(**guarded_by(alarm)))
+        found = await_endpoint(workbench.sagemaker, name)
+    assert alarm in found["FailureReason"]
+    assert not traffic.failures
+    assert set(traffic.answers) == {"old"}
+
+
+def test_an_alarm_has_to_be_there(workbench: Workbench, name: str, alarm: str) -> None:
+    config = workbench.configure()
+    with pytest.raises(ClientError, match="Could not find the CloudWatch alarms nobody's"):
+        update(
+            workbench,
+            name,
+            config,
+            DeploymentConfig=canary(**guarded_by(alarm, "nobody's")),
+        )
+    found = workbench.sagemaker.describe_endpoint(EndpointName=name)
+    assert found["EndpointStatus"] == "InService"
+
+
+def test_a_fleet_that_never_starts_gets_no_request(
+    aws: LocalAws, workbench: Workbench, name: str
+) -> None:
+    config = workbench.configure("import os, time\ntime.sleep(0.3)\nos._exit(1)")
+    with Traffic(aws, name) as traffic:
+        update(workbench, name, config, DeploymentConfig=canary())
+        found = await_endpoint(workbench.sagemaker, name)
+        traffic.await_more(50)
+    assert not traffic.failures
+    assert set(traffic.answers) == {"old"}
+    assert "did not pass the ping health check" in found["FailureReason"]
+
+
+@pytest.mark.parametrize("deployment", [canary(wait=60), all_at_once(termination=60)])
+def test_a_container_that_dies_under_traffic_loses_nothing(
+    aws: LocalAws, workbench: Workbench, name: str, deployment: dict[str, Any]
+) -> None:
+    config = workbench.configure(DIES)
+    with Traffic(aws, name) as traffic:
+        update(workbench, name, config, DeploymentConfig=deployment)
+        found = await_endpoint(workbench.sagemaker, name)
+        traffic.await_more(200)
+    assert not traffic.failures
+    assert "new" in traffic.answers
+    assert set(traffic.answers[-150:]) == {"old"}
+    assert found["EndpointConfigName"] != config
+    assert "ended while it was watched" in found["FailureReason"]
+
+
+def test_an_endpoint_under_update_can_not_be_updated(workbench: Workbench, name: str) -> None:
+    config = workbench.configure()
+    update(workbench, name, config, DeploymentConfig=canary(wait=60))
+    await_baking(workbench, name)
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint") as raised:
+        update(workbench, name, config)
+    assert raised.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_deleting_an_endpoint_ends_both_of_its_fleets(workbench: Workbench, name: str) -> None:
+    update(workbench, name, workbench.configure(), DeploymentConfig=canary(wait=60))
+    await_baking(workbench, name)
+    pids = [int(path.read_text()) for path in workbench.folder(name).glob("*/pid")]
+    assert len(pids) == 2
+    workbench.sagemaker.delete_endpoint(EndpointName=name)
+    workbench.names.remove(name)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_the_last_deployment_can_be_repeated_or_forgotten(
+    workbench: Workbench, name: str, cloudwatch: BaseClient, alarm: str
+) -> None:
+    deployment = all_at_once(termination=1, **guarded_by(alarm))
+    update(workbench, name, workbench.configure(), DeploymentConfig=deployment)
+    await_endpoint(workbench.sagemaker, name)
+    ring(cloudwatch, alarm)
+    update(workbench, name, workbench.configure(), RetainDeploymentConfig=True)
+    found = await_endpoint(workbench.sagemaker, name)
+    assert found["LastDeploymentConfig"] == deployment
+    assert alarm in found["FailureReason"]
+    update(workbench, name, workbench.configure())
+    found = await_endpoint(workbench.sagemaker, name)
+    assert "LastDeploymentConfig" not in found
+    assert "FailureReason" not in found
+
+
+@pytest.mark.parametrize(
+    ("excluded", "count", "weight"),
+    [
+        (None, 2, 1.0),
+        ([], 5, 0.5),
+        (["DataCaptureConfig"], 5, 0.5),
+        (["DesiredInstanceCount"], 2, 0.5),
+        (["DesiredWeight", "DataCaptureConfig"], 5, 1.0),
+    ],
+)
+def test_what_an_endpoint_was_scaled_to_is_kept_on_request(
+    workbench: Workbench, name: str, excluded: list[str] | None, count: int, weight: float
+) -> None:
+    workbench.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name,
+        DesiredWeightsAndCapacities=[
+            {"VariantName": "AllTraffic", "DesiredInstanceCount": 5, "DesiredWeight": 0.5}
+        ],
+    )
+    config = workbench.configure(settings={"InitialInstanceCount": 2})
+    retaining: dict[str, Any] = {}
+    if excluded is not None:
+        retaining = {
+            "RetainAllVariantProperties": True,
+            "ExcludeRetainedVariantProperties": [
+                {"VariantPropertyType": kind} for kind in excluded
+            ],
+        }
+    update(workbench, name, config, **retaining)
+    (variant,) = await_endpoint(workbench.sagemaker, name)["ProductionVariants"]
+    assert (variant["CurrentInstanceCount"], variant["DesiredWeight"]) == (count, weight)
+
+
+def test_only_variants_that_are_there_can_be_scaled(workbench: Workbench, name: str) -> None:
+    with pytest.raises(ClientError, match="no variant Other"):
+        workbench.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": "Other", "DesiredInstanceCount": 1}],
+        )

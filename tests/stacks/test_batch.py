@@ -1,0 +1,278 @@
+"""The batch's workflow, the function behind it, what starts it, and what tells of its failures."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stage.settings import check_settings, load_settings
+from tests.support.synthesis import (
+    ROOT,
+    Templates,
+    arn_ends,
+    assemble,
+    grant,
+    listed,
+    of_type,
+    properties,
+    statements,
+)
+
+FUNCTION = "StepsFunctionRole"
+WORKFLOW = "WorkflowRole"
+DEFINITION = ROOT / "stacks/batch/workflow.asl.json"
+
+
+@pytest.fixture
+def batch(stage_templates: Templates) -> dict[str, Any]:
+    return stage_templates["Batch"]
+
+
+def _environment(template: dict[str, Any]) -> dict[str, Any]:
+    (function,) = properties(template, "AWS::Lambda::Function")
+    found: dict[str, Any] = function["Environment"]["Variables"]
+    return found
+
+
+def _with_batch(**changes: Any) -> Templates:
+    """Stage dev with other settings of [batch]."""
+    values = tomllib.loads((ROOT / "config/dev.toml").read_text(encoding="utf-8"))
+    settings = check_settings("dev", {**values, "batch": changes}, source="test")
+    return {name: stack.template for name, stack in assemble(settings).items()}
+
+
+def test_the_workflow_is_the_tested_one_under_a_fixed_name(
+    stage: str, batch: dict[str, Any]
+) -> None:
+    (machine,) = properties(batch, "AWS::StepFunctions::StateMachine")
+    assert machine["StateMachineName"] == f"faq-search-{stage}-batch"
+    deployed = "".join(
+        part if isinstance(part, str) else "arn:…" for part in _parts(machine["DefinitionString"])
+    )
+    (function,) = of_type(batch, "AWS::Lambda::Function")
+    assert machine["DefinitionSubstitutions"] == {
+        "BatchStepsArn": {"Fn::GetAtt": [function, "Arn"]}
+    }
+    expected = DEFINITION.read_text(encoding="utf-8").replace("${Partition}", "aws")
+    assert json.loads(deployed) == json.loads(expected)
+    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+    assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
+
+
+def _parts(value: Any) -> list[Any]:
+    return value["Fn::Join"][1] if isinstance(value, dict) else [value]
+
+
+def test_every_step_that_may_fail_is_caught() -> None:
+    states = json.loads(DEFINITION.read_text(encoding="utf-8"))["States"]
+    for name, state in states.items():
+        if state["Type"] == "Task":
+            assert state["Retry"], name
+            assert "States.ALL" in state["Catch"][-1]["ErrorEquals"], name
+
+
+def test_each_round_of_waiting_fits_the_history_of_an_execution() -> None:
+    """Prepare chooses the wait for 2,000 rounds. A state has two events, a call three more."""
+    states = json.loads(DEFINITION.read_text(encoding="utf-8"))["States"]
+    round_, name = [], "Wait"
+    while name not in round_:
+        round_.append(name)
+        name = states[name].get("Next") or states[name]["Default"]
+    events = sum(5 if states[name]["Type"] == "Task" else 2 for name in round_)
+    assert events * 2000 < 25_000
+
+
+def test_the_workflow_may_run_jobs_of_this_stage_and_nothing_else(
+    stage: str, batch: dict[str, Any]
+) -> None:
+    (function,) = of_type(batch, "AWS::Lambda::Function")
+    jobs = grant(batch, WORKFLOW, "sagemaker:CreateTransformJob")
+    assert set(jobs["Action"]) == {
+        "sagemaker:AddTags",
+        "sagemaker:CreateTransformJob",
+        "sagemaker:DescribeTransformJob",
+    }
+    ends = arn_ends(batch, WORKFLOW, "sagemaker:CreateTransformJob")
+    assert ends == {f":transform-job/faq-search-{stage}-*"}
+    invoked = grant(batch, WORKFLOW, "lambda:InvokeFunction")["Resource"]
+    assert invoked == {"Fn::GetAtt": [function, "Arn"]}
+    allowed = [
+        action
+        for name, statement in statements(batch)
+        if name.startswith(WORKFLOW) and statement["Resource"] != "*"
+        for action in listed(statement["Action"])
+    ]
+    assert len(allowed) == 4
+
+
+def test_the_function_reads_what_users_put_and_writes_elsewhere(
+    stage: str, batch: dict[str, Any]
+) -> None:
+    reading = {
+        end
+        for owner, statement in statements(batch)
+        if owner.startswith(FUNCTION) and "s3:GetObject" in listed(statement["Action"])
+        for end in (arn["Fn::Join"][1][-1] for arn in listed(statement["Resource"]))
+    }
+    assert reading == {"/input/*", "/requests/*", "/output/*"}
+    assert arn_ends(batch, FUNCTION, "s3:GetObjectVersion") == {"/input/*"}
+    assert arn_ends(batch, FUNCTION, "s3:PutObject") == {"/shards/*", "/output/*"}
+    assert arn_ends(batch, FUNCTION, "s3:AbortMultipartUpload") == {"/shards/*", "/output/*"}
+    assert arn_ends(batch, FUNCTION, "s3:ListMultipartUploadParts") == {"/output/*"}
+    (bucket,) = listed(grant(batch, FUNCTION, "s3:ListBucket")["Resource"])
+    assert "StorageBatch" in bucket["Fn::ImportValue"]
+    for _, statement in statements(batch):
+        for action in listed(statement["Action"]):
+            assert not action.startswith("s3:Delete")
+
+
+def test_the_function_reaches_its_own_workflow_jobs_and_parameters(
+    stage: str, batch: dict[str, Any]
+) -> None:
+    name = f"faq-search-{stage}"
+    assert arn_ends(batch, FUNCTION, "states:StartExecution") == {f":stateMachine:{name}-batch"}
+    assert arn_ends(batch, FUNCTION, "states:DescribeExecution") == {f":execution:{name}-batch:*"}
+    assert arn_ends(batch, FUNCTION, "sagemaker:StopTransformJob") == {f":transform-job/{name}-*"}
+    variables = _environment(batch)
+    assert arn_ends(batch, FUNCTION, "ssm:GetParameter") == {
+        f":parameter{variables[v]}" for v in ("DEPLOYMENT_PARAMETER", "MODEL_NAME_PARAMETER")
+    }
+
+
+def test_the_function_reads_parameters_that_the_model_stack_writes(
+    stage_templates: Templates,
+) -> None:
+    written = {p["Name"] for p in properties(stage_templates["Model"], "AWS::SSM::Parameter")}
+    variables = _environment(stage_templates["Batch"])
+    assert {variables["DEPLOYMENT_PARAMETER"], variables["MODEL_NAME_PARAMETER"]} <= written
+
+
+def test_the_function_has_a_whole_cpu_and_all_the_time_there_is(batch: dict[str, Any]) -> None:
+    (function,) = properties(batch, "AWS::Lambda::Function")
+    assert (function["MemorySize"], function["Timeout"]) == (1769, 900)
+
+
+def test_the_function_is_told_all_that_its_code_reads(batch: dict[str, Any]) -> None:
+    code = (ROOT / "lambda/batch/steps/environment.py").read_text(encoding="utf-8")
+    assert set(_environment(batch)) == set(re.findall(r'variables\["(\w+)"\]', code))
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "processor", "has_key", "ami"),
+    [
+        ("ml.c6i.xlarge", "cpu", True, ""),
+        ("ml.g5.2xlarge", "gpu", False, "al2-ami-sagemaker-batch-gpu-535"),
+        ("ml.g4dn.2xlarge", "gpu", False, "al2-ami-sagemaker-batch-gpu-535"),
+    ],
+)
+def test_disks_and_drivers_by_instance_family(
+    instance_type: str, processor: str, has_key: bool, ami: str
+) -> None:
+    variables = _environment(_with_batch(instance_type=instance_type)["Batch"])
+    assert variables["INSTANCE_TYPE"] == instance_type
+    assert variables["MODEL_NAME_PARAMETER"] == f"/faq-search/dev/model-name/{processor}"
+    assert bool(variables["VOLUME_KMS_KEY_ID"]) is has_key
+    assert variables["VOLUME_KMS_KEY_ID"] in ("", variables["KMS_KEY_ARN"])
+    assert variables["TRANSFORM_AMI_VERSION"] == ami
+
+
+def test_jobs_have_the_stages_tags_count_and_price(stage: str, batch: dict[str, Any]) -> None:
+    settings, variables = load_settings(stage), _environment(batch)
+    assert json.loads(variables["TAGS"]) == {
+        "application": "faq-search",
+        "stage": stage,
+        **settings.tags,
+    }
+    assert variables["INSTANCE_COUNT"] == str(settings.batch.instance_count)
+    price = json.loads(variables["PRICE"])
+    assert set(price) == {"per_hour", "currency", "as_of"}
+    assert price["per_hour"] > 0
+
+
+def test_a_price_of_the_settings_goes_before_the_table() -> None:
+    settings = load_settings("dev").model_copy(update={"prices": {"ml.c6i.xlarge": 9.5}})
+    variables = _environment(assemble(settings)["Batch"].template)
+    assert json.loads(variables["PRICE"])["per_hour"] == 9.5
+
+
+def test_a_file_below_input_starts_a_batch_and_no_other(batch: dict[str, Any]) -> None:
+    pattern = _rule(batch, "FilePut")["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
+    (name,) = pattern["detail"]["bucket"]["name"]
+    assert "StorageBatch" in name["Fn::ImportValue"]
+    # What the workflow itself writes must start nothing.
+    assert pattern["detail"]["object"] == {"key": [{"prefix": "input/"}]}
+
+
+def test_a_broken_execution_of_this_workflow_is_reported(batch: dict[str, Any]) -> None:
+    (machine,) = of_type(batch, "AWS::StepFunctions::StateMachine")
+    pattern = _rule(batch, "BrokenExecution")["EventPattern"]
+    assert pattern["detail"] == {
+        "stateMachineArn": [{"Ref": machine}],
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+    }
+
+
+def test_both_rules_may_call_the_function(batch: dict[str, Any]) -> None:
+    (function,) = of_type(batch, "AWS::Lambda::Function")
+    rules = of_type(batch, "AWS::Events::Rule")
+    for rule in rules.values():
+        targets = [target["Arn"] for target in rule["Properties"]["Targets"]]
+        assert targets == [{"Fn::GetAtt": [function, "Arn"]}]
+    permitted = {
+        permission["SourceArn"]["Fn::GetAtt"][0]
+        for permission in properties(batch, "AWS::Lambda::Permission")
+        if permission["Principal"] == "events.amazonaws.com"
+    }
+    assert permitted == set(rules)
+
+
+def _rule(template: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (
+        rule["Properties"]
+        for id_, rule in of_type(template, "AWS::Events::Rule").items()
+        if id_.startswith(f"Workflow{name}")
+    )
+    assert found["State"] == "ENABLED"
+    return found  # type: ignore[no-any-return]
+
+
+def test_failures_are_told_at_the_first(batch: dict[str, Any]) -> None:
+    alarms = properties(batch, "AWS::CloudWatch::Alarm")
+    assert {(a["Namespace"], a["MetricName"]) for a in alarms} == {
+        ("AWS/States", "ExecutionsFailed"),
+        ("AWS/States", "ExecutionsTimedOut"),
+        ("AWS/Lambda", "AsyncEventsDropped"),
+    }
+    (machine,) = of_type(batch, "AWS::StepFunctions::StateMachine")
+    (function,) = of_type(batch, "AWS::Lambda::Function")
+    for alarm in alarms:
+        assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Statistic"]) == (0, 1, "Sum")
+        assert alarm["TreatMissingData"] == "notBreaching"
+        (action,) = alarm["AlarmActions"]
+        assert "Topic" in action["Fn::ImportValue"]
+        (dimension,) = alarm["Dimensions"]
+        assert dimension["Value"] == {
+            "Ref": machine if alarm["Namespace"] == "AWS/States" else function
+        }
+
+
+def test_other_places_for_files_are_for_this_function_to_read(
+    templates: Callable[[str], Templates],
+) -> None:
+    places = ["s3://theirs/faq/", "s3://all-of-it/"]
+    before, after = templates("dev")["Batch"], _with_batch(input_locations=places)["Batch"]
+    read = {"arn:aws:s3:::theirs/faq/*", "arn:aws:s3:::all-of-it/*"}
+    assert arn_ends(after, FUNCTION, "s3:GetObjectVersion") == {"/input/*", *read}
+    assert "s3:GetObject" in grant(after, FUNCTION, "s3:GetObjectVersion")["Action"]
+    changed = {
+        name
+        for name, resource in after["Resources"].items()
+        if resource != before["Resources"].get(name)
+    }
+    assert [re.sub(r"\w{8}$", "", name) for name in changed] == [f"{FUNCTION}DefaultPolicy"]

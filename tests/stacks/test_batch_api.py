@@ -1,0 +1,134 @@
+"""The function behind the batch routes: what it is told and what it may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stage.settings import load_settings
+from tests.support.synthesis import (
+    ROOT,
+    Templates,
+    arn_ends,
+    listed,
+    of_type,
+    properties,
+    statements,
+    synthesise,
+)
+
+ROLE = "BatchFunctionRole"
+
+
+@pytest.fixture
+def api(stage_templates: Templates) -> dict[str, Any]:
+    return stage_templates["FrontDoor"]
+
+
+def variables(api: dict[str, Any]) -> dict[str, Any]:
+    (found,) = (
+        f["Environment"]["Variables"]
+        for f in properties(api, "AWS::Lambda::Function")
+        if "BATCH_BUCKET" in f["Environment"]["Variables"]
+    )
+    return found
+
+
+def test_its_routes(api: dict[str, Any]) -> None:
+    places = {
+        name: resource["Properties"]["PathPart"]
+        for name, resource in of_type(api, "AWS::ApiGateway::Resource").items()
+    }
+    routes = {
+        (m["HttpMethod"], places[m["ResourceId"]["Ref"]]): m
+        for m in properties(api, "AWS::ApiGateway::Method")
+    }
+    batch = {("POST", "batch"), ("GET", "{batch_id}"), ("DELETE", "{batch_id}")}
+    assert batch <= set(routes)
+    function = {
+        json.dumps(m["Integration"]["Uri"]) for route, m in routes.items() if route in batch
+    }
+    others = {
+        json.dumps(m["Integration"]["Uri"]) for route, m in routes.items() if route not in batch
+    }
+    assert len(function) == len(others) == 1
+    assert function.isdisjoint(others)
+
+
+def test_what_it_is_told(stage: str, api: dict[str, Any]) -> None:
+    settings, told = load_settings(stage).batch, variables(api)
+    assert told["APP_STAGE"] == stage
+    assert told["TRANSFORM_JOB_PREFIX"] == f"faq-search-{stage}"
+    assert told["STATE_MACHINE_ARN"]["Fn::Join"][1][-1].endswith(
+        f":stateMachine:faq-search-{stage}-batch"
+    )
+    assert int(told["INSTANCE_COUNT"]) == settings.instance_count
+    assert int(told["MAX_INSTANCE_COUNT"]) == settings.max_instance_count
+    assert json.loads(told["INPUT_LOCATIONS"]) == []
+
+
+def test_it_knows_workflow_and_bucket_as_they_are_made(
+    stage: str, stage_templates: Templates
+) -> None:
+    (machine,) = properties(stage_templates["Batch"], "AWS::StepFunctions::StateMachine")
+    assert machine["StateMachineName"] == f"faq-search-{stage}-batch"
+    bucket = variables(stage_templates["FrontDoor"])["BATCH_BUCKET"]["Fn::ImportValue"]
+    exports = {
+        output["Export"]["Name"]: output["Value"]
+        for output in stage_templates["Foundation"]["Outputs"].values()
+        if "Export" in output
+    }
+    assert "Batch" in exports[bucket]["Ref"]
+
+
+def test_what_it_may_do(stage: str, api: dict[str, Any]) -> None:
+    allowed = {
+        action
+        for name, statement in statements(api)
+        if name.startswith(ROLE)
+        for action in listed(statement["Action"])
+    }
+    assert allowed == {
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sagemaker:DescribeTransformJob",
+        "sagemaker:StopTransformJob",
+        "states:DescribeExecution",
+        "states:StartExecution",
+        "states:StopExecution",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+    assert arn_ends(api, ROLE, "s3:PutObject") == {"/input/uploads/*", "/requests/*"}
+    assert arn_ends(api, ROLE, "s3:GetObject") == {"/input/*", "/output/*", "/requests/*"}
+    (jobs,) = arn_ends(api, ROLE, "sagemaker:StopTransformJob")
+    assert jobs.endswith(f":transform-job/faq-search-{stage}-*")
+    (machine,) = arn_ends(api, ROLE, "states:StartExecution")
+    assert machine.endswith(f":stateMachine:faq-search-{stage}-batch")
+    (executions,) = arn_ends(api, ROLE, "states:StopExecution")
+    assert executions.endswith(f":execution:faq-search-{stage}-batch:*")
+
+
+def test_it_may_read_where_the_settings_let_callers_name_files(
+    templates: Callable[[str], Templates], tmp_path: Path
+) -> None:
+    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
+    (tmp_path / "dev.toml").write_text(
+        text + '\n[batch]\ninput_locations = ["s3://theirs/texts/", "s3://whole/"]\n'
+    )
+    api = synthesise("dev", directory=tmp_path)["FrontDoor"]
+    assert json.loads(variables(api)["INPUT_LOCATIONS"]) == ["s3://theirs/texts/", "s3://whole/"]
+    added = arn_ends(api, ROLE, "s3:GetObject") - arn_ends(
+        templates("dev")["FrontDoor"], ROLE, "s3:GetObject"
+    )
+    assert added == {"arn:aws:s3:::theirs/texts/*", "arn:aws:s3:::whole/*"}
+    assert arn_ends(api, ROLE, "s3:PutObject") == {"/input/uploads/*", "/requests/*"}

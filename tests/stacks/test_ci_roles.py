@@ -1,0 +1,95 @@
+"""Who may assume the roles for CI, and what they may do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.synthesis import Templates, listed, of_type, properties
+
+PROVIDER = ":oidc-provider/token.actions.githubusercontent.com"
+
+
+@pytest.fixture
+def roles(everything: Templates) -> dict[str, dict[str, Any]]:
+    return {
+        role["RoleName"]: role
+        for role in properties(everything["Operations"], "AWS::IAM::Role")
+        if "RoleName" in role
+    }
+
+
+def _allowed(role: dict[str, Any]) -> dict[str, str]:
+    """What is allowed, by action: where, as text."""
+    return {
+        action: json.dumps(statement["Resource"])
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in listed(statement["Action"])
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("faq-search-dev-diff", "repo:owner/faq:pull_request"),
+        ("faq-search-dev-deploy", "repo:owner/faq:ref:refs/heads/release"),
+    ],
+)
+def test_github_vouches_for_repository_and_branch(
+    roles: dict[str, dict[str, Any]], name: str, subject: str
+) -> None:
+    (trust,) = roles[name]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust["Principal"]["Federated"]["Fn::Join"][1][-1] == PROVIDER
+    # Equal, not like: a `*` would let every branch in, or every repository.
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": subject,
+        }
+    }
+
+
+def test_a_pull_request_reads_what_its_review_shows_and_nothing_else(
+    roles: dict[str, dict[str, Any]],
+) -> None:
+    allowed = _allowed(roles["faq-search-dev-diff"])
+    assert set(allowed) == {
+        "cloudformation:DescribeStacks",
+        "cloudformation:GetTemplate",
+        "kms:Decrypt",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "ssm:GetParameter",
+        "ssm:GetParameterHistory",
+    }
+    assert ":stack/FaqSearch-dev-*/*" in allowed["cloudformation:GetTemplate"]
+    assert ":parameter/faq-search/dev/*" in allowed["ssm:GetParameterHistory"]
+    assert "/bakes/*/corpus/*" in allowed["s3:GetObject"]
+    assert "/bakes/*/bake.json" in allowed["s3:GetObject"]
+    assert not [where for where in allowed.values() if where == '"*"']
+
+
+def test_a_deployment_goes_through_the_cdks_roles(roles: dict[str, dict[str, Any]]) -> None:
+    deploy = roles["faq-search-dev-deploy"]
+    allowed = _allowed(deploy)
+    for purpose in ("deploy", "file-publishing", "lookup"):
+        assert f":role/cdk-hnb659fds-{purpose}-role-" in allowed["sts:AssumeRole"]
+    assert "*" not in allowed["sts:AssumeRole"]
+    assert set(allowed) - set(_allowed(roles["faq-search-dev-diff"])) == {"sts:AssumeRole"}
+    # A bake alone may take 50 minutes.
+    assert deploy["MaxSessionDuration"] == 4 * 3600
+
+
+def test_roles_and_outputs_are_there_where_asked_for(
+    everything: Templates, stage_templates: Templates
+) -> None:
+    outputs = everything["Operations"]["Outputs"]
+    assert {"DiffRoleArn", "DeployRoleArn"} <= set(outputs)
+    for template in stage_templates.values():
+        assert not {"DiffRoleArn", "DeployRoleArn"} & set(template.get("Outputs", {}))
+    # One provider serves the account; a stage's stack would take it along when it goes.
+    assert not of_type(everything["Operations"], "AWS::IAM::OIDCProvider")

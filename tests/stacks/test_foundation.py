@@ -1,0 +1,266 @@
+"""Key, buckets, execution role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stage.settings import load_settings
+from tests.support.synthesis import (
+    Templates,
+    arn_ends,
+    assemble,
+    grant,
+    listed,
+    of_type,
+    properties,
+    statements,
+)
+
+# What has no ARN to name: ECR's token, metrics, traces, and the deliveries of logs.
+WITHOUT_AN_ARN = {
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+
+def test_every_bucket_is_private_versioned_encrypted_and_tls_only(
+    stage_templates: Templates,
+) -> None:
+    template = stage_templates["Foundation"]
+    buckets = of_type(template, "AWS::S3::Bucket")
+    assert len(buckets) == 3
+    for bucket in buckets.values():
+        values = bucket["Properties"]
+        assert set(values["PublicAccessBlockConfiguration"].values()) == {True}
+        assert values["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert values["BucketEncryption"]
+    protected = {
+        policy["Bucket"]["Ref"]
+        for policy in properties(template, "AWS::S3::BucketPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert protected == set(buckets)
+
+
+def test_data_is_encrypted_with_the_key_and_access_logs_with_s3s(
+    stage_templates: Templates,
+) -> None:
+    algorithms = {
+        name: bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
+            "ServerSideEncryptionByDefault"
+        ]["SSEAlgorithm"]
+        for name, bucket in of_type(stage_templates["Foundation"], "AWS::S3::Bucket").items()
+    }
+    assert sorted(algorithms.values()) == ["AES256", "aws:kms", "aws:kms"]
+    (logs,) = (name for name, algorithm in algorithms.items() if algorithm == "AES256")
+    assert "AccessLogs" in logs
+
+
+def test_data_buckets_log_their_accesses_each_below_its_own_prefix(
+    stage_templates: Templates,
+) -> None:
+    logged = {
+        name: bucket["Properties"]["LoggingConfiguration"]
+        for name, bucket in of_type(stage_templates["Foundation"], "AWS::S3::Bucket").items()
+        if "LoggingConfiguration" in bucket["Properties"]
+    }
+    assert len(logged) == 2
+    assert all("AccessLogs" in log["DestinationBucketName"]["Ref"] for log in logged.values())
+    assert {log["LogFilePrefix"] for log in logged.values()} == {"artifacts/", "batch/"}
+
+
+def test_the_key_is_rotated(stage_templates: Templates) -> None:
+    (key,) = properties(stage_templates["Foundation"], "AWS::KMS::Key")
+    assert key["EnableKeyRotation"] is True
+
+
+def test_nothing_expires_an_artifact_in_use(stage_templates: Templates) -> None:
+    (rules,) = (
+        bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        for name, bucket in of_type(stage_templates["Foundation"], "AWS::S3::Bucket").items()
+        if "Artifacts" in name
+    )
+    assert all("ExpirationInDays" not in rule for rule in rules)
+    assert all("NoncurrentVersionExpiration" in rule for rule in rules)
+
+
+def test_what_is_put_into_the_batch_bucket_is_told_and_into_no_other(
+    stage_templates: Templates,
+) -> None:
+    template = stage_templates["Foundation"]
+    told = {
+        name: bucket["Properties"].get("NotificationConfiguration")
+        for name, bucket in of_type(template, "AWS::S3::Bucket").items()
+    }
+    (batch,) = (name for name, configuration in told.items() if configuration)
+    assert "Batch" in batch
+    assert told[batch] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    # The CDK's own way would bring a function that may change any bucket of the account.
+    assert not of_type(template, "Custom::S3BucketNotifications")
+
+
+@pytest.mark.parametrize("days", [1, 30, 400])
+def test_what_is_in_the_batch_bucket_expires_shards_soon(days: int) -> None:
+    settings = load_settings("dev")
+    batch = settings.batch.model_copy(update={"retention_days": days})
+    template = assemble(settings.model_copy(update={"batch": batch}))["Foundation"].template
+    (rules,) = (
+        bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        for name, bucket in of_type(template, "AWS::S3::Bucket").items()
+        if "StorageBatch" in name
+    )
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    expiring = {r.get("Prefix"): r["ExpirationInDays"] for r in rules if "ExpirationInDays" in r}
+    assert expiring == {None: days, "shards/": 7}
+    # Or parts of an upload that broke off would be paid for, unseen, for ever.
+    assert any("AbortIncompleteMultipartUpload" in r and "Prefix" not in r for r in rules)
+    assert all(r["NoncurrentVersionExpiration"] for r in rules if r.get("Prefix") == "shards/")
+
+
+@pytest.mark.parametrize(
+    ("stage", "kept", "emptied"), [("dev", "Delete", 3), ("prod", "Retain", 0)]
+)
+def test_key_and_buckets_share_one_removal_policy(
+    templates: Callable[[str], Templates], stage: str, kept: str, emptied: int
+) -> None:
+    template = templates(stage)["Foundation"]
+    resources = of_type(template, "AWS::S3::Bucket") | of_type(template, "AWS::KMS::Key")
+    assert {r["DeletionPolicy"] for r in resources.values()} == {kept}
+    assert len(of_type(template, "Custom::EmptyBucket")) == emptied
+
+
+@pytest.mark.parametrize(("stage", "protected"), [("dev", False), ("prod", True)])
+def test_stacks_that_keep_their_data_cannot_be_deleted_by_mistake(
+    stage: str, protected: bool
+) -> None:
+    stacks = assemble(load_settings(stage))
+    assert {stack.termination_protection for stack in stacks.values()} == {protected}
+
+
+def test_every_stack_has_the_tags_of_the_settings() -> None:
+    for stack in assemble(load_settings("prod")).values():
+        assert stack.tags == {
+            "application": "faq-search",
+            "stage": "prod",
+            "cost-centre": "production",
+        }
+
+
+def test_a_bucket_is_emptied_with_the_permission_to_and_before_its_tls_rule_goes(
+    templates: Callable[[str], Templates],
+) -> None:
+    template = templates("dev")["Foundation"]
+    policies = {
+        p["Properties"]["Bucket"]["Ref"]: name
+        for name, p in of_type(template, "AWS::S3::BucketPolicy").items()
+    }
+    for emptying in of_type(template, "Custom::EmptyBucket").values():
+        bucket = emptying["Properties"]["BucketName"]["Ref"]
+        waits_for = set(emptying["DependsOn"])
+        assert {bucket, policies[bucket]} <= waits_for
+        assert [n for n in waits_for if n.startswith("EmptyBucketsEmptyBucketRoleDefaultPolicy")]
+
+
+def test_the_execution_role_is_whole_before_anything_uses_it(stage_templates: Templates) -> None:
+    template = stage_templates["Foundation"]
+    (role,) = (
+        values
+        for values in properties(template, "AWS::IAM::Role")
+        if values["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+        == {"Service": "sagemaker.amazonaws.com"}
+    )
+    trust = role["AssumeRolePolicyDocument"]["Statement"]
+    assert [s["Condition"] for s in trust] == [
+        {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    ]
+    assert {p["PolicyName"] for p in role["Policies"]} == {"Data", "Image", "Logs", "Alarms"}
+    assert "ManagedPolicyArns" not in role
+
+
+def test_sagemaker_may_read_the_model_stacks_alarms_and_no_others(
+    stage: str, templates: Callable[[str], Templates]
+) -> None:
+    """Without that no update is taken back; each alarm that it watches is among them."""
+    ends = arn_ends(templates(stage)["Foundation"], "ExecutionRole", "cloudwatch:DescribeAlarms")
+    assert ends == {f":alarm:FaqSearch-{stage}-Model-*"}
+    named = {
+        name: resource["Properties"]["AlarmName"]
+        for name, resource in of_type(templates(stage)["Model"], "AWS::CloudWatch::Alarm").items()
+    }
+    for endpoint in properties(templates(stage)["Model"], "AWS::SageMaker::Endpoint"):
+        for alarm in endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]:
+            assert named[alarm["AlarmName"]["Ref"]].startswith(f"FaqSearch-{stage}-Model-")
+
+
+def test_no_statement_allows_all_actions_of_a_service(stage_templates: Templates) -> None:
+    for template in stage_templates.values():
+        for name, statement in statements(template):
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert not action.endswith(":*"), (name, action)
+                assert action != "*", name
+
+
+def test_all_resources_are_allowed_only_where_there_is_no_arn(stage_templates: Templates) -> None:
+    for template in stage_templates.values():
+        for name, allowed in statements(template):
+            if "*" in listed(allowed["Resource"]):
+                assert set(listed(allowed["Action"])) <= WITHOUT_AN_ARN, name
+
+
+def test_the_execution_role_reads_and_writes_below_its_own_prefixes(
+    stage: str, stage_templates: Templates
+) -> None:
+    template = stage_templates["Foundation"]
+    settings = load_settings(stage)
+    weights = f"{settings.lock.weights_bucket(settings.region)}/"
+    assert arn_ends(template, "ExecutionRole", "s3:GetObject") == {
+        "/*",  # of our own two buckets
+        f"-{settings.region}/faq-search/{stage}/*",  # of what the CDK published
+        f"arn:aws:s3:::{weights}{settings.jumpstart_model.weights_key}*",
+    }
+    assert arn_ends(template, "ExecutionRole", "s3:PutObject") == {"/bakes/*", "/output/*"}
+
+
+def test_the_execution_role_pulls_the_image_that_is_run(
+    stage: str, stage_templates: Templates
+) -> None:
+    (bake,) = properties(stage_templates["Model"], "Custom::Bake")
+    host, _, image = bake["TrainingJob"]["AlgorithmSpecification"]["TrainingImage"].partition("/")
+    account, region = host.split(".")[0], host.split(".")[3]
+    repository = image.partition(":")[0]
+    pulled = arn_ends(stage_templates["Foundation"], "ExecutionRole", "ecr:BatchGetImage")
+    assert pulled == {f"arn:aws:ecr:{region}:{account}:repository/{repository}"}
+
+
+def test_the_execution_roles_wide_permissions_are_conditional(stage_templates: Templates) -> None:
+    template = stage_templates["Foundation"]
+    volumes = grant(template, "ExecutionRole", "kms:CreateGrant")
+    assert volumes["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    metrics = grant(template, "ExecutionRole", "cloudwatch:PutMetricData")
+    assert metrics["Condition"] == {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
+
+
+def test_no_policy_names_an_asset_by_its_hash(stage_templates: Templates) -> None:
+    """Or every new corpus would change a policy."""
+    for template in stage_templates.values():
+        for name, statement in statements(template):
+            resources = str(statement["Resource"])
+            assert ".csv" not in resources, name
+            assert ".zip" not in resources, name

@@ -1,0 +1,211 @@
+"""The REST API: nothing open, every refusal in our JSON, times that fit into each other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stage.settings import load_settings
+from tests.support.synthesis import Templates, assemble, of_type, properties, statements
+
+STATUSES = {
+    "DEFAULT_4XX": None,  # the gateway's own
+    "DEFAULT_5XX": None,
+    "ACCESS_DENIED": "403",
+    "API_CONFIGURATION_ERROR": "500",
+    "BAD_REQUEST_BODY": "400",
+    "BAD_REQUEST_PARAMETERS": "400",
+    "EXPIRED_TOKEN": "403",
+    "INTEGRATION_FAILURE": "502",
+    "INTEGRATION_TIMEOUT": "504",
+    "INVALID_API_KEY": "403",
+    "INVALID_SIGNATURE": "403",
+    "QUOTA_EXCEEDED": "429",
+    "REQUEST_TOO_LARGE": "413",
+    "RESOURCE_NOT_FOUND": "404",
+    "THROTTLED": "429",
+    "UNAUTHORIZED": "401",
+    "UNSUPPORTED_MEDIA_TYPE": "415",
+}
+
+
+@pytest.fixture
+def api(stage_templates: Templates) -> dict:
+    return stage_templates["FrontDoor"]
+
+
+@pytest.fixture
+def function(api: dict) -> dict:
+    """The one that asks the endpoints."""
+    (found,) = (f for f in properties(api, "AWS::Lambda::Function") if "ENDPOINTS" in variables(f))
+    return found
+
+
+def variables(function: dict) -> dict:
+    return function["Environment"]["Variables"]
+
+
+def test_the_api_is_regional(api: dict) -> None:
+    """Callers are programs, mostly of the same region; signatures name it."""
+    (resource,) = properties(api, "AWS::ApiGateway::RestApi")
+    assert resource["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+
+
+def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
+    methods = properties(api, "AWS::ApiGateway::Method")
+    assert len(methods) == 8
+    for method in methods:
+        if stage == "prod":
+            assert method["AuthorizationType"] == "AWS_IAM"
+        else:
+            assert method["ApiKeyRequired"] is True
+
+
+def test_every_post_has_its_request_model_and_a_validator(api: dict) -> None:
+    models = of_type(api, "AWS::ApiGateway::Model")
+    posts = [m for m in properties(api, "AWS::ApiGateway::Method") if m["HttpMethod"] == "POST"]
+    assert {m["RequestModels"]["application/json"]["Ref"] for m in posts} == set(models)
+    assert len(models) == 4
+    ((name, validator),) = of_type(api, "AWS::ApiGateway::RequestValidator").items()
+    assert all(m["RequestValidatorId"]["Ref"] == name for m in posts)
+    assert validator["Properties"]["ValidateRequestBody"] is True
+    for model in models.values():
+        assert model["Properties"]["Schema"]["additionalProperties"] is False
+
+
+def test_the_deployment_waits_for_the_models(api: dict) -> None:
+    (deployment,) = of_type(api, "AWS::ApiGateway::Deployment").values()
+    assert set(of_type(api, "AWS::ApiGateway::Model")) <= set(deployment["DependsOn"])
+    assert set(of_type(api, "AWS::ApiGateway::Method")) <= set(deployment["DependsOn"])
+
+
+def test_every_refusal_is_our_json(api: dict) -> None:
+    responses = properties(api, "AWS::ApiGateway::GatewayResponse")
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= {r["ResponseType"] for r in responses}
+    for response in responses:
+        text = response["ResponseTemplates"]["application/json"]
+        # As the gateway fills it in: a JSON string, and an escaped one.
+        filled = (
+            text.replace("$context.error.messageString", '"No."')
+            .replace("$context.error.validationErrorString", "[no]")
+            .replace("$context.requestId", "1")
+        )
+        answer = json.loads(filled)
+        assert set(answer) == {"code", "message", "request_id"}
+        assert answer["code"] and answer["message"]
+
+
+def test_a_refusal_has_the_status_that_goes_with_its_code(stage: str, api: dict) -> None:
+    statuses = {
+        r["ResponseType"]: r.get("StatusCode")
+        for r in properties(api, "AWS::ApiGateway::GatewayResponse")
+    }
+    # Of a path that is not there, and where requests are signed of an unsigned one as well.
+    unknown_path = {"MISSING_AUTHENTICATION_TOKEN": "403" if stage == "prod" else "404"}
+    assert statuses == STATUSES | unknown_path
+
+
+def test_the_functions_end_before_the_gateway_gives_up(api: dict, function: dict) -> None:
+    budget = float(variables(function)["TIME_BUDGET_SECONDS"])
+    timeouts = {
+        m["Integration"]["TimeoutInMillis"] for m in properties(api, "AWS::ApiGateway::Method")
+    }
+    assert timeouts == {29_000}
+    assert budget < function["Timeout"]
+    assert all(f["Timeout"] < 29 for f in properties(api, "AWS::Lambda::Function"))
+
+
+def test_the_stage_logs_traces_and_throttles(stage: str, api: dict) -> None:
+    ((_, resource),) = of_type(api, "AWS::ApiGateway::Stage").items()
+    deployed = resource["Properties"]
+    assert deployed["TracingEnabled"] is True
+    assert deployed["AccessLogSetting"]["DestinationArn"]
+    (settings,) = deployed["MethodSettings"]
+    assert settings["DataTraceEnabled"] is False  # it would log the callers' texts
+    limits = load_settings(stage).api
+    assert settings["ThrottlingRateLimit"] == limits.rate_limit
+    assert settings["ThrottlingBurstLimit"] == limits.burst_limit
+    logged = json.loads(deployed["AccessLogSetting"]["Format"])
+    assert logged["request_id"] == "$context.requestId"  # as in the function's and container's logs
+    # A stage that logs is refused while the account has no role for it.
+    assert set(of_type(api, "AWS::ApiGateway::Account")) <= set(resource["DependsOn"])
+
+
+def test_the_function_may_invoke_the_endpoints_and_read_two_parameters(
+    stage: str, api: dict
+) -> None:
+    allowed = {
+        action: json.dumps(statement["Resource"])
+        for name, statement in statements(api)
+        if name.startswith("Function")
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+    }
+    assert set(allowed) == {
+        "sagemaker:InvokeEndpoint",
+        "ssm:GetParameter",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+    assert f"endpoint/faq-search-{stage}-" in allowed["sagemaker:InvokeEndpoint"]
+    assert "*" not in allowed["sagemaker:InvokeEndpoint"]
+    assert "*" not in allowed["ssm:GetParameter"]
+    for parameter in ("deployment", "serving"):
+        assert f"parameter/faq-search/{stage}/{parameter}" in allowed["ssm:GetParameter"]
+
+
+def test_no_function_knows_the_corpus(api: dict) -> None:
+    """Its environment would change, and with it the function, for every new corpus."""
+    for function in properties(api, "AWS::Lambda::Function"):
+        assert not {k for k in variables(function) if "CORPUS" in k or "BAKE" in k}
+
+
+def test_the_function_is_told_what_there_is_in_order_of_preference(
+    stage: str, function: dict
+) -> None:
+    settings = load_settings(stage)
+    told = variables(function)
+    assert told["APP_STAGE"] == stage
+    assert told["DEPLOYMENT_PARAMETER"] == f"/faq-search/{stage}/deployment"
+    assert told["SERVING_PARAMETER"] == f"/faq-search/{stage}/serving"
+    assert float(told["MIN_SCORE"]) == settings.alarms.min_score
+    assert json.loads(told["ENDPOINTS"]) == [
+        {
+            "instance_type": e.instance_type,
+            "endpoint_name": settings.endpoint_name(e.instance_type),
+        }
+        for e in settings.endpoints
+    ]
+
+
+def test_concurrency_is_reserved_where_the_settings_say_so(stage: str, function: dict) -> None:
+    expected = load_settings(stage).api.reserved_concurrency
+    assert function.get("ReservedConcurrentExecutions") == expected
+    assert (expected is not None) == (stage == "prod")
+
+
+def test_the_functions_have_their_packages(api: dict) -> None:
+    (layer,) = of_type(api, "AWS::Lambda::LayerVersion")
+    functions = properties(api, "AWS::Lambda::Function")
+    assert [f["Layers"] for f in functions] == [[{"Ref": layer}]] * 2
+
+
+def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name() -> None:
+    front_door = assemble(load_settings("dev"))["FrontDoor"]
+    assert "FaqSearch-dev-Model" in {d.id for d in front_door.dependencies}
+
+
+def test_the_accounts_log_role_is_kept(api: dict) -> None:
+    (account,) = of_type(api, "AWS::ApiGateway::Account").values()
+    assert account["DeletionPolicy"] == "Retain"
+    role = api["Resources"][account["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]]
+    assert role["DeletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("output", ["ApiUrl", "ApiAuth"])
+def test_outputs_have_the_names_that_people_look_for(api: dict, output: str) -> None:
+    assert output in api["Outputs"]

@@ -1,0 +1,70 @@
+"""The CDK's own rules, cdk-nag and cfn-lint over every template of every stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+import cfnlint.api
+import pytest
+from aws_cdk import aws_s3 as s3
+from cdk_nag import AwsSolutionsChecks
+from cfnlint.config import ManualArgs
+
+from stacks.application import build_application
+from stage.settings import Settings, load_settings
+from tests.support.synthesis import Templates, assemble, new_app, with_everything
+
+# The CDK makes a function depend on its role's policies by depending on the role as well, which
+# the function refers to anyway.
+CDK_OWN = "W3005"
+
+
+def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
+    assert _nag(load_settings(stage), tmp_path) == set()
+
+
+def test_nor_in_what_settings_may_ask_for(tmp_path: Path) -> None:
+    assert _nag(with_everything("prod"), tmp_path) == set()
+
+
+def _nag(settings: Settings, tmp_path: Path) -> set[str]:
+    """An open bucket stands beside the app, to see that nag looked."""
+    app = new_app(outdir=str(tmp_path), builtin_cloud_formation_validation=True)
+    build_application(app, settings)
+    s3.Bucket(cdk.Stack(app, "Open"), "Bucket")
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    findings = {
+        f"{violation['ruleName']} at {construct['constructPath']}"
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+    assert "AwsSolutions-S10 at Open/Bucket/Resource" in findings
+    return {f for f in findings if " at Open/" not in f}
+
+
+def test_cfn_lint_finds_nothing_in_what_settings_may_ask_for() -> None:
+    stacks = assemble(with_everything("prod"))
+    assert _lint(stacks["Foundation"].template) == _lint(stacks["Operations"].template) == []
+
+
+def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
+    assert {stack: found for stack, t in stage_templates.items() if (found := _lint(t))} == {}
+
+
+def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> None:
+    template = stage_templates["Foundation"]
+    wrong = {"Wrong": {"Type": "AWS::S3::Bucket", "Properties": {"Size": 1}}}
+    # A template of its own: the one of the fixture is shared with the tests that follow.
+    template = template | {"Resources": template["Resources"] | wrong}
+    assert any("Size" in finding for finding in _lint(template))
+
+
+def _lint(template: dict[str, object]) -> list[str]:
+    config = ManualArgs(regions=["us-east-1"], ignore_checks=[CDK_OWN])
+    return [str(m) for m in cfnlint.api.lint(json.dumps(template), config=config)]

@@ -1,0 +1,335 @@
+"""Bake, models, endpoints, smoke test, parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stage.settings import load_settings
+from tests.support.synthesis import (
+    ROOT,
+    Templates,
+    arn_ends,
+    grant,
+    listed,
+    of_type,
+    properties,
+    statements,
+    synthesise,
+)
+
+
+@pytest.fixture
+def model(stage_templates: Templates) -> dict:
+    return stage_templates["Model"]
+
+
+def _job(template: dict) -> dict:
+    (bake,) = properties(template, "Custom::Bake")
+    return bake["TrainingJob"]
+
+
+def test_one_endpoint_per_instance_type_with_a_fixed_name(stage: str, model: dict) -> None:
+    settings = load_settings(stage)
+    names = {p["EndpointName"] for p in properties(model, "AWS::SageMaker::Endpoint")}
+    assert names == {settings.endpoint_name(e.instance_type) for e in settings.endpoints}
+    counts = {
+        variant["InstanceType"]: variant["InitialInstanceCount"]
+        for config in properties(model, "AWS::SageMaker::EndpointConfig")
+        for variant in config["ProductionVariants"]
+    }
+    assert counts == {e.instance_type: e.instance_count for e in settings.endpoints}
+
+
+def test_models_and_configurations_have_no_name_to_clash(model: dict) -> None:
+    for values in properties(model, "AWS::SageMaker::Model"):
+        assert "ModelName" not in values
+    for values in properties(model, "AWS::SageMaker::EndpointConfig"):
+        assert "EndpointConfigName" not in values
+
+
+def test_each_model_has_the_image_of_its_processor_and_the_bakes_id(model: dict) -> None:
+    (bake,) = properties(model, "Custom::Bake")
+    for name, resource in of_type(model, "AWS::SageMaker::Model").items():
+        container = resource["Properties"]["PrimaryContainer"]
+        processor = "gpu" if name.startswith("Gpu") else "cpu"
+        assert f"-{processor}-py312" in container["Image"]
+        assert container["Environment"]["BAKE_ID"] == bake["BakeId"]
+        assert resource["Properties"]["EnableNetworkIsolation"] is True
+        assert container["ModelDataUrl"]["Fn::GetAtt"][1] == "ModelDataUrl"
+
+
+def test_workers_are_several_and_forked_from_a_loaded_process_where_that_works(model: dict) -> None:
+    """With a GPU the image's toolkit fails to load before the fork."""
+    for name, resource in of_type(model, "AWS::SageMaker::Model").items():
+        environment = resource["Properties"]["PrimaryContainer"]["Environment"]
+        workers = environment["SAGEMAKER_MODEL_SERVER_WORKERS"]
+        expected = ("4", None) if name.startswith("Gpu") else ("8", "true")
+        assert (workers, environment.get("MMS_PRELOAD_MODEL")) == expected
+
+
+def test_each_endpoint_serves_the_model_of_its_processor(model: dict) -> None:
+    for config in properties(model, "AWS::SageMaker::EndpointConfig"):
+        (variant,) = config["ProductionVariants"]
+        processor = "Gpu" if variant["InstanceType"].startswith("ml.g5") else "Cpu"
+        assert variant["ModelName"]["Fn::GetAtt"][0].startswith(f"{processor}Model")
+        # The first /ping is answered once the model is read and compiled.
+        assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] >= 300
+
+
+def test_disks_and_keys_follow_the_instance_family(model: dict) -> None:
+    """g5 has local disks, which take no key; c6i has none, and its volume must be encrypted."""
+    for config in properties(model, "AWS::SageMaker::EndpointConfig"):
+        (variant,) = config["ProductionVariants"]
+        assert "VolumeSizeInGB" not in variant
+        if variant["InstanceType"].startswith("ml.g5"):
+            assert "KmsKeyId" not in config
+            assert variant["InferenceAmiVersion"].startswith("al2-ami-sagemaker-inference-gpu")
+        else:
+            assert config["KmsKeyId"]
+            assert "InferenceAmiVersion" not in variant
+    resources = _job(model)["ResourceConfig"]
+    on_local_disk = resources["InstanceType"].startswith("ml.g5")
+    assert ("VolumeSizeInGB" in resources) is not on_local_disk
+    assert ("VolumeKmsKeyId" in resources) is not on_local_disk
+
+
+def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, model: dict) -> None:
+    job = _job(model)
+    settings = load_settings(stage)
+    algorithm = job["AlgorithmSpecification"]
+    processor = "gpu" if settings.bake.instance_type.startswith("ml.g5") else "cpu"
+    assert f"-{processor}-py312" in algorithm["TrainingImage"]
+    assert "huggingface-pytorch-inference:2.6.0-transformers4.51.3" in algorithm["TrainingImage"]
+    python, script = algorithm["ContainerEntrypoint"]
+    assert python == "python3"
+    channels = {
+        c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]
+    }
+    assert set(channels) == {"code", "vendor", "weights", "corpus"}
+    # The entry point is the very file that the channel brings.
+    assert script.rpartition("/")[2] in json.dumps(channels["code"])
+    assert channels["weights"].endswith(settings.jumpstart_model.weights_key)
+    # Below the prefix that the execution role may read.
+    for name in ("code", "vendor"):
+        assert f"/faq-search/{stage}/" in json.dumps(channels[name])
+    assert job["EnableNetworkIsolation"] is True
+    assert job["OutputDataConfig"]["KmsKeyId"]
+    output = json.dumps(job["OutputDataConfig"]["S3OutputPath"])
+    assert f"/bakes/{job['HyperParameters']['bake_id']}/" in output
+    seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"]
+    assert seconds == settings.bake.max_runtime_minutes * 60
+    assert seconds < 3000
+
+
+def test_the_job_has_the_stacks_tags(stage: str, model: dict) -> None:
+    """A state machine's job does not inherit them."""
+    tags = {tag["Key"]: tag["Value"] for tag in _job(model)["Tags"]}
+    assert tags == {
+        "application": "faq-search",
+        "stage": stage,
+        **load_settings(stage).tags,
+    }
+
+
+def test_the_job_is_told_what_decides_the_vectors(
+    templates: Callable[[str], Templates],
+) -> None:
+    settings = load_settings("prod")
+    told = _job(templates("prod")["Model"])["HyperParameters"]
+    assert told["corpus_sha256"] == settings.corpus_sha256
+    assert told["query_prefix"] == "Represent this sentence for searching relevant passages: "
+    assert told["dimension"] == "1024"
+    assert all(isinstance(value, str) for value in told.values())
+
+
+def test_cloudformation_waits_an_hour_and_the_workflow_less(model: dict) -> None:
+    (bake,) = properties(model, "Custom::Bake")
+    assert bake["ServiceTimeout"] == "3600"
+    (machine,) = properties(model, "AWS::StepFunctions::StateMachine")
+    definition = json.dumps(machine["DefinitionString"]).replace("\\", "")
+    (seconds,) = re.findall(r'"TimeoutSeconds": (\d+)', definition)
+    assert 3000 < int(seconds) < 3600  # its deadline for the job is after 50 minutes
+    logging = machine["LoggingConfiguration"]
+    assert logging["IncludeExecutionData"] is False  # it holds CloudFormation's answer URL
+
+
+def test_a_custom_resource_is_waited_for_longer_than_its_function_runs(
+    stage_templates: Templates,
+) -> None:
+    """Else CloudFormation gives up on a function that is about to answer."""
+    for template, kind in (("Model", "Custom::SmokeTest"), ("Foundation", "Custom::EmptyBucket")):
+        resources = stage_templates[template]["Resources"]
+        for resource in properties(stage_templates[template], kind):
+            function = resources[resource["ServiceToken"]["Fn::GetAtt"][0]]
+            assert function["Properties"]["Timeout"] < int(resource["ServiceTimeout"])
+
+
+def test_a_broken_execution_is_answered_for(model: dict) -> None:
+    (rule,) = (p for p in properties(model, "AWS::Events::Rule") if "EventPattern" in p)
+    (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
+    # Of this state machine alone, not of all the account's.
+    assert rule["EventPattern"]["detail"]["stateMachineArn"] == [{"Ref": machine}]
+    assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    assert len(rule["Targets"]) == 1
+
+
+def test_parameters_come_after_the_smoke_test_and_that_after_every_endpoint(model: dict) -> None:
+    (smoke,) = of_type(model, "Custom::SmokeTest")
+    condition, endpoints, none = model["Resources"][smoke]["Properties"]["Endpoints"]["Fn::If"]
+    assert (condition, none) == ("IsServing", [])
+    assert {each["Ref"] for each in endpoints} == set(of_type(model, "AWS::SageMaker::Endpoint"))
+    parameters = of_type(model, "AWS::SSM::Parameter")
+    assert len(parameters) >= 3
+    for parameter in parameters.values():
+        assert smoke in parameter["DependsOn"]
+
+
+def test_the_smoke_test_has_its_permissions_and_runs_for_every_new_configuration(
+    model: dict,
+) -> None:
+    (smoke,) = of_type(model, "Custom::SmokeTest").values()
+    assert [n for n in smoke["DependsOn"] if n.startswith("SmokeTestRoleDefaultPolicy")]
+    values = smoke["Properties"]
+    configurations = [name["Fn::GetAtt"][0] for name in values["EndpointConfigNames"]]
+    assert set(configurations) == set(of_type(model, "AWS::SageMaker::EndpointConfig"))
+    (bake,) = properties(model, "Custom::Bake")
+    assert values["BakeId"] == bake["BakeId"]
+    # Another model, prefix or pooling moves scores by hundredths at least.
+    assert 0 < float(values["Tolerance"]) <= 0.01
+
+
+def test_the_smoke_test_asks_the_endpoints_of_this_stack_alone(stage: str, model: dict) -> None:
+    settings = load_settings(stage)
+    names = [settings.endpoint_name(e.instance_type) for e in settings.endpoints]
+    (smoke,) = properties(model, "Custom::SmokeTest")
+    # While switched off there are none to ask.
+    assert smoke["EndpointNames"] == {"Fn::If": ["IsServing", names, []]}
+    assert arn_ends(model, "SmokeTest", "sagemaker:InvokeEndpoint") == {
+        f":endpoint/{name}" for name in names
+    }
+
+
+def test_sagemaker_alone_is_handed_the_execution_role(model: dict) -> None:
+    passing = grant(model, "BakeStateMachineRole", "iam:PassRole")
+    assert passing["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    }
+    job_role = _job(model)["RoleArn"]
+    assert passing["Resource"] == job_role
+
+
+def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, model: dict) -> None:
+    jobs = {f":training-job/faq-search-{stage}-*"}
+    for action in ("CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "AddTags"):
+        assert arn_ends(model, "BakeStateMachineRole", f"sagemaker:{action}") == jobs
+    function = "BakeBakeResource"
+    assert arn_ends(model, function, "sagemaker:StopTrainingJob") == jobs
+    readable = [
+        s["Resource"]
+        for n, s in statements(model)
+        if n.startswith(function) and "s3:GetObject" in listed(s["Action"])
+    ]
+    assert [each["Fn::Join"][1][-1] for each in readable] == [
+        "/bakes/*",
+        f"-us-east-1/faq-search/{stage}/*",  # where the CDK publishes the corpus
+    ]
+    assert arn_ends(model, function, "s3:PutObject") == {"/bakes/*"}
+    assert arn_ends(model, function, "states:StartExecution") == {
+        f":stateMachine:faq-search-{stage}-bake"
+    }
+    assert arn_ends(model, function, "states:StopExecution") == {
+        f":execution:faq-search-{stage}-bake:*"
+    }
+    (invoked,) = (
+        rule
+        for rule in of_type(model, "AWS::Events::Rule").values()
+        if "EventPattern" in rule["Properties"]
+    )
+    assert (
+        grant(model, "BakeStateMachineRole", "lambda:InvokeFunction")["Resource"]
+        == (invoked["Properties"]["Targets"][0]["Arn"])
+    )
+
+
+def test_the_deployment_parameter_says_what_is_served(stage: str, model: dict) -> None:
+    settings = load_settings(stage)
+    (bake,) = properties(model, "Custom::Bake")
+    (value,) = (
+        json.loads(p["Value"])
+        for p in properties(model, "AWS::SSM::Parameter")
+        if p["Name"] == f"/faq-search/{stage}/deployment"
+    )
+    assert value == {
+        "bake_id": bake["BakeId"],
+        "model_id": settings.model.id,
+        "model_version": settings.jumpstart_model.version,
+        "dimension": settings.jumpstart_model.dimension,
+        "corpus_sha256": settings.corpus_sha256,
+    }
+
+
+def test_a_parameter_names_the_model_of_each_processor(stage: str, model: dict) -> None:
+    named = {
+        p["Name"].removeprefix(f"/faq-search/{stage}/model-name/"): p["Value"]
+        for p in properties(model, "AWS::SSM::Parameter")
+        if "/model-name/" in p["Name"]
+    }
+    models = of_type(model, "AWS::SageMaker::Model")
+    assert named == {
+        ("gpu" if name.startswith("Gpu") else "cpu"): {"Fn::GetAtt": [name, "ModelName"]}
+        for name in models
+    }
+
+
+def test_the_bake_acts_only_with_its_permissions_in_place(model: dict) -> None:
+    (bake,) = of_type(model, "Custom::Bake").values()
+    policies = {n for n in of_type(model, "AWS::IAM::Policy") if n.startswith("BakeBakeResource")}
+    assert policies <= set(bake["DependsOn"])
+    assert policies
+    (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
+    assert bake["Properties"]["StateMachineArn"] == {"Ref": machine}
+
+
+def test_the_corpus_is_read_from_the_bakes_own_folder(stage: str, model: dict) -> None:
+    """There the function copies it to, as the CDK published it."""
+    (bake,) = properties(model, "Custom::Bake")
+    corpus = bake["Corpus"]
+    assert _corpus_uri(bake).endswith(f"/bakes/{bake['BakeId']}/corpus/corpus.csv")
+    assert corpus["FileName"] == "corpus.csv"
+    assert corpus["Key"].startswith(f"faq-search/{stage}/")
+    assert corpus["Entries"] == load_settings(stage).corpus_entries == 203
+
+
+def _corpus_uri(bake: dict) -> str:
+    (channel,) = (c for c in bake["TrainingJob"]["InputDataConfig"] if c["ChannelName"] == "corpus")
+    return str(channel["DataSource"]["S3DataSource"]["S3Uri"]["Fn::Join"][1][-1])
+
+
+def test_a_pinned_corpus_is_copied_from_its_very_version(tmp_path: Path) -> None:
+    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
+    local = 'path = "corpus/sample/amazon_sagemaker_faq.csv"'
+    assert local in text
+    pinned = 's3_uri = "s3://theirs/faqs/faq.csv"\nversion_id = "v7"\nsha256 = "' + "0" * 64 + '"'
+    (tmp_path / "dev.toml").write_text(text.replace(local, pinned))
+    templates = synthesise("dev", directory=tmp_path)
+    (bake,) = properties(templates["Model"], "Custom::Bake")
+    assert bake["Corpus"] == {
+        "Bucket": "theirs",
+        "Key": "faqs/faq.csv",
+        "VersionId": "v7",
+        "FileName": "faq.csv",
+    }
+    assert _corpus_uri(bake).endswith(f"/bakes/{bake['BakeId']}/corpus/faq.csv")
+    readers = {
+        name
+        for template in templates.values()
+        for name, statement in statements(template)
+        if "s3:::theirs/faqs/faq.csv" in json.dumps(statement["Resource"])
+    }
+    assert len(readers) == 1
+    assert readers.pop().startswith("BakeBakeResource")

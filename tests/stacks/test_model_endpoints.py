@@ -1,0 +1,268 @@
+"""Endpoints: how they are updated and taken back, how they scale, and who is told what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stage.instance_types import is_gpu, vcpus
+from stage.jumpstart import read_lock
+from stage.settings import Settings, load_settings
+from tests.support.synthesis import ROOT, Templates, of_type, properties, synthesise
+
+ENDPOINT = "AWS::SageMaker::Endpoint"
+
+
+@pytest.fixture
+def settings(stage: str) -> Settings:
+    return load_settings(stage)
+
+
+@pytest.fixture
+def model(stage_templates: Templates) -> dict:
+    return stage_templates["Model"]
+
+
+def _endpoints(model: dict) -> dict[str, dict[str, Any]]:
+    return {p["EndpointName"]: p for p in properties(model, ENDPOINT)}
+
+
+def _alarms(model: dict, endpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alarms that may take an update of this endpoint back."""
+    named = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+    return [model["Resources"][each["AlarmName"]["Ref"]]["Properties"] for each in named]
+
+
+def _dimensions(alarm: dict[str, Any]) -> dict[str, Any]:
+    return {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+
+
+def test_two_instances_or_more_have_a_canary_and_one_moves_all_at_once(
+    settings: Settings, model: dict
+) -> None:
+    for endpoint in settings.endpoints:
+        values = _endpoints(model)[settings.endpoint_name(endpoint.instance_type)]
+        policy = values["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+        routing = policy["TrafficRoutingConfiguration"]
+        if endpoint.least_instances > 1:
+            assert routing["Type"] == "CANARY"
+            assert routing["CanarySize"] == {
+                "Type": "CAPACITY_PERCENT",
+                "Value": settings.updates.canary_percent,
+            }
+        else:
+            assert routing["Type"] == "ALL_AT_ONCE"
+            assert "CanarySize" not in routing
+        assert routing["WaitIntervalInSeconds"] == settings.updates.watch_seconds
+        assert policy["TerminationWaitInSeconds"] == settings.updates.watch_seconds
+
+
+def test_both_kinds_are_there_to_be_tested() -> None:
+    kinds = {e.least_instances > 1 for e in load_settings("prod").endpoints}
+    kinds |= {e.least_instances > 1 for e in load_settings("dev").endpoints}
+    assert kinds == {True, False}
+
+
+@pytest.mark.parametrize("watch_seconds", [0, 3600])
+def test_an_update_is_given_more_time_than_it_waits(tmp_path: Path, watch_seconds: int) -> None:
+    model = _with("watch_seconds = 300", f"watch_seconds = {watch_seconds}", tmp_path)
+    for endpoint in properties(model, ENDPOINT):
+        policy = endpoint["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+        waits = 3 * watch_seconds  # after the canary, after the rest, before the old ones go
+        # Time to start instances and load the model; 28,800 is what SageMaker takes.
+        assert waits + 1800 < policy["MaximumExecutionTimeoutInSeconds"] <= 28_800
+
+
+def test_model_errors_latency_and_wrong_answers_take_an_update_back(model: dict) -> None:
+    for endpoint in properties(model, ENDPOINT):
+        alarms = {alarm["MetricName"]: alarm for alarm in _alarms(model, endpoint)}
+        assert set(alarms) == {"InvocationModelErrors", "ModelLatency", "ProbeFailed"}
+        for alarm in alarms.values():
+            assert _dimensions(alarm)["EndpointName"] == endpoint["EndpointName"]
+            assert alarm["Period"] == 60
+            assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+def test_the_thresholds_are_the_settings(settings: Settings, model: dict) -> None:
+    for endpoint in properties(model, ENDPOINT):
+        alarms = {alarm["MetricName"]: alarm for alarm in _alarms(model, endpoint)}
+        errors = alarms["InvocationModelErrors"]
+        assert (errors["Statistic"], errors["Threshold"]) == (
+            "Sum",
+            settings.updates.max_model_errors,
+        )
+        latency = alarms["ModelLatency"]
+        assert latency["ExtendedStatistic"] == "p99"
+        assert latency["Threshold"] == settings.updates.max_model_latency_ms * 1000  # microseconds
+        assert alarms["ProbeFailed"]["Threshold"] == 0
+
+
+def test_they_look_at_the_new_instances_alone(model: dict) -> None:
+    """The errors of a broken model must not take back the update that mends it."""
+    (bake,) = properties(model, "Custom::Bake")
+    for endpoint in properties(model, ENDPOINT):
+        alarms = {alarm["MetricName"]: _dimensions(alarm) for alarm in _alarms(model, endpoint)}
+        for name in ("InvocationModelErrors", "ModelLatency"):
+            assert alarms[name]["EndpointConfigName"] == endpoint["EndpointConfigName"]
+            assert alarms[name]["VariantName"] == "primary"
+        assert alarms["ProbeFailed"]["BakeId"] == bake["BakeId"]
+
+
+def test_every_alarm_is_quiet_without_data_and_tells_the_topic(model: dict) -> None:
+    """A first deployment has none, and an endpoint that is switched off."""
+    alarms = properties(model, "AWS::CloudWatch::Alarm")
+    assert alarms
+    for alarm in alarms:
+        assert alarm["TreatMissingData"] == "notBreaching"
+        (action,) = alarm["AlarmActions"]
+        assert "Topic" in action["Fn::ImportValue"]
+        assert len(alarm["AlarmDescription"]) > 40
+
+
+def test_instances_near_their_limits_are_told_of(settings: Settings, model: dict) -> None:
+    percent = settings.alarms.instance_percent
+    watched = {
+        (_dimensions(alarm)["EndpointName"], alarm["MetricName"]): alarm["Threshold"]
+        for alarm in properties(model, "AWS::CloudWatch::Alarm")
+        if alarm["Namespace"] == "/aws/sagemaker/Endpoints"
+    }
+    expected = {}
+    for endpoint in settings.endpoints:
+        name = settings.endpoint_name(endpoint.instance_type)
+        cores = {"ml.c6i.xlarge": 4, "ml.g5.2xlarge": 8}[endpoint.instance_type]
+        expected[name, "CPUUtilization"] = percent * cores  # summed over cores
+        expected[name, "MemoryUtilization"] = percent
+        if endpoint.instance_type.startswith("ml.g5"):
+            expected[name, "GPUUtilization"] = percent
+            expected[name, "GPUMemoryUtilization"] = percent
+    assert watched == expected
+
+
+def test_a_probe_without_an_answer_is_told_of(settings: Settings, model: dict) -> None:
+    """Whatever the bake: who does not answer does not say which one it has."""
+    watched = {
+        _dimensions(alarm)["EndpointName"]
+        for alarm in properties(model, "AWS::CloudWatch::Alarm")
+        if alarm["MetricName"] == "ProbeFailed" and "BakeId" not in _dimensions(alarm)
+    }
+    assert watched == {settings.endpoint_name(e.instance_type) for e in settings.endpoints}
+
+
+def test_the_probes_metrics_are_what_the_function_prints(stage: str, model: dict) -> None:
+    for alarm in properties(model, "AWS::CloudWatch::Alarm"):
+        if alarm["MetricName"] == "ProbeFailed":
+            assert alarm["Namespace"] == "FaqSearch"
+            assert _dimensions(alarm)["Stage"] == stage
+
+
+def test_a_failed_bake_is_told_of(model: dict) -> None:
+    (alarm,) = (
+        a
+        for a in properties(model, "AWS::CloudWatch::Alarm")
+        if a["MetricName"] == "ExecutionsFailed"
+    )
+    (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
+    assert _dimensions(alarm) == {"StateMachineArn": {"Ref": machine}}
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
+def test_every_instance_type_of_the_lock_has_its_cores_and_one_gpu_at_most() -> None:
+    lock = read_lock()
+    types = {t for each in lock.models.values() for t in each.instance_types}
+    cores = {"c6i.xlarge": 4, "g4dn.2xlarge": 8, "g5.2xlarge": 8, "g5.4xlarge": 16}
+    cores |= {"g5.8xlarge": 32, "p3.2xlarge": 8}
+    assert {t: vcpus(t) for t in types} == {f"ml.{t}": count for t, count in cores.items()}
+    # GPUUtilization is summed over GPUs, and its threshold is for one.
+    assert {t for t in types if is_gpu(t)} == {f"ml.{t}" for t in cores if t[0] in "gp"}
+
+
+@pytest.mark.parametrize("unknown", ["ml.m5.large", "ml.c6i.metal", "xlarge"])
+def test_an_unknown_size_is_refused(unknown: str) -> None:
+    with pytest.raises(ValueError, match=unknown):
+        vcpus(unknown)
+
+
+class TestScaling:
+    def test_only_where_it_is_given(self, settings: Settings, model: dict) -> None:
+        scaled = {e.instance_type: e.scaling for e in settings.endpoints if e.scaling}
+        targets = {
+            p["ResourceId"]: p
+            for p in properties(model, "AWS::ApplicationAutoScaling::ScalableTarget")
+        }
+        assert set(targets) == {
+            f"endpoint/{settings.endpoint_name(t)}/variant/primary" for t in scaled
+        }
+        for instance_type, scaling in scaled.items():
+            name = settings.endpoint_name(instance_type)
+            target = targets[f"endpoint/{name}/variant/primary"]
+            assert (target["MinCapacity"], target["MaxCapacity"]) == (
+                scaling.min_instances,
+                scaling.max_instances,
+            )
+        # Elsewhere it would swallow a changed count.
+        retaining = {
+            name
+            for name, values in _endpoints(model).items()
+            if values.get("RetainAllVariantProperties")
+        }
+        assert retaining == {settings.endpoint_name(t) for t in scaled}
+
+    def test_follows_the_requests_at_once(self, settings: Settings, model: dict) -> None:
+        wanted = [e.scaling.concurrent_requests for e in settings.endpoints if e.scaling]
+        found = []
+        for policy in properties(model, "AWS::ApplicationAutoScaling::ScalingPolicy"):
+            tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+            found.append(tracking["TargetValue"])
+            assert tracking["PredefinedMetricSpecification"] == {
+                "PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+            }
+        assert found == wanted
+
+    @pytest.fixture
+    def scaled(self) -> dict:
+        model = synthesise("prod")["Model"]
+        assert of_type(model, "AWS::ApplicationAutoScaling::ScalableTarget")
+        return model
+
+    def test_the_target_comes_after_its_endpoint_and_goes_before_it(self, scaled: dict) -> None:
+        targets = of_type(scaled, "AWS::ApplicationAutoScaling::ScalableTarget")
+        for target in targets.values():
+            (endpoint,) = target["DependsOn"]
+            values = scaled["Resources"][endpoint]["Properties"]
+            assert f"/{values['EndpointName']}/" in target["Properties"]["ResourceId"]
+        for policy in properties(scaled, "AWS::ApplicationAutoScaling::ScalingPolicy"):
+            assert policy["ScalingTargetId"]["Ref"] in targets
+
+    def test_an_update_keeps_the_count_and_heeds_data_capture(self, scaled: dict) -> None:
+        endpoint = _endpoints(scaled)["faq-search-prod-c6i-xlarge"]
+        assert endpoint["ExcludeRetainedVariantProperties"] == [
+            {"VariantPropertyType": "DataCaptureConfig"}
+        ]
+
+
+def _with(old: str, new: str, tmp_path: Path) -> dict:
+    """The Model stack of prod with one part of its settings changed."""
+    text = (ROOT / "config/prod.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "prod.toml").write_text(text.replace(old, new, 1))
+    return synthesise("prod", directory=tmp_path)["Model"]
+
+
+class TestModels:
+    def _processors(self, model: dict) -> set[str]:
+        return {name[:3] for name in of_type(model, "AWS::SageMaker::Model")}
+
+    def test_a_batch_on_another_processor_has_a_model_of_its_own(self, tmp_path: Path) -> None:
+        text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
+        (tmp_path / "dev.toml").write_text(f'{text}\n[batch]\ninstance_type = "ml.g5.2xlarge"\n')
+        model = synthesise("dev", directory=tmp_path)["Model"]
+        assert self._processors(model) == {"Cpu", "Gpu"}
+        named = {p["Name"] for p in properties(model, "AWS::SSM::Parameter")}
+        assert {f"/faq-search/dev/model-name/{p}" for p in ("cpu", "gpu")} <= named
+        # It serves no endpoint.
+        assert len(of_type(model, ENDPOINT)) == 1
+
+    def test_else_there_is_none_that_nothing_uses(self) -> None:
+        assert self._processors(synthesise("dev")["Model"]) == {"Cpu"}

@@ -1,0 +1,149 @@
+"""The on/off switch and the probe, as the template has them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commands import switch
+from stacks.model import switch as serving_switch
+from stage.settings import Settings, load_settings
+from tests.support.synthesis import Templates, arn_ends, of_type, properties
+
+ON_OR_OFF = {"Fn::If": ["IsServing", "on", "off"]}
+# What is billed by the hour, and what cannot be without it.
+ONLY_WHILE_ON = {
+    "AWS::SageMaker::Endpoint",
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
+}
+
+
+@pytest.fixture
+def settings(stage: str) -> Settings:
+    return load_settings(stage)
+
+
+@pytest.fixture
+def model(stage_templates: Templates) -> dict:
+    return stage_templates["Model"]
+
+
+class TestSwitch:
+    def test_is_a_parameter_that_is_on_by_default(self, model: dict) -> None:
+        parameter = model["Parameters"]["Serving"]
+        assert parameter["Default"] == "on"
+        assert parameter["AllowedValues"] == ["on", "off"]
+        assert model["Conditions"] == {"IsServing": {"Fn::Equals": [{"Ref": "Serving"}, "on"]}}
+
+    def test_has_the_names_that_the_command_knows(self) -> None:
+        names = (switch.PARAMETER, switch.ON, switch.OFF)
+        assert names == (serving_switch.PARAMETER, serving_switch.ON, serving_switch.OFF)
+
+    def test_removes_what_is_paid_by_the_hour_and_nothing_else(self, model: dict) -> None:
+        for name, resource in model["Resources"].items():
+            conditional = resource["Type"] in ONLY_WHILE_ON
+            assert resource.get("Condition") == ("IsServing" if conditional else None), name
+
+    def test_nothing_that_stays_needs_what_goes(self, model: dict) -> None:
+        """Else CloudFormation would refuse the template in the moment of switching off."""
+        resources = model["Resources"]
+        going = {name for name, r in resources.items() if "Condition" in r}
+        assert going
+        for name, resource in resources.items():
+            if name not in going:
+                assert going.isdisjoint(resource.get("DependsOn", []))
+                assert going.isdisjoint(_references(_without_choices(resource))), name
+
+    def test_is_told_after_the_smoke_test(self, settings: Settings, model: dict) -> None:
+        (smoke,) = of_type(model, "Custom::SmokeTest")
+        (state,) = (
+            r
+            for r in of_type(model, "AWS::SSM::Parameter").values()
+            if r["Properties"]["Name"] == settings.serving_parameter
+        )
+        assert state["Properties"]["Value"] == ON_OR_OFF
+        assert smoke in state["DependsOn"]
+
+    def test_the_smoke_test_runs_for_every_turn_of_it(self, model: dict) -> None:
+        (smoke,) = properties(model, "Custom::SmokeTest")
+        for key in ("EndpointNames", "Endpoints"):
+            condition, on, off = smoke[key]["Fn::If"]
+            assert condition == "IsServing"
+            assert len(on) == len(of_type(model, "AWS::SageMaker::Endpoint"))
+            assert off == []
+
+
+def _without_choices(value: object) -> object:
+    """A value as it is while switched off."""
+    if isinstance(value, dict):
+        if set(value) == {"Fn::If"}:
+            return _without_choices(value["Fn::If"][2])
+        return {key: _without_choices(inner) for key, inner in value.items()}
+    return [_without_choices(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _references(value: object) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*map(_references, value))
+    if not isinstance(value, dict):
+        return set()
+    found = {value["Ref"]} if "Ref" in value else set()
+    if "Fn::GetAtt" in value:
+        found.add(value["Fn::GetAtt"][0])
+    return found.union(*map(_references, value.values()))
+
+
+class TestProbe:
+    @pytest.fixture
+    def rule(self, model: dict) -> dict:
+        (rule,) = (
+            r
+            for r in of_type(model, "AWS::Events::Rule").values()
+            if "ScheduleExpression" in r["Properties"]
+        )
+        return rule
+
+    @pytest.fixture
+    def function(self, model: dict, rule: dict) -> dict:
+        (target,) = rule["Properties"]["Targets"]
+        return model["Resources"][target["Arn"]["Fn::GetAtt"][0]]["Properties"]
+
+    def test_runs_every_minute_while_switched_on(self, rule: dict) -> None:
+        assert rule["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+        assert rule["Properties"]["State"] == {"Fn::If": ["IsServing", "ENABLED", "DISABLED"]}
+        (target,) = rule["Properties"]["Targets"]
+        # A late one is of no use: the next is due.
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+
+    def test_begins_once_the_endpoints_have_shown_that_they_answer(
+        self, model: dict, rule: dict
+    ) -> None:
+        (smoke,) = of_type(model, "Custom::SmokeTest")
+        assert smoke in rule["DependsOn"]
+
+    def test_has_ended_before_it_begins_again(self, function: dict) -> None:
+        assert function["Timeout"] < 60
+
+    def test_knows_what_to_ask_and_reaches_nothing_else(
+        self, settings: Settings, model: dict, function: dict
+    ) -> None:
+        names = [settings.endpoint_name(e.instance_type) for e in settings.endpoints]
+        variables = function["Environment"]["Variables"]
+        assert json.loads(variables["ENDPOINT_NAMES"]) == names
+        assert variables["APP_STAGE"] == settings.stage
+        assert variables["DEPLOYMENT_PARAMETER"] == settings.deployment_parameter
+        (smoke,) = properties(model, "Custom::SmokeTest")
+        assert float(variables["TOLERANCE"]) == smoke["Tolerance"]
+        assert arn_ends(model, "ProbeRole", "sagemaker:InvokeEndpoint") == {
+            f":endpoint/{name}" for name in names
+        }
+        assert arn_ends(model, "ProbeRole", "ssm:GetParameter") == {
+            f":parameter{settings.deployment_parameter}"
+        }
+
+    def test_a_new_corpus_changes_nothing_of_it(self, model: dict, function: dict) -> None:
+        """It must know the probes of both bakes while one replaces the other."""
+        (bake,) = properties(model, "Custom::Bake")
+        assert bake["BakeId"] not in json.dumps(function)

@@ -1,0 +1,162 @@
+"""The schedule's state machine, interpreted: it waits its turn, and sees the update through."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from local_aws import moto_adapter
+from tests.support.model_validator import check_request
+
+REGION = "eu-west-1"
+STACK = "FaqSearch-dev-Model"
+ARN = f"arn:aws:cloudformation:{REGION}:123456789012:stack/{STACK}/1"
+DEFINITION = Path(__file__).parents[2] / "stacks/operations/switch_schedule.asl.json"
+
+NO_UPDATES = "No updates are to be performed."
+BUSY = f"Stack:{ARN} is in UPDATE_IN_PROGRESS state and can not be updated."
+BROKEN = f"Stack:{ARN} is in UPDATE_ROLLBACK_FAILED state and can not be updated."
+
+
+class CloudFormation:
+    """Answers what the executions ask.
+
+    Attributes:
+        refusals: of the next requests to update, one each.
+        statuses: of the stack, one each time that it is described; the last one stays.
+    """
+
+    def __init__(self) -> None:
+        self.refusals: list[str] = []
+        self.statuses = ["UPDATE_COMPLETE"]
+        self.updates: list[dict[str, Any]] = []
+
+    def client(self, service: str, region: str) -> CloudFormation:
+        assert (service, region) == ("cloudformation", REGION)
+        return self
+
+    def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
+        pass
+
+    def update_stack(self, **request: Any) -> dict[str, Any]:
+        assert check_request("cloudformation", "UpdateStack", request) == []
+        self.updates.append(request)
+        if self.refusals:
+            raise ClientError(
+                {
+                    "Error": {"Code": "ValidationError", "Message": self.refusals.pop(0)},
+                    "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"},
+                },
+                "UpdateStack",
+            )
+        return {"StackId": ARN}
+
+    def describe_stacks(self, **request: Any) -> dict[str, Any]:
+        assert check_request("cloudformation", "DescribeStacks", request) == []
+        assert request == {"StackName": STACK}
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return {"Stacks": [{"StackName": STACK, "StackStatus": status}]}
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[CloudFormation]:
+    host = CloudFormation()
+    moto_adapter.add_execution_host(host)
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+        yield host
+    moto_adapter.remove_execution_host(host)
+
+
+@pytest.fixture
+def switch(cloudformation: CloudFormation) -> Callable[[str], str]:
+    """Runs the workflow as deployed, only without its pauses; returns the execution's status."""
+    text = DEFINITION.read_text(encoding="utf-8")
+    document = json.loads(text.replace("${Partition}", "aws").replace("${StackName}", STACK))
+    for state in document["States"].values():
+        if state["Type"] == "Wait":
+            state["Seconds"] = 0
+
+    def run(serving: str) -> str:
+        states = boto3.client("stepfunctions", region_name=REGION)
+        machine = states.create_state_machine(
+            name="switch",
+            definition=json.dumps(document),
+            roleArn="arn:aws:iam::123456789012:role/StateMachine",
+        )
+        execution = states.start_execution(
+            stateMachineArn=machine["stateMachineArn"], input=json.dumps({"serving": serving})
+        )
+        give_up_at = time.monotonic() + 30
+        while time.monotonic() < give_up_at:
+            ended = states.describe_execution(executionArn=execution["executionArn"])
+            if ended["status"] != "RUNNING":
+                return str(ended["status"])
+            time.sleep(0.02)
+        raise AssertionError("the execution does not end")
+
+    return run
+
+
+@pytest.mark.parametrize("serving", ["on", "off"])
+def test_only_the_parameter_changes(
+    cloudformation: CloudFormation, switch: Callable[[str], str], serving: str
+) -> None:
+    cloudformation.statuses = [
+        "UPDATE_IN_PROGRESS",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+        "UPDATE_COMPLETE",
+    ]
+    assert switch(serving) == "SUCCEEDED"
+    (update,) = cloudformation.updates
+    assert update["UsePreviousTemplate"] is True
+    assert update["Parameters"] == [
+        {"ParameterKey": "Serving", "ParameterValue": serving},
+        {"ParameterKey": "BootstrapVersion", "UsePreviousValue": True},
+    ]
+    # It keeps the role, the tags and the notifications that it was deployed with.
+    assert set(update) == {"StackName", "UsePreviousTemplate", "Parameters", "Capabilities"}
+    assert len(cloudformation.statuses) == 1, "it did not see the update through"
+
+
+def test_nothing_to_do_is_done(
+    cloudformation: CloudFormation, switch: Callable[[str], str]
+) -> None:
+    cloudformation.refusals = [NO_UPDATES]
+    assert switch("off") == "SUCCEEDED"
+    assert len(cloudformation.updates) == 1
+
+
+def test_it_waits_until_a_deployment_is_over(
+    cloudformation: CloudFormation, switch: Callable[[str], str]
+) -> None:
+    cloudformation.refusals = [BUSY, BUSY, "Rate exceeded"]
+    assert switch("off") == "SUCCEEDED"
+    assert len(cloudformation.updates) == 4
+
+
+@pytest.mark.parametrize(
+    "refusal", [BROKEN, f"Stack [{STACK}] does not exist", "User is not authorized"]
+)
+def test_what_cannot_pass_fails_at_once(
+    cloudformation: CloudFormation, switch: Callable[[str], str], refusal: str
+) -> None:
+    cloudformation.refusals = [refusal]
+    assert switch("on") == "FAILED"
+    assert len(cloudformation.updates) == 1
+
+
+@pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"])
+def test_an_update_that_is_taken_back_fails_the_execution(
+    cloudformation: CloudFormation, switch: Callable[[str], str], status: str
+) -> None:
+    """As when there are no such instances in the morning."""
+    cloudformation.statuses = ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", status]
+    assert switch("on") == "FAILED"

@@ -1,0 +1,242 @@
+"""Settings: what is accepted, and that one message lists every fault."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stage.instance_types import has_local_storage, is_gpu, precisions
+from stage.settings import ROOT, Settings, SettingsError, check_settings, load_settings
+
+SAMPLE = "corpus/sample/amazon_sagemaker_faq.csv"
+GOOD: dict[str, Any] = {
+    "region": "eu-west-1",
+    "removal_policy": "destroy",
+    "model": {"id": "huggingface-sentencesimilarity-e5-base-v2"},
+    "corpus": {"path": SAMPLE},
+    "bake": {"instance_type": "ml.c6i.xlarge"},
+    "endpoints": [{"instance_type": "ml.c6i.xlarge"}],
+    "api": {"auth": "iam"},
+}
+
+
+def check(**changes: Any) -> Settings:
+    return check_settings("dev", copy.deepcopy(GOOD) | changes, source="config/dev.toml")
+
+
+def faults(**changes: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        check(**changes)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
+def test_the_stages_of_the_project_are_right(stage: str) -> None:
+    assert load_settings(stage).stage == stage
+
+
+def test_defaults() -> None:
+    settings = check()
+    assert settings.model.embed == "answer"
+    assert settings.model.precision == "fp32"
+    assert settings.model.hyperparameters.batch_size == 64
+    assert settings.model.hyperparameters.max_seq_length is None
+    assert settings.model.hyperparameters.store_text is True
+    assert settings.endpoints[0].instance_count == 1
+    assert settings.jumpstart_model.query_prefix == "query: "
+    assert len(settings.corpus_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("precision", "instance_type"),
+    [("bf16", "ml.g5.2xlarge"), ("fp16", "ml.g5.2xlarge"), ("fp16", "ml.g4dn.2xlarge")],
+)
+def test_a_precision_that_the_bake_has_instructions_for(precision: str, instance_type: str) -> None:
+    settings = check(
+        model=GOOD["model"] | {"precision": precision}, bake={"instance_type": instance_type}
+    )
+    assert settings.model.precision == precision
+
+
+@pytest.mark.parametrize(
+    ("precision", "instance_type", "allowed"),
+    [
+        ("bf16", "ml.c6i.xlarge", "fp32"),
+        ("fp16", "ml.c6i.xlarge", "fp32"),
+        ("bf16", "ml.g4dn.2xlarge", "fp32, fp16"),
+    ],
+)
+def test_a_precision_that_the_bake_cannot_compute_in(
+    precision: str, instance_type: str, allowed: str
+) -> None:
+    message = faults(
+        model=GOOD["model"] | {"precision": precision}, bake={"instance_type": instance_type}
+    )
+    assert (
+        f"model.precision ('{precision}'): bake.instance_type {instance_type} has no instructions"
+        f" for it; allowed there: {allowed}\n"
+    ) in message + "\n"
+
+
+def test_an_unknown_precision() -> None:
+    assert "Input should be 'fp32', 'bf16' or 'fp16'" in faults(
+        model=GOOD["model"] | {"precision": "int8"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "expected"),
+    [
+        ("ml.c7i.xlarge", ("fp32", "bf16")),
+        ("ml.m6i.large", ("fp32",)),
+        ("ml.g6e.xlarge", ("fp32", "bf16", "fp16")),
+        ("ml.p3.2xlarge", ("fp32", "fp16")),
+        ("ml.p4d.24xlarge", ("fp32", "bf16", "fp16")),
+    ],
+)
+def test_what_an_instance_type_computes_in(instance_type: str, expected: tuple[str, ...]) -> None:
+    assert precisions(instance_type) == expected
+
+
+def test_no_auth_given_means_signed_requests() -> None:
+    assert check(api={}).api.auth == "iam"
+
+
+def test_endpoint_names_are_lower_case_without_dots() -> None:
+    assert check().endpoint_name("ml.g5.2xlarge") == "faq-search-dev-g5-2xlarge"
+
+
+def test_one_message_lists_every_fault() -> None:
+    message = faults(
+        region="mars-north-1",
+        removal_policy="burn",
+        bake={"instance_type": "ml.c6i.large", "volume_size_gb": 1},
+        endpoints=[{"instance_type": "ml.p3.2xlarge", "instance_count": 0}],
+        extra=1,
+    )
+    assert message.startswith("config/dev.toml cannot be used, 7 faults:")
+    for part in (
+        "region ('mars-north-1'): no inference image is published there; allowed: af-south-1",
+        "removal_policy ('burn'): Input should be 'destroy' or 'retain'",
+        "bake.instance_type ('ml.c6i.large'): JumpStart does not offer it for",
+        "bake.volume_size_gb (1): Input should be greater than or equal to 10",
+        "endpoints.0.instance_type ('ml.p3.2xlarge'): JumpStart still lists it, but",
+        "endpoints.0.instance_count (0): Input should be greater than or equal to 1",
+        "extra (1): Extra inputs are not permitted",
+    ):
+        assert part in message
+
+
+def test_an_unknown_model_is_answered_with_those_there_are() -> None:
+    message = faults(model={"id": "bge-huge"})
+    assert "model.id ('bge-huge'): not in jumpstart.lock.json; it has:" in message
+    assert "huggingface-sentencesimilarity-all-MiniLM-L6-v2" in message
+
+
+def test_retired_instance_types_are_not_offered() -> None:
+    allowed = faults(endpoints=[{"instance_type": "ml.m5.large"}]).partition("allowed: ")[2]
+    assert "ml.c6i.xlarge" in allowed
+    assert "p3" not in allowed
+
+
+def test_an_instance_type_listed_twice_is_a_fault() -> None:
+    twice = [{"instance_type": "ml.c6i.xlarge"}] * 2
+    assert "ml.c6i.xlarge is listed twice" in faults(endpoints=twice)
+
+
+def test_no_endpoint_is_a_fault() -> None:
+    assert "endpoints ([]): Tuple should have at least 1 item" in faults(endpoints=[])
+
+
+def test_more_tokens_than_the_model_reads_is_a_fault() -> None:
+    model = GOOD["model"] | {"hyperparameters": {"max_seq_length": 513}}
+    assert "reads at most 512 tokens" in faults(model=model)
+
+
+def test_a_corpus_file_that_is_not_there() -> None:
+    assert "corpus.path ('none.csv'): there is no such file" in faults(corpus={"path": "none.csv"})
+
+
+def test_faults_of_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
+    corpus = tmp_path / "faq.csv"
+    corpus.write_text("question,answer,id\nq,a,1\nq,,2\nq,b,1\n")
+    message = faults(corpus={"path": str(corpus)}, removal_policy="burn")
+    assert "removal_policy" in message
+    assert f"{corpus}:3" in message
+    assert f"{corpus}:4" in message
+
+
+def test_embedding_questions_needs_questions(tmp_path: Path) -> None:
+    corpus = tmp_path / "faq.csv"
+    corpus.write_text("id,text\n1,Only an answer.\n")
+    source = {"path": str(corpus)}
+    assert check(corpus=source).corpus_sha256
+    assert f"{corpus}:2" in faults(corpus=source, model=GOOD["model"] | {"embed": "both"})
+
+
+def test_a_pinned_object_needs_all_three_parts() -> None:
+    pinned = {"s3_uri": "s3://bucket/faq.csv", "version_id": "v1", "sha256": "0" * 64}
+    assert check(corpus=pinned).corpus_sha256 == "0" * 64
+    for missing in pinned:
+        rest = {k: v for k, v in pinned.items() if k != missing}
+        assert "give path, or all of s3_uri, version_id and sha256" in faults(corpus=rest)
+    assert "not both" in faults(corpus=pinned | {"path": SAMPLE})
+
+
+def test_a_stage_without_settings_is_answered_with_those_there_are() -> None:
+    with pytest.raises(
+        SettingsError, match="no settings for stage 'x' in config; there are: dev, local"
+    ):
+        load_settings("x")
+
+
+@pytest.mark.parametrize("stage", ["", "../secrets", "a/b"])
+def test_a_stage_is_a_name_and_no_path(stage: str) -> None:
+    with pytest.raises(SettingsError, match="no settings for stage"):
+        load_settings(stage)
+
+
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
+    (tmp_path / "dev.toml").write_text("region = ")
+    with pytest.raises(SettingsError, match=r"dev\.toml is not TOML"):
+        load_settings("dev", directory=str(tmp_path))
+
+
+def test_settings_may_live_elsewhere(tmp_path: Path) -> None:
+    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
+    (tmp_path / "ours.toml").write_text(text)
+    assert load_settings("ours", directory=str(tmp_path)).stage == "ours"
+    with pytest.raises(SettingsError, match="there are: ours"):
+        load_settings("dev", directory=str(tmp_path))
+
+
+@pytest.mark.parametrize("value", ["x", [], 3])
+@pytest.mark.parametrize("key", ["model", "corpus", "bake", "endpoints", "api", "tags"])
+def test_a_value_where_a_table_belongs(key: str, value: object) -> None:
+    if key == "endpoints" and value == []:
+        return
+    assert key in faults(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "gpu", "local_storage"),
+    [
+        ("ml.c6i.xlarge", False, False),
+        ("ml.c6id.xlarge", False, True),
+        ("ml.m5d.large", False, True),
+        ("ml.g5.2xlarge", True, True),
+        ("ml.g6e.xlarge", True, True),
+        ("ml.g4dn.2xlarge", True, True),
+        ("ml.p3.2xlarge", True, False),
+        ("ml.p3dn.24xlarge", True, True),
+        ("ml.trn1.2xlarge", False, True),
+    ],
+)
+def test_what_an_instance_types_name_says(
+    instance_type: str, gpu: bool, local_storage: bool
+) -> None:
+    assert is_gpu(instance_type) is gpu
+    assert has_local_storage(instance_type) is local_storage

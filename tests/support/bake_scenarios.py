@@ -1,0 +1,149 @@
+"""Requests for Custom::Bake, as CloudFormation sends them, and the function that meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.cloudformation_answers import Answers
+from tests.support.lambda_functions import load_function
+from tests.support.recorded_aws import ACCOUNT, REGION, RecordedAws
+
+BUCKET = "artifacts-bucket"
+OLD, NEW = "a" * 64, "b" * 64
+STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/FaqSearch-dev-Model/1"
+CORPUS = b"A question?,An answer.\n"
+ASSETS, ASSET = "assets", "faq-search/dev/0123.csv"
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/Execution"
+
+Handle = Callable[[dict[str, Any]], None]
+
+
+def output(bake_id: str, bucket: str = BUCKET) -> str:
+    return f"s3://{bucket}/bakes/{bake_id}/"
+
+
+def name(bake_id: str, attempt: int = 1) -> str:
+    return f"faq-search-dev-{bake_id[:12]}-{attempt}"
+
+
+def properties(bake_id: str, bucket: str = BUCKET, **others: Any) -> dict[str, Any]:
+    """As CloudFormation hands them over: every number and boolean a string."""
+    return {
+        "ServiceToken": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:Bake",
+        "ServiceTimeout": "3600",
+        "BakeId": bake_id,
+        "ArtifactsBucket": bucket,
+        "StateMachineArn": MACHINE,
+        "TrainingJobPrefix": "faq-search-dev",
+        "TrainingJob": {
+            "AlgorithmSpecification": {
+                "TrainingImage": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/image:tag",
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": ["python3", "/opt/ml/input/data/code/x.zip"],
+            },
+            "EnableNetworkIsolation": "true",
+            "HyperParameters": {
+                "bake_id": bake_id,
+                "model_id": "a-model",
+                "model_version": "1.2.3",
+                "dimension": "384",
+                "embed": "answer",
+                "batch_size": "64",
+                "store_text": "true",
+                "corpus_sha256": f"{bake_id[:4]}-corpus",
+            },
+            "InputDataConfig": [
+                {
+                    "ChannelName": "corpus",
+                    "DataSource": {
+                        "S3DataSource": {
+                            "S3DataType": "S3Prefix",
+                            "S3Uri": f"{output(bake_id, bucket)}corpus/corpus.csv",
+                        }
+                    },
+                }
+            ],
+            "OutputDataConfig": {"S3OutputPath": output(bake_id, bucket)},
+            "ResourceConfig": {
+                "InstanceCount": "1",
+                "InstanceType": "ml.c6i.xlarge",
+                "VolumeSizeInGB": "30",
+            },
+            "RoleArn": ROLE,
+            "StoppingCondition": {"MaxRuntimeInSeconds": "2700"},
+        },
+        "Corpus": {"Bucket": ASSETS, "Key": ASSET, "FileName": "corpus.csv", "Entries": "203"},
+        **others,
+    }
+
+
+def facts(bake_id: str) -> dict[str, Any]:
+    """What a marker tells of the bake that `properties` ask for, beside when it was baked."""
+    return {
+        "model_id": "a-model",
+        "model_version": "1.2.3",
+        "dimension": 384,
+        "embed": "answer",
+        "corpus_sha256": f"{bake_id[:4]}-corpus",
+        "corpus_file": "corpus.csv",
+        "entries": 203,
+    }
+
+
+def marked(
+    aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKET, **told: Any
+) -> str:
+    """A finished bake in the bucket; returns its artifact's URL.
+
+    told: what its marker tells beyond the least; default: what `properties` say.
+    """
+    key = f"bakes/{bake_id}/{name(bake_id, attempt)}/output/model.tar.gz"
+    url = f"s3://{bucket}/{key}"
+    marker = {
+        "bake_id": bake_id,
+        "model_data_url": url,
+        "training_job_name": name(bake_id, attempt),
+        **(told or {**facts(bake_id), "baked_at": "2030-01-01T00:00:00+00:00"}),
+    }
+    aws.objects[BUCKET, f"bakes/{bake_id}/bake.json"] = json.dumps(marker).encode()
+    aws.objects[bucket, key] = b"artifact"
+    return url
+
+
+@pytest.fixture
+def bake_handler(aws: RecordedAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
+    aws.objects[ASSETS, ASSET] = CORPUS
+    module = load_function("bake.handler", monkeypatch)
+    return lambda event: module.handler(event, None)
+
+
+@pytest.fixture
+def bake_request(answers: Answers) -> Callable[..., dict[str, Any]]:
+    def make(kind: str, bake_id: str, old: str | None = None, **others: Any) -> dict[str, Any]:
+        event = {
+            "RequestType": kind,
+            "ResponseURL": answers.url,
+            "StackId": STACK,
+            "RequestId": f"request-{kind}-{bake_id[:4]}",
+            "ResourceType": "Custom::Bake",
+            "LogicalResourceId": "Bake",
+            "ResourceProperties": properties(bake_id),
+        }
+        if kind != "Create":
+            event["PhysicalResourceId"] = old or bake_id
+        if kind == "Update":
+            event["OldResourceProperties"] = properties(old or bake_id)
+        return {**event, **others}
+
+    return make
+
+
+def started(aws: RecordedAws) -> dict[str, Any]:
+    [execution] = aws.executions.values()
+    task: dict[str, Any] = json.loads(execution["input"])
+    return task

@@ -1,0 +1,365 @@
+"""Batches: the function with their steps, and as much of S3 and SageMaker as it sees."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import boto3
+import pytest
+
+from container.serving.batch_lines import parse_lines
+from container.serving.requests import RecordRequest
+from container.serving.responses import record_error_json, record_json
+from tests.support.lambda_functions import load_function
+from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, context
+
+BUCKET = "batch-bucket"
+KEY = "input/questions.jsonl"
+BATCH_ID = "0b7c2a52-2d3f-4f0e-9c1e-6a2f7e3b9d10"
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:faq-search-dev-batch"
+MEBIBYTE = 1024 * 1024
+DEPLOYMENT = {
+    "bake_id": "b" * 64,
+    "model_id": "huggingface-sentencesimilarity-bge-large-en",
+    "model_version": "2.1.21",
+    "dimension": 1024,
+    "corpus_sha256": "c" * 64,
+}
+ENVIRONMENT = {
+    "BATCH_BUCKET": BUCKET,
+    "STATE_MACHINE_ARN": MACHINE,
+    "TRANSFORM_JOB_PREFIX": "faq-search-dev",
+    "DEPLOYMENT_PARAMETER": "/faq-search/dev/deployment",
+    "MODEL_NAME_PARAMETER": "/faq-search/dev/model-name/cpu",
+    "INSTANCE_TYPE": "ml.c6i.xlarge",
+    "INSTANCE_COUNT": "2",
+    "VOLUME_KMS_KEY_ID": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
+    "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
+    "TRANSFORM_AMI_VERSION": "",
+    "TAGS": json.dumps({"app": "faq-search", "stage": "dev"}),
+    "PRICE": json.dumps({"per_hour": 0.238, "currency": "USD", "as_of": "2025-11-01"}),
+}
+
+Handle = Callable[..., Any]
+
+
+_clients: dict[str, Any] = {}
+
+
+class _Current:
+    """The AWS of the test that runs."""
+
+    aws: BatchAws
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_Current.aws, name)
+
+
+class BatchAws(RecordedAws):
+    """RecordedAws with versions, ranges and multipart uploads, and with transform jobs.
+
+    A transform job is done by the time it is looked at a second time. A text with "unencodable"
+    in it gets an error for an answer.
+
+    Attributes:
+        versions: bytes in S3, by (bucket, key, version id).
+        uploads: multipart uploads that have not ended, by id.
+        transform_jobs: by name, as DescribeTransformJob tells them.
+        model_names: Models that SageMaker knows; None: all.
+        fail_shards: numbers of shards that a transform job does not come to.
+        ends_lines: whether a transform job ends the last line of an output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.versions: dict[tuple[str, str, str], bytes] = {}
+        self.uploads: dict[str, dict[str, Any]] = {}
+        self.transform_jobs: dict[str, dict[str, Any]] = {}
+        self.model_names: set[str] | None = None
+        self.fail_shards: set[int] = set()
+        self.transform_outcome: dict[str, Any] = {"TransformJobStatus": "Completed"}
+        self.ends_lines = True
+        self.parameters = {
+            ENVIRONMENT["DEPLOYMENT_PARAMETER"]: json.dumps(DEPLOYMENT),
+            ENVIRONMENT["MODEL_NAME_PARAMETER"]: "CpuModel-1",
+        }
+
+    def client(self, service_name: str, **settings: Any) -> Any:
+        """In the place of boto3.client: made once a service, since that takes a while."""
+        _Current.aws = self
+        if service_name not in _clients:
+            _clients[service_name] = super().client(service_name, **settings)
+        return _clients[service_name]
+
+    def take_over(self, client: Any, service_name: str) -> None:
+        """Every test's own AWS answers in its turn."""
+        RecordedAws.take_over(cast(RecordedAws, _Current()), client, service_name)
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys in the batch bucket, in order."""
+        return sorted(key for bucket, key in self.objects if key.startswith(prefix))
+
+    def text(self, key: str) -> str:
+        """An object of the batch bucket."""
+        return self.objects[BUCKET, key].decode()
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records in the shards, in order."""
+        return [
+            record
+            for key in self.keys("shards/")
+            for line in self.text(key).splitlines()
+            for record in json.loads(line)["records"]
+        ]
+
+    def rejects(self) -> list[dict[str, Any]]:
+        """The rejects, in order."""
+        keys = self.keys(f"output/{BATCH_ID}/rejects/")
+        return [json.loads(line) for key in keys for line in self.text(key).splitlines()]
+
+    def report(self) -> dict[str, Any]:
+        """The report of the batch."""
+        report: dict[str, Any] = json.loads(self.text(f"output/{BATCH_ID}/report.json"))
+        return report
+
+    # S3
+
+    def _get_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        content = self._content(request)
+        etag = _etag(content)
+        if request.get("IfMatch", etag) != etag:
+            raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
+        wanted = _ranged(content, request.get("Range"))
+        return {"Body": io.BytesIO(wanted), "ContentLength": len(wanted), "ETag": etag}
+
+    def _content(self, request: dict[str, Any]) -> bytes:
+        place = request["Bucket"], request["Key"]
+        if "VersionId" in request:
+            if (*place, request["VersionId"]) not in self.versions:
+                raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
+            return self.versions[*place, request["VersionId"]]
+        if place not in self.objects:
+            raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
+        return self.objects[place]
+
+    def _put_object(self, request: dict[str, Any]) -> None:
+        place = request["Bucket"], request["Key"]
+        if request.get("IfNoneMatch") == "*" and place in self.objects:
+            raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
+        self.objects[place] = _body(request)
+
+    def _list_objects_v2(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = [
+            {"Key": key, "Size": len(content)}
+            for (bucket, key), content in sorted(self.objects.items())
+            if bucket == request["Bucket"] and key.startswith(request["Prefix"])
+        ]
+        return {"Contents": found, "IsTruncated": False} if found else {"IsTruncated": False}
+
+    def _create_multipart_upload(self, request: dict[str, Any]) -> dict[str, Any]:
+        upload_id = f"upload-{len(self.called('CreateMultipartUpload'))}"
+        place = request["Bucket"], request["Key"]
+        self.uploads[upload_id] = {"place": place, "parts": {}}
+        return {"UploadId": upload_id}
+
+    def _upload_part(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"ETag": self._add_part(request, _body(request))}
+
+    def _upload_part_copy(self, request: dict[str, Any]) -> dict[str, Any]:
+        # botocore has written the source as a header.
+        bucket, _, key = request["CopySource"].partition("/")
+        source = self.objects[bucket, key]
+        copied = _ranged(source, request.get("CopySourceRange"))
+        if "CopySourceRange" in request and len(source) <= 5 * MEBIBYTE:
+            raise AwsError("InvalidRequest", "The source is too small to copy a range of it.")
+        return {"CopyPartResult": {"ETag": self._add_part(request, copied)}}
+
+    def _add_part(self, request: dict[str, Any], content: bytes) -> str:
+        self._upload(request)["parts"][request["PartNumber"]] = content
+        return _etag(content)
+
+    def _upload(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["UploadId"] not in self.uploads:
+            raise AwsError("NoSuchUpload", "The specified upload does not exist.", 404)
+        return self.uploads[request["UploadId"]]
+
+    def _list_parts(self, request: dict[str, Any]) -> dict[str, Any]:
+        parts = sorted(self._upload(request)["parts"].items())
+        listed = [{"PartNumber": number, "ETag": _etag(content)} for number, content in parts]
+        return {"Parts": listed, "IsTruncated": False}
+
+    def _complete_multipart_upload(self, request: dict[str, Any]) -> dict[str, Any]:
+        upload = self._upload(request)
+        named = request["MultipartUpload"]["Parts"]
+        parts = [upload["parts"][part["PartNumber"]] for part in named]
+        assert [part["ETag"] for part in named] == [_etag(part) for part in parts]
+        if any(len(part) < 5 * MEBIBYTE for part in parts[:-1]):
+            raise AwsError("EntityTooSmall", "Your proposed upload is smaller than the minimum ...")
+        self.objects[upload["place"]] = b"".join(parts)
+        del self.uploads[request["UploadId"]]
+        return {}
+
+    def _abort_multipart_upload(self, request: dict[str, Any]) -> None:
+        self._upload(request)
+        del self.uploads[request["UploadId"]]
+
+    # SSM, Step Functions, Lambda
+
+    def _get_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["Name"] not in self.parameters:
+            raise AwsError("ParameterNotFound", "")
+        return super()._get_parameter(request)
+
+    def _invoke(self, request: dict[str, Any]) -> dict[str, Any]:
+        """With the function's answer, which the bake's does not have."""
+        try:
+            answer = self.functions[request["FunctionName"]](json.loads(request["Payload"]))
+        except Exception as error:
+            answer = {"errorMessage": str(error), "errorType": type(error).__name__}
+            status = {"FunctionError": "Unhandled"}
+        else:
+            status = {}
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode()), **status}
+
+    # SageMaker
+
+    def add_transform_job(self, name: str, status: str, **members: Any) -> None:
+        """A transform job as if it had been created."""
+        self.transform_jobs[name] = {
+            "TransformJobName": name,
+            "TransformJobStatus": status,
+            "CreationTime": datetime(2025, 11, 1, tzinfo=UTC),
+            **members,
+        }
+
+    def _create_transform_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["TransformJobName"]
+        if self.model_names is not None and request["ModelName"] not in self.model_names:
+            message = f'Could not find model "arn:aws:sagemaker:...:model/{request["ModelName"]}".'
+            raise AwsError("ValidationException", message)
+        if name in self.transform_jobs:
+            raise AwsError("ResourceInUse", f"Transform job {name} already exists")
+        self.add_transform_job(name, "InProgress", **request)
+        return {"TransformJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job/{name}"}
+
+    def _describe_transform_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["TransformJobName"] not in self.transform_jobs:
+            raise AwsError("ValidationException", "Could not find requested job")
+        job = self.transform_jobs[request["TransformJobName"]]
+        if job["TransformJobStatus"] in ("InProgress", "Stopping") and self.transform_outcome:
+            self.transform(job)
+            started = job["CreationTime"] + timedelta(minutes=3)
+            times = {
+                "TransformStartTime": started,
+                "TransformEndTime": started + timedelta(minutes=30),
+            }
+            job.update({**times, **self.transform_outcome})
+        return job
+
+    def _stop_transform_job(self, request: dict[str, Any]) -> None:
+        job = self.transform_jobs.get(request["TransformJobName"])
+        if job is None or job["TransformJobStatus"] != "InProgress":
+            raise AwsError("ValidationException", "The job does not exist or has ended.")
+        job["TransformJobStatus"] = "Stopping"
+
+    def transform(self, job: dict[str, Any]) -> None:
+        """Answer every shard, as the container does and as SageMaker puts answers together."""
+        source = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        target = job["TransformOutput"]["S3OutputPath"].removeprefix(f"s3://{BUCKET}/")
+        prefix = source.removeprefix(f"s3://{BUCKET}/")
+        for number, key in enumerate(self.keys(prefix)):
+            if number not in self.fail_shards:
+                lines = self.text(key).splitlines()
+                answers = "\n".join(line for group in lines for line in answer(group))
+                content = answers + "\n" if self.ends_lines else answers
+                name = key.removeprefix(prefix)
+                self.objects[BUCKET, f"{target}/{name}.out"] = content.encode()
+
+
+def answer(group: str) -> Iterator[str]:
+    """What the container answers to one line of a shard."""
+    for record in parse_lines(group):
+        assert isinstance(record, RecordRequest), record
+        if "unencodable" in record.text:
+            yield record_error_json(record.id, 'it cannot be encoded, "embedding":[ or not')
+        else:
+            yield record_json(record.id, "[0.25,-0.5]")
+
+
+def _ranged(content: bytes, wanted: str | None) -> bytes:
+    if wanted is None:
+        return content
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    if int(first) >= len(content):
+        raise AwsError("InvalidRange", "The requested range is not satisfiable", 416)
+    return content[int(first) : int(last) + 1 if last else None]
+
+
+def _body(request: dict[str, Any]) -> bytes:
+    body = request["Body"]
+    content: bytes = body if isinstance(body, bytes) else body.read()
+    return content
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
+def batch(content: bytes = b"", **changes: Any) -> dict[str, Any]:
+    """The input of an execution."""
+    return {
+        "batch_id": BATCH_ID,
+        "input": {"bucket": BUCKET, "key": KEY, "version_id": "v1", "size": len(content)},
+        "instance_count": 1,
+        "merge": False,
+        "requested_at": "2025-11-01T00:00:00Z",
+        **changes,
+    }
+
+
+def put_input(aws: BatchAws, content: bytes) -> dict[str, Any]:
+    """A file under the input prefix, and the batch that embeds it."""
+    aws.versions[BUCKET, KEY, "v1"] = content
+    return batch(content)
+
+
+def load_steps(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Any:
+    """The module of the handler."""
+    return load_function("batch.steps.handler", monkeypatch, **{**ENVIRONMENT, **environment})
+
+
+@pytest.fixture
+def batch_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchAws]:
+    """AWS for one test of batches, whose every request its model must allow."""
+    recorded = BatchAws()
+    monkeypatch.setattr(boto3, "client", recorded.client)
+    yield recorded
+    assert not recorded.violations, recorded.violations
+
+
+@pytest.fixture
+def steps(batch_aws: BatchAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
+    """The function; `seconds` is the time that it has left, at every look."""
+    module = load_steps(monkeypatch)
+
+    def handle(event: dict[str, Any], seconds: float = 900) -> Any:
+        # What Step Functions hands on went through JSON.
+        answered = module.handler(json.loads(json.dumps(event, default=str)), context(seconds))
+        return json.loads(json.dumps(answered))
+
+    return handle
+
+
+def split_all(steps: Handle, asked: dict[str, Any], seconds: float = 900) -> dict[str, Any]:
+    """Split to the end, as the workflow does; returns the last cursor."""
+    cursor: dict[str, Any] | None = None
+    while cursor is None or not cursor["done"]:
+        before = cursor
+        cursor = steps({"action": "split", "batch": asked, "cursor": before}, seconds)
+        assert before is None or cursor["offset"] > before["offset"]
+    return cursor

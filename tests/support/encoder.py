@@ -1,0 +1,39 @@
+"""An encoder whose vectors tell which tokens they are of, and whose batches can be looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from container.bake.weights import find_model, write_serving_form
+from container.encoder.base import Encoder
+from tests.support.container import write_tiny_model
+
+
+class CountingEncoder(Encoder):
+    """A text's vector holds its first token and its length; at most 40 tokens are a batch."""
+
+    device = "cpu"
+    runtime = "counting"
+    max_batch_tokens = 40
+
+    def __init__(self, folder: Path) -> None:
+        write_tiny_model(folder / "source")
+        model = find_model(folder / "source", folder, "tiny", None)
+        write_serving_form(model, folder / "weights")
+        self.tokenizer_file = folder / "weights" / "tokenizer.json"
+        super().__init__(model.config, self.tokenizer_file)
+        self.batches = []
+        self.broken = None
+
+    def forward(self, tokens):
+        self.batches.append([len(text) for text in tokens])
+        if self.broken is not None:
+            raise self.broken
+        return np.array([vector_of(text) for text in tokens], dtype=np.float32)
+
+
+def vector_of(text):
+    """The vector of a text's tokens."""
+    return [text[0], len(text), *[0] * 30]

@@ -1,0 +1,244 @@
+"""What the front door's tests share: loading it, events for it, and a SageMaker to talk to."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+DEPLOYMENT = {
+    "bake_id": "bake-1",
+    "model_id": "huggingface-sentencesimilarity-all-MiniLM-L6-v2",
+    "model_version": "2.0.1",
+    "dimension": 384,
+    "corpus_sha256": "c0ffee",
+}
+ENDPOINTS = [
+    {"instance_type": "ml.c6i.xlarge", "endpoint_name": "faq-c6i"},
+    {"instance_type": "ml.g5.2xlarge", "endpoint_name": "faq-g5"},
+]
+ENVIRONMENT = {
+    "APP_STAGE": "local",
+    "ENDPOINTS": json.dumps(ENDPOINTS),
+    "DEPLOYMENT_PARAMETER": "/faq-search/local/deployment",
+    "SERVING_PARAMETER": "/faq-search/local/serving",
+    "MIN_SCORE": "0.4",
+    "TIME_BUDGET_SECONDS": "26",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+}
+
+
+def module(name: str) -> ModuleType:
+    """A module of the front door; its handler is loaded anew."""
+    if name == "handler":
+        sys.modules.pop("front_door.handler", None)
+    return importlib.import_module(f"front_door.{name}")
+
+
+def event(
+    path: str = "/search",
+    body: object = None,
+    method: str = "POST",
+    content_type: str | None = "application/json",
+    base64: bool = False,
+) -> dict[str, Any]:
+    """An API Gateway proxy event; a `body` that is not a string is sent as JSON."""
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {"requestId": "request-1", "stage": "v1", "path": path},
+        "body": body if isinstance(body, str) or body is None else json.dumps(body),
+        "isBase64Encoded": base64,
+    }
+
+
+@dataclass
+class Context:
+    """Lambda's context, with `remaining_ms` left."""
+
+    remaining_ms: int = 28_000
+    function_name: str = "front-door"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:front-door"
+    aws_request_id: str = "lambda-request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms
+
+
+class FakeSsm:
+    """SSM with what is deployed and the switch; an exception in place of a value is raised."""
+
+    def __init__(self, deployed: str | Exception | None = None) -> None:
+        self.deployed = json.dumps(DEPLOYMENT) if deployed is None else deployed
+        self.serving: str | Exception = "on"
+        self.reads = 0
+        self.switch_reads = 0
+
+    def value(self, name: str) -> str:
+        if name == ENVIRONMENT["SERVING_PARAMETER"]:
+            self.switch_reads += 1
+            value = self.serving
+        else:
+            assert name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
+            self.reads += 1
+            value = self.deployed
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+@dataclass
+class Reply:
+    """How a SageMaker endpoint answers: HTTP status, body, error type, seconds of silence."""
+
+    body: bytes = b"[]"
+    status: int = 200
+    error_type: str | None = None
+    silent_seconds: float = 0.0
+    hang_up: bool = False
+
+    @classmethod
+    def error(cls, status: int, error_type: str, **members: object) -> Reply:
+        """An AWS error in the JSON protocol's form."""
+        return cls(json.dumps(members).encode(), status, error_type)
+
+
+@dataclass
+class FakeSageMaker:
+    """A SageMaker runtime on localhost, so that botocore's own parsing is part of the test."""
+
+    url: str = ""
+    replies: dict[str, list[Reply | Callable[[dict[str, Any]], Reply]]] = field(
+        default_factory=dict
+    )
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    def reply(self, endpoint: str, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
+        """What `endpoint` answers, in turn; the last one stays."""
+        self.replies[endpoint] = list(replies)
+
+    def next_reply(self, endpoint: str, body: bytes) -> Reply:
+        question = json.loads(body)
+        self.raw.append(body)
+        self.asked.append((endpoint, question))
+        queue = self.replies[endpoint]
+        reply = queue.pop(0) if len(queue) > 1 else queue[0]
+        return reply(question) if callable(reply) else reply
+
+
+@contextmanager
+def running_sagemaker() -> Iterator[FakeSageMaker]:
+    """A FakeSageMaker that listens until the `with` block ends."""
+    fake = FakeSageMaker()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            fake.connections += 1
+            super().setup()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            reply = fake.next_reply(self.path.split("/")[2], body)
+            time.sleep(reply.silent_seconds)
+            if reply.hang_up:
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            if reply.error_type:
+                self.send_header("x-amzn-ErrorType", reply.error_type)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client that had waited long enough
+                super().handle()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class FrontDoor:
+    """The loaded function, its SageMaker and its SSM."""
+
+    handler: ModuleType
+    sagemaker: FakeSageMaker
+    ssm: FakeSsm = field(default_factory=FakeSsm)
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    def reset(self) -> FrontDoor:
+        """As after a cold start, for the next test: nothing read, asked or logged."""
+        self.sagemaker.replies.clear()
+        self.sagemaker.asked.clear()
+        self.sagemaker.raw.clear()
+        self.ssm = FakeSsm()
+        environment = self.handler.environment
+        self.handler.deployment = module("deployment").DeploymentParameter(
+            environment.deployment_parameter, self.ssm
+        )
+        self.handler.switch = module("serving").ServingSwitch(
+            environment.serving_parameter, environment.stage, self.ssm
+        )
+        self.handler.endpoints._switch = self.handler.switch
+        self.log = io.StringIO()
+        self.handler.logger.registered_handler.setStream(self.log)
+        return self
+
+    def call(self, event: dict[str, Any], context: Context | None = None) -> tuple[int, Any]:
+        """Status and JSON of the answer."""
+        answer = self.handler.handler(event, context or Context())
+        assert answer["isBase64Encoded"] is False
+        assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
+        return answer["statusCode"], json.loads(answer["body"])
+
+
+@contextmanager
+def front_door(**environment: str) -> Iterator[FrontDoor]:
+    """The function, loaded as by a cold start, before a FakeSageMaker."""
+    with running_sagemaker() as sagemaker, pytest.MonkeyPatch.context() as patch:
+        for name, value in (ENVIRONMENT | environment).items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_ENDPOINT_URL", sagemaker.url)
+        yield FrontDoor(module("handler"), sagemaker).reset()

@@ -1,0 +1,248 @@
+"""AWS in memory behind real boto3 clients, which checks every request against its model.
+
+The clients are botocore's own up to the moment of sending, so a wrong name or type fails as it
+would in a deployment; patterns, lengths and enumerations are checked on top, and any fault fails
+the test even where the code under test catches everything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from botocore.awsrequest import AWSResponse
+
+from tests.support.model_validator import check_request
+
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+WRITTEN_AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+"""When every object was, as far as GetObject tells."""
+make_real_client = boto3.client
+
+
+class AwsError(Exception):
+    """An error as a service answers it."""
+
+    def __init__(self, code: str, message: str = "", status: int = 400, **members: Any) -> None:
+        super().__init__(code)
+        self.status = status
+        self.document = {"Error": {"Code": code, "Message": message}, **members}
+
+
+class RecordedAws:
+    """The part of AWS that the custom resources see.
+
+    Attributes:
+        requests: every request so far, as (service, operation, parameters).
+        violations: what AWS would have refused.
+        broken: errors to raise, by operation; an operation stays broken until removed.
+        objects: bytes in S3, by (bucket, key).
+        jobs: training jobs by name, as DescribeTrainingJob tells them.
+        outcome: what becomes of a running job once it is described, if anything.
+        executions: by ARN, with input and status.
+        stack_status: of the one stack.
+        endpoints: by name, what answers a request (parsed JSON to answer).
+        parameters: values in SSM by name. parameters_changed_at: when they got those.
+        functions: by ARN, what a Lambda function does with a payload.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, Any]]] = []
+        self.violations: list[str] = []
+        self.broken: dict[str, AwsError] = {}
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.outcome: dict[str, Any] = {}
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.stack_status = "CREATE_IN_PROGRESS"
+        self.endpoints: dict[str, Callable[[dict[str, Any]], Any]] = {}
+        self.parameters: dict[str, str] = {}
+        self.parameters_changed_at = datetime.now(UTC)
+        self.functions: dict[str, Callable[[dict[str, Any]], None]] = {}
+
+    def client(self, service_name: str, **settings: Any) -> Any:
+        """In the place of boto3.client."""
+        usual = {
+            "region_name": REGION,
+            "aws_access_key_id": "test",
+            "aws_secret_access_key": "test",
+        }
+        client = make_real_client(service_name, **{**usual, **settings})
+        self.take_over(client, service_name)
+        return client
+
+    def take_over(self, client: Any, service_name: str) -> None:
+        """Record, check and answer every request of a client from now on."""
+        latest = threading.local()  # a client may be at work in several threads
+
+        def keep(params: dict[str, Any], **_: Any) -> None:
+            latest.parameters = params
+
+        def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+            # Only now: botocore's own handlers have had their turn at the parameters.
+            params = latest.parameters
+            self._record(service_name, model.name, params)
+            return self._respond(model.name, params)
+
+        client.meta.events.register_first("provide-client-params.*.*", keep)
+        client.meta.events.register_first("before-call.*.*", respond)
+
+    def answer(self, service_name: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Records, checks and answers a request that no client of boto3 makes; raises AwsError."""
+        self._record(service_name, operation, params)
+        found: dict[str, Any] | None = getattr(self, f"_{xform_name(operation)}")(params)
+        return found or {}
+
+    def _record(self, service_name: str, operation: str, params: dict[str, Any]) -> None:
+        self.requests.append((service_name, operation, params))
+        self.violations.extend(check_request(service_name, operation, params))
+
+    def called(self, operation: str) -> list[dict[str, Any]]:
+        """The parameters of each request of one operation."""
+        return [parameters for _, name, parameters in self.requests if name == operation]
+
+    def add_job(self, name: str, status: str, output: str, **members: Any) -> None:
+        """A training job as if it had been created."""
+        self.jobs[name] = {
+            "TrainingJobName": name,
+            "TrainingJobStatus": status,
+            "OutputDataConfig": {"S3OutputPath": output},
+            "ModelArtifacts": {"S3ModelArtifacts": f"{output}{name}/output/model.tar.gz"},
+            "CreationTime": datetime.now(UTC),
+            **members,
+        }
+
+    def _respond(self, operation: str, request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        meta = {"ResponseMetadata": {"HTTPStatusCode": 200, "RequestId": "r"}}
+        try:
+            if operation in self.broken:
+                raise self.broken[operation]
+            document = getattr(self, f"_{xform_name(operation)}")(request)
+        except AwsError as fault:
+            meta["ResponseMetadata"]["HTTPStatusCode"] = fault.status
+            return AWSResponse("", fault.status, {}, None), {**fault.document, **meta}
+        return AWSResponse("", 200, {}, None), {**(document or {}), **meta}
+
+    def _get_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        place = (request["Bucket"], request["Key"])
+        if place not in self.objects:
+            raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
+        return {"Body": io.BytesIO(self.objects[place]), "LastModified": WRITTEN_AT}
+
+    def _head_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        place = (request["Bucket"], request["Key"])
+        if place not in self.objects:
+            raise AwsError("404", "Not Found", 404)
+        return {"ContentLength": len(self.objects[place]), "ETag": "e"}
+
+    def _copy_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        # botocore has written the source as a header: bucket/key?versionId=…
+        bucket, _, key = request["CopySource"].partition("?")[0].partition("/")
+        self.objects[request["Bucket"], request["Key"]] = self.objects[bucket, key]
+        return {"CopyObjectResult": {"ETag": "e"}}
+
+    def _put_object(self, request: dict[str, Any]) -> None:
+        # botocore has made a stream of it.
+        self.objects[request["Bucket"], request["Key"]] = request["Body"].read()
+
+    def _list_objects_v2(self, request: dict[str, Any]) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        found = [
+            {"Key": key, "LastModified": now}
+            for bucket, key in self.objects
+            if bucket == request["Bucket"] and key.startswith(request["Prefix"])
+        ]
+        return {"Contents": found, "IsTruncated": False}
+
+    def _describe_stacks(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Stacks": [{"StackName": "x", "StackStatus": self.stack_status}]}
+
+    def _job(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["TrainingJobName"] not in self.jobs:
+            raise AwsError("ValidationException", "Requested resource not found.")
+        return self.jobs[request["TrainingJobName"]]
+
+    def _create_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["TrainingJobName"]
+        if name in self.jobs:
+            raise AwsError("ResourceInUse", f"Training job {name} already exists")
+        self.add_job(name, "InProgress", request["OutputDataConfig"]["S3OutputPath"])
+        return {"TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{name}"}
+
+    def _describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        job = self._job(request)
+        if job["TrainingJobStatus"] == "InProgress":
+            job.update(self.outcome)
+        return job
+
+    def _stop_training_job(self, request: dict[str, Any]) -> None:
+        job = self._job(request)
+        if job["TrainingJobStatus"] != "InProgress":
+            raise AwsError("ValidationException", "The request was rejected: the job has ended.")
+        job["TrainingJobStatus"] = "Stopping"
+
+    def _start_execution(self, request: dict[str, Any]) -> dict[str, Any]:
+        machine = request["stateMachineArn"].replace(":stateMachine:", ":execution:")
+        arn = f"{machine}:{request['name']}"
+        if arn in self.executions:
+            raise AwsError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
+        self.executions[arn] = {"input": request["input"], "status": "RUNNING"}
+        return {"executionArn": arn, "startDate": datetime.now(UTC)}
+
+    def _list_executions(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = [
+            {"executionArn": arn}
+            for arn, execution in self.executions.items()
+            if execution["status"] == request["statusFilter"]
+        ]
+        return {"executions": found}
+
+    def _describe_execution(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.executions[request["executionArn"]]
+
+    def _stop_execution(self, request: dict[str, Any]) -> None:
+        self.executions[request["executionArn"]]["status"] = "ABORTED"
+
+    def _get_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
+        value = self.parameters[request["Name"]]
+        return {"Parameter": {"Value": value, "LastModifiedDate": self.parameters_changed_at}}
+
+    def _invoke_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        answered = self.endpoints[request["EndpointName"]](json.loads(request["Body"]))
+        body = answered if isinstance(answered, bytes) else json.dumps(answered).encode()
+        return {"Body": io.BytesIO(body), "ContentType": "application/json"}
+
+    def _invoke(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self.functions[request["FunctionName"]](json.loads(request["Payload"]))
+        except Exception as error:
+            failed = {"errorMessage": str(error), "errorType": type(error).__name__}
+            return {
+                "StatusCode": 200,
+                "FunctionError": "Unhandled",
+                "Payload": io.BytesIO(json.dumps(failed).encode()),
+            }
+        return {"StatusCode": 200, "Payload": io.BytesIO(b"null")}
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedAws]:
+    """AWS for one test, whose every request its model must allow."""
+    recorded = RecordedAws()
+    monkeypatch.setattr(boto3, "client", recorded.client)
+    yield recorded
+    assert not recorded.violations, recorded.violations
+
+
+def context(seconds: float = 300) -> Any:
+    """The context of a Lambda invocation with so much time left."""
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: int(seconds * 1000))

@@ -1,0 +1,114 @@
+"""Synthesises the app, and finds things in its templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk.cx_api import CloudFormationStackArtifact
+
+from stacks.application import build_application
+from stage.settings import Settings, load_settings
+from stage.tables import (
+    AlarmSettings,
+    BudgetSettings,
+    CiSettings,
+    ScheduleSettings,
+)
+
+ROOT = Path(__file__).parents[2]
+CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
+
+Templates = dict[str, dict[str, Any]]
+
+
+def new_app(**options: Any) -> cdk.App:
+    """An app with the feature flags that the CDK command line would read from cdk.json.
+
+    options: of the App. The CDK judges templates by AWS's rules, which takes longer than all the
+    rest, only where a test looks at that.
+    """
+    return cdk.App(context=CONTEXT, **{"builtin_cloud_formation_validation": False, **options})
+
+
+def synthesise(stage: str, corpus: Path | None = None, directory: Path | None = None) -> Templates:
+    """The templates of a stage by the last part of their stack's name."""
+    settings = load_settings(
+        stage, str(corpus) if corpus else None, str(directory) if directory else None
+    )
+    return {name: stack.template for name, stack in assemble(settings).items()}
+
+
+def assemble(settings: Settings) -> dict[str, CloudFormationStackArtifact]:
+    """The synthesised stacks by the last part of their name."""
+    app = new_app()
+    build_application(app, settings)
+    return {s.stack_name.rpartition("-")[2]: s for s in app.synth().stacks}
+
+
+def with_everything(stage: str) -> Settings:
+    """A stage's settings with each table that may be left out."""
+    return load_settings(stage).model_copy(
+        update={
+            "schedule": ScheduleSettings(
+                on="0 7 ? * MON-FRI *", off="0 19 ? * MON-FRI *", timezone="Europe/Berlin"
+            ),
+            "alarms": AlarmSettings(
+                emails=("a@example.com", "b@example.com"),
+                unanswered_percent=25,
+                corpus_stale_days=90,
+            ),
+            "budget": BudgetSettings(monthly_usd=250),
+            "ci": CiSettings(github_repository="owner/faq", deploy_branch="release"),
+        }
+    )
+
+
+def of_type(template: dict[str, Any], resource_type: str) -> dict[str, dict[str, Any]]:
+    """Resources of a type by logical id."""
+    return {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == resource_type
+    }
+
+
+def properties(template: dict[str, Any], resource_type: str) -> list[dict[str, Any]]:
+    return [r.get("Properties", {}) for r in of_type(template, resource_type).values()]
+
+
+def statements(template: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every IAM statement of roles and policies, with the logical id it belongs to."""
+    found = []
+    for name, resource in template["Resources"].items():
+        values = resource.get("Properties", {})
+        documents = [p["PolicyDocument"] for p in values.get("Policies", [])]
+        if resource["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
+            documents.append(values["PolicyDocument"])
+        found += [(name, s) for document in documents for s in document["Statement"]]
+    return found
+
+
+def grant(template: dict[str, Any], name: str, action: str) -> dict[str, Any]:
+    """The one statement with `action` of the role or policy whose logical id starts with `name`."""
+    (found,) = (
+        s
+        for owner, s in statements(template)
+        if owner.startswith(name) and action in listed(s["Action"])
+    )
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    """IAM takes one value for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def arn_ends(template: dict[str, Any], name: str, action: str) -> set[str]:
+    """What comes after the last reference in each ARN that `action` is allowed on."""
+    return {
+        arn["Fn::Join"][1][-1] if isinstance(arn, dict) and "Fn::Join" in arn else str(arn)
+        for arn in listed(grant(template, name, action)["Resource"])
+    }

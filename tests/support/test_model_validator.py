@@ -1,0 +1,59 @@
+"""The validator finds what botocore lets through."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.model_validator import check_request
+
+STOP = ("sagemaker", "StopTrainingJob")
+
+
+def create(**changes):
+    return {
+        "TrainingJobName": "job-1",
+        "RoleArn": "arn:aws:iam::123456789012:role/Execution",
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/key"},
+        **changes,
+    }
+
+
+def test_a_good_request_has_no_fault():
+    assert check_request("sagemaker", "CreateTrainingJob", create()) == []
+    invoke = {"EndpointName": "e", "Body": "{}", "ContentType": "application/json"}
+    assert check_request("sagemaker-runtime", "InvokeEndpoint", invoke) == []
+    assert check_request("sts", "GetCallerIdentity", {}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"TrainingJobName": "job_1"}, "does not match"),
+        ({"TrainingJobName": "job-"}, "does not match"),
+        ({"TrainingJobName": "j" * 64}, "is 64, more than 63"),
+        ({"RoleArn": "x"}, "is 1, less than 20"),
+        ({"ResourceConfig": {"InstanceType": "ml.c6i.huge"}}, "none of"),
+        ({"StoppingCondition": {"MaxRuntimeInSeconds": 0}}, "is 0, less than 1"),
+        ({"StoppingCondition": {"MaxRuntimeInSeconds": "60"}}, "Invalid type"),
+        ({"HyperParameters": {"k": "v" * 2501}}, "more than 2500"),
+        ({"HyperParameters": {f"{n}": "v" for n in range(101)}}, "the size of"),
+        ({"HyperParameters": {"k" * 257: "v"}}, "the key"),
+        ({"InputDataConfig": []}, "the length of"),
+        ({"Unknown": 1}, "Unknown parameter"),
+        ({"OutputDataConfig": {}}, "Missing required parameter"),
+    ],
+)
+def test_each_kind_of_fault_is_named(changes, named):
+    faults = check_request("sagemaker", "CreateTrainingJob", create(**changes))
+    assert any(named in fault for fault in faults), faults
+
+
+def test_a_body_is_measured_in_bytes():
+    body = {"EndpointName": "e", "Body": "ж" * 3_200_000}
+    assert check_request("sagemaker-runtime", "InvokeEndpoint", body) == [
+        "the size of InvokeEndpoint.Body is 6400000, more than 6291456"
+    ]
+
+
+def test_an_operation_without_parameters_takes_none():
+    assert check_request("sts", "GetCallerIdentity", {"A": 1}) != []
