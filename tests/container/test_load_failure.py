@@ -15,6 +15,7 @@ import pytest
 from container.serving import inference
 from tests.support.container import flip_last_byte
 
+SERVICE = "code/container/serving/service.py"
 SERVER = """
 import sys
 sys.path.insert(0, sys.argv[1] + "/code")
@@ -82,8 +83,8 @@ def change_manifest(model, change):
             "weights/model.safetensors is not the file that the manifest names",
         ),
         (lambda m: (m / "index" / "offsets.npy").unlink(), "the index cannot be read"),
-        (lambda m: (m / "code" / "container" / "serving.py").unlink(), "ModuleNotFoundError"),
-        (lambda m: (m / "code" / "container" / "serving.py").write_text("!"), "SyntaxError"),
+        (lambda m: (m / SERVICE).unlink(), "ModuleNotFoundError"),
+        (lambda m: (m / SERVICE).write_text("!"), "SyntaxError"),
     ],
 )
 def test_a_broken_artifact_ends_the_server(artifact, damage, words):
@@ -105,7 +106,7 @@ def test_a_broken_artifact_ends_the_server(artifact, damage, words):
         ),
         (lambda m: (m / "weights" / "model.safetensors").unlink(), "the artifact is broken"),
         (
-            lambda m: (m / "code" / "container" / "encoder_rounds.py").write_text("exit(3)"),
+            lambda m: (m / "code" / "container" / "encoder" / "rounds.py").write_text("exit(3)"),
             "the encoder process ended with status 3",
         ),
     ],

@@ -42,7 +42,7 @@ def test_an_artifact_of_another_bake_ends_the_server(sample_run, workers):
             lambda model: flip_last_byte(model / "weights" / "model.safetensors"),
             "weights/model.safetensors is not the file that the manifest names",
         ),
-        (lambda model: (model / "code" / "container" / "index.py").unlink(), "ModuleNotFoundError"),
+        (lambda model: (model / "code/container/search/index.py").unlink(), "ModuleNotFoundError"),
     ],
     ids=["weights", "code"],
 )
