@@ -35,7 +35,7 @@ def iam_signer(url: str, region: str | None = None) -> Signer:
     in_url = _AWS_HOST.search(url)
     region = region or (in_url[1] if in_url else session.get_config_variable("region"))
     if not region:
-        raise ValueError("No AWS region: give region, or set AWS_REGION.")
+        raise ValueError("No AWS region: give region, or set AWS_DEFAULT_REGION.")
     credentials = session.get_credentials()
     if credentials is None:
         raise ValueError("No AWS credentials: set a profile or AWS_ACCESS_KEY_ID.")
