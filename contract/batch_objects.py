@@ -8,11 +8,15 @@ from typing import Final
 
 INPUT_PREFIX: Final = "input/"
 """Below it users put their files; each starts a batch."""
+UPLOADS_PREFIX: Final = f"{INPUT_PREFIX}uploads/"
+"""Below it callers of the API put theirs."""
+REQUESTS_PREFIX: Final = "requests/"
+SHARDS_PREFIX: Final = "shards/"
+OUTPUT_PREFIX: Final = "output/"
 MAX_ATTEMPTS: Final = 3
 """Transform jobs that one batch may try."""
 
-_UPLOADS: Final = f"{INPUT_PREFIX}uploads/"
-_UPLOAD_KEY: Final = re.compile(re.escape(_UPLOADS) + r"([^/]+)\.jsonl")
+_UPLOAD_KEY: Final = re.compile(re.escape(UPLOADS_PREFIX) + r"([^/]+)\.jsonl")
 _OUTPUT_KEY: Final = re.compile(r".*/(\d{5,})\.jsonl\.out", re.DOTALL)
 _BATCH_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Ids made of other names. A change would give a repeated request a second batch.
@@ -41,7 +45,7 @@ def is_batch_id(text: str) -> bool:
 
 def upload_key(batch_id: str) -> str:
     """Where a caller without a bucket puts the file."""
-    return f"{_UPLOADS}{batch_id}.jsonl"
+    return f"{UPLOADS_PREFIX}{batch_id}.jsonl"
 
 
 def batch_id_of_upload(key: str) -> str | None:
@@ -52,12 +56,12 @@ def batch_id_of_upload(key: str) -> str | None:
 
 def request_key(batch_id: str) -> str:
     """What was asked of the API: a JSON object with instance_count, merge and stopped_at."""
-    return f"requests/{batch_id}.json"
+    return f"{REQUESTS_PREFIX}{batch_id}.json"
 
 
 def shards_prefix(batch_id: str) -> str:
     """What the transform job reads."""
-    return f"shards/{batch_id}/"
+    return f"{SHARDS_PREFIX}{batch_id}/"
 
 
 def shard_key(batch_id: str, number: int) -> str:
@@ -67,7 +71,7 @@ def shard_key(batch_id: str, number: int) -> str:
 
 def output_prefix(batch_id: str) -> str:
     """Everything that a batch gives."""
-    return f"output/{batch_id}/"
+    return f"{OUTPUT_PREFIX}{batch_id}/"
 
 
 def shard_of_output(key: str) -> int | None:

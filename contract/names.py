@@ -1,0 +1,76 @@
+"""Names of what a stage deploys, for those who find it by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+APP_NAME: Final = "faq-search"
+API_STAGE: Final = "v1"
+"""The stage of the REST API, the first part of every path."""
+
+StackPart = Literal["Foundation", "Model", "Batch", "FrontDoor", "Operations"]
+STACKS: Final[tuple[StackPart, ...]] = get_args(StackPart)
+"""In the order in which they are deployed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of one stage."""
+
+    stage: str
+
+    @property
+    def prefix(self) -> str:
+        """`faq-search-<stage>`: the REST API, the dashboard, and what every other name begins with.
+
+        Training and transform jobs are named `<prefix>-<hash>`.
+        """
+        return f"{APP_NAME}-{self.stage}"
+
+    def stack(self, part: StackPart | Literal["*"]) -> str:
+        """`Model` -> `FaqSearch-<stage>-Model`; `*` makes a pattern for all of them."""
+        return f"FaqSearch-{self.stage}-{part}"
+
+    def endpoint(self, instance_type: str) -> str:
+        """`ml.g5.2xlarge` -> `faq-search-<stage>-g5-2xlarge`: SageMaker allows no dots."""
+        return f"{self.prefix}-{instance_type.removeprefix('ml.').replace('.', '-')}"
+
+    @property
+    def front_door_function(self) -> str:
+        """The Lambda function that answers searches."""
+        return f"{self.prefix}-front-door"
+
+    @property
+    def bake_workflow(self) -> str:
+        """The state machine that bakes."""
+        return f"{self.prefix}-bake"
+
+    @property
+    def batch_workflow(self) -> str:
+        """The state machine that runs batches."""
+        return f"{self.prefix}-batch"
+
+    @property
+    def switch_workflow(self) -> str:
+        """The state machine that switches the endpoints by schedule."""
+        return f"{self.prefix}-switch"
+
+    @property
+    def parameter_prefix(self) -> str:
+        """What the names of the stage's SSM parameters begin with, without the last slash."""
+        return f"/{APP_NAME}/{self.stage}"
+
+    @property
+    def deployment_parameter(self) -> str:
+        """The SSM parameter that says what is deployed; see contract.deployment."""
+        return f"{self.parameter_prefix}/deployment"
+
+    @property
+    def serving_parameter(self) -> str:
+        """The SSM parameter that says whether there are endpoints; see contract.switch."""
+        return f"{self.parameter_prefix}/serving"
+
+    def model_name_parameter(self, *, gpu: bool) -> str:
+        """The SSM parameter with the name of the SageMaker Model for one processor."""
+        return f"{self.parameter_prefix}/model-name/{'gpu' if gpu else 'cpu'}"

@@ -1,0 +1,24 @@
+"""Outputs of the stacks, by which commands and people find what was deployed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Foundation
+ARTIFACTS_BUCKET: Final = "ArtifactsBucketName"
+BATCH_BUCKET: Final = "BatchBucketName"
+TOPIC_ARN: Final = "TopicArn"
+
+# FrontDoor
+API_URL: Final = "ApiUrl"
+API_AUTH: Final = "ApiAuth"
+"""`api_key` or `iam`."""
+API_KEY_ID: Final = "ApiKeyId"
+"""The newest key; absent where requests are signed."""
+API_KEY_IDS: Final = "ApiKeyIds"
+"""A JSON object of ids by the key's name; absent where requests are signed."""
+
+# Operations
+DASHBOARD_NAME: Final = "DashboardName"
+DIFF_ROLE_ARN: Final = "DiffRoleArn"
+DEPLOY_ROLE_ARN: Final = "DeployRoleArn"
