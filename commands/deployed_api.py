@@ -34,7 +34,7 @@ def find_api(target: Target, choice: Choice) -> DeployedApi:
 
     Raises LocalError when the stage is not deployed there.
     """
-    name = choice.settings.stack_name("FrontDoor")
+    name = choice.settings.names.stack("FrontDoor")
     try:
         (stack,) = target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:

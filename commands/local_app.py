@@ -154,7 +154,7 @@ def deploy(
     )
     if status == 0:
         outputs = json.loads(outputs_file.read_text())
-        front_door = outputs[choice.settings.stack_name("FrontDoor")]
+        front_door = outputs[choice.settings.names.stack("FrontDoor")]
         _write_api_file(running, front_door, api_file or local_state.API_FILE)
     return status
 

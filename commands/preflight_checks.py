@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from contract.names import STACKS
 from stage.instance_types import is_gpu
 from stage.settings import Settings
 
@@ -74,8 +75,8 @@ def bootstrap(
 
 def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
     """Whether every stack of the stage is in a state from which it can be updated."""
-    for part in ("Foundation", "Model", "Batch", "FrontDoor", "Operations"):
-        name = settings.stack_name(part)
+    for part in STACKS:
+        name = settings.names.stack(part)
         try:
             (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -158,9 +159,9 @@ def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
 
 def endpoint_names(settings: Settings, client: Client) -> Iterator[Finding]:
     """Whether the endpoints' names are free, or the stage's own."""
-    own = _physical_ids(settings.stack_name("Model"), client)
+    own = _physical_ids(settings.names.stack("Model"), client)
     for endpoint in settings.endpoints:
-        name = settings.endpoint_name(endpoint.instance_type)
+        name = settings.names.endpoint(endpoint.instance_type)
         try:
             arn = client("sagemaker").describe_endpoint(EndpointName=name)["EndpointArn"]
         except ClientError as error:
@@ -237,7 +238,7 @@ def concurrency(settings: Settings, client: Client) -> Iterator[Finding]:
         yield _unknown("Lambda concurrency", error)
         return
     free = limits["UnreservedConcurrentExecutions"] - _UNRESERVED
-    deployed = _physical_ids(settings.stack_name("FrontDoor"), client)
+    deployed = _physical_ids(settings.names.stack("FrontDoor"), client)
     if free >= wanted or deployed:
         # A deployed front door holds its share already.
         yield Finding("Lambda concurrency", "ok", f"{free} can be reserved, {wanted} wanted")

@@ -39,7 +39,7 @@ def main() -> int:
     try:
         target, choice = choose(options)
         settings = choice.settings
-        stack = DeployedStack(target.client("cloudformation"), settings.stack_name("Model"))
+        stack = DeployedStack(target.client("cloudformation"), settings.names.stack("Model"))
         if options.command == "status":
             return _tell(stack, settings, target)
         return _switch(stack, settings.stage, options.command)
@@ -94,7 +94,7 @@ def _tell(stack: DeployedStack, settings: Settings, target: Target) -> int:
     console.print(f"{settings.stage} is {serving} (stack: {status}).")
     client = target.client("sagemaker")
     for endpoint in settings.endpoints:
-        name = settings.endpoint_name(endpoint.instance_type)
+        name = settings.names.endpoint(endpoint.instance_type)
         console.print(f"  {name}: {_endpoint(client, name)}")
     return 0
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 
+from contract.names import APP_NAME
 from stacks.batch.stack import BatchStack
 from stacks.foundation.stack import FoundationStack
 from stacks.front_door.stack import FrontDoorStack
 from stacks.model.stack import ModelStack
 from stacks.operations.stack import OperationsStack
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 
 def build_application(app: cdk.App, settings: Settings) -> None:
@@ -28,7 +29,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
 
     foundation = FoundationStack(
         app,
-        settings.stack_name("Foundation"),
+        settings.names.stack("Foundation"),
         settings=settings,
         asset_prefix=asset_prefix,
         description="FAQ search: key, buckets and the role SageMaker assumes",
@@ -36,7 +37,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     )
     model = ModelStack(
         app,
-        settings.stack_name("Model"),
+        settings.names.stack("Model"),
         settings=settings,
         foundation=foundation,
         description="FAQ search: the bake of the corpus, the models and their endpoints",
@@ -44,7 +45,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     )
     batch = BatchStack(
         app,
-        settings.stack_name("Batch"),
+        settings.names.stack("Batch"),
         settings=settings,
         foundation=foundation,
         description="FAQ search: vectors for files of any size, by batch transform",
@@ -54,7 +55,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     batch.add_stack_dependency(model)
     front_door = FrontDoorStack(
         app,
-        settings.stack_name("FrontDoor"),
+        settings.names.stack("FrontDoor"),
         settings=settings,
         foundation=foundation,
         description="FAQ search: the REST API",
@@ -65,7 +66,7 @@ def build_application(app: cdk.App, settings: Settings) -> None:
     front_door.add_stack_dependency(batch)
     operations = OperationsStack(
         app,
-        settings.stack_name("Operations"),
+        settings.names.stack("Operations"),
         settings=settings,
         foundation=foundation,
         watched=[foundation, model, batch, front_door],

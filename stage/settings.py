@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from contract.names import Names
 from corpus.reader import CorpusError, describe
 from stage.instance_types import precisions
 from stage.jumpstart import JumpStartModel, Lock, read_lock
@@ -33,7 +34,6 @@ from stage.tables import (
     UpdateSettings,
 )
 
-APP_NAME = "faq-search"
 ROOT = Path(__file__).parent.parent
 CONFIG_DIRECTORY = ROOT / "config"
 
@@ -70,36 +70,13 @@ class Settings(Table):
         return self.lock.models[self.model.id]
 
     @property
-    def parameter_prefix(self) -> str:
-        """Of the SSM parameters that say what is deployed."""
-        return f"/{APP_NAME}/{self.stage}"
-
-    @property
-    def deployment_parameter(self) -> str:
-        """SSM parameter with bake id, model and corpus of what the endpoints serve, as JSON."""
-        return f"{self.parameter_prefix}/deployment"
-
-    @property
-    def serving_parameter(self) -> str:
-        """SSM parameter that says `on` or `off`: whether there are endpoints."""
-        return f"{self.parameter_prefix}/serving"
-
-    def model_name_parameter(self, *, gpu: bool) -> str:
-        """SSM parameter with the name of the SageMaker Model of one processor."""
-        return f"{self.parameter_prefix}/model-name/{'gpu' if gpu else 'cpu'}"
+    def names(self) -> Names:
+        """The names of what this stage deploys."""
+        return Names(self.stage)
 
     @property
     def batch_instance_type(self) -> str:
         return self.batch.instance_type or self.bake.instance_type
-
-    def stack_name(self, part: str) -> str:
-        """`Model` -> `FaqSearch-<stage>-Model`."""
-        return f"FaqSearch-{self.stage}-{part}"
-
-    def endpoint_name(self, instance_type: str) -> str:
-        """`ml.g5.2xlarge` -> `faq-search-<stage>-g5-2xlarge`: fixed, lower case, no dots."""
-        short = instance_type.removeprefix("ml.").replace(".", "-")
-        return f"{APP_NAME}-{self.stage}-{short}"
 
 
 def load_settings(

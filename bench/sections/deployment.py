@@ -104,7 +104,7 @@ def _callers(
         (
             f"{instance_type}, endpoint",
             _endpoint(
-                target, choice.settings.endpoint_name(instance_type), _ENDPOINT_BODIES[table]
+                target, choice.settings.names.endpoint(instance_type), _ENDPOINT_BODIES[table]
             ),
         ),
         (
@@ -119,7 +119,7 @@ def _searchers(
 ) -> dict[str, Contender]:
     """One short question to the baked corpus."""
     question = {"queries": [SHORT_QUESTION], "top_k": 3}
-    endpoint = choice.settings.endpoint_name(instance_type)
+    endpoint = choice.settings.names.endpoint(instance_type)
     return {
         f"{instance_type}, endpoint": _endpoint(
             target, endpoint, {**question, "mode": "nn_train_data"}
@@ -157,7 +157,7 @@ def cold_starts(target: Target, choice: Choice) -> list[float]:
     """
     try:
         resources = target.client("cloudformation").describe_stack_resources(
-            StackName=choice.settings.stack_name("FrontDoor")
+            StackName=choice.settings.names.stack("FrontDoor")
         )["StackResources"]
         (group,) = (
             resource["PhysicalResourceId"]

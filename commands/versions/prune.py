@@ -13,7 +13,6 @@ from rich.table import Table
 
 from commands.versions.bakes import Stored
 from commands.versions.stage import Stage, VersionsError
-from stage.settings import APP_NAME
 
 YOUNG = timedelta(days=1)
 
@@ -107,7 +106,7 @@ def _written(verdict: Verdict) -> datetime:
 def _running(stage: Stage) -> set[str]:
     """The beginnings of the ids of bakes whose training jobs have not ended."""
     paginator = stage.target.client("sagemaker").get_paginator("list_training_jobs")
-    prefix = f"{APP_NAME}-{stage.settings.stage}-"
+    prefix = f"{stage.settings.names.prefix}-"
     return {
         job["TrainingJobName"].removeprefix(prefix)[:12]
         for status in ("InProgress", "Stopping")

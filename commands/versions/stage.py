@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from commands.target import Target
 from commands.versions.bakes import Bakes
+from contract.names import StackPart
 from stage.settings import Settings
 
 
@@ -60,7 +61,7 @@ class Stage:
         """The version that is deployed now; None when none is."""
         try:
             answer = self.target.client("ssm").get_parameter(
-                Name=self.settings.deployment_parameter
+                Name=self.settings.names.deployment_parameter
             )
         except ClientError as error:
             if error.response["Error"]["Code"] == "ParameterNotFound":
@@ -73,7 +74,7 @@ class Stage:
         pages = (
             self.target.client("ssm")
             .get_paginator("get_parameter_history")
-            .paginate(Name=self.settings.deployment_parameter)
+            .paginate(Name=self.settings.names.deployment_parameter)
         )
         try:
             found = [_version(each) for page in pages for each in page["Parameters"]]
@@ -92,8 +93,8 @@ class Stage:
                 " has ended; mend one that failed."
             )
 
-    def _stack(self, part: str) -> dict[str, Any]:
-        name = self.settings.stack_name(part)
+    def _stack(self, part: StackPart) -> dict[str, Any]:
+        name = self.settings.names.stack(part)
         try:
             answer = self.target.client("cloudformation").describe_stacks(StackName=name)
         except ClientError as error:

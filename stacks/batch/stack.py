@@ -10,7 +10,7 @@ from constructs import Construct
 from stacks.batch.steps import BatchSteps
 from stacks.batch.workflow import BatchWorkflow
 from stacks.foundation.stack import FoundationStack
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 
 class BatchStack(cdk.Stack):
@@ -32,7 +32,7 @@ class BatchStack(cdk.Stack):
         super().__init__(scope, id_, **options)
         bucket = foundation.storage.batch
         # Jobs and workflow are named: the API, which is in another stack, knows them by name.
-        names = f"{APP_NAME}-{settings.stage}"
+        names = settings.names.prefix
         workflow_name = f"{names}-batch"
         steps = BatchSteps(
             self,

@@ -136,7 +136,9 @@ class BatchSteps(Construct):
 
     def _parameters(self) -> tuple[str, str]:
         gpu = is_gpu(self._settings.batch_instance_type)
-        return self._settings.deployment_parameter, self._settings.model_name_parameter(gpu=gpu)
+        return self._settings.names.deployment_parameter, self._settings.names.model_name_parameter(
+            gpu=gpu
+        )
 
     def _parameter(self, name: str) -> str:
         return cdk.Stack.of(self).format_arn(

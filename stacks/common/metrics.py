@@ -12,14 +12,9 @@ from constructs import IConstruct
 
 from stacks.common.endpoint_metrics import NAMESPACE
 from stacks.front_door.rest_api import STAGE_NAME
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 FIVE_MINUTES = cdk.Duration.minutes(5)
-
-
-def front_door_function_name(settings: Settings) -> str:
-    """The name of the function behind the REST API."""
-    return f"{APP_NAME}-{settings.stage}-front-door"
 
 
 def api_metric(
@@ -29,7 +24,7 @@ def api_metric(
     return cloudwatch.Metric(
         namespace="AWS/ApiGateway",
         metric_name=name,
-        dimensions_map={"ApiName": f"{APP_NAME}-{settings.stage}", "Stage": STAGE_NAME},
+        dimensions_map={"ApiName": settings.names.prefix, "Stage": STAGE_NAME},
         statistic=statistic,
         period=period,
     )
@@ -42,7 +37,7 @@ def front_door_metric(
     return cloudwatch.Metric(
         namespace="AWS/Lambda",
         metric_name=name,
-        dimensions_map={"FunctionName": front_door_function_name(settings)},
+        dimensions_map={"FunctionName": settings.names.front_door_function},
         statistic=statistic,
         period=period,
     )

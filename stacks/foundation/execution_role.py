@@ -161,7 +161,7 @@ class ExecutionRole(Construct):
         named = cdk.Stack.of(self).format_arn(
             service="cloudwatch",
             resource="alarm",
-            resource_name=f"{settings.stack_name('Model')}-*",
+            resource_name=f"{settings.names.stack('Model')}-*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         return iam.PolicyDocument(

@@ -8,11 +8,12 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from contract.names import APP_NAME
 from stacks.common.policies import wildcards
 from stacks.common.python_function import PythonFunction
 from stacks.common.retention import removal_policy
 from stacks.foundation.stack import FoundationStack
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 # API Gateway gives up after 29 s.
 _FUNCTION_SECONDS = 28
@@ -32,7 +33,7 @@ class BatchApi(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
-        self._prefix = f"{APP_NAME}-{settings.stage}"
+        self._prefix = settings.names.prefix
         bucket = foundation.storage.batch
         function = PythonFunction(
             self,

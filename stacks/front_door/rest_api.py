@@ -12,9 +12,10 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from contract.names import APP_NAME
 from stacks.common.policies import acknowledge
 from stacks.common.retention import removal_policy
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 STAGE_NAME = "v1"
 _FUNCTIONS = Path(__file__).parents[2] / "lambda"
@@ -80,7 +81,7 @@ class RestApi(Construct):
         self.api = apigateway.RestApi(
             self,
             "Resource",
-            rest_api_name=f"{APP_NAME}-{settings.stage}",
+            rest_api_name=settings.names.prefix,
             description="Embeds texts and finds the nearest answers",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=False,

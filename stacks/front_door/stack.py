@@ -9,7 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from stacks.common.metrics import front_door_function_name
+from contract.names import APP_NAME
 from stacks.common.python_function import RUNTIME, PythonFunction
 from stacks.common.retention import removal_policy
 from stacks.foundation.stack import FoundationStack
@@ -17,7 +17,7 @@ from stacks.front_door.alarms import FrontDoorAlarms
 from stacks.front_door.batch_api import BatchApi
 from stacks.front_door.rest_api import RestApi
 from stage.bundles import LAYER, vendored_bundle
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 # API Gateway gives up after 29 s; the function answers before that, and its calls to the
 # endpoints end before the function does.
@@ -49,13 +49,13 @@ class FrontDoorStack(cdk.Stack):
             description="Powertools and pydantic, as locked in requirements/lambda.txt",
         )
         names = {
-            e.instance_type: settings.endpoint_name(e.instance_type) for e in settings.endpoints
+            e.instance_type: settings.names.endpoint(e.instance_type) for e in settings.endpoints
         }
         front_door = PythonFunction(
             self,
             "Function",
             handler="front_door.handler.handler",
-            name=front_door_function_name(settings),
+            name=settings.names.front_door_function,
             description="Answers the REST API from the endpoints",
             timeout=cdk.Duration.seconds(_FUNCTION_SECONDS),
             memory_mb=1024,
@@ -68,8 +68,8 @@ class FrontDoorStack(cdk.Stack):
                 "ENDPOINTS": json.dumps(
                     [{"instance_type": t, "endpoint_name": n} for t, n in names.items()]
                 ),
-                "DEPLOYMENT_PARAMETER": settings.deployment_parameter,
-                "SERVING_PARAMETER": settings.serving_parameter,
+                "DEPLOYMENT_PARAMETER": settings.names.deployment_parameter,
+                "SERVING_PARAMETER": settings.names.serving_parameter,
                 "MIN_SCORE": str(settings.alarms.min_score),
                 "TIME_BUDGET_SECONDS": str(_BUDGET_SECONDS),
                 "POWERTOOLS_SERVICE_NAME": APP_NAME,
@@ -87,7 +87,7 @@ class FrontDoorStack(cdk.Stack):
             ["ssm:GetParameter"],
             [
                 self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
-                for name in (settings.deployment_parameter, settings.serving_parameter)
+                for name in (settings.names.deployment_parameter, settings.names.serving_parameter)
             ],
         )
         batch = BatchApi(self, "Batch", settings=settings, foundation=foundation, layer=layer)

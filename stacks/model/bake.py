@@ -19,7 +19,7 @@ from stacks.common.retention import removal_policy
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stage.bake_inputs import bake_inputs
 from stage.instance_types import has_local_storage
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 
 _WORKFLOW = Path(__file__).parent / "bake.asl.json"
 
@@ -55,7 +55,7 @@ class Bake(Construct):
         self._artifacts = artifacts
         self._execution_role = execution_role
         self._key = key
-        self._job_prefix = f"{APP_NAME}-{settings.stage}"
+        self._job_prefix = settings.names.prefix
         # Named, for function and state machine call each other: the function's policy must name
         # the state machine without referring to it.
         self._state_machine_name = f"{self._job_prefix}-bake"

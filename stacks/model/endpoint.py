@@ -51,7 +51,7 @@ class EmbeddingEndpoint(Construct):
         topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
-        self.name = settings.endpoint_name(endpoint.instance_type)
+        self.name = settings.names.endpoint(endpoint.instance_type)
         instance_type, scaling = endpoint.instance_type, endpoint.scaling
         self.configuration = sagemaker.CfnEndpointConfig(
             self,

@@ -49,7 +49,7 @@ class Probe(Construct):
             environment={
                 "APP_STAGE": settings.stage,
                 "ENDPOINT_NAMES": json.dumps([endpoint.name for endpoint in endpoints]),
-                "DEPLOYMENT_PARAMETER": settings.deployment_parameter,
+                "DEPLOYMENT_PARAMETER": settings.names.deployment_parameter,
                 "TOLERANCE": str(TOLERANCE),
             },
         )
@@ -68,7 +68,7 @@ class Probe(Construct):
                 stack.format_arn(
                     service="ssm",
                     resource="parameter",
-                    resource_name=settings.deployment_parameter.removeprefix("/"),
+                    resource_name=settings.names.deployment_parameter.removeprefix("/"),
                 )
             ],
         )

@@ -130,13 +130,13 @@ class ModelStack(cdk.Stack):
             "dimension": model.dimension,
             "corpus_sha256": settings.corpus_sha256,
         }
-        values = {settings.deployment_parameter: json.dumps(deployed)}
+        values = {settings.names.deployment_parameter: json.dumps(deployed)}
         for gpu, each in models.items():
-            values[settings.model_name_parameter(gpu=gpu)] = each.name
+            values[settings.names.model_name_parameter(gpu=gpu)] = each.name
         return [
             ssm.StringParameter(
                 self,
-                f"Parameter{name.removeprefix(settings.parameter_prefix)}",
+                f"Parameter{name.removeprefix(settings.names.parameter_prefix)}",
                 parameter_name=name,
                 string_value=value,
             )

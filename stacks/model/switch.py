@@ -57,7 +57,7 @@ class ServingSwitch(Construct):
         return ssm.StringParameter(
             self,
             "State",
-            parameter_name=settings.serving_parameter,
+            parameter_name=settings.names.serving_parameter,
             string_value=cdk.Token.as_string(self.choose(ON, OFF)),
             description="Whether the endpoints are switched on",
         )

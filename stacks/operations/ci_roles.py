@@ -10,7 +10,7 @@ from constructs import Construct
 
 from stacks.common.arns import bootstrap_role_arn
 from stacks.common.policies import wildcards
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 from stage.tables import CiSettings
 
 _GITHUB = "token.actions.githubusercontent.com"
@@ -48,7 +48,7 @@ class CiRoles(Construct):
         self.diff = iam.Role(
             self,
             "Diff",
-            role_name=f"{APP_NAME}-{settings.stage}-diff",
+            role_name=f"{settings.names.prefix}-diff",
             description=f"Reads what a pull request would change in {settings.stage}",
             assumed_by=self._workflow_runs(f"{repository}:pull_request"),
             inline_policies={"Read": self._reading(settings, artifacts, key)},
@@ -56,7 +56,7 @@ class CiRoles(Construct):
         self.deploy = iam.Role(
             self,
             "Deploy",
-            role_name=f"{APP_NAME}-{settings.stage}-deploy",
+            role_name=f"{settings.names.prefix}-deploy",
             description=f"Deploys {settings.stage}, through the CDK's roles",
             assumed_by=self._workflow_runs(f"{repository}:ref:refs/heads/{ci.deploy_branch}"),
             max_session_duration=_DEPLOY_SESSION,
@@ -92,12 +92,12 @@ class CiRoles(Construct):
         stacks = stack.format_arn(
             service="cloudformation",
             resource="stack",
-            resource_name=f"{settings.stack_name('*')}/*",
+            resource_name=f"{settings.names.stack('*')}/*",
         )
         parameters = stack.format_arn(
             service="ssm",
             resource="parameter",
-            resource_name=f"{settings.parameter_prefix.removeprefix('/')}/*",
+            resource_name=f"{settings.names.parameter_prefix.removeprefix('/')}/*",
         )
         # The export that CDK would make of the reference, made here so that its name is known.
         artifacts_arn = cdk.Stack.of(artifacts).export_value(artifacts.bucket_arn)

@@ -20,7 +20,7 @@ from stacks.common.metrics import (
     unanswered_share,
 )
 from stage.instance_types import is_gpu, vcpus
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 from stage.tables import EndpointSettings
 
 _HEIGHT = 6
@@ -59,7 +59,7 @@ class Dashboard(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
-        self.name = f"{APP_NAME}-{settings.stage}"
+        self.name = settings.names.prefix
         cloudwatch.Dashboard(
             self,
             "Resource",
@@ -137,7 +137,7 @@ An alarm's description says what to do. Besides:
 
     def _endpoint(self, endpoint: EndpointSettings) -> list[list[cloudwatch.IWidget]]:
         instance_type = endpoint.instance_type
-        name = self._settings.endpoint_name(instance_type)
+        name = self._settings.names.endpoint(instance_type)
         use: list[cloudwatch.IMetric] = [
             cloudwatch.MathExpression(
                 expression=f"cpu / {vcpus(instance_type)}",  # it is summed over cores
@@ -216,14 +216,12 @@ An alarm's description says what to do. Besides:
                 *(
                     _Graph(
                         title,
-                        [
-                            execution_metric(
-                                self, f"{APP_NAME}-{self._settings.stage}-{what}", outcome
-                            )
-                            for outcome in outcomes
-                        ],
+                        [execution_metric(self, name, outcome) for outcome in outcomes],
                     )
-                    for title, what in (("Bakes", "bake"), ("Batches", "batch"))
+                    for title, name in (
+                        ("Bakes", self._settings.names.bake_workflow),
+                        ("Batches", self._settings.names.batch_workflow),
+                    )
                 )
             ),
         ]

@@ -17,7 +17,7 @@ from stacks.common.alarms import alarm
 from stacks.common.arns import bootstrap_version_arn
 from stacks.common.policies import wildcards
 from stacks.common.workflow import workflow
-from stage.settings import APP_NAME, Settings
+from stage.settings import Settings
 from stage.tables import ScheduleSettings
 
 _WORKFLOW = Path(__file__).parent / "switch_schedule.asl.json"
@@ -43,8 +43,8 @@ class SwitchSchedule(Construct):
         topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
-        stack_name = settings.stack_name("Model")
-        state_machine = self._state_machine(f"{APP_NAME}-{settings.stage}-switch", stack_name)
+        stack_name = settings.names.stack("Model")
+        state_machine = self._state_machine(settings.names.switch_workflow, stack_name)
         role = iam.Role(
             self,
             "SchedulerRole",

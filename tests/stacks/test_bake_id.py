@@ -93,7 +93,7 @@ def test_a_bake_to_reuse_gives_its_id_to_everything_and_is_never_run(settings: S
     deployed = next(
         json.loads(p["Value"])
         for p in properties(template, "AWS::SSM::Parameter")
-        if p["Name"] == settings.deployment_parameter
+        if p["Name"] == settings.names.deployment_parameter
     )
     assert deployed["bake_id"] == "e" * 64
 

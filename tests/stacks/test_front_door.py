@@ -176,7 +176,7 @@ def test_the_function_is_told_what_there_is_in_order_of_preference(
     assert json.loads(told["ENDPOINTS"]) == [
         {
             "instance_type": e.instance_type,
-            "endpoint_name": settings.endpoint_name(e.instance_type),
+            "endpoint_name": settings.names.endpoint(e.instance_type),
         }
         for e in settings.endpoints
     ]

@@ -36,7 +36,7 @@ def _job(template: dict) -> dict:
 def test_one_endpoint_per_instance_type_with_a_fixed_name(stage: str, model: dict) -> None:
     settings = load_settings(stage)
     names = {p["EndpointName"] for p in properties(model, "AWS::SageMaker::Endpoint")}
-    assert names == {settings.endpoint_name(e.instance_type) for e in settings.endpoints}
+    assert names == {settings.names.endpoint(e.instance_type) for e in settings.endpoints}
     counts = {
         variant["InstanceType"]: variant["InitialInstanceCount"]
         for config in properties(model, "AWS::SageMaker::EndpointConfig")
@@ -205,7 +205,7 @@ def test_the_smoke_test_has_its_permissions_and_runs_for_every_new_configuration
 
 def test_the_smoke_test_asks_the_endpoints_of_this_stack_alone(stage: str, model: dict) -> None:
     settings = load_settings(stage)
-    names = [settings.endpoint_name(e.instance_type) for e in settings.endpoints]
+    names = [settings.names.endpoint(e.instance_type) for e in settings.endpoints]
     (smoke,) = properties(model, "Custom::SmokeTest")
     # While switched off there are none to ask.
     assert smoke["EndpointNames"] == {"Fn::If": ["IsServing", names, []]}

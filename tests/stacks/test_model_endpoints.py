@@ -43,7 +43,7 @@ def test_two_instances_or_more_have_a_canary_and_one_moves_all_at_once(
     settings: Settings, model: dict
 ) -> None:
     for endpoint in settings.endpoints:
-        values = _endpoints(model)[settings.endpoint_name(endpoint.instance_type)]
+        values = _endpoints(model)[settings.names.endpoint(endpoint.instance_type)]
         policy = values["DeploymentConfig"]["BlueGreenUpdatePolicy"]
         routing = policy["TrafficRoutingConfiguration"]
         if endpoint.least_instances > 1:
@@ -130,7 +130,7 @@ def test_instances_near_their_limits_are_told_of(settings: Settings, model: dict
     }
     expected = {}
     for endpoint in settings.endpoints:
-        name = settings.endpoint_name(endpoint.instance_type)
+        name = settings.names.endpoint(endpoint.instance_type)
         cores = {"ml.c6i.xlarge": 4, "ml.g5.2xlarge": 8}[endpoint.instance_type]
         expected[name, "CPUUtilization"] = percent * cores  # summed over cores
         expected[name, "MemoryUtilization"] = percent
@@ -147,7 +147,7 @@ def test_a_probe_without_an_answer_is_told_of(settings: Settings, model: dict) -
         for alarm in properties(model, "AWS::CloudWatch::Alarm")
         if alarm["MetricName"] == "ProbeFailed" and "BakeId" not in _dimensions(alarm)
     }
-    assert watched == {settings.endpoint_name(e.instance_type) for e in settings.endpoints}
+    assert watched == {settings.names.endpoint(e.instance_type) for e in settings.endpoints}
 
 
 def test_the_probes_metrics_are_what_the_function_prints(stage: str, model: dict) -> None:
@@ -192,10 +192,10 @@ class TestScaling:
             for p in properties(model, "AWS::ApplicationAutoScaling::ScalableTarget")
         }
         assert set(targets) == {
-            f"endpoint/{settings.endpoint_name(t)}/variant/primary" for t in scaled
+            f"endpoint/{settings.names.endpoint(t)}/variant/primary" for t in scaled
         }
         for instance_type, scaling in scaled.items():
-            name = settings.endpoint_name(instance_type)
+            name = settings.names.endpoint(instance_type)
             target = targets[f"endpoint/{name}/variant/primary"]
             assert (target["MinCapacity"], target["MaxCapacity"]) == (
                 scaling.min_instances,
@@ -207,7 +207,7 @@ class TestScaling:
             for name, values in _endpoints(model).items()
             if values.get("RetainAllVariantProperties")
         }
-        assert retaining == {settings.endpoint_name(t) for t in scaled}
+        assert retaining == {settings.names.endpoint(t) for t in scaled}
 
     def test_follows_the_requests_at_once(self, settings: Settings, model: dict) -> None:
         wanted = [e.scaling.concurrent_requests for e in settings.endpoints if e.scaling]

@@ -61,7 +61,7 @@ class TestSwitch:
         (state,) = (
             r
             for r in of_type(model, "AWS::SSM::Parameter").values()
-            if r["Properties"]["Name"] == settings.serving_parameter
+            if r["Properties"]["Name"] == settings.names.serving_parameter
         )
         assert state["Properties"]["Value"] == ON_OR_OFF
         assert smoke in state["DependsOn"]
@@ -129,18 +129,18 @@ class TestProbe:
     def test_knows_what_to_ask_and_reaches_nothing_else(
         self, settings: Settings, model: dict, function: dict
     ) -> None:
-        names = [settings.endpoint_name(e.instance_type) for e in settings.endpoints]
+        names = [settings.names.endpoint(e.instance_type) for e in settings.endpoints]
         variables = function["Environment"]["Variables"]
         assert json.loads(variables["ENDPOINT_NAMES"]) == names
         assert variables["APP_STAGE"] == settings.stage
-        assert variables["DEPLOYMENT_PARAMETER"] == settings.deployment_parameter
+        assert variables["DEPLOYMENT_PARAMETER"] == settings.names.deployment_parameter
         (smoke,) = properties(model, "Custom::SmokeTest")
         assert float(variables["TOLERANCE"]) == smoke["Tolerance"]
         assert arn_ends(model, "ProbeRole", "sagemaker:InvokeEndpoint") == {
             f":endpoint/{name}" for name in names
         }
         assert arn_ends(model, "ProbeRole", "ssm:GetParameter") == {
-            f":parameter{settings.deployment_parameter}"
+            f":parameter{settings.names.deployment_parameter}"
         }
 
     def test_a_new_corpus_changes_nothing_of_it(self, model: dict, function: dict) -> None:

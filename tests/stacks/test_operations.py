@@ -160,7 +160,7 @@ def test_alarms_watch_metrics_that_exist(
 def test_each_endpoint_is_shown_whole(stage: str, stage_templates: Templates) -> None:
     settings = load_settings(stage)
     for endpoint in settings.endpoints:
-        name = settings.endpoint_name(endpoint.instance_type)
+        name = settings.names.endpoint(endpoint.instance_type)
         shown = {
             (m.name, m.statistic)
             for m in of_dashboard(stage_templates)

@@ -106,7 +106,7 @@ def test_no_auth_given_means_signed_requests() -> None:
 
 
 def test_endpoint_names_are_lower_case_without_dots() -> None:
-    assert check().endpoint_name("ml.g5.2xlarge") == "faq-search-dev-g5-2xlarge"
+    assert check().names.endpoint("ml.g5.2xlarge") == "faq-search-dev-g5-2xlarge"
 
 
 def test_one_message_lists_every_fault() -> None:

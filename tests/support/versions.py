@@ -71,7 +71,7 @@ class AwsStage:
 
     def add_stack(self, part: str, **outputs: str) -> None:
         self.client("cloudformation").create_stack(
-            StackName=self.settings.stack_name(part), TemplateBody=stack_template(**outputs)
+            StackName=self.settings.names.stack(part), TemplateBody=stack_template(**outputs)
         )
 
     def put(self, key: str, body: bytes) -> None:
@@ -110,7 +110,7 @@ class AwsStage:
             "corpus_sha256": hashlib.sha256(corpus).hexdigest(),
         } | changes
         self.client("ssm").put_parameter(
-            Name=self.settings.deployment_parameter,
+            Name=self.settings.names.deployment_parameter,
             Value=json.dumps(value),
             Type="String",
             Overwrite=True,

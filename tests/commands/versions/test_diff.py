@@ -108,7 +108,7 @@ class TestWhatIsCompared:
         with mock_aws():
             dev = AwsStage.make(new_file)
             dev.client("cloudformation").delete_stack(
-                StackName=dev.settings.stack_name("Foundation")
+                StackName=dev.settings.names.stack("Foundation")
             )
             dev.deploy(bake("a"), OLD)
             with pytest.raises(VersionsError, match="Stage dev is not deployed in us-east-1"):

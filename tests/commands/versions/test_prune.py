@@ -110,7 +110,7 @@ class TestJudge:
         assert sizes["a"] - sizes["b"] == 4000
 
     def test_without_a_deployment_nothing_is_judged(self, dev):
-        dev.client("ssm").delete_parameter(Name=dev.settings.deployment_parameter)
+        dev.client("ssm").delete_parameter(Name=dev.settings.names.deployment_parameter)
         with pytest.raises(VersionsError, match="nothing tells which bakes are in use"):
             judge(dev.stage, 5)
 
@@ -224,7 +224,7 @@ def test_the_other_commands_answer_too(dev, capsys, tmp_path: Path):
 
 def test_an_answer_of_aws_becomes_a_sentence(dev, capsys, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    dev.client("ssm").delete_parameter(Name=dev.settings.deployment_parameter)
+    dev.client("ssm").delete_parameter(Name=dev.settings.names.deployment_parameter)
     assert command.main(["list", "--stage", "dev"]) == 0
     assert "Stage dev is not deployed." in capsys.readouterr().out
 

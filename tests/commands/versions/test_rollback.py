@@ -69,13 +69,13 @@ class TestList:
         assert "gone: its artifact was pruned" in output.getvalue()
 
     def test_nothing_deployed(self, dev):
-        dev.client("ssm").delete_parameter(Name=dev.settings.deployment_parameter)
+        dev.client("ssm").delete_parameter(Name=dev.settings.names.deployment_parameter)
         assert list_versions(dev.stage) == []
 
     def test_what_another_hand_wrote_is_passed_over(self, dev):
         for value in ("{", "[]", '{"bake_id": "x"}'):
             dev.client("ssm").put_parameter(
-                Name=dev.settings.deployment_parameter, Value=value, Overwrite=True
+                Name=dev.settings.names.deployment_parameter, Value=value, Overwrite=True
             )
         assert len(list_versions(dev.stage)) == 2
 
