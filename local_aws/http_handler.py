@@ -6,21 +6,40 @@ it might have to throw away. A deployment makes thousands of requests, and a sea
 
 from __future__ import annotations
 
-import logging
+import io
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from werkzeug.exceptions import InternalServerError
 from werkzeug.serving import DechunkedInput
 from werkzeug.wsgi import LimitedStream
 
 from local_aws.moto_adapter import RequestHandler
+from local_aws.service_errors import FORM, failure_response, is_form
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 # Bytes of a body that are sent together with the headers; larger ones are not copied for that.
 _ONE_PACKET = 64 * 1024
+
+
+class _MalformedBodyError(OSError):
+    """A body whose end cannot be found."""
+
+
+class _Chunks(DechunkedInput):
+    """A chunked body that says when it is malformed, at once and ever after."""
+
+    _malformed = False
+
+    def readinto(self, buf: bytearray) -> int:  # type: ignore[override]
+        try:
+            if not self._malformed:
+                return super().readinto(buf)
+        except OSError:
+            self._malformed = True
+        raise _MalformedBodyError("Malformed chunk")
 
 
 class KeepAliveHandler(RequestHandler):
@@ -30,28 +49,52 @@ class KeepAliveHandler(RequestHandler):
     disable_nagle_algorithm = True
     # Idle connections of clients that went away without a word.
     timeout = 900
+    # For requests that are not HTTP, which no service gets to see.
+    error_content_type = "application/json"
+    error_message_format = '{"message": "%(message)s"}'
 
     def run_wsgi(self) -> None:
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.environ = environ = self.make_environ()
-        body = environ["wsgi.input"]
-        if not isinstance(body, DechunkedInput):
-            body = LimitedStream(
-                cast(IO[bytes], self.rfile), int(environ.get("CONTENT_LENGTH") or 0)
-            )
-            environ["wsgi.input"] = body
         try:
-            status, headers, content = self._answer(environ)
-        except Exception:
-            _log.exception("no answer to %s %s", self.command, self.path)
-            status, headers, content = self._failure(environ)
+            self._serve()
+        except _MalformedBodyError as error:
+            # Nobody knows where the next request begins; this closes the connection as well.
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+
+    def _serve(self) -> None:
+        self.environ = environ = self.make_environ()
+        body = self._open_body(environ)
+        try:
+            answer = self._answer(self.server.app, environ)
+        except _MalformedBodyError:
+            raise
+        except Exception as error:
+            answer = self._answer(failure_response(environ, error), environ)
         # What the application left unread would be taken for the next request.
         while body.read(1 << 20):
             pass
-        self._send(status, headers, content)
+        self._send(*answer)
 
-    def _answer(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _open_body(self, environ: dict[str, Any]) -> io.RawIOBase:
+        """Makes the body end where it ends, and keeps forms, which name the action."""
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not (length.isascii() and length.isdigit()):
+            raise _MalformedBodyError("Invalid Content-Length")
+        body: io.RawIOBase
+        if isinstance(environ["wsgi.input"], DechunkedInput):
+            body = _Chunks(cast(IO[bytes], self.rfile))
+        else:
+            body = LimitedStream(cast(IO[bytes], self.rfile), int(length))
+        environ["wsgi.input"] = body
+        if is_form(environ) and environ["REQUEST_METHOD"] == "POST":
+            environ[FORM] = body.read()
+            environ["wsgi.input"] = io.BytesIO(environ[FORM])
+        return body
+
+    def _answer(
+        self, application: WSGIApplication, environ: dict[str, Any]
+    ) -> tuple[str, list[tuple[str, str]], bytes]:
         started: list[Any] = []
         written: list[bytes] = []
 
@@ -61,7 +104,7 @@ class KeepAliveHandler(RequestHandler):
             started[:] = [status, headers]
             return written.append
 
-        parts: Iterable[bytes] = self.server.app(environ, start_response)
+        parts: Iterable[bytes] = application(environ, cast(Any, start_response))
         try:
             written.extend(parts)
         finally:
@@ -69,11 +112,6 @@ class KeepAliveHandler(RequestHandler):
             if close is not None:
                 close()
         return started[0], started[1], b"".join(written)
-
-    def _failure(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-        response = InternalServerError().get_response(environ)
-        status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
-        return status, list(response.headers), response.get_data()
 
     def _send(self, status: str, headers: list[tuple[str, str]], content: bytes) -> None:
         code, _, phrase = status.partition(" ")

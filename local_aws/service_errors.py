@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 from xml.etree import ElementTree
+from xml.parsers.expat import ExpatError
 
 from werkzeug.wrappers import Response
 
@@ -14,8 +17,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 API_PATH = "/execute-api/"
+# Key of a WSGI environment under which the server keeps the bytes of a posted form.
+FORM = "local_aws.form"
+
+logger = logging.getLogger(__name__)
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
+# What parsers raise: JSON that is none or is nested too deeply, text that is not UTF-8, bad XML.
+_UNREADABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, ExpatError)
 
 
 def signed_service(environ: WSGIEnvironment) -> str:
@@ -24,24 +33,60 @@ def signed_service(environ: WSGIEnvironment) -> str:
     return match["service"] if match else ""
 
 
-def error_response(environ: WSGIEnvironment, status: int, code: str, message: str) -> Response:
-    """The error `code` as the service that `environ` is for would answer it."""
-    service = signed_service(environ)
-    if environ.get("PATH_INFO", "").startswith(API_PATH):
-        kind, body = "application/json", json.dumps({"message": message})
-    elif "HTTP_X_AMZ_TARGET" in environ:
-        kind = "application/x-amz-json-1.1"
-        body = json.dumps({"__type": code, "message": message})
-    elif environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+def is_form(environ: WSGIEnvironment) -> bool:
+    """Whether the body is a form, as in the query protocol."""
+    kind: str = environ.get("CONTENT_TYPE", "")
+    return kind.startswith("application/x-www-form-urlencoded")
+
+
+def error_response(
+    environ: WSGIEnvironment, status: int, code: str, message: str, **members: object
+) -> Response:
+    """The error `code` as the service that `environ` is for would answer it.
+
+    Args:
+        members: Further members of the error's shape; JSON only.
+    """
+    to_api = environ.get("PATH_INFO", "").startswith(API_PATH)
+    document = {"message": message, **members}
+    if not to_api and "HTTP_X_AMZ_TARGET" in environ:
+        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, **document})
+    elif not to_api and is_form(environ):
         kind, body = "text/xml", _xml("ErrorResponse/Error", code, message)
-    elif service in {"", "s3"}:
+    elif not to_api and signed_service(environ) in {"", "s3"}:
         kind, body = "application/xml", _xml("Error", code, message)
     else:
-        kind, body = "application/json", json.dumps({"message": message})
+        kind, body = "application/json", json.dumps(document)
     response = Response(body, status=status, content_type=kind)
     response.headers["x-amzn-ErrorType"] = code
     response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
     return response
+
+
+def failure_response(environ: WSGIEnvironment, error: Exception) -> Response:
+    """Logs what was raised where `environ` should have been answered, and answers for it.
+
+    A body that cannot be parsed is the caller's error, anything else an internal failure.
+    """
+    path: str = environ.get("PATH_INFO", "")
+    action = environ.get("HTTP_X_AMZ_TARGET") or _form_action(environ)
+    method = environ["REQUEST_METHOD"]
+    logger.error("%s %s failed", method, f"{path} ({action})" if action else path, exc_info=error)
+    to_api, to_s3 = path.startswith(API_PATH), signed_service(environ) == "s3"
+    if isinstance(error, _UNREADABLE):
+        code = "MalformedXML" if isinstance(error, ExpatError) else "SerializationException"
+        return error_response(environ, 400, code, "The request body could not be parsed")
+    if to_api:
+        code, message = "InternalServerErrorException", "Internal server error"
+    else:
+        code = "InternalError" if to_s3 else "InternalFailure"
+        message = f"The local AWS failed: {type(error).__name__}: {error}"
+    return error_response(environ, 500, code, message)
+
+
+def _form_action(environ: WSGIEnvironment) -> str:
+    form: bytes = environ.get(FORM, b"")
+    return parse_qs(form.decode(errors="replace")).get("Action", [""])[0]
 
 
 def _xml(path: str, code: str, message: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -13,13 +12,13 @@ from local_aws.cloudformation.custom_resource import RESPONSE_PATH
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.handlers import OPERATIONS
 from local_aws.cloudformation.operations import Caller, Operations
-from local_aws.cloudformation.query_protocol import parse_request, render_error, render_response
+from local_aws.cloudformation.query_protocol import parse_request, render_response
 from local_aws.context import Context
+from local_aws.service_errors import error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_log = logging.getLogger(__name__)
 _REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 
 
@@ -59,10 +58,6 @@ class CloudFormation:
             if name not in OPERATIONS:
                 raise ApiError(f"The local AWS has no operation {name}", "InvalidAction")
             answer = OPERATIONS[name](self._operations, caller, parse_request(name, request.form))
-            body, status = render_response(name, answer), 200
         except ApiError as error:
-            body, status = render_error(error.code, error.message), error.status
-        except Exception as error:
-            _log.exception("CloudFormation %s failed", name)
-            body, status = render_error("InternalFailure", str(error)), 500
-        return Response(body, status=status, content_type="text/xml")
+            return error_response(request.environ, error.status, error.code, error.message)
+        return Response(render_response(name, answer), content_type="text/xml")

@@ -69,7 +69,7 @@ def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
         _render(ElementTree.SubElement(root, f"{operation}Result"), shape, result)
     metadata = ElementTree.SubElement(root, "ResponseMetadata")
     ElementTree.SubElement(metadata, "RequestId").text = _REQUEST_ID
-    return _document(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:
@@ -86,17 +86,3 @@ def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:
         node.text = value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     else:
         node.text = str(value)
-
-
-def render_error(code: str, message: str) -> bytes:
-    """The XML of a refusal."""
-    root = ElementTree.Element("ErrorResponse", xmlns=_NAMESPACE)
-    error = ElementTree.SubElement(root, "Error")
-    for name, text in (("Type", "Sender"), ("Code", code), ("Message", message)):
-        ElementTree.SubElement(error, name).text = text
-    ElementTree.SubElement(root, "RequestId").text = _REQUEST_ID
-    return _document(root)
-
-
-def _document(root: ElementTree.Element) -> bytes:
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from flask import request
 from moto.core.config import default_user_config
 from moto.core.model import ServiceModel
 from moto.moto_server.werkzeug_app import (
@@ -13,8 +16,11 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
 
 from local_aws.moto_adapter.patching import replace
+from local_aws.service_errors import error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -30,7 +36,7 @@ def create_wsgi_app() -> WSGIApplication:
     """
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     default_user_config["iam"]["load_aws_managed_policies"] = True
-    application = DomainDispatcherApplication(create_backend_app)
+    application = DomainDispatcherApplication(_create_service_app)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # What many a client calls its upload when nobody says otherwise: moto would take the
@@ -38,10 +44,31 @@ def create_wsgi_app() -> WSGIApplication:
         form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
         if form and environ["REQUEST_METHOD"] == "PUT":
             environ["CONTENT_TYPE"] = "binary/octet-stream"
+        if "HTTP_X_AMZ_TARGET" in environ and "HTTP_CONTENT_ENCODING" not in environ:
+            # moto takes JSON that it cannot read for an empty request, or fails.
+            body = environ["wsgi.input"].read()
+            json.loads(body or b"{}")
+            environ["wsgi.input"] = io.BytesIO(body)
         answered: Iterable[bytes] = application(environ, start_response)
         return answered
 
     return answer
+
+
+def _create_service_app(service: Any) -> Any:
+    application = create_backend_app(service)
+    application.register_error_handler(HTTPException, _without_html)
+    return application
+
+
+def _without_html(error: HTTPException) -> HTTPException | Response:
+    # moto's own errors have the service's form. werkzeug's, such as 404, are pages.
+    if not type(error).__module__.startswith("werkzeug."):
+        return error
+    status = error.code or 500
+    return error_response(
+        request.environ, status, error.name.replace(" ", ""), error.description or error.name
+    )
 
 
 def _one_at_a_time(original: Callable[..., Any]) -> Any:

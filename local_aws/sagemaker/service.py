@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import uuid
 from collections.abc import Iterable
@@ -24,11 +23,11 @@ from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
 from local_aws.sagemaker.transform_jobs import TransformJobs
 from local_aws.sagemaker.validation import check_request
+from local_aws.service_errors import error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_log = logging.getLogger(__name__)
 _INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/invocations")
 
 
@@ -91,17 +90,14 @@ class SageMaker:
             check_request(name, document)
             return _render(action(document))
         except ApiError as error:
-            return _render(
-                {"__type": error.code, "message": error.message, **error.members}, error.status
+            return error_response(
+                request.environ, error.status, error.code, error.message, **error.members
             )
-        except Exception as error:
-            _log.exception("SageMaker's %s failed", name)
-            return _render({"__type": "InternalFailure", "message": repr(error)}, 500)
 
 
-def _render(document: dict[str, Any], status: int = 200) -> Response:
+def _render(document: dict[str, Any]) -> Response:
     body = json.dumps(document, default=_encode)
-    return Response(body, status=status, content_type="application/x-amz-json-1.1")
+    return Response(body, content_type="application/x-amz-json-1.1")
 
 
 def _encode(value: object) -> float:

@@ -24,6 +24,7 @@ _JSON_NAMES: dict[type, str] = {
     bool: "TRUE_VALUE",
     dict: "START_OBJECT",
     list: "START_ARRAY",
+    type(None): "VALUE_NULL",
 }
 # Java's character classes in AWS's patterns, in Python's words.
 _JAVA_CLASSES = (
@@ -118,7 +119,7 @@ def check_request(operation: str, request: dict[str, Any]) -> None:
         ApiError: ValidationException, or SerializationException for a wrong type.
     """
     shape = service_model().operation_model(operation).input_shape
-    faults = list(_check_structure(shape, request, ""))
+    faults = list(_check(shape, request, ""))
     if faults:
         noun = "error" if len(faults) == 1 else "errors"
         raise invalid(f"{len(faults)} validation {noun} detected: {'; '.join(faults)}")

@@ -1,0 +1,159 @@
+"""Whatever goes wrong is logged with its request and answered as the service would answer it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import socket
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+from werkzeug.serving import ThreadedWSGIServer
+
+from local_aws.context import Context
+from local_aws.http_handler import KeepAliveHandler
+from local_aws.server import LocalAws
+
+NESTED = b"[" * 100_000
+FAILURE = "The local AWS failed: ZeroDivisionError: the fault"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory):
+    with LocalAws(tmp_path_factory.mktemp("aws"), region="eu-west-1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """An AWS that raises whatever it is asked."""
+
+    def application(environ, start_response):
+        raise ZeroDivisionError("the fault")
+
+    server = ThreadedWSGIServer("127.0.0.1", 0, application, KeepAliveHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    yield Context(url, "eu-west-1", tmp_path_factory.mktemp("broken"))
+    server.shutdown()
+    server.server_close()
+
+
+def signed(service):
+    scope = f"Credential=x/20260101/eu-west-1/{service}/aws4_request"
+    return {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=x"}
+
+
+def send(url, method, path, body=b"", headers=None):
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection.request(method, path, body=body, headers=headers or {})
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    assert b"<html" not in content.lower()
+    return answer, content
+
+
+CALLS = [
+    ("s3", "list_buckets", {}, "InternalError", "GET /"),
+    ("sts", "get_caller_identity", {}, "InternalFailure", "POST / (GetCallerIdentity)"),
+    ("cloudformation", "list_stacks", {}, "InternalFailure", "POST / (ListStacks)"),
+    ("ssm", "get_parameter", {"Name": "p"}, "InternalFailure", "POST / (AmazonSSM.GetParameter)"),
+    ("sagemaker", "list_models", {}, "InternalFailure", "POST / (SageMaker.ListModels)"),
+    ("apigateway", "create_rest_api", {"name": "a"}, "InternalFailure", "POST /restapis"),
+]
+
+
+@pytest.mark.parametrize(("service", "method", "arguments", "code", "request_line"), CALLS)
+def test_clients_understand_a_failure(
+    broken, caplog, service, method, arguments, code, request_line
+):
+    with pytest.raises(ClientError) as refused:
+        getattr(broken.client(service), method)(**arguments)
+    assert refused.value.response["Error"]["Code"] == code
+    assert refused.value.response["Error"]["Message"] == FAILURE
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == f"{request_line} failed"
+    assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
+def test_a_deployed_api_does_not_show_what_failed(broken):
+    answer, content = send(broken.endpoint_url, "POST", "/execute-api/abc/v1/search", b"{}")
+    assert (answer.status, json.loads(content)) == (500, {"message": "Internal server error"})
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["SageMaker.CreateModel", "AmazonSSM.PutParameter", "Logs_20140328.CreateLogGroup"],
+)
+@pytest.mark.parametrize("body", [NESTED, b'{"a":', b"\xff\xfe"])
+def test_json_that_cannot_be_parsed_is_the_callers_error(aws, target, body):
+    service = {"Sa": "sagemaker", "Am": "ssm", "Lo": "logs"}[target[:2]]
+    kind = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+    answer, content = send(aws.endpoint_url, "POST", "/", body, kind | signed(service))
+    assert answer.status == 400
+    assert json.loads(content)["__type"]
+
+
+def test_nested_json_is_the_callers_error_in_rest_apis_too(aws):
+    kind = {"Content-Type": "application/json"}
+    answer, content = send(
+        aws.endpoint_url, "POST", "/restapis", NESTED, kind | signed("apigateway")
+    )
+    assert answer.status == 400
+    assert answer.getheader("x-amzn-ErrorType") == "SerializationException"
+    assert json.loads(content)["message"]
+
+
+@pytest.mark.parametrize("document", [b"[]", b"null", b'"text"', b"1"])
+def test_sagemaker_takes_objects_only(aws, document):
+    target = {"X-Amz-Target": "SageMaker.CreateModel"}
+    answer, content = send(aws.endpoint_url, "POST", "/", document, target)
+    assert (answer.status, json.loads(content)["__type"]) == (400, "SerializationException")
+
+
+def test_xml_that_cannot_be_parsed_is_the_callers_error(aws):
+    aws.context.client("s3", "us-east-1").create_bucket(Bucket="malformed")
+    answer, content = send(aws.endpoint_url, "PUT", "/malformed?tagging", b"<Tagging", signed("s3"))
+    assert answer.status == 400
+    assert b"<Code>MalformedXML</Code>" in content
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/none/such"), ("PUT", "/restapis/a/b/c/d")])
+def test_an_unknown_path_is_not_answered_with_a_page(aws, method, path):
+    answer, content = send(aws.endpoint_url, method, path, b"", signed("apigateway"))
+    assert answer.status == 404
+    assert json.loads(content)["message"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n-5\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n",
+        b"Content-Length: many\r\n\r\n",
+        b"Content-Length: -1\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("target", [b"SageMaker.CreateModel", b"AmazonSSM.PutParameter"])
+def test_a_malformed_body_ends_the_connection(aws, sent, target):
+    address = urlsplit(aws.endpoint_url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        head = b"POST / HTTP/1.1\r\nHost: %s\r\n" % address.netloc.encode()
+        connection.sendall(head + b"X-Amz-Target: " + target + b"\r\n" + sent)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
+
+
+def test_what_is_not_http_is_not_answered_with_a_page(aws):
+    address = urlsplit(aws.endpoint_url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/9.9\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b"<html" not in answer.lower()
