@@ -8,6 +8,7 @@ import pytest
 
 from faq_search.api import FaqSearch
 from tests.end_to_end.local_app import ROOT, LocalApp
+from tests.support.local_logs import pytest_runtest_makereport  # noqa: F401  a hook
 
 # A second stage beside the first: signed requests, one small endpoint.
 SIGNED = (ROOT / "config/dev.toml").read_text(encoding="utf-8").replace('"api_key"', '"iam"', 1)

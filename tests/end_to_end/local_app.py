@@ -16,6 +16,7 @@ from typing import Any
 from faq_search.api import FaqSearch
 from faq_search.settings import connect
 from local_aws.context import Context
+from tests.support import local_logs
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
@@ -48,6 +49,7 @@ class LocalApp:
         return self
 
     def launch(self) -> None:
+        local_logs.started.append(self.state / "local_aws.log")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.container import REPOSITORY, BakeRun, minilm
+from tests.support.local_logs import pytest_runtest_makereport  # noqa: F401  a hook
 
 SAMPLE = REPOSITORY / "corpus" / "sample" / "amazon_sagemaker_faq.csv"
 
