@@ -118,8 +118,8 @@ class BatchWorkflow(Construct):
                 metric=metric,
                 threshold=0,
                 topic=topic,
-                description="A batch did not give all that was asked of it: output/<batch id>/"
-                "report.json in the batch bucket says why.",
+                description="A batch failed; output/<batch id>/report.json in the batch bucket says"
+                " why.",
             )
         alarm(
             self,
@@ -129,6 +129,6 @@ class BatchWorkflow(Construct):
             ),
             threshold=0,
             topic=topic,
-            description="A file was put into the batch bucket and no batch was begun, or one ended"
-            " without a report: the log of the function for batches says why. Put the file again.",
+            description="A file in the batch bucket started no batch, or a batch ended without a"
+            " report; the log of the batch steps' function says why. Upload the file again.",
         )

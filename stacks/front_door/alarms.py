@@ -29,8 +29,8 @@ class FrontDoorAlarms(Construct):
             threshold=limits.api_error_percent,
             topic=topic,
             description=f"More than {limits.api_error_percent:g} % of the requests to the API of"
-            f" {stage} were answered with 5xx. The function's log says why; GET /health says"
-            " which endpoint answers, and the dashboard how busy they are.",
+            f" {stage} failed with 5xx. The function's log says why; GET /health shows which"
+            " endpoints answer, the dashboard how busy they are.",
         )
         alarm(
             self,
@@ -41,8 +41,8 @@ class FrontDoorAlarms(Construct):
             periods=3,
             datapoints=2,
             description=f"Requests to the API of {stage} take more than {limits.api_latency_ms} ms"
-            " (99th percentile). See on the dashboard whether the model is slow: then more or"
-            " larger instances are needed.",
+            " (99th percentile). If the dashboard shows that the model is slow, use more or larger"
+            " instances.",
         )
         alarm(
             self,
@@ -50,8 +50,8 @@ class FrontDoorAlarms(Construct):
             metric=front_door_metric(settings, "Errors", "Sum"),
             threshold=0,
             topic=topic,
-            description=f"The front door's function of {stage} broke off: a time-out or a fault in"
-            " its code, for it answers every other failure itself. Its log says which.",
+            description=f"The front door's function of {stage} crashed or timed out (it handles all"
+            " other errors itself). See its log.",
         )
         alarm(
             self,
@@ -59,9 +59,9 @@ class FrontDoorAlarms(Construct):
             metric=front_door_metric(settings, "Throttles", "Sum"),
             threshold=0,
             topic=topic,
-            description=f"Requests to the API of {stage} were refused because the front door's"
-            " function was at its limit. Raise api.reserved_concurrency, or the account's quota of"
-            " concurrent executions.",
+            description=f"Requests to the API of {stage} were rejected because the front door's"
+            " function was at its concurrency limit. Raise api.reserved_concurrency, or the"
+            " account's quota of concurrent executions.",
         )
 
 

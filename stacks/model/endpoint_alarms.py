@@ -42,7 +42,7 @@ class UpdateAlarms(Construct):
     ) -> None:
         super().__init__(scope, id_)
         updates = settings.updates
-        taken_back = "An update that brings this on is taken back."
+        taken_back = "An update that causes this is rolled back."
         alarms = [
             alarm(
                 self,
@@ -82,8 +82,8 @@ class UpdateAlarms(Construct):
                 ),
                 threshold=0,
                 topic=topic,
-                description=f"{endpoint_name} answers the bake's own questions otherwise than the"
-                f" bake did, or not at all; the probe's log says which. {taken_back}",
+                description=f"{endpoint_name} gives different answers to the probe questions than"
+                f" the bake did, or none; the probe's log says which. {taken_back}",
             ),
         ]
         self.names = [each.alarm_name for each in alarms]
@@ -111,8 +111,8 @@ class WatchingAlarms(Construct):
             topic=topic,
             periods=3,
             datapoints=2,
-            description=f"{endpoint_name} does not answer the probe, or answers it wrong; the"
-            " probe's log says what happened.",
+            description=f"{endpoint_name} does not answer the probe, or answers incorrectly; see"
+            " the probe's log.",
         )
         percent = settings.alarms.instance_percent
         # SageMaker sums the CPU over cores and the GPU over GPUs, of which each instance type

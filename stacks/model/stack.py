@@ -96,9 +96,8 @@ class ModelStack(cdk.Stack):
             ),
             threshold=0,
             topic=foundation.topic,
-            description=f"A bake of {settings.stage} failed, so what was deployed before goes on"
-            " serving. The events of the stack say why, and in more detail the log of the"
-            " training job.",
+            description=f"A bake of {settings.stage} failed; the previous version keeps serving."
+            " See the stack's events for the reason, and the training job's log for details.",
         )
         return bake
 

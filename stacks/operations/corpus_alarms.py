@@ -30,9 +30,9 @@ class CorpusAlarms(Construct):
                 metric=own_metric(settings, "CorpusAgeDays", "Maximum", period=_HOUR),
                 threshold=limits.corpus_stale_days,
                 topic=topic,
-                description=f"What {stage} answers from was deployed more than"
-                f" {limits.corpus_stale_days} days ago. Is it still right? Deploy the corpus as it"
-                " is now, or raise alarms.corpus_stale_days.",
+                description=f"The corpus of {stage} was deployed more than"
+                f" {limits.corpus_stale_days} days ago. Is it still correct? Deploy a current one,"
+                " or raise alarms.corpus_stale_days.",
             )
         if limits.unanswered_percent is not None:
             alarm(
@@ -41,8 +41,8 @@ class CorpusAlarms(Construct):
                 metric=unanswered_share(settings, period=_HOUR, at_least=_ENOUGH_QUESTIONS),
                 threshold=limits.unanswered_percent,
                 topic=topic,
-                description=f"For more than {limits.unanswered_percent:g} % of an hour's questions"
-                f" the best answer of {stage} scored below {limits.min_score:g}: people ask what"
-                " the corpus lacks, or a new corpus answers worse. Add entries, or"
-                f" make rollback STAGE={stage}.",
+                description=f"For more than {limits.unanswered_percent:g} % of the questions to"
+                f" {stage} in an hour, the best answer scored below {limits.min_score:g}: the"
+                " corpus lacks what people ask for, or a new corpus answers worse. Add entries, or"
+                f" run: make rollback STAGE={stage} BAKE=…",
             )

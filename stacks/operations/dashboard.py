@@ -80,12 +80,12 @@ class Dashboard(Construct):
             width=_COLUMNS // 2,
             height=_HEIGHT,
             markdown=f"""# FAQ search, {stage}
-An alarm's description says what to do. Besides:
-* **Is it there?** `GET /health` of the API, or `make status STAGE={stage}`.
-* **An update went wrong?** It is taken back by itself; the stacks' events say why.
+Each alarm's description says what to do. Also:
+* **Is it up?** `GET /health`, or `make status STAGE={stage}`.
+* **An update failed?** It is rolled back automatically; the stacks' events say why.
 * **Worse answers with a new corpus?** `make versions STAGE={stage}`, then `make rollback`.
 * **Slow, or throttled?** More instances, or `scaling`, in `config/{stage}.toml`.
-* **Not needed for now?** `make off STAGE={stage}`, and later `make on`.
+* **Not needed at the moment?** `make off STAGE={stage}`, and later `make on`.
 """,
         )
 

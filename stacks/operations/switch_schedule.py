@@ -91,8 +91,8 @@ class SwitchSchedule(Construct):
             threshold=0,
             topic=topic,
             description=f"The schedule did not switch the endpoints of {settings.stage}. The events"
-            f" of stack {stack_name} say why (often: no such instances to be had just now). Switch"
-            f" by hand: make on STAGE={settings.stage}, or make off.",
+            f" of stack {stack_name} say why (often a lack of instances). Switch by hand:"
+            f" make on STAGE={settings.stage}, or make off STAGE={settings.stage}.",
         )
 
     def _state_machine(self, name: str, stack_name: str) -> sfn.StateMachine:
