@@ -80,11 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print("Stopped; the report has what was measured until now.")
                 chosen = chosen[: len(sections)]
                 break
-            except _FAULTS as fault:
+            except _FAULTS as error:
                 # What cannot be measured here must not take the rest with it.
                 failed.append(name)
-                sections.append(_not_measured(name, fault))
-                shown.console.print(f"{name}: {fault}", style="red", markup=False)
+                sections.append(_not_measured(name, error))
+                shown.console.print(f"{name}: {error}", style="red", markup=False)
     report = Report(f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", machine, options.quick, sections)
     _write(report, options.output, chosen if set(chosen) < {DEPLOYMENT, *SECTIONS} else [])
     return 1 if failed and options.only else 0
@@ -98,9 +98,9 @@ def _found(python: str) -> str | None:
     return path
 
 
-def _not_measured(name: str, fault: Exception) -> Section:
+def _not_measured(name: str, error: Exception) -> Section:
     """The section with the reason: of a traceback, what was tried and the last line."""
-    lines = str(fault).strip().splitlines() or [type(fault).__name__]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
     told = " ".join(dict.fromkeys((lines[0], lines[-1])))
     return Section(name, name.replace("_", " ").capitalize(), [f"Not measured: {told}"])
 

@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with find_api(target, choice).connect() as api:
             deployed = api.endpoints()
             embeddings = np.array(api.embed(NINE_SENTENCES).embeddings)
-    except (SettingsError, LocalError, FaqSearchError, ClientError, BotoCoreError) as fault:
-        console.print(str(fault), style="red", markup=False)
+    except (SettingsError, LocalError, FaqSearchError, ClientError, BotoCoreError) as error:
+        console.print(str(error), style="red", markup=False)
         return 1
     found = correlations(embeddings)
     title = f"Correlation of nine sentences: {deployed.model_id} {deployed.model_version}"

@@ -1,5 +1,5 @@
 """What runs inside SageMaker: the bake (a training job), the serving code, encoder and index.
 
-Imports neither boto3 nor aws_cdk. torch, transformers and openvino are imported where they are
-used, since the processors differ in what they have.
+Imports neither boto3 nor aws_cdk. torch, transformers and openvino are imported only where they
+are used, because not every machine has them.
 """

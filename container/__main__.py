@@ -1,6 +1,6 @@
-"""The bake's entry: ``python3 code.zip``, where this file is the archive's ``__main__``.
+"""The bake's entry point: `python3 code.zip`, where this file is the archive's `__main__`.
 
-Unpacks the archive, since the artifact gets a copy of the code, and runs ``container.bake.job``
+Unpacks the archive, because the artifact gets a copy of the code, and runs `container.bake.job`
 from there.
 """
 

@@ -1,4 +1,4 @@
-"""The errors that the container tells its users about, in sentences."""
+"""The errors that the container reports to its users, in sentences."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class BakeError(Exception):
 
 
 class LoadError(Exception):
-    """An artifact cannot be served: broken, incomplete, or not the one its Model names."""
+    """An artifact cannot be served: broken, incomplete, or not the one that its Model names."""
 
 
 class InvalidRequestError(Exception):
-    """A request that the caller can mend; ``str()`` is ``invalid_request: <sentence>``."""
+    """A request that the caller can correct; `str()` is `invalid_request: <sentence>`."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(f"invalid_request: {sentence}")
@@ -20,7 +20,7 @@ class InvalidRequestError(Exception):
 
 
 class InternalError(Exception):
-    """A failure of ours while answering; ``str()`` is ``internal_error: <sentence>``."""
+    """An error of ours while answering; `str()` is `internal_error: <sentence>`."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(f"internal_error: {sentence}")

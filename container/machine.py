@@ -1,4 +1,4 @@
-"""What this machine lets a process use: processors and memory."""
+"""The processors and memory that this process may use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def available_cpus() -> int:
-    """Processors this process may use: its affinity, capped by the control group's quota."""
+    """The number of processors: this process's affinity, capped by the control group's quota."""
     cpus = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))
@@ -21,7 +21,7 @@ def available_cpus() -> int:
 
 
 def total_memory() -> int:
-    """Bytes of memory this process may use: the machine's, capped by the control group's limit."""
+    """Bytes of memory: the machine's, capped by the control group's limit."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.is_file():

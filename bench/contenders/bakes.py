@@ -7,15 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from container.artifact import WEIGHTS, model_config, open_encoder, read_manifest
-from container.encoder.base import Encoder
+from bench.contenders.encoders import open_ours
 
 Tasks = dict[str, Callable[[], Any]]
-
-
-def _encoder(artifact: str) -> Encoder:
-    weights = Path(artifact) / WEIGHTS
-    return open_encoder(weights, model_config(weights, read_manifest(Path(artifact))["model"]))
 
 
 def bake(artifact: str, corpus: str, entries: int, hyperparameters: str) -> Tasks:
@@ -23,7 +17,7 @@ def bake(artifact: str, corpus: str, entries: int, hyperparameters: str) -> Task
     from container.bake.encode_corpus import encode_corpus  # noqa: PLC0415
     from container.bake.settings import BakeSettings  # noqa: PLC0415
 
-    settings, encoder = BakeSettings.read(Path(hyperparameters)), _encoder(artifact)
+    settings, encoder = BakeSettings.read(Path(hyperparameters)), open_ours(artifact)
     folder = Path(corpus).parent / "baked"
 
     def run() -> None:
@@ -37,6 +31,6 @@ def encoder(artifact: str, corpus: str) -> Tasks:
     """The bare encoder on all answers at once: no reading, no writing, memory without bounds."""
     from corpus.reader import read_corpus  # noqa: PLC0415
 
-    found = _encoder(artifact)
+    found = open_ours(artifact)
     texts = [entry.answer for entry in read_corpus(Path(corpus))]
     return {"encode": lambda: found.encode(texts)}

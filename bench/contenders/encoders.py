@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from container.encoder.base import Encoder
     from container.encoder.model_config import Precision
 
 Tasks = dict[str, Callable[[], Any]]
@@ -20,21 +21,22 @@ def _texts(file: str) -> dict[str, list[str]]:
 
 def ours(artifact: str, precision: Precision, texts: str) -> Tasks:
     """The encoder of an artifact, as the server opens it. A task for each set of texts."""
-    from container.artifact import (  # noqa: PLC0415 - loading is part of the memory that counts
-        WEIGHTS,
-        model_config,
-        open_encoder,
-        read_manifest,
-    )
-
-    weights = Path(artifact) / WEIGHTS
-    config = model_config(weights, read_manifest(Path(artifact))["model"])
-    encoder = open_encoder(weights, config, precision=precision)
+    encoder = open_ours(artifact, precision)
 
     def task(chosen: list[str]) -> Callable[[], Any]:
         return lambda: encoder.encode(chosen)
 
     return {name: task(chosen) for name, chosen in _texts(texts).items()}
+
+
+def open_ours(artifact: str, precision: Precision = "fp32") -> Encoder:
+    """The encoder of an artifact."""
+    from container.artifact import WEIGHTS, read_manifest  # noqa: PLC0415
+    from container.encoder.load import model_config, open_encoder  # noqa: PLC0415
+
+    folder = Path(artifact)
+    config = model_config(folder, read_manifest(folder))
+    return open_encoder(folder / WEIGHTS, config, precision=precision)
 
 
 def sentence_transformers(model: str, texts: str, precision: str = "fp32") -> Tasks:

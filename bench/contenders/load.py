@@ -130,9 +130,9 @@ def load(caller: Callable[[], Ask], clients: int, seconds: float) -> dict[str, A
             time.sleep(seconds)
         stop.set()
         elapsed = time.perf_counter() - began
-    for fault in (done.exception() for done in callers):
-        if fault is not None and not isinstance(fault, threading.BrokenBarrierError):
-            raise fault
+    for error in (done.exception() for done in callers):
+        if error is not None and not isinstance(error, threading.BrokenBarrierError):
+            raise error
     return summary(answered, len(refused), elapsed)
 
 

@@ -1,4 +1,4 @@
-"""Reading a model's tensors as float32, from safetensors or, where torch is there, a checkpoint."""
+"""Reads a model's tensors as float32, from safetensors or, with torch, from a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PREFIXES = ("bert.", "roberta.", "model.", "0.auto_model.")
 
 
 def read_checkpoint(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """All tensors of the checkpoint in ``folder`` by name, without the family's prefix.
+    """All tensors of the checkpoint in `folder` by name, without the family's prefix.
 
-    Half precision becomes float32; tensors of integers are left out (they are position numbers).
-    Raises BakeError for what cannot be read.
+    Half precision becomes float32; integer tensors (position numbers) are left out. Raises
+    BakeError for what cannot be read.
     """
     name = next(name for name in CHECKPOINT_FILES if (folder / name).is_file())
     files = _shards(folder, name)
@@ -45,7 +45,7 @@ def _shards(folder: Path, name: str) -> list[Path]:
     files = [folder / shard for shard in sorted(set(index["weight_map"].values()))]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
-        raise BakeError(f"{name} of the model names {', '.join(missing)}, which is not there.")
+        raise BakeError(f"{name} of the model names {', '.join(missing)}, which is missing.")
     return files
 
 
@@ -59,12 +59,12 @@ def _read_safetensors(file: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
         bfloat16 = {key for key, kind in kinds.items() if kind == "BF16"}
         if bfloat16:
             yield from _read_bfloat16(file, bfloat16)
-    except SafetensorError as fault:
-        raise BakeError(f"{file.name} of the model cannot be read: {fault}.") from fault
+    except SafetensorError as error:
+        raise BakeError(f"{file.name} of the model cannot be read: {error}.") from error
 
 
 def _read_bfloat16(file: Path, keys: set[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """numpy has no bfloat16: its bits are the upper half of a float32's."""
+    """numpy has no bfloat16, whose bits are the upper half of a float32's."""
     with file.open("rb") as raw:
         header_size = int.from_bytes(raw.read(8), "little")
         header = json.loads(raw.read(header_size))
@@ -78,11 +78,11 @@ def _read_bfloat16(file: Path, keys: set[str]) -> Iterator[tuple[str, NDArray[np
 def _read_torch(file: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     try:
         import torch  # noqa: PLC0415 - only in the image, and only for such checkpoints
-    except ImportError as fault:
+    except ImportError as error:
         raise BakeError(
-            f"The model's weights are a torch checkpoint ({file.name}) and torch is not installed "
+            f"The model's weights are a torch checkpoint ({file.name}), but torch is not installed "
             "here. Convert them to model.safetensors, or bake in the inference image."
-        ) from fault
+        ) from error
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     for key, tensor in state.items():
         if tensor.is_floating_point():

@@ -1,4 +1,4 @@
-"""Encoding a corpus into an index, in bounded memory and with progress in the log."""
+"""Encodes a corpus into an index, in bounded memory and with progress in the log."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from container.search.index import IndexWriter
 from container.search.nearest import Vectors
 from corpus.reader import CorpusInfo, Entry, iter_corpus
 
-# Entries of a window, in batches: enough for batches of like length, little for memory.
+# Batches in a window: enough to sort texts by length, few enough for memory.
 WINDOW_BATCHES = 16
 SECONDS_BETWEEN_LINES = 2.0
 BYTES_PER_NUMBER = 4
 ADVICE = (
-    "A corpus of this size is for batch transform, which needs no endpoint that holds it; "
+    "Use batch transform for a corpus of this size, since no endpoint has to hold it then; "
     "or choose a larger instance."
 )
 
 
 def rows_per_entry(settings: BakeSettings) -> int:
-    """Vectors an entry has: one, or two where question and answer are both embedded."""
+    """Vectors per entry: one, or two if both question and answer are embedded."""
     return 2 if settings.embed == "both" else 1
 
 
 def check_size(settings: BakeSettings, corpus: CorpusInfo, volume: Path) -> None:
-    """Raises BakeError when the index fits neither this machine's memory nor ``volume``.
+    """Raises BakeError unless the index fits both this machine's memory and `volume`.
 
-    An endpoint maps the index into memory, so an index beyond the memory here, where an instance
-    like an endpoint's bakes, would be served from its disk at best.
+    An endpoint maps the index into memory. It runs on an instance like this one, so it would have
+    to read an index that exceeds the memory here from its disk.
     """
     size = corpus.entries * rows_per_entry(settings) * settings.dimension * BYTES_PER_NUMBER
     size += corpus.bytes if settings.store_text else 0
@@ -57,10 +57,10 @@ def encode_corpus(
     encoder: Encoder,
     folder: Path,
 ) -> None:
-    """Writes the index of ``corpus_file``, of that many entries, into ``folder``.
+    """Writes the index of `corpus_file`, which has that many `entries`, into `folder`.
 
-    While a window is encoded, a thread writes the one before and reads the next one, so that the
-    processor that runs the model never waits. Three windows are in memory at a time.
+    While a window is encoded, a thread writes the previous one and reads the next one, so that the
+    model never waits. Three windows are in memory at a time.
     """
     windows = _windows(iter_corpus(corpus_file, corpus_file.name, embed=settings.embed), settings)
     progress = _Progress(entries, rows_per_entry(settings))
@@ -92,21 +92,21 @@ def encode_corpus(
 
 
 class _Progress:
-    """Says every few seconds, and at the end, how far the encoding is."""
+    """Prints every few seconds, and at the end, how far the encoding has come."""
 
     def __init__(self, entries: int, per_entry: int) -> None:
         self._entries = entries
         self._per_entry = per_entry
         self._done = 0
-        self._started = self._told = time.monotonic()
+        self._started = self._printed = time.monotonic()
 
     def add(self, entries: int) -> None:
-        """So many more are done."""
+        """Counts further entries as done."""
         self._done += entries
         now = time.monotonic()
-        if now - self._told < SECONDS_BETWEEN_LINES and self._done < self._entries:
+        if now - self._printed < SECONDS_BETWEEN_LINES and self._done < self._entries:
             return
-        self._told = now
+        self._printed = now
         speed = self._done * self._per_entry / max(now - self._started, 1e-9)
         print(
             f"encoded {self._done:,} of {self._entries:,} "
@@ -124,7 +124,7 @@ def _windows(entries: Iterable[Entry], settings: BakeSettings) -> Iterator[list[
 def embedded_texts(entry: Entry, settings: BakeSettings) -> list[str]:
     """The texts of an entry that are embedded.
 
-    A stored question is compared with a question, like with like, so it has the query's prefix.
+    A stored question is compared with questions, so it gets the prefix of queries.
     """
     texts = []
     if settings.embed in {"question", "both"}:

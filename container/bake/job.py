@@ -1,14 +1,13 @@
 """The bake: a training job that encodes a corpus and packs weights, index and serving code.
 
-Everything is written to a scratch folder and moved into the model folder last, because SageMaker
-uploads what the model folder holds, also when a job is stopped.
+Everything is written to a scratch folder and moved into the model folder at the end, because
+SageMaker uploads the model folder even when a job is stopped.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import signal
 import sys
@@ -18,34 +17,26 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Never
+from typing import Never
 
-from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, open_encoder
+from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash
 from container.bake.encode_corpus import check_size, encode_corpus
+from container.bake.manifest import make_manifest
 from container.bake.precision_check import check_precision
-from container.bake.probes import make_probes
 from container.bake.settings import BakeSettings
-from container.bake.weights import (
-    FoundModel,
-    file_hash,
-    find_model,
-    source_hashes,
-    write_serving_form,
-)
+from container.bake.weights import FoundModel, find_model, write_serving_form
 from container.encoder.base import Encoder
+from container.encoder.load import open_encoder
 from container.errors import BakeError, LoadError
 from container.search.index import Index
-from container.search.searcher import Searcher
-from corpus.reader import CorpusError, CorpusInfo, describe
+from corpus.reader import CorpusError, describe
 
 MAX_FAILURE = 1024
 NEEDED = {
     "bf16": "a CPU with AVX512-BF16 or AMX, or a GPU of the Ampere generation or later",
     "fp16": "a GPU",
 }
-LIBRARIES = ("numpy", "openvino", "safetensors", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,7 @@ class Paths:
 
     @property
     def hyperparameters(self) -> Path:
-        """The job's hyperparameters, all of them strings."""
+        """The job's hyperparameters, which are all strings."""
         return self.base / "input" / "config" / "hyperparameters.json"
 
     @property
@@ -70,14 +61,14 @@ class Paths:
         return self.base / "output" / "failure"
 
     def channel(self, name: str) -> Path:
-        """The folder of an input channel. Raises BakeError when it is not there."""
+        """The folder of an input channel. Raises BakeError when it is missing."""
         folder = self.base / "input" / "data" / name
         if not folder.is_dir():
             raise BakeError(f"The training job has no channel {name!r}.")
         return folder
 
     def only_file(self, channel: str) -> Path:
-        """The one file of a channel. Raises BakeError when there is none, or more than one."""
+        """The only file of a channel. Raises BakeError when there is none, or more than one."""
         folder = self.channel(channel)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         if len(files) != 1:
@@ -87,9 +78,9 @@ class Paths:
 
 
 def main(code: Path) -> int:
-    """Bakes; ``code`` is the folder that holds the packages container and corpus.
+    """Bakes; `code` is the folder with the packages container and corpus.
 
-    Returns 0, or 1 after writing what went wrong to the failure file. Raises SystemExit where
+    Returns 0, or 1 after writing what went wrong to the failure file. Raises SystemExit when
     SageMaker stops the job.
     """
     signal.signal(signal.SIGTERM, _stop)
@@ -97,21 +88,21 @@ def main(code: Path) -> int:
     try:
         bake(paths, code)
     except SystemExit:
-        _say("Stopped; nothing is left in the model folder")
+        _say("Stopped; the model folder is empty")
         raise
-    except (BakeError, CorpusError, LoadError) as fault:
-        return _fail(paths, str(fault))
+    except (BakeError, CorpusError, LoadError) as error:
+        return _fail(paths, str(error))
     except MemoryError:
         return _fail(
             paths,
             "The bake ran out of memory. Choose a larger bake instance or a lower batch_size; "
             "for a very large corpus use batch transform.",
         )
-    except Exception as fault:
+    except Exception as error:
         traceback.print_exc()
         return _fail(
             paths,
-            f"The bake failed unexpectedly ({type(fault).__name__}: {fault}). "
+            f"The bake failed unexpectedly ({type(error).__name__}: {error}). "
             "The training job's log has the details.",
         )
     return 0
@@ -125,8 +116,8 @@ def bake(paths: Paths, code: Path) -> None:
     if found_hash != settings.corpus_sha256:
         raise BakeError(
             f"The corpus is not the one that was asked for: its sha256 is {found_hash}, expected "
-            f"{settings.corpus_sha256}. Deploy again; where the settings pin a version, its sha256 "
-            "belongs to another one: pin it again."
+            f"{settings.corpus_sha256}. Deploy again; if the settings pin a version, pin it again, "
+            "because the pinned sha256 is another version's."
         )
     corpus = describe(corpus_file, corpus_file.name, embed=settings.embed)
     _say(f"Corpus {corpus_file.name}: {corpus.entries:,} entries, {corpus.bytes:,} bytes")
@@ -150,7 +141,7 @@ def bake(paths: Paths, code: Path) -> None:
             f"up to {model.config.max_seq_length} tokens; {encoder.runtime} on {encoder.device}"
         )
         encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX)
-        manifest = _manifest(settings, corpus, model, encoder, artifact)
+        manifest = make_manifest(settings, corpus, model, encoder, artifact)
         if settings.precision != "fp32":
             manifest["precision_check"] = check_precision(
                 settings,
@@ -171,64 +162,15 @@ def _encoder(settings: BakeSettings, weights: Path, model: FoundModel) -> Encode
     encoder = open_encoder(weights, model.config, settings.batch_size, settings.precision)
     if encoder.precision != settings.precision:
         raise BakeError(
-            f"The precision {settings.precision} needs a processor with instructions for it, "
-            f"which this machine ({encoder.device}) does not have: {NEEDED[settings.precision]}. "
+            f"The precision {settings.precision} needs a processor with instructions for it "
+            f"({NEEDED[settings.precision]}), which this machine ({encoder.device}) does not have. "
             'Choose another bake instance, or set model.precision = "fp32".'
         )
     return encoder
 
 
-def _manifest(
-    settings: BakeSettings,
-    corpus: CorpusInfo,
-    model: FoundModel,
-    encoder: Encoder,
-    artifact: Path,
-) -> dict[str, Any]:
-    """What the artifact is. No times and no machine: the same inputs give the same bytes."""
-    config = model.config
-    index = Index(artifact / INDEX, corpus.entries, config.dimension)
-    searcher = Searcher(encoder, settings.query_prefix, settings.passage_prefix)
-    weights = sorted((artifact / WEIGHTS).iterdir())
-    return {
-        "bake_id": settings.bake_id,
-        "model": {
-            "id": settings.model_id,
-            "version": settings.model_version,
-            "family": config.family,
-            "dimension": config.dimension,
-            "pooling": config.pooling,
-            "pooling_source": model.pooling_source,
-            "normalize": config.normalize,
-            "max_seq_length": config.max_seq_length,
-            "lower_case": config.lower_case,
-            "precision": settings.precision,
-            "query_prefix": settings.query_prefix,
-            "passage_prefix": settings.passage_prefix,
-        },
-        "corpus": {"sha256": corpus.sha256, "entries": corpus.entries, "bytes": corpus.bytes},
-        "embed": settings.embed,
-        "hyperparameters": dict(settings.raw),
-        "index": {"rows": len(index.rows), "dimension": config.dimension},
-        "weights": {path.name: file_hash(path) for path in weights},
-        "weights_source": source_hashes(model),
-        "libraries": {"python": platform.python_version(), **_library_versions()},
-        "probes": make_probes(searcher, index, settings),
-    }
-
-
-def _library_versions() -> dict[str, str]:
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
 def _copy_code(code: Path, paths: Paths, target: Path) -> None:
-    """The serving code, and the vendored packages it needs in the image."""
+    """Copies the serving code and the vendored packages that it needs in the image."""
     for package in ("container", "corpus"):
         shutil.copytree(
             code / package, target / package, ignore=shutil.ignore_patterns("__pycache__")
@@ -237,15 +179,15 @@ def _copy_code(code: Path, paths: Paths, target: Path) -> None:
     vendor = target / VENDOR
     with zipfile.ZipFile(paths.only_file("vendor")) as archive:
         archive.extractall(vendor)
-    # Last on the path: where the machine has a library of its own, that is the right one.
+    # Last on the path: a library that the machine already has takes precedence.
     sys.path.append(str(vendor))
 
 
 @contextmanager
 def _scratch(paths: Paths) -> Iterator[Path]:
-    """A folder beside the model folder, on its volume where that is possible.
+    """A folder beside the model folder, if possible on the same volume.
 
-    It goes away whatever happens; and unless all went well, the model folder is left empty.
+    It is removed in any case; after an error or a stop the model folder is emptied too.
     """
     paths.base.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=paths.base))
@@ -261,7 +203,7 @@ def _scratch(paths: Paths) -> Iterator[Path]:
 def _move(artifact: Path, model: Path) -> None:
     """Moves the artifact's parts into the model folder, the manifest last.
 
-    The folder itself stays: in a training job it may be a mount.
+    The folder itself stays, because in a training job it may be a mount.
     """
     model.mkdir(parents=True, exist_ok=True)
     _empty(model)
@@ -289,9 +231,9 @@ def _fail(paths: Paths, sentence: str) -> int:
 
 
 def _stop(number: int, _frame: object) -> Never:
-    """SageMaker stops a job with SIGTERM: leave at once, through the clean-up.
+    """SageMaker stops a job with SIGTERM: exits at once, but cleans up.
 
-    Says nothing here: it may have interrupted a line that is being printed.
+    Prints nothing, because the signal may have interrupted a print.
     """
     sys.exit(128 + number)
 

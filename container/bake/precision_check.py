@@ -1,8 +1,8 @@
-"""Whether an index of reduced precision answers as well as one of float32 would.
+"""Checks that an index of reduced precision answers as well as one of float32 would.
 
-The corpus is not encoded twice for that. A sample of entries is asked for; what the finished index
-ranks best is encoded in float32 too, and ranked by that. An entry that float32 would put among the
-three best is not beyond the tenth place here, since scores differ by thousandths.
+The corpus is not encoded twice. Queries for a sample of entries are searched in the finished index;
+its best candidates are then encoded in float32 and ranked again. Scores differ by thousandths, so
+an entry that float32 would rank among the three best is among the ten best here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SAMPLE = 1000
 CANDIDATES = 10
 TOP = 3
 LEAST_COSINE = 0.999
-# Of texts that are not questions nobody knows the right answers: float32's three best are taken
-# for them, and what scores as good as its third, but for this much, is as right.
+# Without questions there are no known answers, so float32's three best count as right, and so does
+# whatever scores within SAME_SCORE of the third.
 LEAST_SHARE = 0.99
 SAME_SCORE = 0.001
 
@@ -41,14 +41,14 @@ def check_precision(
     encoder: Encoder,
     reference: Encoder,
 ) -> dict[str, Any]:
-    """Compares ``index``, made with ``encoder``, with what ``reference``, of float32, makes.
+    """Compares `index`, made with `encoder`, to what the float32 encoder `reference` makes.
 
-    Asks the questions of at most 1,000 entries, evenly spread. Returns ``sample``, how many;
-    ``asked``, ``questions`` or ``texts``; ``top_3`` by precision; and ``worst_cosine`` between the
-    vectors of the two. With questions ``top_3`` is the share of them whose entry is among the
-    three best, and must be no less than with float32. Without, it is the share of the three best
-    that are float32's as well, and must be at least 0.99. Raises BakeError where it is less, or
-    where the worst cosine is below 0.999.
+    Asks the questions of at most 1,000 entries, evenly spread. Returns their number as `sample`;
+    `asked`, which is `questions` or `texts`; `top_3` by precision; and the `worst_cosine` between
+    vectors of the two encoders. With questions `top_3` is the share whose entry is among the three
+    best, and must be no less than with float32. With texts it is the share of the three best that
+    float32 has too, and must be at least 0.99. Raises BakeError when it is less, or when the worst
+    cosine is below 0.999.
     """
     positions = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE, len(index))).astype(int))
     sample = _entries(settings, corpus_file, set(positions.tolist()))
@@ -82,30 +82,30 @@ def check_precision(
         else:
             shares["fp32"].append(1.0)
             shares[settings.precision].append(_share_of_top(by_full, by_reduced))
-    told = {
+    result = {
         "sample": len(positions),
         "asked": asked,
         "top_3": {name: round(float(np.mean(each)), 6) for name, each in shares.items()},
         "worst_cosine": round(worst, 6),
     }
-    _judge(settings, told)
-    return told
+    _judge(settings, result)
+    return result
 
 
-def _judge(settings: BakeSettings, told: dict[str, Any]) -> None:
-    top = told["top_3"]
-    least = top["fp32"] if told["asked"] == "questions" else LEAST_SHARE
-    if top[settings.precision] >= least and told["worst_cosine"] >= LEAST_COSINE:
+def _judge(settings: BakeSettings, result: dict[str, Any]) -> None:
+    top = result["top_3"]
+    least = top["fp32"] if result["asked"] == "questions" else LEAST_SHARE
+    if top[settings.precision] >= least and result["worst_cosine"] >= LEAST_COSINE:
         return
     what = (
-        f"top-3 accuracy over {told['sample']} questions of the corpus is"
-        if told["asked"] == "questions"
-        else f"the share of float32's three best over {told['sample']} texts of the corpus is"
+        f"top-3 accuracy over {result['sample']} questions of the corpus is"
+        if result["asked"] == "questions"
+        else f"the share of float32's three best over {result['sample']} texts of the corpus is"
     )
     raise BakeError(
         f"The precision {settings.precision} is not good enough for this corpus: {what} "
         f"{top[settings.precision]:.4f} with {settings.precision} (at least {least:.4f} is needed, "
-        f"as with fp32), and the worst cosine to fp32 is {told['worst_cosine']:.5f} "
+        f"as with fp32), and the worst cosine to fp32 is {result['worst_cosine']:.5f} "
         f'(at least {LEAST_COSINE} is needed). Set model.precision = "fp32".'
     )
 
@@ -130,7 +130,7 @@ def _entries(
 def _full_rows(
     settings: BakeSettings, corpus_file: Path, positions: list[int], reference: Encoder
 ) -> dict[int, Vectors]:
-    """The rows of each entry, [rows per entry, dimension], by the reference."""
+    """Each entry's rows [rows per entry, dimension], encoded by the reference."""
     entries = _entries(settings, corpus_file, set(positions))
     texts = [text for each in positions for text in embedded_texts(entries[each], settings)]
     vectors = normalized(reference.encode(texts))

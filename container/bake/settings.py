@@ -19,8 +19,8 @@ MAX_PREFIX = 1000
 class BakeSettings:
     """What to bake.
 
-    ``max_seq_length`` ``None`` is the model's own. ``embed`` says which text of an entry is
-    embedded; with ``both`` an entry has two vectors. ``raw`` holds the hyperparameters as given.
+    `max_seq_length` `None` means the model's own. `embed` says which text of an entry is
+    embedded; with `both` an entry has two vectors. `raw` holds the hyperparameters as given.
     """
 
     bake_id: str
@@ -39,22 +39,22 @@ class BakeSettings:
 
     @classmethod
     def read(cls, file: Path) -> BakeSettings:
-        """Reads SageMaker's hyperparameters.json; raises BakeError that names every fault."""
+        """Reads SageMaker's hyperparameters.json; raises a BakeError that names every error."""
         try:
             raw = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as fault:
-            raise BakeError(f"The hyperparameters cannot be read: {fault}.") from fault
+        except (OSError, ValueError) as error:
+            raise BakeError(f"The hyperparameters cannot be read: {error}.") from error
         if not isinstance(raw, dict):
             raise BakeError("The hyperparameters are not a JSON object.")
         return _Reader({str(key): str(value) for key, value in raw.items()}).settings()
 
 
 class _Reader:
-    """Reads value after value and gathers the faults."""
+    """Reads one value after another and collects the errors."""
 
     def __init__(self, raw: Mapping[str, str]) -> None:
         self.raw = raw
-        self.faults: list[str] = []
+        self.errors: list[str] = []
 
     def settings(self) -> BakeSettings:
         length = self.raw.get("max_seq_length", "None")
@@ -78,22 +78,24 @@ class _Reader:
             precision=cast(Precision, self._choice("precision", PRECISIONS, "fp32")),
             raw=self.raw,
         )
-        if self.faults:
-            raise BakeError("The hyperparameters are wrong: " + "; ".join(self.faults) + ".")
+        if self.errors:
+            raise BakeError("The hyperparameters are wrong: " + "; ".join(self.errors) + ".")
         return settings
 
     def _text(self, name: str) -> str:
         value = self.raw.get(name, "")
         if not value:
-            self.faults.append(f"{name} is missing")
+            self.errors.append(f"{name} is missing")
         return value
 
     def _number(self, name: str, least: int, most: int, default: str | None = None) -> int:
         value = self.raw.get(name, default)
         if value is None:
-            self.faults.append(f"{name} is missing")
+            self.errors.append(f"{name} is missing")
         elif not (value.isascii() and value.isdigit() and least <= int(value[:20]) <= most):
-            self.faults.append(f"{name} is {value!r}; allowed is a whole number {least} to {most}")
+            self.errors.append(
+                f"{name} is {value!r}; allowed is a whole number from {least} to {most}"
+            )
         else:
             return int(value)
         return least
@@ -101,11 +103,11 @@ class _Reader:
     def _choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.raw.get(name, default)
         if value not in allowed:
-            self.faults.append(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+            self.errors.append(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
         return value
 
     def _prefix(self, name: str) -> str:
         value = self.raw.get(name, "")
         if len(value) > MAX_PREFIX:
-            self.faults.append(f"{name} has {len(value)} characters; allowed are {MAX_PREFIX}")
+            self.errors.append(f"{name} has {len(value)} characters; allowed are {MAX_PREFIX}")
         return value

@@ -1,4 +1,4 @@
-"""Writing the one tokenizer.json that every processor reads."""
+"""Writes the tokenizer.json that the encoders read."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ BERT_TOKENS = {
 
 
 def write_tokenizer(transformer: Path, root: Path, target: Path) -> None:
-    """Writes ``target`` from tokenizer.json or, for BERT, vocab.txt of the model.
+    """Writes `target` from the model's tokenizer.json or, for BERT, its vocab.txt.
 
-    As transformers does on loading, tokenizer_config.json has the last word on lower case,
-    accents and Chinese characters. Raises BakeError when the model has neither file.
+    As in transformers, tokenizer_config.json decides about lower case, accents and Chinese
+    characters. Raises BakeError when the model has neither file.
     """
     folders = (transformer, root)
     settings = _settings(folders)

@@ -1,12 +1,11 @@
-"""Finding a sentence-embedding model among the files of the weights channel, and serving form.
+"""Finds a sentence-embedding model in the weights channel and writes the form that is served.
 
-What a JumpStart prefix holds differs: a folder of files, a nested folder, or a tar.gz of either.
-So the model is found by its files, and where it cannot be, the message lists what is there.
+JumpStart prefixes differ: they hold a folder of files, a nested folder, or a tar.gz of either. So
+the model is found by its files, and if there is none, the message lists what there is.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import tarfile
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from container.artifact import file_hash
 from container.bake.checkpoint import CHECKPOINT_FILES, read_checkpoint
 from container.bake.tokenizer_file import write_tokenizer
 from container.encoder.model_config import POOLINGS, ModelConfig
@@ -30,8 +30,8 @@ LISTED_FILES = 40
 class FoundModel:
     """A model in the weights channel.
 
-    ``files`` are relative to ``root``, the folder with ``modules.json`` or, without one, the
-    transformer's own. ``pooling_source`` says which file, or which rule, chose the pooling.
+    `root` is the folder with `modules.json` or, without one, the transformer's own.
+    `pooling_source` says which file or which rule chose the pooling.
     """
 
     root: Path
@@ -43,10 +43,10 @@ class FoundModel:
 def find_model(
     channel: Path, scratch: Path, model_id: str, max_seq_length: int | None
 ) -> FoundModel:
-    """Finds the one model below ``channel``; archives are unpacked below ``scratch``.
+    """Finds the model below `channel`; unpacks archives below `scratch`.
 
-    ``max_seq_length`` overrides the model's own. Raises BakeError, listing the files, when there
-    is no model or it is of a kind that the encoders do not run.
+    `max_seq_length` overrides the model's own. Raises BakeError when there is no model, listing
+    the files, or when it is of a kind that the encoders do not run.
     """
     root, transformer = _locate(channel, scratch)
     settings = _read_json(transformer / "config.json")
@@ -63,16 +63,16 @@ def find_model(
         )
     except KeyError as missing:
         raise BakeError(f"The model's config.json has no {missing}.") from missing
-    except ValueError as fault:
-        raise BakeError(f"The model cannot be encoded with here: {fault}.") from fault
+    except ValueError as error:
+        raise BakeError(f"The model cannot be used: {error}.") from error
     return FoundModel(root, transformer, config, source)
 
 
 def write_serving_form(model: FoundModel, target: Path) -> None:
-    """Writes config.json, tokenizer.json and model.safetensors (float32) into ``target``.
+    """Writes config.json, tokenizer.json and model.safetensors (float32) into `target`.
 
-    The tensors are those of the encoder under transformers' names without a prefix, so that
-    OpenVINO's graph and ``AutoModel`` both read the one file.
+    The tensors are the encoder's, under transformers' names without a prefix, so that both
+    OpenVINO's graph and `AutoModel` can read the file.
     """
     target.mkdir(parents=True)
     tensors = {
@@ -87,14 +87,8 @@ def write_serving_form(model: FoundModel, target: Path) -> None:
     write_tokenizer(model.transformer, model.root, target / "tokenizer.json")
 
 
-def file_hash(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def source_hashes(model: FoundModel) -> dict[str, str]:
-    """The sha256 of each weight file as it was found, by its name."""
+    """The sha256 of each weight file as it was found, by name."""
     return {
         path.name: file_hash(path)
         for path in sorted(model.transformer.iterdir())
@@ -108,9 +102,9 @@ def _locate(channel: Path, scratch: Path) -> tuple[Path, Path]:
         for number, archive in enumerate(_archives(channel)):
             target = scratch / f"weights-{number}"
             with tarfile.open(archive) as tar:
-                # Python before 3.11.4 has no filters; the image's 3.12 has.
+                # Python before 3.11.4 has no filters; the image's 3.12 does.
                 tar.extraction_filter = getattr(tarfile, "data_filter", None)
-                tar.extractall(target)  # noqa: S202  filtered by the line above
+                tar.extractall(target)  # noqa: S202 - filtered by the line above
             found = _search(target)
             if found is not None:
                 break
@@ -133,7 +127,7 @@ def _archives(channel: Path) -> list[Path]:
 
 
 def _search(folder: Path) -> tuple[Path, Path] | None:
-    """The model's root and its transformer's folder; the one nearest to the top."""
+    """The root and the transformer's folder of the model nearest to the top."""
     candidates = sorted(
         (
             path.parent
@@ -146,7 +140,7 @@ def _search(folder: Path) -> tuple[Path, Path] | None:
         return None
     transformer = candidates[0]
     if transformer != folder and not (transformer / "modules.json").is_file():
-        # sentence-transformers may keep the transformer in a folder of its own, 0_Transformer.
+        # sentence-transformers may keep the transformer in a subfolder, 0_Transformer.
         parent = transformer.parent
         if (parent / "modules.json").is_file():
             return parent, transformer
@@ -154,7 +148,7 @@ def _search(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _pooling(root: Path, config: dict[str, Any], model_id: str) -> tuple[str, str, bool]:
-    """Pooling, what says so, and whether vectors are normalised."""
+    """The pooling, what chose it, and whether vectors are normalised."""
     modules_file = root / "modules.json"
     if not modules_file.is_file():
         files = sorted(root.glob("*Pooling/config.json"))
@@ -174,7 +168,7 @@ def _pooling(root: Path, config: dict[str, Any], model_id: str) -> tuple[str, st
         )
     file = root / str(kinds["Pooling"]["path"]) / "config.json"
     if not file.is_file():
-        raise BakeError(f"modules.json names {file.relative_to(root)}, which is not there.")
+        raise BakeError(f"modules.json names {file.relative_to(root)}, which is missing.")
     return _pooling_mode(file), str(file.relative_to(root)), "Normalize" in kinds
 
 
@@ -214,7 +208,7 @@ def _tokenizer_limit(transformer: Path) -> int | None:
 
 
 def _fitting(length: int | None, config: dict[str, Any]) -> int | None:
-    """The model's own length, no longer than its table of positions."""
+    """The model's own length, at most what its table of positions allows."""
     if length is None:
         return None
     positions = int(config["max_position_embeddings"])
@@ -255,8 +249,8 @@ def _check_shapes(tensors: dict[str, NDArray[np.float32]], config: ModelConfig) 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
-    except ValueError as fault:
-        raise BakeError(f"{path.name} of the model is not JSON: {fault}.") from fault
+    except ValueError as error:
+        raise BakeError(f"{path.name} of the model is not JSON: {error}.") from error
     if not isinstance(found, dict):
         raise BakeError(f"{path.name} of the model is not a JSON object.")
     return found

@@ -1,4 +1,4 @@
-"""From texts to vectors, as sentence-transformers does it, whichever processor is there."""
+"""From texts to vectors, as sentence-transformers does it, on any processor."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tokenizers import Tokenizer
 
 from container.encoder.model_config import ModelConfig, Precision
 
-# A text's token ids, special ones included.
+# A text's token ids, special tokens included.
 Tokens = Sequence[int] | NDArray[np.int32]
 
 
 class TextEncoder(ABC):
-    """Encodes texts with one model, wherever that runs.
+    """Encodes texts with one model, in this process or another.
 
-    ``device`` and ``runtime`` are words for people: where it runs and by which library.
+    `device` and `runtime` tell people where the model runs and by which library.
     """
 
     device: str
@@ -32,28 +32,28 @@ class TextEncoder(ABC):
         self._tokenizer.enable_truncation(config.max_seq_length)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Returns float32 [len(texts), dimension], in the order of ``texts``.
+        """Returns float32 [len(texts), dimension], in the order of `texts`.
 
-        Any text will do, also an empty one. Longer texts are cut at ``max_seq_length`` tokens.
+        Takes any text, even an empty one. Longer texts are cut at `max_seq_length` tokens.
         """
         return self.encode_tokens(self.tokenize(texts))
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """The token ids of each text, none of them empty."""
+        """The token ids of each text; every text has some."""
         if self.config.lower_case:
             texts = [text.lower() for text in texts]
         return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts))]
 
     @abstractmethod
     def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
-        """As ``encode``, of texts that are token ids already."""
+        """As `encode`, but takes token ids."""
 
 
 class Encoder(TextEncoder):
     """The model in this process.
 
-    ``precision`` is what it computes in; the vectors are float32 with any.
-    ``max_batch_tokens`` bounds a batch, padding included, to what the processor likes best.
+    `precision` is what it computes in; the vectors are always float32. `max_batch_tokens` bounds a
+    batch, padding included, at the size that suits the processor best.
     """
 
     precision: Precision
@@ -64,7 +64,7 @@ class Encoder(TextEncoder):
         self.batch_size = batch_size
 
     def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
-        """Batches hold texts of like length, so that little is spent on padding."""
+        """Batches texts of similar length, so that little time goes into padding."""
         vectors = np.empty((len(tokens), self.config.dimension), dtype=np.float32)
         order = longest_first(tokens)
         start = 0
@@ -75,7 +75,7 @@ class Encoder(TextEncoder):
         return vectors
 
     def batch_capacity(self, length: int) -> int:
-        """How many texts a batch takes whose longest has ``length`` tokens."""
+        """How many texts fit a batch whose longest text has `length` tokens."""
         return min(self.batch_size, max(1, self.max_batch_tokens // length))
 
     @abstractmethod
@@ -86,7 +86,7 @@ class Encoder(TextEncoder):
 def longest_first(tokens: Sequence[Tokens]) -> list[int]:
     """The order in which texts are encoded.
 
-    Longest first: should memory not suffice, it is known at once. Stable, so that the same texts
-    always fall into the same batches.
+    Longest first, so that a lack of memory shows at once. Stable, so that the same texts always
+    form the same batches.
     """
     return sorted(range(len(tokens)), key=lambda number: -len(tokens[number]))

@@ -1,7 +1,8 @@
-"""The encoder on a CPU: an OpenVINO graph built from the weights, in float32."""
+"""The encoder on a CPU: an OpenVINO graph built from the weights."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -14,16 +15,16 @@ from numpy.typing import NDArray
 from container.encoder.base import Encoder, Tokens
 from container.encoder.model_config import ModelConfig, Precision
 from container.encoder.openvino_graph import build_graph, pack
-from container.encoder.tensor_file import map_tensors
 from container.machine import available_cpus
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+_LENGTH_BYTES = 8
 
 
 def infer_request(graph: ov.Model, precision: Precision) -> ov.InferRequest:
-    """Compiles a graph for all processors that are available to the process."""
+    """Compiles a graph for all processors available to this process."""
     settings: dict[str, Any] = {
-        # Where the processor has bfloat16 the plugin would choose it, and the vectors would
+        # By itself the plugin chooses bfloat16 where the processor has it, and the vectors would
         # depend on the machine.
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -35,7 +36,7 @@ def infer_request(graph: ov.Model, precision: Precision) -> ov.InferRequest:
 
 
 class OpenVinoEncoder(Encoder):
-    """Runs the model on all processors that are available to the process."""
+    """Runs the model on all processors available to this process."""
 
     device = "cpu"
     # Measured with all-MiniLM-L6-v2: beyond about a thousand tokens a batch outgrows the caches.
@@ -48,13 +49,13 @@ class OpenVinoEncoder(Encoder):
         batch_size: int = 64,
         precision: Precision = "fp32",
     ) -> None:
-        """Compiles the graph of ``weights_dir`` (model.safetensors, tokenizer.json)."""
+        """Compiles the graph of `weights_dir` (model.safetensors, tokenizer.json)."""
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)
         self.precision = precision
         self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
         graph = build_graph(config, map_tensors(weights_dir / "model.safetensors"))
         self._request = infer_request(graph, precision)
-        # One request runs on all processors; a second at the same time would gain nothing.
+        # One request already runs on all processors; two at once would gain nothing.
         self._lock = Lock()
 
     @staticmethod
@@ -70,3 +71,26 @@ class OpenVinoEncoder(Encoder):
             found = self._request.infer(list(packed), share_inputs=True)
         vectors: NDArray[np.float32] = found[0]
         return vectors
+
+
+def map_tensors(file: Path) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a file that `write_serving_form` wrote, by name, without copying them.
+
+    safetensors' own reader for numpy copies. Mapped, the weights are read once, when the graph is
+    compiled, and the word embeddings stay in the page cache, which processes share. Raises
+    ValueError for a file that is truncated or something else.
+    """
+    # Copy on write: OpenVINO refuses read-only arrays, though it never writes to them.
+    content = np.memmap(file, dtype=np.uint8, mode="c")
+    length = int.from_bytes(content[:_LENGTH_BYTES].tobytes(), "little")
+    start = _LENGTH_BYTES + length
+    header = json.loads(content[_LENGTH_BYTES:start].tobytes())
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, facts in header.items():
+        first, last = facts["data_offsets"]
+        if facts["dtype"] != "F32" or start + last > len(content):
+            raise ValueError(f"{file.name}: the tensor {name} is not float32, or is cut short")
+        tensor = content[start + first : start + last].view(np.float32)
+        tensors[name] = tensor.reshape(facts["shape"])
+    return tensors

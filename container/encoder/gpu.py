@@ -1,4 +1,4 @@
-"""The encoder on a GPU: transformers' model under torch, its weights in the precision asked for."""
+"""The encoder on a GPU: transformers' model under torch, its weights in the chosen precision."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from container.encoder.base import Encoder, Tokens
 from container.encoder.model_config import ModelConfig, Precision
 
-# Few lengths, so that kernels and memory are used again; and the kernels like multiples of 8.
+# Few distinct lengths let kernels and memory be reused; and kernels are fastest at multiples of 8.
 STEP = 8
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEncoder(Encoder):
-    """Runs the model on ``device``: a CUDA device, or ``cpu`` to compare with."""
+    """Runs the model on `device`: a CUDA device, or `cpu` for comparison."""
 
-    # A batch of 64 of BERT's longest texts.
+    # 64 of the longest texts that BERT takes.
     max_batch_tokens = 64 * 512
 
     def __init__(
@@ -62,7 +62,7 @@ class TorchEncoder(Encoder):
             hidden = self._model(
                 input_ids=torch.from_numpy(ids).to(self._device), attention_mask=keep
             ).last_hidden_state
-            # Sums over hundreds of tokens want more digits than the layers do.
+            # Sums over hundreds of tokens need more precision than the layers do.
             vectors = self._pool(hidden.float(), keep.unsqueeze(-1).float())
             if self.config.normalize:
                 vectors = torch.nn.functional.normalize(vectors, dim=1, eps=1e-12)
@@ -70,7 +70,7 @@ class TorchEncoder(Encoder):
             return found
 
     def _padded(self, tokens: Sequence[Tokens]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Token ids and mask, [batch, length], the length a multiple of ``STEP``."""
+        """Token ids and mask, [batch, length], the length a multiple of `STEP`."""
         longest = max(map(len, tokens))
         length = min(longest + -longest % STEP, self.config.max_seq_length)
         ids = np.full((len(tokens), length), self.config.pad_token_id, dtype=np.int64)

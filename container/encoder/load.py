@@ -1,37 +1,46 @@
-"""Opening an artifact's model: the files checked, the encoder built and warm."""
+"""Opens a model: the encoder for this processor; an artifact's, with files checked and warm."""
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from container.artifact import WEIGHTS, model_config, open_encoder
-from container.bake.weights import file_hash
+from container.artifact import WEIGHTS, file_hash
 from container.encoder.base import Encoder
-from container.encoder.model_config import ModelConfig
+from container.encoder.model_config import ModelConfig, Precision
 from container.errors import LoadError
 
+if TYPE_CHECKING:
+    from container.encoder.cpu import OpenVinoEncoder
+    from container.encoder.gpu import TorchEncoder
+
+logger = logging.getLogger(__name__)
+
 WARM_UP = ("A question?", "A longer text, as an answer of the corpus may be. " * 20)
+_CONVERTER = "openvino.tools.ovc"
 
 
 def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
-    """The encoder of the artifact in ``model_dir``, warm.
+    """The encoder of the artifact in `model_dir`, warm.
 
-    Raises LoadError, and within ``broken_artifact`` nothing else that an artifact can cause.
+    Raises LoadError; whatever else a broken artifact causes becomes one in `broken_artifact`.
     """
-    with ThreadPoolExecutor(1) as aside:
-        # Reading a gigabyte takes as long as compiling its graph: both at a time.
-        checked = aside.submit(_check_files, model_dir, manifest["weights"])
+    with ThreadPoolExecutor(1) as thread:
+        # Hashing a gigabyte takes as long as compiling its graph, so both run at once.
+        checked = thread.submit(_check_files, model_dir, manifest["weights"])
         try:
-            config = served_config(model_dir, manifest)
+            config = model_config(model_dir, manifest)
             precision = manifest["model"].get("precision", "fp32")
             encoder = open_encoder(model_dir / WEIGHTS, config, precision=precision)
             encoder.encode(WARM_UP)
         finally:
-            # Whatever a wrong file has led to, that it is wrong is what must be said.
+            # A wrong file is the cause to report, whatever error it led to above.
             checked.result()
     return encoder
 
@@ -44,21 +53,80 @@ def _check_files(model_dir: Path, hashes: dict[str, str]) -> None:
 
 @contextmanager
 def broken_artifact() -> Iterator[None]:
-    """Turns what a broken artifact makes its readers raise into LoadError."""
+    """Turns what reading a broken artifact raises into LoadError."""
     try:
         yield
-    except (KeyError, TypeError) as fault:
-        raise LoadError(f"the manifest is incomplete: {fault!r}") from fault
-    except (OSError, ValueError) as fault:
-        raise LoadError(f"the artifact is broken: {fault}") from fault
+    except (KeyError, TypeError) as error:
+        raise LoadError(f"the manifest is incomplete: {error!r}") from error
+    except (OSError, ValueError) as error:
+        raise LoadError(f"the artifact is broken: {error}") from error
 
 
-def served_config(model_dir: Path, manifest: dict[str, Any]) -> ModelConfig:
-    """The model's configuration. Raises LoadError where the manifest names another dimension."""
+def model_config(model_dir: Path, manifest: dict[str, Any]) -> ModelConfig:
+    """The model's configuration. Raises LoadError when the manifest names another dimension."""
     model = manifest["model"]
-    config = model_config(model_dir / WEIGHTS, model)
+    config = ModelConfig.from_config(
+        json.loads((model_dir / WEIGHTS / "config.json").read_text("utf-8")),
+        pooling=model["pooling"],
+        normalize=model["normalize"],
+        max_seq_length=model["max_seq_length"],
+        lower_case=model["lower_case"],
+    )
     if config.dimension != model["dimension"]:
         raise LoadError(
             f"the model's dimension is {config.dimension}; the manifest says {model['dimension']}"
         )
     return config
+
+
+def open_encoder(
+    weights_dir: Path, config: ModelConfig, batch_size: int = 64, precision: Precision = "fp32"
+) -> Encoder:
+    """The encoder for this machine: torch if there is a GPU, else OpenVINO.
+
+    A processor without instructions for `precision` encodes in float32; the log, the encoder's
+    `precision` and its `runtime` say so.
+    """
+    kind = _encoder_kind()
+    if precision not in kind.precisions():
+        logger.warning("This processor has no instructions for %s: encoding in fp32", precision)
+        encoder = kind(config, weights_dir, batch_size)
+        encoder.runtime += f" (baked for {precision}, which this processor does not have)"
+        return encoder
+    return kind(config, weights_dir, batch_size, precision)
+
+
+def _encoder_kind() -> type[OpenVinoEncoder] | type[TorchEncoder]:
+    if _has_gpu():
+        from container.encoder.gpu import TorchEncoder  # noqa: PLC0415 - torch is not everywhere
+
+        return TorchEncoder
+    with _without_converter():
+        from container.encoder.cpu import OpenVinoEncoder  # noqa: PLC0415 - unused on a GPU
+
+    return OpenVinoEncoder
+
+
+@contextmanager
+def _without_converter() -> Iterator[None]:
+    """Hides OpenVINO's model converter, which takes more than half of the time of its import."""
+    modules: dict[str, Any] = sys.modules
+    if _CONVERTER in modules:
+        yield
+        return
+    modules[_CONVERTER] = None
+    try:
+        yield
+    finally:
+        del modules[_CONVERTER]
+
+
+def _has_gpu() -> bool:
+    # Importing torch takes seconds and 200 MB, so first look for the driver's device.
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    try:
+        import torch  # noqa: PLC0415 - torch is not everywhere
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())

@@ -19,9 +19,9 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 class ModelConfig:
     """An encoder's shape, and what sentence-transformers does before and after it.
 
-    ``max_seq_length`` counts tokens, special ones included. ``position_offset`` is the padding id
-    from which RoBERTa counts positions, ``None`` for BERT. ``lower_case`` lowers a text before the
-    tokenizer sees it (rare; most tokenizers lower it themselves).
+    `max_seq_length` counts tokens, special ones included. `position_offset` is the padding id
+    after which RoBERTa numbers positions, `None` for BERT. `lower_case` lowers texts before they
+    are tokenized (rare: most tokenizers do it themselves).
     """
 
     family: str
@@ -48,9 +48,9 @@ class ModelConfig:
         max_seq_length: int | None,
         lower_case: bool,
     ) -> ModelConfig:
-        """Reads transformers' ``config.json``. Raises ValueError for what no encoder here runs.
+        """Reads transformers' `config.json`. Raises ValueError for models that cannot run here.
 
-        ``max_seq_length`` ``None`` means as many tokens as the model has positions for.
+        With `max_seq_length` `None` texts may be as long as the model has positions for.
         """
         family = str(config.get("model_type"))
         if family not in FAMILIES:

@@ -1,11 +1,11 @@
 """The encoder as an OpenVINO graph, built by hand from the weights (BERT, RoBERTa, XLM-RoBERTa).
 
-Built rather than converted, because the image that serves has no converter and a machine without
-torch must be able to bake. Attention is the ScaledDotProductAttention operation, which the CPU
-plugin runs as one fused kernel.
+Built, not converted: the serving image has no converter, and a machine without torch must be able
+to bake. Attention is the ScaledDotProductAttention operation, which the CPU plugin runs as one
+fused kernel.
 
-The tokens of all texts of a batch lie one after the other, and only attention sees them laid out
-by text: padding costs nothing in the matrix products, which are nearly all of the work.
+The tokens of a batch's texts lie one after another, and only attention sees them laid out by text.
+So padding costs nothing in the matrix products, which are nearly all of the work.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from container.encoder.model_config import ModelConfig
 
 Weights = Mapping[str, NDArray[np.float32]]
 
-# The plugin makes kernels for each size it meets, which takes milliseconds: few sizes, then.
+# The plugin compiles kernels for each new size, which takes milliseconds: keep to few sizes.
 STEP = 4
-# Instead of what is no token: not float32's lowest, which is infinite in bfloat16.
+# Masks what is not a token. float32's lowest number would be infinite in bfloat16.
 LOWEST = -1e30
 
 
 class Packed(NamedTuple):
     """A batch as the graph takes it.
 
-    ``ids`` and ``positions`` are int32 [total]; ``slots`` is int32 [batch, length], where each
-    token of each text lies in them, and ``mask``, float32, is 1 where there is one; ``origins`` is
-    int32 [total], where each token lies in the flattened ``slots``. Total and length are multiples
-    of ``STEP``; what fills them up is read by nothing.
+    `ids` and `positions` are int32 [total]. `slots`, int32 [batch, length], holds for each token
+    of each text its place in them; `mask`, float32, is 1 where there is a token. `origins`, int32
+    [total], holds each token's place in the flattened `slots`. Total and length are rounded up to
+    multiples of `STEP`; nothing reads the padding.
     """
 
     ids: NDArray[np.int32]
@@ -71,7 +71,7 @@ def _positions(
 ) -> NDArray[np.int32]:
     if offset is None:
         return numbers
-    # RoBERTa counts from its padding id + 1, and leaves out a padding token inside a text.
+    # RoBERTa counts from its padding id + 1 and skips padding tokens inside a text.
     real = ids != offset
     counted: NDArray[np.int32] = np.cumsum(real, dtype=np.int32) * real + np.int32(offset)
     return counted
@@ -82,11 +82,10 @@ def _stepped(size: int) -> int:
 
 
 def build_graph(config: ModelConfig, weights: Weights) -> ov.Model:
-    """Returns the graph from packed tokens to vectors; see ``Packed`` for the five inputs.
+    """The graph from packed tokens (see `Packed` for the five inputs) to vectors.
 
-    The weights are not copied, so they must be writeable arrays. The single output is float32
-    [batch, dimension], pooled, and of unit length when the model normalises. All sizes are
-    dynamic.
+    The weights are not copied and must be writeable arrays. The output is float32
+    [batch, dimension], pooled, and of unit length if the model normalises. All sizes are dynamic.
     """
     return _GraphBuilder(config, weights).build()
 
@@ -107,8 +106,7 @@ class _GraphBuilder:
             hidden = self._layer(hidden, bias, f"encoder.layer.{layer}")
         vectors = self._pool(self._by_text(hidden), mask)
         if self.config.normalize:
-            # sentence-transformers divides by max(length, 1e-12); ReduceL2 of a non-zero vector
-            # never comes near it.
+            # As in sentence-transformers.
             length = ops.reduce_l2(vectors, _axes(-1), keep_dims=True)
             vectors = ops.divide(vectors, ops.maximum(length, _scalar(1e-12)))
         inputs = Packed(tokens, positions, self._slots, mask, self._origins)
@@ -122,7 +120,7 @@ class _GraphBuilder:
 
     def _embeddings(self, tokens: ov.Node, positions: ov.Node) -> ov.Node:
         words = ops.gather(self._weight("embeddings.word_embeddings.weight"), tokens, _axis(0))
-        # One segment only, so the segment's vector is part of every position's.
+        # There is one segment, so its vector can be part of every position's.
         table = (
             self.weights["embeddings.position_embeddings.weight"]
             + self.weights["embeddings.token_type_embeddings.weight"][0]
@@ -140,8 +138,8 @@ class _GraphBuilder:
         return ops.select(_is_token(keys), _scalar(0.0), _scalar(LOWEST))
 
     def _layer(self, hidden: ov.Node, bias: ov.Node, name: str) -> ov.Node:
-        # Scaling the query's weights instead of every product of attention: the plugin would
-        # make it a part of the key's projection, and choose a slower kernel for that.
+        # Scales the query's weights rather than attention's products: the plugin would fold that
+        # into the key's projection and choose a slower kernel for it.
         scale = (self.config.dimension // self.config.heads) ** -0.5
         query = self._heads(self._linear(hidden, f"{name}.attention.self.query", scale))
         key = self._heads(self._linear(hidden, f"{name}.attention.self.key"))
@@ -194,7 +192,7 @@ class _GraphBuilder:
 
 
 def _is_token(mask: ov.Node) -> ov.Node:
-    """Chosen by this, not computed by (1 - mask) * LOWEST, which bfloat16 gets wrong."""
+    """For `select`: (1 - mask) * LOWEST would be wrong in bfloat16."""
     return ops.greater(mask, _scalar(0.5))
 
 

@@ -1,13 +1,13 @@
 """The process that holds the model for all of a server's workers.
 
-multi-model-server gives a Python worker one request at a time, so what arrives together cannot be
-encoded together in a worker. Here it can: workers send token ids, and texts of several requests
-share a batch (``encoder_rounds``).
+multi-model-server gives a Python worker one request at a time, so a worker cannot encode
+simultaneous requests together. This process can: workers send token ids, and texts of several
+requests share a batch (`container.encoder.rounds`).
 
-No request is held back for others that may come. What arrives while a batch is encoded is the next
-batch, so batches grow with the load by themselves: with eight workers busy, patience of 1, 2 or 4
-ms saved the encoder a tenth of its time a request and raised no throughput, while somebody who is
-alone would wait for nothing.
+No request waits for others that might come. What arrives while a batch is encoded forms the next
+batch, so batches grow with the load. Measured with eight busy workers, waiting 1, 2 or 4 ms saved
+a tenth of the encoder's time per request and raised no throughput, but a lone caller would wait
+for nothing.
 """
 
 from __future__ import annotations
@@ -30,42 +30,38 @@ from container.encoder.load import broken_artifact, load_encoder
 from container.encoder.rounds import EncodeRequest, Rounds
 from container.encoder.wire import receive_request, send_failure, send_hello, send_vectors
 from container.errors import LoadError
-from container.serving.inference import model_server
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# How long the process waits for the first worker, and for another when there is none any more.
+# How long the process lives without a worker: before the first one, and after the last one.
 FIRST_SECONDS = 30.0
 LONELY_SECONDS = 1.0
-# How often it looks whether the server is still there.
-LOOK_SECONDS = 0.5
+# How often it checks that the server is still running.
+CHECK_SECONDS = 0.5
 BACKLOG = 128
 
 
-def main(model_dir: Path, address: str) -> int:
-    """Serves the model in ``model_dir`` at the socket ``address`` until no worker is left.
+def main(model_dir: Path, address: str, server: int | None) -> int:
+    """Serves the model in `model_dir` at the socket `address`; returns the exit status.
 
-    Says on standard output, as one JSON object, that it is ready, or why it failed; then that is
-    closed. Returns the exit status.
+    Runs until no worker is left, or the multi-model-server with the process id `server` ends.
+    Writes one JSON object to standard output, that it is ready or why it failed, then closes it.
     """
-    # Whatever a library prints belongs into the log.
+    # Anything that a library prints goes to the log.
     report = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
-    server = model_server()
     with report:
         try:
             started = time.monotonic()
             with broken_artifact():
                 encoder = load_encoder(model_dir, read_manifest(model_dir))
             listener = _listen(address)
-        except Exception as fault:
-            words = (
-                str(fault) if isinstance(fault, LoadError) else f"{type(fault).__name__}: {fault}"
-            )
-            json.dump({"failed": words}, report)
+        except Exception as error:
+            kind = "" if isinstance(error, LoadError) else f"{type(error).__name__}: "
+            json.dump({"failed": f"{kind}{error}"}, report)
             return 1
-        log.info("Encoder process ready in %.1f s", time.monotonic() - started)
+        logger.info("Encoder process ready in %.1f s", time.monotonic() - started)
         json.dump({"ready": True}, report)
     try:
         EncoderServer(encoder, listener, server).run()
@@ -75,7 +71,7 @@ def main(model_dir: Path, address: str) -> int:
 
 
 def _listen(address: str) -> socket.socket:
-    # One that was killed leaves its socket behind.
+    # A process that was killed leaves its socket behind.
     Path(address).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -84,10 +80,10 @@ def _listen(address: str) -> socket.socket:
 
 
 class EncoderServer:
-    """Receives requests, encodes round after round, and answers each as soon as it is finished.
+    """Receives requests, encodes round after round, and answers each request once it is finished.
 
-    It ends when the multi-model-server ``server`` (its process id, where there is one) has ended,
-    or when nobody has been connected for a while.
+    Ends with the multi-model-server whose process id is `server`, if there is one, or after some
+    time without a connection.
     """
 
     def __init__(self, encoder: Encoder, listener: socket.socket, server: int | None) -> None:
@@ -99,28 +95,28 @@ class EncoderServer:
         self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
-        self._looked = time.monotonic()
-        self._company_until = self._looked + FIRST_SECONDS
+        self._checked = time.monotonic()
+        self._alone_since = self._checked + FIRST_SECONDS
 
     def run(self) -> None:
-        """Serves until there is nobody left to serve."""
-        while self._wanted():
-            self._receive(0 if self._rounds else LOOK_SECONDS)
+        """Serves for as long as it is needed."""
+        while self._is_needed():
+            self._receive(0 if self._rounds else CHECK_SECONDS)
             if self._rounds:
                 for request in self._rounds.encode_next():
                     self._answer(request)
         for connection in self._connections:
             connection.close()
 
-    def _wanted(self) -> bool:
+    def _is_needed(self) -> bool:
         now = time.monotonic()
         if self._connections:
-            self._company_until = now
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            if self._server is not None and not _alive(self._server):
+            self._alone_since = now
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            if self._server is not None and not _is_running(self._server):
                 return False
-        return now - self._company_until < LONELY_SECONDS
+        return now - self._alone_since < LONELY_SECONDS
 
     def _receive(self, timeout: float) -> None:
         for key, _ in self._selector.select(timeout):
@@ -133,13 +129,13 @@ class EncoderServer:
         connection = Connection(self._listener.accept()[0].detach())
         self._connections.add(connection)
         self._selector.register(connection, selectors.EVENT_READ)
-        with self._closed_on_failure(connection):
+        with self._closed_on_error(connection):
             send_hello(
                 connection, {"device": self._encoder.device, "runtime": self._encoder.runtime}
             )
 
     def _take_request(self, connection: Connection) -> None:
-        with self._closed_on_failure(connection):
+        with self._closed_on_error(connection):
             tokens = receive_request(connection)
             request = EncodeRequest(tokens, self._encoder.config.dimension)
             self._asked[request] = connection
@@ -149,20 +145,20 @@ class EncoderServer:
         connection = self._asked.pop(request, None)
         if connection is None:
             return
-        with self._closed_on_failure(connection):
+        with self._closed_on_error(connection):
             if request.failure is None:
                 send_vectors(connection, request.vectors)
             else:
                 send_failure(connection, request.failure)
 
     @contextlib.contextmanager
-    def _closed_on_failure(self, connection: Connection) -> Iterator[None]:
-        """A worker that has gone, or makes no sense, loses its connection, and nothing else."""
+    def _closed_on_error(self, connection: Connection) -> Iterator[None]:
+        """A worker that has gone, or sends nonsense, loses its connection and affects no other."""
         try:
             yield
-        except (EOFError, OSError, ValueError, MemoryError) as fault:
-            if not isinstance(fault, EOFError):
-                log.warning("A worker's connection is closed: %s", fault)
+        except (EOFError, OSError, ValueError, MemoryError) as error:
+            if not isinstance(error, EOFError):
+                logger.warning("Closed a worker's connection: %s", error)
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
@@ -174,8 +170,8 @@ class EncoderServer:
             self._rounds.remove(request)
 
 
-def _alive(process: int) -> bool:
-    """Whether a process runs; one that only waits to be buried does not."""
+def _is_running(process: int) -> bool:
+    """Whether a process runs; zombies do not count."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text("utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""The encoder of a worker: the model is in the encoder process, which all workers share."""
+"""The encoder of a worker: the model runs in the encoder process, which all workers share."""
 
 from __future__ import annotations
 
@@ -21,57 +21,64 @@ from numpy.typing import NDArray
 
 from container.artifact import WEIGHTS
 from container.encoder.base import TextEncoder, Tokens
-from container.encoder.load import served_config
+from container.encoder.load import model_config
 from container.encoder.model_config import ModelConfig
 from container.encoder.wire import receive_hello, receive_vectors, send_request
 from container.errors import LoadError
 
-# What the process runs: this process's path is the one by which our packages are found.
+# The encoder process finds our packages by the path of the process that starts it.
 _PROGRAM = """
 import json, pathlib, sys
-sys.path[:] = json.loads(sys.argv[3])
+model_dir, address, server, path = sys.argv[1:]
+sys.path[:] = json.loads(path)
 from container.encoder.process import main
-sys.exit(main(pathlib.Path(sys.argv[1]), sys.argv[2]))
+sys.exit(main(pathlib.Path(model_dir), address, json.loads(server)))
 """
-# What the address of a Unix socket may be long, with its closing NUL, on Linux; macOS has 104.
+# The longest address of a Unix socket, its closing NUL included, is 104 on macOS (108 on Linux).
 _MAX_ADDRESS = 104
 
 
 def shared_encoder(
-    model_dir: Path, manifest: dict[str, Any], *, server: int, lost: Callable[[str], object]
+    model_dir: Path,
+    manifest: dict[str, Any],
+    *,
+    parent: int,
+    server: int | None,
+    lost: Callable[[str], object],
 ) -> RemoteEncoder:
-    """The encoder that all workers under the process ``server`` share.
+    """The encoder that all workers below the process `parent` share.
 
-    Whoever comes first starts the encoder process and waits until it is ready; the others wait for
-    that. ``lost`` is called with a reason, in a thread, when that process ends. Raises LoadError
-    with its words when it fails.
+    The first worker starts the encoder process and waits until it is ready; the others wait for
+    that. The encoder process ends with the multi-model-server whose process id is `server`, if
+    there is one. When it ends, `lost` is called with a reason, in a thread. Raises LoadError with
+    the reason why it failed to start.
     """
-    config = served_config(model_dir, manifest)
-    address = _address(model_dir, server)
+    config = model_config(model_dir, manifest)
+    address = _address(model_dir, parent)
     with _locked(model_dir):
         if not _answers(address):
-            _start(model_dir, address)
+            _start(model_dir, address, server)
         try:
             encoder = RemoteEncoder(config, model_dir / WEIGHTS / "tokenizer.json", address)
-        except (OSError, EOFError) as fault:
-            raise LoadError(f"the encoder process does not answer: {fault}") from fault
+        except (OSError, EOFError) as error:
+            raise LoadError(f"the encoder process does not answer: {error}") from error
     encoder.watch(lost)
     return encoder
 
 
 class RemoteEncoder(TextEncoder):
-    """Tokenises here and has the encoder process at ``address`` do the rest.
+    """Tokenises here and lets the encoder process at `address` do the rest.
 
-    May be opened in a process that then forks the workers: each makes a connection of its own
-    when it first encodes.
+    May be opened in a process that then forks the workers: each opens its own connection when it
+    first encodes.
     """
 
     def __init__(self, config: ModelConfig, tokenizer_file: Path, address: str) -> None:
-        """Raises OSError or EOFError where no encoder process answers at ``address``."""
+        """Raises OSError or EOFError if no encoder process answers at `address`."""
         super().__init__(config, tokenizer_file)
         self._address = address
-        # Held for as long as this process, or one forked from it, lives: while somebody is
-        # connected the encoder process stays.
+        # Stays open as long as this process, or one forked from it, lives; and the encoder process
+        # lives as long as anything is connected to it.
         self._lifeline, about = _connect(address)
         self.device, self.runtime = about["device"], about["runtime"]
         self._lock = Lock()
@@ -92,7 +99,7 @@ class RemoteEncoder(TextEncoder):
                 raise
 
     def watch(self, lost: Callable[[str], object]) -> None:
-        """Calls ``lost`` with a reason, in a thread, when the encoder process ends."""
+        """Calls `lost` with a reason, in a thread, when the encoder process ends."""
 
         def wait() -> None:
             with suppress(OSError, EOFError):
@@ -102,7 +109,7 @@ class RemoteEncoder(TextEncoder):
         Thread(target=wait, name="encoder-watch", daemon=True).start()
 
     def _connected(self) -> Connection:
-        """This process's own connection; one made before a fork is another process's."""
+        """This process's own connection; one opened before a fork belongs to another process."""
         if self._connection is None or self._owner != os.getpid():
             self._connection, _ = _connect(self._address)
             self._owner = os.getpid()
@@ -116,7 +123,7 @@ def _connect(address: str) -> tuple[Connection, dict[str, str]]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time. The folder itself is locked, since it may not be written to."""
+    """One process at a time. Locks the folder itself, because it may be read-only."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -125,16 +132,16 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _address(model_dir: Path, server: int) -> str:
-    """A name that only this server's workers have, in a folder that only this user can enter."""
-    name = hashlib.sha256(f"{server}:{model_dir.resolve()}".encode()).hexdigest()[:16]
+def _address(model_dir: Path, parent: int) -> str:
+    """An address for these workers alone, in a folder that only this user can enter."""
+    name = hashlib.sha256(f"{parent}:{model_dir.resolve()}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"faq-search-{os.getuid()}"
     if len(os.fsencode(folder / name)) >= _MAX_ADDRESS:
         folder = Path("/tmp") / folder.name  # noqa: S108 - only this user can enter it
     folder.mkdir(mode=0o700, exist_ok=True)
     about = folder.stat()
     if about.st_uid != os.getuid() or about.st_mode & 0o077:
-        raise LoadError(f"{folder} is open to other users; the encoder's socket would be, too")
+        raise LoadError(f"{folder} is open to other users, so the encoder's socket would be too")
     return str(folder / name)
 
 
@@ -147,12 +154,13 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _start(model_dir: Path, address: str) -> None:
+def _start(model_dir: Path, address: str, server: int | None) -> None:
     environment = dict(os.environ)
-    # multi-model-server says 1, for its many workers; this one process is to use all processors.
+    # multi-model-server sets it to 1 for its many workers; this one process uses all processors.
     environment.pop("OMP_NUM_THREADS", None)
+    arguments = [str(model_dir), address, json.dumps(server), json.dumps(sys.path)]
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(model_dir), address, json.dumps(sys.path)],
+        [sys.executable, "-c", _PROGRAM, *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Which texts are encoded next when several requests wait: rounds of one batch each."""
+"""Which texts to encode next when several requests wait: rounds of one batch each."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from container.encoder.base import Encoder, Tokens, longest_first
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# A text joins another request's batch where their lengths differ by no more tokens than this.
-# Measured with all-MiniLM-L6-v2: 10 and 40 tokens cost a fifth less in one batch than in two, 10
-# and 100 as much, and the short one would wait for the long.
+# A text joins another request's batch if their lengths differ by no more tokens than this.
+# Measured with all-MiniLM-L6-v2: 10 and 40 tokens cost a fifth less in one batch than in two; 10
+# and 100 cost the same, and the short text would wait for the long one.
 JOIN_TOKENS = 32
 
 
 class EncodeRequest:
     """The texts of one request, as token ids.
 
-    ``left`` are the numbers of the texts yet to be encoded, ``tokens_left`` their tokens.
-    ``vectors`` [texts, dimension] is complete when none is left and ``failure`` is ``None``.
+    `left` holds the numbers of the texts yet to be encoded, `tokens_left` counts their tokens.
+    `vectors` [texts, dimension] is complete when nothing is left and `failure` is `None`.
     """
 
     def __init__(self, tokens: Sequence[Tokens], dimension: int) -> None:
@@ -34,15 +34,15 @@ class EncodeRequest:
         self.failure: str | None = None
 
     def length_at(self, place: int) -> int:
-        """Tokens of the text at that place of ``left``, where the longest comes first."""
+        """Tokens of the text at `place` in `left`, which has the longest text first."""
         return len(self.tokens[self.left[place]])
 
     def first_within(self, length: int) -> int:
-        """The place of the first that has no more tokens than ``length``."""
+        """The place in `left` of the first text with at most `length` tokens."""
         return bisect_left(self.left, -length, key=lambda number: -len(self.tokens[number]))
 
     def take(self, place: int, count: int) -> list[tuple[EncodeRequest, int]]:
-        """Takes texts out of ``left``: this request with the number of each."""
+        """Takes `count` texts out of `left`; returns this request with the number of each."""
         taken = self.left[place : place + count]
         del self.left[place : place + count]
         self.tokens_left -= sum(len(self.tokens[number]) for number in taken)
@@ -50,14 +50,13 @@ class EncodeRequest:
 
 
 class Rounds:
-    """The requests that wait, and the batches that are made of them.
+    """The waiting requests, and the batches made of them.
 
-    Rounds belong in turn to the request that has waited longest and to the one with the least
-    left, so that a short question is answered after a batch or two, however much the others want,
-    and no request waits for ever. Large ones of like size are finished one after the other, not
-    all at the end: while one is formatted another is encoded. The request whose round it is gets
-    the batch that it would get alone; room that is left in it goes to texts of like length of the
-    others.
+    Rounds alternate between the request that has waited longest and the one with the least left.
+    So a short question is answered within a batch or two, however large the other requests are,
+    and no request waits forever. Large requests of similar size finish one after another rather
+    than all at the end, so one is formatted while another is encoded. The request whose round it
+    is gets the batch that it would get alone; remaining room goes to texts of similar length.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -74,30 +73,30 @@ class Rounds:
         self._waiting.append(request)
 
     def remove(self, request: EncodeRequest) -> None:
-        """Forgets a request, where it waits, that nobody waits for any more."""
+        """Drops a request that nobody waits for any longer."""
         self._waiting = [each for each in self._waiting if each is not request]
 
     def encode_next(self) -> list[EncodeRequest]:
-        """Encodes one batch; the requests that are finished with it.
+        """Encodes one batch and returns the requests that it finished.
 
-        A failure, be it of memory, is the ``failure`` of the requests in that batch, no others'.
+        An error, even a lack of memory, becomes the `failure` of the requests in that batch alone.
         """
         batch = self._next_batch()
         try:
             vectors = self._encoder.forward([request.tokens[number] for request, number in batch])
             for vector, (request, number) in zip(vectors, batch, strict=True):
                 request.vectors[number] = vector
-        except Exception as fault:
-            log.exception("A batch of %d texts failed", len(batch))
+        except Exception as error:
+            logger.exception("A batch of %d texts failed", len(batch))
             for request, _ in batch:
-                request.failure = f"{type(fault).__name__}: {fault}"
+                request.failure = f"{type(error).__name__}: {error}"
                 request.left.clear()
         finished = [request for request in self._waiting if not request.left]
         self._waiting = [request for request in self._waiting if request.left]
         return finished
 
     def _next_batch(self) -> list[tuple[EncodeRequest, int]]:
-        """The texts of the next round, by request and number; they are taken off the requests."""
+        """Takes the texts of the next round out of the requests: pairs of request and number."""
         self._for_oldest = not self._for_oldest
         first = self._waiting[0]
         if not self._for_oldest:

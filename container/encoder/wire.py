@@ -1,10 +1,10 @@
-"""What a worker and the encoder process say to each other.
+"""The messages between a worker and the encoder process.
 
-Token ids out, vectors back, as arrays of the machine's own byte order: both ends are on one
-machine and of one version. Nothing is pickled.
+Token ids go out and vectors come back, as arrays in the machine's own byte order: both ends run on
+one machine and are of one version. Nothing is pickled.
 
-A message is sent as a whole, and little is done with it: between two requests the model's weights
-have passed through the processor's caches, so each further step costs ten times what it does warm.
+A message is sent in one piece and takes few steps: between two requests the model's weights have
+passed through the processor's caches, so every step costs ten times what it does warm.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from numpy.typing import NDArray
 
 from container.encoder.base import Tokens
 
-# How an answer begins: what follows is float32 or UTF-8, and the former wants to be aligned.
+# An answer starts with one of these; its four bytes keep the float32 that may follow aligned.
 _VECTORS, _FAILURE = b"vecs", b"fail"
 
 
 def send_hello(connection: Connection, about: dict[str, str]) -> None:
-    """The first that the encoder process says: ``device`` and ``runtime``."""
+    """Opens a connection with the encoder's `device` and `runtime`."""
     connection.send_bytes(json.dumps(about).encode())
 
 
 def receive_hello(connection: Connection) -> dict[str, str]:
-    """Waits for the encoder process to answer the call."""
+    """Waits for the encoder process to accept the connection."""
     about: dict[str, str] = json.loads(connection.recv_bytes())
     return about
 
 
 def send_request(connection: Connection, tokens: Sequence[Tokens]) -> None:
-    """Sends texts: their number, their lengths, then all token ids, as int32."""
+    """Sends the number of texts, their lengths, then all token ids, as int32."""
     numbers = array("i", [len(tokens), *map(len, tokens)])
     for text in tokens:
         numbers.extend(text)
@@ -44,12 +44,12 @@ def send_request(connection: Connection, tokens: Sequence[Tokens]) -> None:
 
 
 def receive_request(connection: Connection) -> list[Tokens]:
-    """Receives texts, at least one, none empty. Raises ValueError for anything else."""
+    """Receives at least one text, none of them empty. Raises ValueError for anything else."""
     numbers = array("i", connection.recv_bytes())
     first = 1 + (numbers[0] if numbers else 0)
     lengths = numbers[1 : max(1, first)]
     if not lengths or min(lengths) < 1 or first + sum(lengths) != len(numbers):
-        raise ValueError("a message that holds no texts")
+        raise ValueError("the message holds no texts")
     places = pairwise(accumulate(lengths, initial=first))
     return [numbers[start:end] for start, end in places]
 
@@ -65,7 +65,7 @@ def send_failure(connection: Connection, words: str) -> None:
 
 
 def receive_vectors(connection: Connection, texts: int, dimension: int) -> NDArray[np.float32]:
-    """The answer, float32 [texts, dimension]. Raises RuntimeError with a failure's words."""
+    """The answer, float32 [texts, dimension]. Raises RuntimeError with the reason of a failure."""
     answer = bytearray(connection.recv_bytes())
     if not answer.startswith(_VECTORS):
         raise RuntimeError(answer[len(_FAILURE) :].decode())

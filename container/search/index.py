@@ -1,8 +1,8 @@
-"""The index's files: one or two vectors an entry, searched exactly by cosine similarity.
+"""The index's files: one or two vectors per entry, searched exactly by cosine similarity.
 
-Files: ``embeddings.npy`` (float32 [rows, dimension], rows of unit length, those of one entry
-adjacent), ``entries.jsonl`` (one entry a line) and ``offsets.npy`` (int64 [entries + 1], where each
-line begins). Embeddings and entries are memory-mapped, so opening a million rows copies nothing.
+Files: `embeddings.npy` (float32 [rows, dimension], rows of unit length, those of one entry
+adjacent), `entries.jsonl` (one entry a line) and `offsets.npy` (int64 [entries + 1], where each
+line starts). Embeddings and entries are memory-mapped, so opening a million rows copies nothing.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Index:
     """An index opened for searching."""
 
     def __init__(self, folder: Path, entries: int, dimension: int) -> None:
-        """Opens ``folder``; raises LoadError where it does not hold ``entries`` of ``dimension``.
+        """Opens `folder`; raises LoadError unless it holds `entries` of `dimension`.
 
-        One or two rows an entry, by the shape of the embeddings.
+        The shape of the embeddings tells whether an entry has one row or two.
         """
         try:
             embeddings = np.load(folder / EMBEDDINGS, mmap_mode="r")
             offsets = np.load(folder / OFFSETS, mmap_mode="r")
             entry_lines = np.memmap(folder / ENTRIES, dtype=np.uint8, mode="r")
-        except (OSError, ValueError, EOFError) as fault:
-            raise LoadError(f"the index cannot be read: {fault}") from fault
+        except (OSError, ValueError, EOFError) as error:
+            raise LoadError(f"the index cannot be read: {error}") from error
         if (
             embeddings.dtype != np.float32
             or embeddings.ndim != 2
@@ -52,34 +52,34 @@ class Index:
                 f"the index's entries do not fit the manifest: {len(offsets) - 1} entries in "
                 f"{len(entry_lines)} bytes; the manifest says {entries}"
             )
-        # Plain arrays of the same memory: every slice of a memmap costs some microseconds.
+        # Plain arrays of the same memory: each slice of a memmap costs some microseconds.
         self.rows: Vectors = np.asarray(embeddings)
         self.rows_per_entry = len(embeddings) // entries
         self._entry_lines = np.asarray(entry_lines)
         self._offsets = np.asarray(offsets)
 
     def __len__(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return len(self._offsets) - 1
 
     def search(self, queries: Vectors, top_k: int) -> list[list[Match]]:
-        """The ``top_k`` best entries for each query [n, dimension], best first."""
+        """The `top_k` best entries for each query [n, dimension], best first."""
         return nearest(normalized(queries), self.rows, top_k, self.rows_per_entry)
 
     def entry(self, position: int) -> dict[str, Any]:
-        """The entry at ``position``: ``id`` and, with texts stored, ``question``, ``answer``."""
+        """The entry at `position`: `id` and, if texts are stored, `question` and `answer`."""
         start, stop = int(self._offsets[position]), int(self._offsets[position + 1])
         found: dict[str, Any] = json.loads(self._entry_lines[start:stop].tobytes())
         return found
 
 
 class IndexWriter:
-    """Writes an index of a known number of rows, window by window, in bounded memory."""
+    """Writes an index of a known size, window by window, in bounded memory."""
 
     def __init__(self, folder: Path, entries: int, dimension: int, rows_per_entry: int) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        # Not by a memory map, whose written pages would count as this process's memory.
+        # Not a memory map: its written pages would count as this process's memory.
         self._embeddings = (folder / EMBEDDINGS).open("wb")
         np.lib.format.write_array_header_1_0(
             self._embeddings,
@@ -108,7 +108,7 @@ class IndexWriter:
             np.save(self._folder / OFFSETS, self._offsets)
 
     def add(self, entries: list[dict[str, Any]], vectors: Vectors) -> None:
-        """Appends entries and their rows, which lie adjacent and are brought to unit length."""
+        """Appends entries and their adjacent rows, which are scaled to unit length."""
         self._embeddings.write(normalized(vectors).data)
         for entry in entries:
             line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -1,8 +1,8 @@
 """Exact nearest neighbours: matrix products block by block, and a running threshold.
 
-Only scores that reach the worst of those kept so far are looked at twice, so that a search costs
-little more than reading the rows once. Float32 throughout: NumPy has no matrix product for half
-precision, and turning rows into float32 block by block takes several times what the product takes.
+Only scores above the worst of those kept so far get a second look, so a search costs little more
+than reading the rows once. Float32 throughout: NumPy has no matrix product for half precision, and
+converting rows block by block takes several times as long as the product.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-# Bytes of scores held at a time. Few large products beat many small ones, which wake and join the
-# library's threads each time.
+# Bytes of scores held at a time. Few large products beat many small ones, each of which wakes and
+# joins the library's threads.
 BLOCK_BYTES = 4 << 20
 # Queries in one product.
 MOST_QUERIES = 256
@@ -24,10 +24,10 @@ SAMPLE_ROWS = 4096
 
 
 class Match(NamedTuple):
-    """One found entry: its position in the corpus and its cosine similarity."""
+    """A found entry: its position in the corpus and its cosine similarity."""
 
     position: int
-    score: float
+    score: np.float32
 
 
 def normalized(vectors: Vectors) -> Vectors:
@@ -40,11 +40,11 @@ def normalized(vectors: Vectors) -> Vectors:
 def nearest(
     queries: Vectors, rows: Vectors, top_k: int, rows_per_entry: int = 1
 ) -> list[list[Match]]:
-    """The ``top_k`` best entries for each query, best first.
+    """The `top_k` best entries for each query, best first.
 
-    ``queries`` [n, dimension] and ``rows`` [entries * rows_per_entry, dimension] have unit length.
-    An entry scores by the best of its rows. Among equal scores the lower position comes first. A
-    ``top_k`` beyond the number of entries gives them all.
+    `queries` [n, dimension] and `rows` [entries * rows_per_entry, dimension] have unit length.
+    An entry's score is that of its best row. Among equal scores the lower position comes first. A
+    `top_k` beyond the number of entries returns them all.
     """
     return [
         matches
@@ -74,15 +74,15 @@ class _Best:
     def __init__(self, top_k: int, rows_per_entry: int) -> None:
         self._top_k = top_k
         self._rows_per_entry = rows_per_entry
-        # Of so many rows at least ``top_k`` entries have one.
+        # This many rows belong to at least `top_k` entries.
         self._enough_rows = top_k * rows_per_entry
         self._scores = np.empty(0, dtype=np.float32)
         self._entries = np.empty(0, dtype=np.int64)
-        # A row must score more; as much is not enough, since its position is higher.
+        # Later rows must score more than this: among equals the lower position wins.
         self.threshold = -np.inf
 
     def offer(self, scores: Vectors, start: int) -> None:
-        """Takes what is good enough of the rows that begin at row ``start``, a new entry's."""
+        """Takes the good ones of the rows from row `start`, where an entry begins."""
         if np.isneginf(self.threshold):
             least = _kth_best(scores[: max(SAMPLE_ROWS, self._enough_rows)], self._enough_rows)
             rows = np.flatnonzero(scores >= least)
@@ -96,7 +96,7 @@ class _Best:
         found = np.concatenate([self._scores, found])
         order = np.lexsort((entries, -found))
         if self._rows_per_entry > 1:
-            # The first of an entry's rows in this order is its best.
+            # The first of an entry's rows in this order is its best one.
             order = order[np.sort(np.unique(entries[order], return_index=True)[1])]
         order = order[: self._top_k]
         self._entries, self._scores = entries[order], found[order]
@@ -104,13 +104,12 @@ class _Best:
             self.threshold = self._scores[-1]
 
     def matches(self) -> list[Match]:
-        """The entries that are kept, best first."""
-        pairs = zip(self._entries.tolist(), self._scores.tolist(), strict=True)
-        return [Match(entry, score) for entry, score in pairs]
+        """The kept entries, best first."""
+        return list(map(Match, self._entries.tolist(), self._scores))
 
 
 def _kth_best(scores: Vectors, count: int) -> np.float32 | float:
-    """The ``count``-th highest score; where there are fewer, what any score reaches."""
+    """The `count`-th highest score, or minus infinity if there are fewer."""
     if len(scores) < count:
         return -np.inf
     least: np.float32 = np.partition(scores, -count)[-count]

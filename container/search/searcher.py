@@ -1,32 +1,45 @@
-"""The one way in which texts become matches, used by the bake's probes and by the server."""
+"""The single path from texts to matches, for the bake's probes and for the server."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from container.encoder.base import TextEncoder
 from container.search.index import Index
 from container.search.nearest import Match, nearest, normalized
 
 
+class Hit(NamedTuple):
+    """An entry of the index (`id` and, if texts are stored, `question` and `answer`); its score."""
+
+    entry: dict[str, Any]
+    score: np.float32
+
+
 class Searcher:
-    """Finds nearest texts with one encoder. Prefixes are the model's own, put before each text."""
+    """Finds nearest texts with one encoder; `model` names the prefixes of queries and passages."""
 
-    def __init__(
-        self, encoder: TextEncoder, query_prefix: str = "", passage_prefix: str = ""
-    ) -> None:
+    def __init__(self, encoder: TextEncoder, index: Index, model: Mapping[str, Any]) -> None:
         self.encoder = encoder
-        self._query_prefix = query_prefix
-        self._passage_prefix = passage_prefix
+        self._index = index
+        self._query_prefix = model["query_prefix"]
+        self._passage_prefix = model["passage_prefix"]
 
-    def search(self, index: Index, queries: Sequence[str], top_k: int) -> list[list[Match]]:
-        """The ``top_k`` best entries of ``index`` for each query, best first."""
-        return index.search(self.encoder.encode(self._as_queries(queries)), top_k)
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
+        """The `top_k` best entries of the index for each query, best first."""
+        found = self._index.search(self.encoder.encode(self._as_queries(queries)), top_k)
+        return [
+            [Hit(self._index.entry(position), score) for position, score in matches]
+            for matches in found
+        ]
 
     def nearest(
         self, corpus: Sequence[str], queries: Sequence[str], top_k: int
     ) -> list[list[Match]]:
-        """The ``top_k`` best of ``corpus`` for each query, best first."""
+        """The `top_k` best texts of `corpus` for each query, best first."""
         texts = self._as_queries(queries) + [self._passage_prefix + text for text in corpus]
         vectors = normalized(self.encoder.encode(texts))
         return nearest(vectors[: len(queries)], vectors[len(queries) :], top_k)

@@ -1,1 +1,1 @@
-"""What answers requests inside an endpoint or a transform job."""
+"""What answers requests in an endpoint or a transform job."""

@@ -1,4 +1,4 @@
-"""The lines of a batch: a record each, or a group of records."""
+"""The lines of a batch: each holds a record or a group of records."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from container.errors import InvalidRequestError
 from container.serving.requests import RecordRequest, parse_json, parse_record, record_id
 from container.serving.responses import record_error_json
 
-# A record, or the line that answers with what is wrong with it.
-Record = RecordRequest | str
+# A record, or the line that says what is wrong with it.
+Record = RecordRequest | bytes
 
 
 def parse_lines(text: str) -> list[Record]:
     """The records of a body of JSON lines, in order.
 
-    A line is ``{"id": ..., "text_inputs": "..."}`` or, so that a transform job can send many
-    records in one request, ``{"records": [...]}`` with such objects in it. What is wrong with a
-    record, or with a line, concerns no other. Raises InvalidRequestError for an empty body.
+    A line is `{"id": ..., "text_inputs": "..."}` or, so that a transform job can send many
+    records in one request, `{"records": [...]}` with such objects in it. A wrong record or line
+    affects no other. Raises InvalidRequestError for an empty body.
     """
-    # Not splitlines(): it would also split at characters that JSON text may hold as they are.
+    # Not splitlines(), which also splits at characters that JSON allows inside strings.
     records = [record for line in text.split("\n") if line.strip() for record in _parse_line(line)]
     if not records:
         raise InvalidRequestError("the body is empty; send one JSON object a line")
@@ -29,13 +29,13 @@ def _parse_line(line: str) -> list[Record]:
         payload = parse_json(line)
         if isinstance(payload, dict) and "records" in payload:
             return [_parse_record(member) for member in _members(payload)]
-    except InvalidRequestError as fault:
-        return [record_error_json(None, fault.sentence)]
+    except InvalidRequestError as error:
+        return [record_error_json(None, error.sentence)]
     return [_parse_record(payload)]
 
 
 def _members(payload: dict[str, object]) -> list[object]:
-    """The records of a group, each to be checked by itself."""
+    """The records of a group, yet to be checked."""
     members = payload["records"]
     if len(payload) > 1:
         raise InvalidRequestError("a group of records has the field records and no other")
@@ -47,5 +47,5 @@ def _members(payload: dict[str, object]) -> list[object]:
 def _parse_record(payload: object) -> Record:
     try:
         return parse_record(payload)
-    except InvalidRequestError as fault:
-        return record_error_json(record_id(payload), fault.sentence)
+    except InvalidRequestError as error:
+        return record_error_json(record_id(payload), error.sentence)

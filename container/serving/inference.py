@@ -1,7 +1,7 @@
 """The functions that the Hugging Face inference toolkit looks for in an artifact's code folder.
 
-The toolkit's server answers its health check with 200 even when a model failed to load, and a new
-fleet would take traffic it cannot serve. So a failure to load ends the server.
+The toolkit's server answers its health check with 200 even when a model failed to load, so a new
+fleet would get traffic that it cannot serve. That is why a failure to load ends the server.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from container.serving.requests import Body
     from container.serving.service import EncoderLoader, Service
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _HERE = Path(__file__).resolve().parent
-# The server passes its workers' output on to the log; it needs a moment for the last line.
+# The server relays its workers' output to the log and needs a moment for the last line.
 RELAY_SECONDS = 0.5
-# multi-model-server's main class, by which SageMaker's own toolkit finds its process as well.
+# multi-model-server's main class, by which SageMaker's own toolkit finds its process too.
 MODEL_SERVER = "com.amazonaws.ml.mms.ModelServer"
 _PROC = Path("/proc")
 
 
 def model_fn(model_dir: str) -> Service:
-    """Opens the artifact in ``model_dir``; ends the server where that fails."""
+    """Opens the artifact in `model_dir`; ends the server if that fails."""
     try:
         _find_code()
-        # Not at the top: a failure to import must end the server as well.
+        # Not at the top: a failed import must end the server too.
         from container.serving.service import Service  # noqa: PLC0415
 
         started = time.monotonic()
         service = Service.open(Path(model_dir), os.environ.get("BAKE_ID"), _encoder_loader())
-        log.info("Artifact opened in %.1f s", time.monotonic() - started)
+        logger.info("Artifact opened in %.1f s", time.monotonic() - started)
         return service
-    except Exception as fault:
-        _end_server(f"{type(fault).__name__}: {fault}")
+    except Exception as error:
+        _end_server(f"{type(error).__name__}: {error}")
 
 
 def transform_fn(
@@ -50,21 +50,21 @@ def transform_fn(
     data: Body,
     content_type: str | None,
     accept: str | None,  # noqa: ARG001 - the toolkit's signature
-) -> str:
-    """Answers one request. The answer is JSON (JSON lines for JSON lines), whatever ``accept``.
+) -> bytes:
+    """Answers one request in JSON (JSON lines for JSON lines), whatever `accept` says.
 
-    Raises exceptions whose text is ``<code>: <sentence>``, with the codes ``invalid_request`` and
-    ``internal_error``; the server sends them as the message of a status 400.
+    Raises exceptions whose text is `<code>: <sentence>`, with the codes `invalid_request` and
+    `internal_error`; the server sends that text as the message of a status 400.
     """
     return model.answer(data, content_type)
 
 
 def _encoder_loader() -> EncoderLoader:
-    """One worker holds the model itself; several share a process that does.
+    """A single worker holds the model itself; several share a process that does.
 
-    A server that preloads calls ``model_fn`` once, and forks its workers from that process, which
-    a model that has threads would not survive. Otherwise each of the workers, children of one
-    process, calls it.
+    A server that preloads calls `model_fn` once and forks its workers from that process, which a
+    model with threads would not survive. A server that does not preload calls it in each worker,
+    and all of them are children of one process.
     """
     preload = os.environ.get("MMS_PRELOAD_MODEL", "").lower() == "true"
     if not preload and int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1) == 1:
@@ -73,15 +73,15 @@ def _encoder_loader() -> EncoderLoader:
         return load_encoder
     from container.encoder.remote import shared_encoder  # noqa: PLC0415 - as above
 
-    server = os.getpid() if preload else os.getppid()
-    return partial(shared_encoder, server=server, lost=_end_server)
+    parent = os.getpid() if preload else os.getppid()
+    return partial(shared_encoder, parent=parent, server=_model_server(), lost=_end_server)
 
 
 def _find_code() -> None:
-    """In an artifact, our packages lie beside this file, and vendored ones below it.
+    """Makes our packages, beside this file in an artifact, and the vendored ones importable.
 
-    Ours come first. The vendored ones come last: where the machine has its own, built for its own
-    Python, those are the right ones.
+    Ours come first. The vendored ones come last: packages that the machine already has were built
+    for its own Python and take precedence.
     """
     if (_HERE / "container").is_dir() and str(_HERE) not in sys.path[:1]:
         sys.path.insert(0, str(_HERE))
@@ -91,21 +91,22 @@ def _find_code() -> None:
 
 
 def _end_server(reason: str) -> Never:
-    """Ends the server process, so that nothing answers the health check any more.
+    """Ends the server process, so that nothing answers the health check any longer.
 
-    For when a load failed, and when the encoder process is lost.
+    Called when a load failed, and when the encoder process is lost.
 
     Under multi-model-server this process is a worker, forked by a process that the server, a Java
-    process, started; alone it would be replaced for ever. Elsewhere this process is the server.
-    The server is killed, since asked to stop it would answer the health check for seconds more.
-    No other process is: under a local server, an IDE or a CI server in Java may be above this one.
+    process, started; if only the worker ended, the server would replace it forever. Elsewhere this
+    process is the server. The server is killed because, asked to stop, it would answer the health
+    check for seconds more. Nothing else is killed: under a local server this process may run below
+    an IDE or a CI server written in Java.
     """
     print(
         f"faq-search cannot serve this artifact: {reason}. Ending the server.",
         file=sys.stderr,
         flush=True,
     )
-    server = model_server()
+    server = _model_server()
     if server is not None:
         time.sleep(RELAY_SECONDS)
         with contextlib.suppress(ProcessLookupError):
@@ -113,8 +114,8 @@ def _end_server(reason: str) -> Never:
     os._exit(1)
 
 
-def model_server() -> int | None:
-    """The multi-model-server above this process, where there is one (and a /proc to find it by)."""
+def _model_server() -> int | None:
+    """The multi-model-server above this process, if there is one (and a /proc to find it in)."""
     process = os.getppid()
     while process > 1:
         folder = _PROC / str(process)

@@ -1,4 +1,4 @@
-"""One line of JSON a request in the server's log: what was asked, never the texts themselves."""
+"""One line of JSON per request in the server's log: what was asked, never the texts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from container.serving.requests import (
     TrainDataRequest,
 )
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class RequestLog:
-    """What is known of a request while it is answered.
+    """What is known about a request while it is answered.
 
-    ``request_id`` is the caller's own, by which it finds this line; ``mode`` is the request's, or
-    ``batch``; ``texts`` counts those to encode.
+    `request_id` is the caller's own, to find this line by; `mode` is the request's, or `batch`;
+    `texts` counts the texts to encode.
     """
 
     bake_id: str
@@ -36,7 +36,7 @@ class RequestLog:
     _started: float = field(default_factory=time.monotonic)
 
     def of_request(self, request: Request) -> None:
-        """Takes what there is to say from a request."""
+        """Records what a request asks for."""
         match request:
             case EmbedRequest(texts, request_id):
                 self._asked("embedding", len(texts), request_id)
@@ -52,14 +52,14 @@ class RequestLog:
                 self._asked("info", 0)
 
     def of_batch(self, records: list[Record]) -> None:
-        """Takes what there is to say from the lines of a batch."""
+        """Records what the lines of a batch ask for."""
         self._asked("batch", sum(isinstance(record, RecordRequest) for record in records))
 
     def _asked(self, mode: str, texts: int, request_id: str | None = None) -> None:
         self.mode, self.texts, self.request_id = mode, texts, request_id
 
     def write(self, outcome: str) -> None:
-        """Writes the line; ``outcome`` is answered, refused (the caller's fault) or failed."""
+        """Writes the line; `outcome` is answered, refused (an invalid request) or failed."""
         line = {
             "message": outcome,
             "request_id": self.request_id,
@@ -68,4 +68,4 @@ class RequestLog:
             "milliseconds": round((time.monotonic() - self._started) * 1000, 1),
             "bake_id": self.bake_id,
         }
-        log.info("%s", json.dumps(line))
+        logger.info("%s", json.dumps(line))

@@ -1,11 +1,13 @@
-"""Requests: what an endpoint accepts, checked, with a sentence for each fault.
+"""What an endpoint accepts, checked, with a sentence for each error.
 
-Written by hand because the image has no validation library.
+Written by hand because the image has no validation library. Read by json, not orjson: record ids
+may be integers beyond 64 bits, and one record with a lone surrogate must not spoil its group.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Never
@@ -28,7 +30,7 @@ Body = str | bytes | bytearray
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """``{"text_inputs": [...]}`` or a plain list: the texts' vectors."""
+    """`{"text_inputs": [...]}` or a plain list: the texts' vectors."""
 
     texts: list[str]
     request_id: str | None = None
@@ -36,7 +38,7 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RecordRequest:
-    """``{"id": ..., "text_inputs": "..."}``, the line of a batch: one vector with its id."""
+    """`{"id": ..., "text_inputs": "..."}`, the line of a batch: one vector with its id."""
 
     id: str | int | float
     text: str
@@ -44,7 +46,7 @@ class RecordRequest:
 
 @dataclass(frozen=True, slots=True)
 class NearestRequest:
-    """Mode nn_corpus: the nearest texts of a corpus that the request carries."""
+    """Mode nn_corpus: the nearest texts of a corpus in the request."""
 
     corpus: list[str]
     queries: list[str]
@@ -64,7 +66,7 @@ class TrainDataRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """Mode search: the nearest entries of the baked corpus with all that is stored of them."""
+    """Mode search: the nearest entries of the baked corpus, as they are stored."""
 
     queries: list[str]
     top_k: int
@@ -82,7 +84,7 @@ Request = (
 
 
 def media_type(content_type: str | None) -> str:
-    """The type alone, in lower case; JSON where none is given. Parameters must say UTF-8."""
+    """The type alone, in lower case; JSON by default. Raises unless the charset is UTF-8."""
     kind, *parameters = (content_type or "application/json").split(";")
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -98,10 +100,10 @@ def decode(body: Body) -> str:
         return body.removeprefix("\ufeff")
     try:
         return bytes(body).decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
+    except UnicodeDecodeError as error:
         raise InvalidRequestError(
-            f"the body is not UTF-8: {fault.reason} at byte {fault.start}"
-        ) from fault
+            f"the body is not UTF-8: {error.reason} at byte {error.start}"
+        ) from error
 
 
 def parse_body(body: Body, content_type: str | None) -> Request:
@@ -128,18 +130,18 @@ def parse_json(text: str) -> object:
     try:
         parsed: object = json.loads(text, parse_constant=_refuse_constant)
         return parsed
-    except json.JSONDecodeError as fault:
+    except json.JSONDecodeError as error:
         raise InvalidRequestError(
-            f"the body is not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}"
-        ) from fault
-    except RecursionError as fault:
-        raise InvalidRequestError("the body's JSON is nested too deeply") from fault
-    except ValueError as fault:
-        raise InvalidRequestError(f"the body is not JSON we can read: {fault}") from fault
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except RecursionError as error:
+        raise InvalidRequestError("the body's JSON is nested too deeply") from error
+    except ValueError as error:
+        raise InvalidRequestError(f"the body is not JSON we can read: {error}") from error
 
 
 def parse_request(payload: object) -> Request:
-    """Checks parsed JSON and gives the request. Raises InvalidRequestError."""
+    """The request in parsed JSON. Raises InvalidRequestError."""
     if isinstance(payload, list):
         return EmbedRequest(_texts(payload, "list"))
     if not isinstance(payload, dict):
@@ -163,7 +165,7 @@ def parse_request(payload: object) -> Request:
 def _parse_retrieval(
     payload: Mapping[str, object], mode: str
 ) -> NearestRequest | TrainDataRequest | SearchRequest:
-    """The request of a mode that answers queries: nn_corpus, nn_train_data or search."""
+    """The request of nn_corpus, nn_train_data or search."""
     if mode == "nn_corpus":
         _check_fields(payload, "corpus", "queries", "top_k", "mode", "request_id", mode=mode)
         return NearestRequest(
@@ -189,7 +191,7 @@ def _parse_retrieval(
 
 
 def parse_record(payload: object) -> RecordRequest:
-    """Checks one line of a batch. Raises InvalidRequestError."""
+    """The record in one parsed line of a batch. Raises InvalidRequestError."""
     if not isinstance(payload, dict):
         raise InvalidRequestError(
             f'the line is {_kind(payload)}; a line is {{"id": ..., "text_inputs": "..."}}'
@@ -198,16 +200,19 @@ def parse_record(payload: object) -> RecordRequest:
     if mode != "embedding":
         raise InvalidRequestError(f"mode is {_shown(mode)}; a record's mode is embedding")
     _check_fields(payload, "id", "text_inputs", "mode", mode="embedding")
-    given = payload.get("id")
-    if isinstance(given, bool) or not isinstance(given, str | int | float):
-        raise InvalidRequestError(f"id is {_kind(given)}; send a string or a number")
+    given = record_id(payload)
+    if given is None:
+        raise InvalidRequestError(f"id is {_kind(payload.get('id'))}; send a string or a number")
     return RecordRequest(given, _text(payload.get("text_inputs"), "text_inputs"))
 
 
 def record_id(payload: object) -> str | int | float | None:
-    """The id of a record that may be wrong otherwise, for the error that names it."""
+    """The id of a record in which something else may be wrong; None without a usable id."""
     given = payload.get("id") if isinstance(payload, dict) else None
-    return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        return None
+    # json reads 1e999 as infinity, which no answer in JSON can hold.
+    return None if given in (math.inf, -math.inf) else given
 
 
 def _check_fields(payload: Mapping[str, object], *allowed: str, mode: str) -> None:
@@ -234,10 +239,10 @@ def _text(value: object, name: str) -> str:
     if not value.isascii():
         try:
             value.encode("utf-8")
-        except UnicodeEncodeError as fault:
+        except UnicodeEncodeError as error:
             raise InvalidRequestError(
-                f"{name} holds half a surrogate pair at character {fault.start}"
-            ) from fault
+                f"{name} holds half a surrogate pair at character {error.start}"
+            ) from error
     return value
 
 
@@ -258,7 +263,7 @@ def _flag(payload: Mapping[str, object], name: str) -> bool:
 
 
 def _request_id(payload: Mapping[str, object]) -> str | None:
-    """The caller's name for the request, for the log alone."""
+    """The caller's name for the request; used only in the log."""
     if "request_id" not in payload:
         return None
     value = payload["request_id"]
@@ -276,6 +281,8 @@ def _kind(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value in (math.inf, -math.inf):
+        return "a number that is too large"
     kinds = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
     return kinds[type(value)]
 

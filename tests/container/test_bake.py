@@ -1,31 +1,18 @@
-"""The bake as a process: what it leaves behind when it works, fails and is stopped."""
+"""The bake: what it leaves behind when it succeeds, fails and is stopped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import shutil
 import signal
 
 import numpy as np
 import pytest
 
-from tests.support.container import (
-    FAQ,
-    REPOSITORY,
-    BakeRun,
-    faq_csv,
-    minilm,
-    write_code_archive,
-    write_tiny_model,
-)
-
-
-def tiny_run(tmp_path, corpus=None, name="faq.csv"):
-    write_tiny_model(tmp_path / "tiny")
-    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", corpus or faq_csv(), name)
-    run.settings |= {"dimension": "32", "model_id": "tiny"}
-    return run
+from container.bake import encode_corpus, job
+from tests.support.container import FAQ, BakeRun, faq_csv, minilm
 
 
 def files(folder):
@@ -107,8 +94,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path, baked):
 @pytest.mark.parametrize(("embed", "rows"), [("answer", 1), ("question", 1), ("both", 2)])
 def test_the_embedded_text_is_the_one_chosen(tmp_path, minilm_encoder, embed, rows):
     run = BakeRun(tmp_path / "ml", minilm(), faq_csv())
-    status, output = run.run(embed=embed, query_prefix="query: ", passage_prefix="passage: ")
-    assert status == 0, output
+    assert run.run_here(embed=embed, query_prefix="query: ", passage_prefix="passage: ") == 0
     embeddings = np.load(run.model / "index" / "embeddings.npy")
     assert embeddings.shape == (rows * len(FAQ), 384)
     texts = []
@@ -118,10 +104,9 @@ def test_the_embedded_text_is_the_one_chosen(tmp_path, minilm_encoder, embed, ro
     np.testing.assert_allclose(embeddings, minilm_encoder.encode(texts), atol=1e-5)
 
 
-def test_without_stored_text_nothing_of_the_corpus_is_in_the_artifact(tmp_path):
-    run = tiny_run(tmp_path)
-    status, output = run.run(store_text="false")
-    assert status == 0, output
+def test_without_stored_text_nothing_of_the_corpus_is_in_the_artifact(tiny_run):
+    run = tiny_run()
+    assert run.run_here(store_text="false") == 0
     lines = (run.model / "index" / "entries.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"id": str(n)} for n in range(len(FAQ))]
     everything = b"".join(path.read_bytes() for path in run.model.rglob("*.json*"))
@@ -130,21 +115,19 @@ def test_without_stored_text_nothing_of_the_corpus_is_in_the_artifact(tmp_path):
         assert answer.encode() not in everything
 
 
-def test_progress_is_told(tmp_path):
-    corpus = "".join(f'"question {n}","answer {n}"\n' for n in range(300)).encode()
-    run = tiny_run(tmp_path, corpus)
-    status, output = run.run(batch_size="4")
-    assert status == 0, output
+def test_progress_is_printed(tiny_run, capsys):
+    run = tiny_run("".join(f'"question {n}","answer {n}"\n' for n in range(300)).encode())
+    assert run.run_here(batch_size="4") == 0
+    output = capsys.readouterr().out
     assert re.search(r"encoded 300 of 300 \(100 %\), [\d,]+ texts/s", output)
     assert manifest(run)["corpus"]["entries"] == 300
     assert np.load(run.model / "index" / "embeddings.npy").shape == (300, 32)
 
 
-def test_json_lines_keep_their_ids(tmp_path):
+def test_json_lines_keep_their_ids(tiny_run):
     corpus = b'{"id":"x-1","text":"hello"}\n{"id":"x-2","text":"world"}\n'
-    run = tiny_run(tmp_path, corpus, "c.jsonl")
-    status, output = run.run()
-    assert status == 0, output
+    run = tiny_run(corpus, "c.jsonl")
+    assert run.run_here() == 0
     first = (run.model / "index" / "entries.jsonl").read_text().splitlines()[0]
     assert json.loads(first) == {"id": "x-1", "question": None, "answer": "hello"}
 
@@ -156,58 +139,50 @@ def test_json_lines_keep_their_ids(tmp_path):
         ({"dimension": "384"}, "dimension is 32; the settings say 384"),
         (
             {"batch_size": "0", "embed": "title", "store_text": "yes"},
-            "batch_size is '0'; allowed is a whole number 1 to 4096; store_text is 'yes'",
+            "batch_size is '0'; allowed is a whole number from 1 to 4096; store_text is 'yes'",
         ),
         ({"max_seq_length": "65"}, "max_seq_length is 65; this model takes 3 to 64 tokens"),
         ({"max_seq_length": "many"}, "max_seq_length is 'many'"),
         ({"bake_id": ""}, "bake_id is missing"),
     ],
 )
-def test_a_wrong_setting_fails_with_a_sentence(tmp_path, changes, words):
-    run = tiny_run(tmp_path)
-    status, output = run.run(**changes)
-    assert status == 1, output
+def test_a_wrong_setting_fails_with_a_sentence(tiny_run, capfd, changes, words):
+    run = tiny_run()
+    assert run.run_here(**changes) == 1
     assert words in run.failure
     assert not run.model.exists() or not list(run.model.iterdir())
     assert not list(run.base.glob("scratch-*"))
-    assert "Traceback" not in output
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_faulty_corpus_fails_with_its_faults(tmp_path):
-    run = tiny_run(tmp_path, b'"one","two"\n"three",""\n')
-    status, _ = run.run()
-    assert status == 1
+@pytest.mark.parametrize("rows", [1, 500])
+def test_a_wrong_corpus_fails_with_the_rows_that_are_wrong(tiny_run, rows):
+    run = tiny_run(b'"one","two"\n' + b'"three",""\n' * rows)
+    assert run.run_here() == 1
     assert run.failure.startswith("faq.csv:2: ")
-
-
-def test_many_faults_fit_the_failure_reason(tmp_path):
-    run = tiny_run(tmp_path, b'"one","two"\n' + b'"three",""\n' * 500)
-    status, _ = run.run()
-    assert status == 1
     assert len(run.failure) <= 1024
-    assert run.failure.endswith(" ...")
+    assert run.failure.endswith(" ...") == (rows > 20)
 
 
-def test_a_corpus_beyond_memory_points_to_batch_transform(tmp_path):
-    corpus = "".join(f'"q {n}","a {n}"\n' for n in range(20_000)).encode()
-    run = tiny_run(tmp_path, corpus)
-    # No machine has room for 2 x 20,000 vectors of what a test's limit leaves.
-    machine = "def available_cpus(): return 1\ndef total_memory(): return 1_000_000\n"
-    write_code_archive(run.archive, {"container/machine.py": machine})
-    status, _ = run.run(embed="both")
-    assert status == 1
+def test_a_corpus_beyond_memory_points_to_batch_transform(tiny_run, monkeypatch):
+    monkeypatch.setattr(encode_corpus, "total_memory", lambda: 1_000_000)
+    run = tiny_run("".join(f'"q {n}","a {n}"\n' for n in range(20_000)).encode())
+    assert run.run_here(embed="both") == 1
     assert "The corpus is too large: 20,000 entries" in run.failure
     assert "batch transform" in run.failure
 
 
-def test_an_unforeseen_failure_is_told_with_its_trace_in_the_log(tmp_path):
-    run = tiny_run(tmp_path)
-    probes = "def make_probes(*_): raise OSError('no room')\n"
-    write_code_archive(run.archive, {"container/bake/probes.py": probes})
-    status, output = run.run()
-    assert status == 1
+def test_an_unexpected_error_is_reported_with_its_traceback_in_the_log(
+    tiny_run, monkeypatch, capfd
+):
+    def fail(*_):
+        raise OSError("no room")
+
+    monkeypatch.setattr(job, "make_manifest", fail)
+    run = tiny_run()
+    assert run.run_here() == 1
     assert run.failure.startswith("The bake failed unexpectedly (OSError: no room).")
-    assert "Traceback" in output
+    assert "Traceback" in capfd.readouterr().err
     assert not list(run.model.glob("*"))
 
 
@@ -229,14 +204,16 @@ def test_stopped_it_leaves_the_model_folder_empty(tmp_path):
     assert not (run.base / "output" / "failure").exists()
 
 
-def test_a_failure_at_the_very_end_leaves_the_model_folder_empty(tmp_path):
-    run = tiny_run(tmp_path)
-    source = (REPOSITORY / "container" / "bake" / "job.py").read_text("utf-8")
-    line = "        _move(artifact, paths.model)\n"
-    assert line in source
-    failing = source.replace(line, f"{line}        raise OSError('the disk is full')\n")
-    write_code_archive(run.archive, {"container/bake/job.py": failing})
-    status, _ = run.run()
-    assert status == 1
+def test_an_error_at_the_very_end_leaves_the_model_folder_empty(tiny_run, monkeypatch):
+    move = shutil.move
+
+    def move_and_fail(part, target):
+        move(part, target)
+        if target.name == "bake-manifest.json":
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(shutil, "move", move_and_fail)
+    run = tiny_run()
+    assert run.run_here() == 1
     assert "the disk is full" in run.failure
     assert not list(run.model.iterdir())

@@ -7,18 +7,12 @@ import json
 import pytest
 
 from container.errors import InvalidRequestError
-from container.serving.service import Service
-
-
-@pytest.fixture(scope="module")
-def service(baked):
-    return Service.open(baked, None)
 
 
 def ask(service, *lines):
     body = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     answer = service.answer(bytearray(body.encode()), "application/jsonlines")
-    return [json.loads(line) for line in answer.split("\n")]
+    return [json.loads(line) for line in answer.split(b"\n")]
 
 
 def record(number, text="hello"):

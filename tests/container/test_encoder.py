@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from container.bake.weights import find_model, write_serving_form
-from container.encoder.cpu import OpenVinoEncoder
-from tests.support.container import write_tiny_model
+from container.encoder.cpu import OpenVinoEncoder, map_tensors
+from tests.support.container import REPOSITORY, write_tiny_model, write_weights
 
 TEXTS = ["hello world", "", "abc", "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 4, "é"]
 
@@ -20,9 +21,8 @@ def tiny(tmp_path, family="bert", pooling="mean", length=None, **changes):
     write_tiny_model(source, family, **changes)
     (source / "1_Pooling").mkdir()
     (source / "1_Pooling" / "config.json").write_text(f'{{"pooling_mode": "{pooling}"}}')
-    model = find_model(source, tmp_path, "tiny", length)
-    write_serving_form(model, tmp_path / "weights")
-    return OpenVinoEncoder(model.config, tmp_path / "weights")
+    config = write_weights(source, tmp_path, max_seq_length=length)
+    return OpenVinoEncoder(config, tmp_path / "weights")
 
 
 def by_hand(encoder, folder, text):
@@ -131,10 +131,55 @@ def test_without_normalising_the_length_is_the_models(tmp_path):
         '[{"path": "", "type": "sentence_transformers.models.Transformer"},'
         ' {"path": "pool", "type": "sentence_transformers.models.Pooling"}]'
     )
-    model = find_model(source, tmp_path, "tiny", None)
-    assert (model.config.normalize, model.config.pooling) == (False, "cls")
-    write_serving_form(model, tmp_path / "weights")
-    encoder = OpenVinoEncoder(model.config, tmp_path / "weights")
+    config = write_weights(source, tmp_path)
+    assert (config.normalize, config.pooling) == (False, "cls")
+    encoder = OpenVinoEncoder(config, tmp_path / "weights")
     expected = by_hand(encoder, tmp_path / "weights", "hello")
     assert abs(np.linalg.norm(expected) - 1) > 0.1
     np.testing.assert_allclose(encoder.encode(["hello"])[0], expected, atol=2e-6)
+
+
+TENSORS = {
+    "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b.weight": np.array([1.5], dtype=np.float32),
+}
+
+
+def test_tensors_are_mapped_and_writing_to_them_leaves_the_file_as_it_is(tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_file(TENSORS, file, metadata={"format": "pt"})
+    before = file.read_bytes()
+    found = map_tensors(file)
+    assert found.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], tensor)
+    found["a"][0, 0] = 99
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:-1]), "is not float32, or is cut short"),
+        (lambda file: save_file({"a": np.zeros(3, np.float16)}, file), "the tensor a is not float"),
+        (lambda file: file.write_bytes(b""), None),
+        (lambda file: file.write_bytes(b"no tensors at all"), None),
+    ],
+)
+def test_a_file_of_anything_else_is_refused(tmp_path, damage, words):
+    file = tmp_path / "model.safetensors"
+    save_file(TENSORS, file)
+    damage(file)
+    with pytest.raises(ValueError, match=words):
+        map_tensors(file)
+
+
+def test_opening_an_encoder_does_not_import_openvinos_converter():
+    code = (
+        "import sys; from container.encoder import load; load._encoder_kind();"
+        "print(*[name for name in ('openvino', 'openvino.tools.ovc') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "openvino\n"

@@ -13,14 +13,8 @@ import numpy as np
 import pytest
 
 from container.encoder import process as encoder_process
-from container.encoder.process import EncoderServer, _alive, _listen
+from container.encoder.process import EncoderServer, _is_running, _listen
 from container.encoder.remote import RemoteEncoder
-from tests.support.encoder import CountingEncoder
-
-
-@pytest.fixture(scope="module")
-def counting(tmp_path_factory):
-    return CountingEncoder(tmp_path_factory.mktemp("tiny"))
 
 
 class Running:
@@ -43,9 +37,7 @@ class Running:
 
 @pytest.fixture
 def running(counting, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder_process, "LOOK_SECONDS", 0.01)
-    counting.batches.clear()
-    counting.broken = None
+    monkeypatch.setattr(encoder_process, "CHECK_SECONDS", 0.01)
     return Running(counting, str(tmp_path / "socket"))
 
 
@@ -139,7 +131,7 @@ def test_it_ends_when_it_was_alone_for_a_while(running, monkeypatch):
 
 
 def test_it_ends_with_its_server_whoever_is_connected(counting, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder_process, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(encoder_process, "CHECK_SECONDS", 0.01)
     server = os.posix_spawn(
         sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], os.environ
     )
@@ -152,5 +144,5 @@ def test_it_ends_with_its_server_whoever_is_connected(counting, tmp_path, monkey
     # It stays a zombie until then.
     assert running.ended()
     os.waitpid(server, 0)
-    assert not _alive(server)
+    assert not _is_running(server)
     assert lost.get(timeout=10) == "the encoder process has ended"

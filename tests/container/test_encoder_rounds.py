@@ -6,28 +6,16 @@ import numpy as np
 import pytest
 
 from container.encoder.rounds import JOIN_TOKENS, EncodeRequest, Rounds
-from tests.support.encoder import CountingEncoder, vector_of
-
-
-@pytest.fixture(scope="module")
-def counting(tmp_path_factory):
-    return CountingEncoder(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def encoder(counting):
-    counting.batches.clear()
-    counting.broken = None
-    return counting
+from tests.support.encoder import vector_of
 
 
 def texts(*lengths, first=7):
     return [[first, *range(length - 1)] for length in lengths]
 
 
-def run(encoder, *requests):
+def run(counting, *requests):
     """Encodes rounds until nobody waits; which requests each round finished."""
-    rounds = Rounds(encoder)
+    rounds = Rounds(counting)
     for request in requests:
         rounds.add(request)
     finished = []
@@ -41,58 +29,58 @@ def request(*lengths, first=7):
 
 
 @pytest.mark.parametrize("lengths", [(5,), (3, 9, 3, 40, 12, 3, 3, 11, 60), tuple(range(1, 70))])
-def test_alone_a_request_gets_the_batches_that_it_gets_in_process(encoder, lengths):
+def test_alone_a_request_gets_the_batches_that_it_gets_in_process(counting, lengths):
     alone = request(*lengths)
-    run(encoder, alone)
-    in_rounds = list(encoder.batches)
-    encoder.batches.clear()
-    np.testing.assert_array_equal(alone.vectors, encoder.encode_tokens(alone.tokens))
-    assert in_rounds == encoder.batches
+    run(counting, alone)
+    in_rounds = list(counting.batches)
+    counting.batches.clear()
+    np.testing.assert_array_equal(alone.vectors, counting.encode_tokens(alone.tokens))
+    assert in_rounds == counting.batches
 
 
-def test_texts_of_like_length_share_a_batch_and_go_back_to_their_requests(encoder):
+def test_texts_of_like_length_share_a_batch_and_go_back_to_their_requests(counting):
     requests = [request(length, first=length) for length in (5, 8, 6, 7)]
-    assert run(encoder, *requests) == [[0, 1, 2, 3]]
-    assert encoder.batches == [[5, 8, 6, 7]]
+    assert run(counting, *requests) == [[0, 1, 2, 3]]
+    assert counting.batches == [[5, 8, 6, 7]]
     for each in requests:
         assert each.vectors.tolist() == [vector_of(text) for text in each.tokens]
         assert each.failure is None
 
 
-def test_a_batch_stays_within_its_tokens(encoder):
+def test_a_batch_stays_within_its_tokens(counting):
     requests = [request(8) for _ in range(6)]
-    assert run(encoder, *requests) == [[0, 1, 2, 3, 4], [5]]
-    encoder.batches.clear()
+    assert run(counting, *requests) == [[0, 1, 2, 3, 4], [5]]
+    counting.batches.clear()
     # The third would make it one of three times fourteen tokens.
-    assert run(encoder, request(8), request(8), request(14)) == [[0, 1], [2]]
-    assert encoder.batches == [[8, 8], [14]]
+    assert run(counting, request(8), request(8), request(14)) == [[0, 1], [2]]
+    assert counting.batches == [[8, 8], [14]]
 
 
-def test_texts_of_other_lengths_wait_for_a_batch_of_their_own(encoder):
+def test_texts_of_other_lengths_wait_for_a_batch_of_their_own(counting):
     short, long = request(2), request(2 + JOIN_TOKENS + 1)
-    assert run(encoder, short, long) == [[0], [1]]
-    assert encoder.batches == [[2], [2 + JOIN_TOKENS + 1]]
+    assert run(counting, short, long) == [[0], [1]]
+    assert counting.batches == [[2], [2 + JOIN_TOKENS + 1]]
 
 
-def test_a_short_question_waits_for_a_batch_or_two(encoder):
+def test_a_short_question_waits_for_a_batch_or_two(counting):
     first, second, question = request(*[38] * 50), request(*[38] * 50), request(2)
-    rounds = Rounds(encoder)
+    rounds = Rounds(counting)
     rounds.add(first)
     rounds.add(second)
     assert rounds.encode_next() == []
     rounds.add(question)
     assert rounds.encode_next() == [question]
-    assert encoder.batches == [[38], [2]]
+    assert counting.batches == [[38], [2]]
 
 
-def test_large_requests_are_finished_one_after_the_other(encoder):
-    finished = run(encoder, request(*[20] * 50), request(*[20] * 50))
+def test_large_requests_are_finished_one_after_the_other(counting):
+    finished = run(counting, request(*[20] * 50), request(*[20] * 50))
     assert [index for index, ended in enumerate(finished) if ended] == [24, 49]
 
 
-def test_no_request_waits_for_ever(encoder):
+def test_no_request_waits_for_ever(counting):
     """Short ones come all the time; the oldest gets every other round."""
-    large, rounds = request(*[38] * 10), Rounds(encoder)
+    large, rounds = request(*[38] * 10), Rounds(counting)
     rounds.add(large)
     count = 0
     while count < 30 and large.left:
@@ -102,26 +90,26 @@ def test_no_request_waits_for_ever(encoder):
     assert count == 19
 
 
-def test_room_in_a_batch_is_given_to_the_others(encoder):
+def test_room_in_a_batch_is_given_to_the_others(counting):
     """Five texts of eight tokens are a batch."""
-    assert run(encoder, request(8, 8), request(*[8] * 6)) == [[0], [1]]
-    assert encoder.batches == [[8] * 5, [8] * 3]
+    assert run(counting, request(8, 8), request(*[8] * 6)) == [[0], [1]]
+    assert counting.batches == [[8] * 5, [8] * 3]
 
 
-def test_a_longer_text_that_does_not_fit_leaves_room_for_shorter_ones(encoder):
-    assert run(encoder, request(10, 10), request(14, 10, 9, 9), request(10)) == [[0], [2], [1]]
-    assert encoder.batches == [[10, 10, 10, 9], [10, 14], [9]]
+def test_a_longer_text_that_does_not_fit_leaves_room_for_shorter_ones(counting):
+    assert run(counting, request(10, 10), request(14, 10, 9, 9), request(10)) == [[0], [2], [1]]
+    assert counting.batches == [[10, 10, 10, 9], [10, 14], [9]]
 
 
-def test_a_failure_concerns_the_batch_alone(encoder):
-    rounds = Rounds(encoder)
+def test_a_failure_concerns_the_batch_alone(counting):
+    rounds = Rounds(counting)
     hit, hit_too, spared = request(*[8] * 4), request(8, 30), request(38)
     for each in (hit, hit_too, spared):
         rounds.add(each)
-    encoder.broken = MemoryError("no room")
+    counting.broken = MemoryError("no room")
     assert rounds.encode_next() == [hit, hit_too]
     assert hit.failure == hit_too.failure == "MemoryError: no room"
-    encoder.broken = None
+    counting.broken = None
     assert rounds.encode_next() == [spared]
     assert spared.failure is None
     assert not rounds

@@ -21,7 +21,7 @@ import sys
 sys.path.insert(0, sys.argv[1] + "/code")
 import inference
 service = inference.model_fn(sys.argv[1])
-print("serving", inference.transform_fn(service, '{"mode":"info"}', None, None)[:12])
+print("serving", inference.transform_fn(service, '{"mode":"info"}', None, None)[:12].decode())
 """
 
 
@@ -141,7 +141,7 @@ WORKER = ("/usr/bin/python3", "model_service_worker.py")
 
 
 def ended_by_a_failed_load(monkeypatch, tmp_path, *above):
-    """What a failed load ends below the processes ``above``, the parent (4001) first."""
+    """What a failed load ends below the processes `above`, the parent (4001) first."""
     for number, command in enumerate(above, start=4001):
         folder = tmp_path / "proc" / str(number)
         folder.mkdir(parents=True)

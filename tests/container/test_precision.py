@@ -8,15 +8,14 @@ import logging
 import numpy as np
 import pytest
 
-from container import artifact
 from container.bake import precision_check
 from container.bake.precision_check import check_precision
 from container.bake.settings import BakeSettings
-from container.bake.weights import find_model, write_serving_form
+from container.encoder import load
 from container.encoder.cpu import OpenVinoEncoder
 from container.errors import BakeError
 from container.search.index import Index, IndexWriter
-from tests.support.container import FAQ, BakeRun, faq_csv, minilm, write_tiny_model
+from tests.support.container import FAQ, BakeRun, faq_csv, minilm, write_tiny_model, write_weights
 
 QUESTIONS = [f"question {number}" for number in range(8)]
 ANSWERS = [f"answer {number}" for number in range(8)]
@@ -135,9 +134,9 @@ def test_of_many_entries_an_even_sample_is_asked(check, monkeypatch):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_bake_records_its_check_or_says_what_processor_it_needs(tmp_path, precision):
     run = BakeRun(tmp_path / "ml", minilm(), faq_csv())
-    status, output = run.run(precision=precision)
+    status = run.run_here(precision=precision)
     if precision in OpenVinoEncoder.precisions():
-        assert status == 0, output
+        assert status == 0, run.failure
         manifest = json.loads((run.model / "bake-manifest.json").read_text())
         assert manifest["model"]["precision"] == precision
         check = manifest["precision_check"]
@@ -152,12 +151,11 @@ def test_a_bake_records_its_check_or_says_what_processor_it_needs(tmp_path, prec
 
 def test_a_processor_without_it_serves_in_fp32_and_says_so(tmp_path, monkeypatch, caplog):
     write_tiny_model(tmp_path / "source")
-    model = find_model(tmp_path / "source", tmp_path, "tiny", None)
-    write_serving_form(model, tmp_path / "weights")
+    config = write_weights(tmp_path / "source", tmp_path)
     monkeypatch.setattr(OpenVinoEncoder, "precisions", lambda: ("fp32",))
-    monkeypatch.setattr(artifact, "_has_gpu", lambda: False)
+    monkeypatch.setattr(load, "_has_gpu", lambda: False)
     with caplog.at_level(logging.WARNING):
-        encoder = artifact.open_encoder(tmp_path / "weights", model.config, precision="bf16")
+        encoder = load.open_encoder(tmp_path / "weights", config, precision="bf16")
     assert encoder.precision == "fp32"
     assert "fp32 (baked for bf16, which this processor does not have)" in encoder.runtime
     assert "no instructions for bf16" in caplog.text

@@ -14,11 +14,6 @@ SECRET = "a secret text"
 ID = "5f0c1f9e-6a3b-4c1d-9a41-7f2f2f6f0e11"
 
 
-@pytest.fixture(scope="module")
-def service(baked):
-    return Service.open(baked, None)
-
-
 @pytest.fixture
 def logged(caplog):
     """The lines written since it was last called, parsed."""

@@ -11,14 +11,9 @@ from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.serving.inference import transform_fn
 from container.serving.service import Service
-from tests.support.container import FAQ, BakeRun, faq_csv, write_tiny_model
+from tests.support.container import FAQ
 
 CORPUS, QUERIES = list(NEAREST_CORPUS), list(NEAREST_QUERIES)
-
-
-@pytest.fixture(scope="module")
-def service(baked):
-    return Service.open(baked, "bake-1")
 
 
 def ask(service, body, content_type="application/json", accept="application/json"):
@@ -45,9 +40,9 @@ def test_embedding(service, minilm_encoder):
 
 def test_numbers_are_short_and_exact(service):
     text = ask(service, ["a"])
-    numbers = text.removeprefix('{"embedding":[[').removesuffix("]]}").split(",")
+    numbers = text.removeprefix(b'{"embedding":[[').removesuffix(b"]]}").split(b",")
     assert len(numbers) == 384
-    assert all(number == str(np.float32(number)) for number in numbers)
+    assert all(float(number) == float(str(np.float32(number))) for number in numbers)
 
 
 def test_nearest_in_a_supplied_corpus(service, minilm_encoder):
@@ -88,11 +83,10 @@ def test_search_gives_whole_entries_and_the_bake(service):
     assert len(json.loads(ask(service, body))["results"][0]) == 3, "top_k is three unless given"
 
 
-def test_search_gives_null_for_an_entry_without_a_question(tmp_path):
-    write_tiny_model(tmp_path / "tiny")
+def test_search_gives_null_for_an_entry_without_a_question(tiny_run):
     corpus = b'{"id": "a", "text": "hello"}\n{"id": "b", "question": "hey", "answer": "world"}\n'
-    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", corpus, "faq.jsonl")
-    assert run.run(dimension="32")[0] == 0
+    run = tiny_run(corpus, "faq.jsonl")
+    assert run.run_here() == 0
     body = {"queries": ["hello"], "mode": "search"}
     (hits,) = json.loads(ask(Service.open(run.model, None), body))["results"]
     assert {hit["id"]: (hit["question"], hit["answer"]) for hit in hits} == {
@@ -147,7 +141,7 @@ def test_bodies_come_as_str_or_bytes(service, kind, content_type):
 
 def test_a_byte_order_mark_does_no_harm(service):
     for body in ('\ufeff["a"]', b'\xef\xbb\xbf["a"]'):
-        assert "embedding" in ask(service, body)
+        assert b"embedding" in ask(service, body)
 
 
 @pytest.mark.parametrize("content_type", ["application/x-text", "text/plain; charset=utf-8"])
@@ -178,15 +172,17 @@ def test_many_lines_with_wrong_ones_among_them(service):
         '["list"]',
         '{"id": "\\ud800", "text_inputs": "\\ud800"}',
         '{"id": 9, "text_inputs": "nine", "mode": "info"}',
+        '{"id": 12345678901234567890123, "text_inputs": "x"}',
+        '{"id": -1e999, "text_inputs": "x"}',
     ]
     answer = ask(service, bytearray("\n".join(lines).encode()), "application/jsonlines", "text/csv")
-    assert not answer.endswith("\n")
-    found = [json.loads(line) for line in answer.split("\n")]
+    assert not answer.endswith(b"\n")
+    found = [json.loads(line) for line in answer.split(b"\n")]
     assert [record.get("id") for record in found] == [
-        1, "b", None, 4.5, None, None, "g", None, "\ud800", 9,
+        1, "b", None, 4.5, None, None, "g", None, "\ud800", 9, 12345678901234567890123, None,
     ]  # fmt: skip
     assert [sorted(record) == ["embedding", "id"] for record in found] == [
-        True, False, False, True, *[False] * 6,
+        True, False, False, True, *[False] * 6, True, False,
     ]  # fmt: skip
     errors = [record.get("error") for record in found]
     assert errors[1] == "text_inputs is a list; send a string"
@@ -195,6 +191,7 @@ def test_many_lines_with_wrong_ones_among_them(service):
     assert errors[5] == "id is true; send a string or a number"
     assert errors[6].startswith('mode embedding has no field "extra"')
     assert errors[8].startswith("text_inputs holds half a surrogate pair")
+    assert errors[11] == "id is a number that is too large; send a string or a number"
     one = json.loads(ask(service, ["four"]))["embedding"][0]
     np.testing.assert_allclose(found[3]["embedding"], one, atol=1e-6)
 
@@ -216,6 +213,10 @@ def test_lines_that_are_all_wrong_are_answered(service):
         ("3", "the body is a number; send a JSON object or a list of texts"),
         ("null", "the body is null; send a JSON object or a list of texts"),
         ("[NaN]", "the body holds NaN, which is not JSON"),
+        (
+            '{"id": 1e999, "text_inputs": "a"}',
+            "id is a number that is too large; send a string or a number",
+        ),
         ('{"top_k": -Infinity}', "the body holds -Infinity, which is not JSON"),
         ([], "list is empty; send at least one text"),
         (["a", 1], "list[1] is a number; send a string"),
@@ -306,7 +307,7 @@ def test_a_body_that_is_not_utf8_is_refused(service):
 def test_an_answer_that_the_server_cannot_send_is_refused(baked, monkeypatch):
     monkeypatch.setenv("MMS_MAX_RESPONSE_SIZE", "5000")
     service = Service.open(baked, "bake-1")
-    assert "embedding" in ask(service, ["a"])
+    assert b"embedding" in ask(service, ["a"])
     assert "at most 5,000 can be sent: send fewer texts" in refusal(service, ["a", "b"])
 
 
@@ -321,17 +322,23 @@ def test_a_failure_of_ours_is_told_apart(service, monkeypatch):
     assert "secret" not in str(caught.value)
 
 
-def test_vectors_that_are_not_finite_are_a_failure_of_ours(service, monkeypatch):
-    broken = np.full((1, 384), np.nan, dtype=np.float32)
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(["a"], "application/json"), ({"id": 1, "text_inputs": "a"}, "application/jsonlines")],
+)
+def test_vectors_that_are_not_finite_are_a_failure_of_ours(
+    service, monkeypatch, number, body, content_type
+):
+    broken = np.full((1, 384), number, dtype=np.float32)
     monkeypatch.setattr(service._searcher.encoder, "encode", lambda _: broken)
     with pytest.raises(InternalError):
-        ask(service, ["a"])
+        ask(service, body, content_type)
 
 
-def test_without_stored_text_only_ids_are_given(tmp_path):
-    write_tiny_model(tmp_path / "tiny")
-    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", faq_csv())
-    assert run.run(store_text="false", dimension="32")[0] == 0
+def test_without_stored_text_only_ids_are_given(tiny_run):
+    run = tiny_run()
+    assert run.run_here(store_text="false") == 0
     service = Service.open(run.model, None)
     body = {"queries": ["a"], "mode": "nn_train_data"}
     assert len(json.loads(ask(service, body))[0]) == 3
@@ -343,10 +350,9 @@ def test_without_stored_text_only_ids_are_given(tmp_path):
     assert len({hit["id"] for hit in hits}) == 3
 
 
-def test_prefixes_are_for_search_and_not_for_embedding(tmp_path):
-    write_tiny_model(tmp_path / "tiny")
-    run = BakeRun(tmp_path / "ml", tmp_path / "tiny", faq_csv())
-    assert run.run(query_prefix="abc ", passage_prefix="xyz ", dimension="32")[0] == 0
+def test_prefixes_are_for_search_and_not_for_embedding(tiny_run):
+    run = tiny_run()
+    assert run.run_here(query_prefix="abc ", passage_prefix="xyz ") == 0
     service = Service.open(run.model, None)
     encode = service._searcher.encoder.encode
     (embedded,) = json.loads(ask(service, ["hello"]))["embedding"]

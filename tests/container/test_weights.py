@@ -11,15 +11,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-from container.bake.weights import find_model, source_hashes, write_serving_form
+from container.bake.weights import find_model, source_hashes
 from container.errors import BakeError
-from tests.support.container import minilm, tiny_tensors, write_tiny_model
+from tests.support.container import minilm, tiny_tensors, write_tiny_model, write_weights
 
 
 def found_tensors(folder, tmp_path):
-    model = find_model(folder, tmp_path / "scratch", "tiny", None)
-    write_serving_form(model, tmp_path / "serving")
-    return load_file(tmp_path / "serving" / "model.safetensors")
+    write_weights(folder, tmp_path)
+    return load_file(tmp_path / "weights" / "model.safetensors")
 
 
 def expected_tensors(config):
@@ -59,7 +58,7 @@ def test_shards_are_put_together(tmp_path):
     index.write_text(json.dumps({"weight_map": places}))
     assert_same(found_tensors(tmp_path / "model", tmp_path), expected_tensors(config))
     (tmp_path / "model" / "model-1.safetensors").unlink()
-    with pytest.raises(BakeError, match=r"names model-1\.safetensors, which is not there"):
+    with pytest.raises(BakeError, match=r"names model-1\.safetensors, which is missing"):
         found_tensors(tmp_path / "model", tmp_path / "second")
 
 
@@ -210,9 +209,8 @@ def test_the_tokenizers_length_fits_the_positions(tmp_path, family, positions):
 def test_a_tokenizer_from_vocab_txt_is_the_real_one(tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(minilm(), copy, ignore=shutil.ignore_patterns("tokenizer.json"))
-    model = find_model(copy, tmp_path, "all-MiniLM-L6-v2", None)
-    write_serving_form(model, tmp_path / "serving")
-    built = Tokenizer.from_file(str(tmp_path / "serving" / "tokenizer.json"))
+    write_weights(copy, tmp_path)
+    built = Tokenizer.from_file(str(tmp_path / "weights" / "tokenizer.json"))
     real = Tokenizer.from_file(str(minilm() / "tokenizer.json"))
     real.no_padding()
     real.no_truncation()
@@ -230,9 +228,8 @@ def test_a_tokenizer_from_vocab_txt_is_the_real_one(tmp_path):
 def test_tokenizer_config_has_the_last_word(tmp_path):
     write_tiny_model(tmp_path / "model")
     (tmp_path / "model" / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    model = find_model(tmp_path / "model", tmp_path, "tiny", None)
-    write_serving_form(model, tmp_path / "serving")
-    tokenizer = Tokenizer.from_file(str(tmp_path / "serving" / "tokenizer.json"))
+    write_weights(tmp_path / "model", tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "weights" / "tokenizer.json"))
     assert tokenizer.encode("A").tokens == ["[CLS]", "[UNK]", "[SEP]"]
     assert tokenizer.encode("a").tokens == ["[CLS]", "a", "[SEP]"]
 

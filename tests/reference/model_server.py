@@ -40,7 +40,7 @@ class ModelServer:
     """A server, for as long as a with statement runs."""
 
     def __init__(self, base: Path, **environment: str) -> None:
-        """Starts the server on the artifact in ``base``/model."""
+        """Starts the server on the artifact in `base`/model."""
         folder = Path(tempfile.mkdtemp(prefix="mms-"))
         usual = {"PYTHONDONTWRITEBYTECODE": "1", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
         self._log = folder / LOG
@@ -63,7 +63,7 @@ class ModelServer:
         return self._log.read_text("utf-8", errors="replace")
 
     def processes(self, program: str = "") -> list[int]:
-        """The server's processes that run, with ``program`` in their command."""
+        """The server's processes that run, with `program` in their command."""
         return [
             int(folder.name)
             for folder in Path("/proc").glob("[0-9]*")
@@ -78,7 +78,7 @@ class ModelServer:
         return False
 
     def ping(self) -> int | None:
-        """The health check's status; ``None`` when nothing answers."""
+        """The health check's status; `None` when nothing answers."""
         try:
             with urllib.request.urlopen(f"{self.url}/ping", timeout=2) as response:
                 return int(response.status)
@@ -92,7 +92,7 @@ class ModelServer:
         self.wait(lambda: self.ping() == 200, "the first ping")
 
     def wait(self, done, what: str, seconds: float = 120) -> None:
-        """Waits until ``done()``; fails with the log."""
+        """Waits until `done()`; fails with the log."""
         deadline = time.monotonic() + seconds
         while not done():
             failed = "Model server stopped" in self.log or time.monotonic() > deadline

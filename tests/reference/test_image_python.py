@@ -21,10 +21,11 @@ import sys
 sys.path.insert(0, sys.argv[1] + "/code")
 import inference
 service = inference.model_fn(sys.argv[1])
-import openvino
-assert openvino.__file__.startswith(sys.argv[1] + "/code/vendor/"), openvino.__file__
+import openvino, orjson
+for package in (openvino, orjson):
+    assert package.__file__.startswith(sys.argv[1] + "/code/vendor/"), package.__file__
 for line in sys.stdin:
-    print(inference.transform_fn(service, line, "application/json", "*/*"))
+    print(inference.transform_fn(service, line, "application/json", "*/*").decode())
 """
 PROBE = "import sys, numpy; print(sys.version_info[:2], numpy.__version__)"
 

@@ -14,13 +14,13 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 
-from container.artifact import model_config, read_manifest
-from container.bake.weights import find_model, write_serving_form
+from container.artifact import read_manifest
 from container.encoder.cpu import OpenVinoEncoder
 from container.encoder.gpu import TorchEncoder
+from container.encoder.load import model_config
 from container.serving.service import Service
 from tests.reference.conftest import SAMPLE
-from tests.support.container import minilm, write_tiny_model
+from tests.support.container import minilm, write_tiny_model, write_weights
 
 # Together, since they share what takes long to make.
 pytestmark = pytest.mark.xdist_group("parity")
@@ -98,7 +98,7 @@ def expected(reference):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_all_minilm_agrees_on_500_varied_texts(artifact, expected, name, record_property):
-    config = model_config(artifact / "weights", read_manifest(artifact)["model"])
+    config = model_config(artifact, read_manifest(artifact))
     found = ENCODERS[name](config, artifact / "weights").encode(varied_texts())
     worst = worst_cosine(found, expected)
     record_property("worst_cosine", float(worst))
@@ -109,7 +109,7 @@ def test_all_minilm_agrees_on_500_varied_texts(artifact, expected, name, record_
 
 @pytest.mark.parametrize("name", REDUCED)
 def test_all_minilm_in_reduced_precision_is_near(artifact, expected, name, record_property):
-    config = model_config(artifact / "weights", read_manifest(artifact)["model"])
+    config = model_config(artifact, read_manifest(artifact))
     found = REDUCED[name](config, artifact / "weights").encode(varied_texts()[:150])
     worst = worst_cosine(found, expected[:150])
     record_property("worst_cosine", float(worst))
@@ -195,16 +195,14 @@ def test_families_agree_with_sentence_transformers(family_folder, tmp_path, pool
     reference = SentenceTransformer(modules=parts, device="cpu")
     reference.save(str(tmp_path / "saved"), create_model_card=False)
     expected = reference.encode(varied_texts())
-    model = find_model(tmp_path / "saved", tmp_path, "tiny", None)
-    assert (model.config.pooling, model.config.normalize) == (pooling, normalize)
-    assert model.config.max_seq_length == 64
-    write_serving_form(model, tmp_path / "weights")
+    config = write_weights(tmp_path / "saved", tmp_path)
+    assert (config.pooling, config.normalize, config.max_seq_length) == (pooling, normalize, 64)
     for encoder in ENCODERS.values():
-        found = encoder(model.config, tmp_path / "weights").encode(varied_texts())
+        found = encoder(config, tmp_path / "weights").encode(varied_texts())
         assert worst_cosine(found, expected) >= LEAST_COSINE
         np.testing.assert_allclose(found, expected, atol=1e-4)
     for encoder in REDUCED.values():
-        found = encoder(model.config, tmp_path / "weights").encode(varied_texts()[::5])
+        found = encoder(config, tmp_path / "weights").encode(varied_texts()[::5])
         assert worst_cosine(found, expected[::5]) >= 0.99
 
 
@@ -212,20 +210,18 @@ def test_families_agree_with_sentence_transformers(family_folder, tmp_path, pool
 def test_a_torch_checkpoint_gives_the_same_weights(tmp_path, kind):
     """With the family's prefix and a head, as checkpoints have them."""
     write_tiny_model(tmp_path / "safetensors")
-    model = find_model(tmp_path / "safetensors", tmp_path, "tiny", None)
-    write_serving_form(model, tmp_path / "expected")
-    encoder = TorchEncoder(model.config, tmp_path / "expected", device="cpu")
+    config = write_weights(tmp_path / "safetensors", tmp_path / "expected")
+    encoder = TorchEncoder(config, tmp_path / "expected" / "weights", device="cpu")
     state = {f"bert.{name}": t.to(kind) for name, t in encoder._model.state_dict().items()}
     state["bert.embeddings.position_ids"] = torch.arange(64)
     state["cls.predictions.bias"] = torch.zeros(3)
     write_tiny_model(tmp_path / "checkpoint")
     (tmp_path / "checkpoint" / "model.safetensors").unlink()
     torch.save(state, tmp_path / "checkpoint" / "pytorch_model.bin")
-    found = find_model(tmp_path / "checkpoint", tmp_path, "tiny", None)
-    write_serving_form(found, tmp_path / "found")
+    found = write_weights(tmp_path / "checkpoint", tmp_path / "found")
     if kind == torch.float32:
-        names = [tmp_path / name / "model.safetensors" for name in ("expected", "found")]
-        assert names[0].read_bytes() == names[1].read_bytes()
-    ours = OpenVinoEncoder(found.config, tmp_path / "found").encode(["hello world", ""])
+        files = [tmp_path / name / "weights/model.safetensors" for name in ("expected", "found")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    ours = OpenVinoEncoder(found, tmp_path / "found" / "weights").encode(["hello world", ""])
     theirs = encoder.encode(["hello world", ""])
     assert worst_cosine(ours, theirs) >= (LEAST_COSINE if kind == torch.float32 else 0.999)

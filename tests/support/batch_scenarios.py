@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import boto3
+import numpy as np
 import pytest
 
 from container.serving.batch_lines import parse_lines
@@ -281,14 +282,18 @@ class BatchAws(RecordedAws):
                 self.objects[BUCKET, f"{target}/{name}.out"] = content.encode()
 
 
+_VECTOR = np.array([0.25, -0.5], dtype=np.float32)
+
+
 def answer(group: str) -> Iterator[str]:
     """What the container answers to one line of a shard."""
     for record in parse_lines(group):
         assert isinstance(record, RecordRequest), record
         if "unencodable" in record.text:
-            yield record_error_json(record.id, 'it cannot be encoded, "embedding":[ or not')
+            line = record_error_json(record.id, 'it cannot be encoded, "embedding":[ or not')
         else:
-            yield record_json(record.id, "[0.25,-0.5]")
+            line = record_json(record.id, _VECTOR)
+        yield line.decode()
 
 
 def _ranged(content: bytes, wanted: str | None) -> bytes:

@@ -1,10 +1,12 @@
-"""What the container's tests share: the real model's folder, a tiny one, and a bake's inputs."""
+"""For the container's tests: the real model's folder, a tiny model, and bakes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
+
+from container.bake import job
+from container.bake.weights import find_model, write_serving_form
+from container.encoder.model_config import ModelConfig
+from stage.bundles import container_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAQ = [
@@ -61,7 +69,7 @@ def write_tiny_model(folder: Path, family: str = "bert", **changes: Any) -> dict
 
 
 def tiny_tensors(config: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    """Random weights of the shapes that a config.json asks for, the same each time."""
+    """Random weights of the shapes that a config.json asks for; always the same."""
     rng = np.random.default_rng(7)
     size, inner = config["hidden_size"], config["intermediate_size"]
     shapes: dict[str, tuple[int, ...]] = {
@@ -94,18 +102,27 @@ def tiny_tensors(config: Mapping[str, Any], prefix: str = "") -> dict[str, np.nd
     }
 
 
-class BakeRun:
-    """A training job's folder, and the bake run over it as a process from a real archive."""
+def write_weights(
+    source: Path, folder: Path, model_id: str = "tiny", max_seq_length: int | None = None
+) -> ModelConfig:
+    """Writes the serving form of the model in `source` into `folder`/weights."""
+    model = find_model(source, folder / "scratch", model_id, max_seq_length)
+    write_serving_form(model, folder / "weights")
+    return model.config
 
-    def __init__(self, base: Path, weights: Path, corpus: bytes, name: str = "faq.csv") -> None:
+
+class BakeRun:
+    """A training job's folder, and the bake over it."""
+
+    def __init__(
+        self, base: Path, weights: Path, corpus: bytes, name: str = "faq.csv", **settings: str
+    ) -> None:
         self.base = base
         data = base / "input" / "data"
         for channel in ("code", "vendor", "corpus"):
             (data / channel).mkdir(parents=True)
         (data / "weights").symlink_to(weights)
         (data / "corpus" / name).write_bytes(corpus)
-        self.archive = data / "code" / "0123abcd.zip"
-        write_code_archive(self.archive)
         with zipfile.ZipFile(data / "vendor" / "vendor.zip", "w") as vendor:
             vendor.writestr("vendored_example/__init__.py", "")
         self.settings = {
@@ -118,11 +135,12 @@ class BakeRun:
             "store_text": "true",
             "embed": "answer",
             "corpus_sha256": hashlib.sha256(corpus).hexdigest(),
+            **settings,
         }
 
     @property
     def model(self) -> Path:
-        """Where the artifact comes to lie."""
+        """The artifact's folder."""
         return self.base / "model"
 
     @property
@@ -131,12 +149,12 @@ class BakeRun:
         return (self.base / "output" / "failure").read_text("utf-8")
 
     def start(self, python: str = sys.executable, **changes: str) -> subprocess.Popen[str]:
-        """Starts the bake with changed hyperparameters."""
-        file = self.base / "input" / "config" / "hyperparameters.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(self.settings | changes))
+        """Starts the bake as a process, from a code archive, with changed hyperparameters."""
+        self._write_settings(changes)
+        archive = self.base / "input" / "data" / "code" / "0123abcd.zip"
+        shutil.copyfile(container_bundle().path, archive)
         return subprocess.Popen(
-            [python, str(self.archive)],
+            [python, str(archive)],
             # Away from the repository, so that only the archive's code can be imported.
             cwd=self.base,
             env={
@@ -150,24 +168,24 @@ class BakeRun:
         )
 
     def run(self, python: str = sys.executable, **changes: str) -> tuple[int, str]:
-        """Runs the bake to its end: its exit status and what it printed."""
+        """Runs the bake as a process: its exit status and what it printed."""
         process = self.start(python, **changes)
         output, _ = process.communicate(timeout=120)
         return process.returncode, output
 
+    def run_here(self, **changes: str) -> int:
+        """Runs the bake in this process, where it can be patched: its exit status."""
+        self._write_settings(changes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SAGEMAKER_BASE_DIR", str(self.base))
+            patch.setattr(sys, "path", [*sys.path])
+            patch.setattr(signal, "signal", lambda *_: None)
+            return job.main(REPOSITORY)
 
-def write_code_archive(target: Path, replaced: Mapping[str, str] | None = None) -> None:
-    """The code channel's archive: ``__main__.py`` and the packages container and corpus.
-
-    ``replaced`` gives modules another text, to see what follows from it.
-    """
-    replaced = replaced or {}
-    with zipfile.ZipFile(target, "w") as archive:
-        archive.write(REPOSITORY / "container" / "__main__.py", "__main__.py")
-        for package in ("container", "corpus"):
-            for file in sorted((REPOSITORY / package).rglob("*.py")):
-                name = str(file.relative_to(REPOSITORY))
-                archive.writestr(name, replaced.get(name) or file.read_text("utf-8"))
+    def _write_settings(self, changes: Mapping[str, str]) -> None:
+        file = self.base / "input" / "config" / "hyperparameters.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(self.settings | changes))
 
 
 def faq_csv(entries: list[tuple[str, str]] = FAQ) -> bytes:
@@ -176,7 +194,7 @@ def faq_csv(entries: list[tuple[str, str]] = FAQ) -> bytes:
 
 
 def flip_last_byte(file: Path) -> None:
-    """Damages a file so that only its hash tells."""
+    """Damages a file so that only its hash differs."""
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)

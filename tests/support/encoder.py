@@ -1,4 +1,4 @@
-"""An encoder whose vectors tell which tokens they are of, and whose batches can be looked at."""
+"""An encoder whose vectors tell which tokens they are of, and which records its batches."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from container.bake.weights import find_model, write_serving_form
 from container.encoder.base import Encoder
-from tests.support.container import write_tiny_model
+from tests.support.container import write_tiny_model, write_weights
 
 
 class CountingEncoder(Encoder):
@@ -20,10 +19,8 @@ class CountingEncoder(Encoder):
 
     def __init__(self, folder: Path) -> None:
         write_tiny_model(folder / "source")
-        model = find_model(folder / "source", folder, "tiny", None)
-        write_serving_form(model, folder / "weights")
         self.tokenizer_file = folder / "weights" / "tokenizer.json"
-        super().__init__(model.config, self.tokenizer_file)
+        super().__init__(write_weights(folder / "source", folder), self.tokenizer_file)
         self.batches = []
         self.broken = None
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 MAX_RECORDS = 256
 MAX_GROUP_BYTES = 1_000_000
 # The server refuses to send more than 6,553,500.
-_MAX_ANSWER_BYTES = 5_000_000
-# The longest text of a float32, with its comma.
-_NUMBER_BYTES = 15
+_MAX_ANSWER_BYTES = 5_500_000
+# The longest text of a float32 (-0.0000095130945), with its comma.
+_NUMBER_BYTES = 17
 # The longest id as JSON writes it in ASCII, and what stands around id and vector.
 _REST_BYTES = 3_200
 

@@ -1,0 +1,96 @@
+"""The manifest of an artifact: what was baked, and probes for a deployment to repeat."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from container.artifact import INDEX, WEIGHTS, file_hash
+from container.bake.settings import BakeSettings
+from container.bake.weights import FoundModel, source_hashes
+from container.encoder.base import Encoder
+from container.search.index import Index
+from container.search.searcher import Searcher
+from corpus.reader import CorpusInfo
+
+LIBRARIES = ("numpy", "openvino", "safetensors", "tokenizers", "torch", "transformers")
+GENERIC_PROBES = (
+    "How do I get started?",
+    "What does it cost?",
+    "Is my data secure?",
+    "Wie kann ich anfangen?",
+)
+PROBE_TOP_K = 3
+
+
+def make_manifest(
+    settings: BakeSettings,
+    corpus: CorpusInfo,
+    model: FoundModel,
+    encoder: Encoder,
+    artifact: Path,
+) -> dict[str, Any]:
+    """What the artifact is. Holds no times and no machine: equal inputs give equal bytes."""
+    config = model.config
+    index = Index(artifact / INDEX, corpus.entries, config.dimension)
+    about = {
+        "id": settings.model_id,
+        "version": settings.model_version,
+        "family": config.family,
+        "dimension": config.dimension,
+        "pooling": config.pooling,
+        "pooling_source": model.pooling_source,
+        "normalize": config.normalize,
+        "max_seq_length": config.max_seq_length,
+        "lower_case": config.lower_case,
+        "precision": settings.precision,
+        "query_prefix": settings.query_prefix,
+        "passage_prefix": settings.passage_prefix,
+    }
+    return {
+        "bake_id": settings.bake_id,
+        "model": about,
+        "corpus": {"sha256": corpus.sha256, "entries": corpus.entries, "bytes": corpus.bytes},
+        "embed": settings.embed,
+        "hyperparameters": dict(settings.raw),
+        "index": {"rows": len(index.rows), "dimension": config.dimension},
+        "weights": {path.name: file_hash(path) for path in (artifact / WEIGHTS).iterdir()},
+        "weights_source": source_hashes(model),
+        "libraries": {"python": platform.python_version(), **_library_versions()},
+        "probes": _probes(Searcher(encoder, index, about), index, settings),
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _probes(searcher: Searcher, index: Index, settings: BakeSettings) -> list[dict[str, Any]]:
+    """`[{"query", "ids", "scores"}]`: queries with the answers of the path that serves.
+
+    Generic texts, and the question (or else the answer) of the first, middle and last entry. A
+    corpus baked without its texts gets only the generic ones, because callers can read the
+    manifest.
+    """
+    queries = list(GENERIC_PROBES)
+    if settings.store_text:
+        for position in dict.fromkeys((0, len(index) // 2, len(index) - 1)):
+            entry = index.entry(position)
+            queries.append(entry["question"] or entry["answer"])
+    return [
+        {
+            "query": query,
+            "ids": [hit.entry["id"] for hit in hits],
+            # The fewest digits that read back as the same float32.
+            "scores": [float(str(hit.score)) for hit in hits],
+        }
+        for query, hits in zip(queries, searcher.search(queries, PROBE_TOP_K), strict=True)
+    ]
