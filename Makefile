@@ -36,7 +36,7 @@ CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)")
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight diff deploy destroy cost on off status validate corpus-diff \
-        versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots lock clean
+        versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots openapi lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -165,6 +165,9 @@ test-reference: .build/installed-reference ## parity with sentence-transformers,
 
 snapshots: .build/installed-dev ## write tests/template/snapshots anew, after a change on purpose
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/stacks/test_snapshots.py
+
+openapi: .build/installed-dev ## write docs/openapi.json anew, after a change of the routes
+	@PYTHONPATH=lambda $(BIN)/python -m tools.openapi
 
 lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
 
 # pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
 from typing_extensions import TypedDict
 
+from rest.errors import ErrorAnswer
+
+# JSON has no NaN, though Python would read and write it.
+Score = Annotated[float, Field(allow_inf_nan=False)]
 Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
 
 
@@ -36,7 +42,7 @@ class NearestHit(TypedDict):
     """An entry of the caller's corpus (its position, from 0) and its cosine similarity."""
 
     corpus_id: int
-    score: float
+    score: Score
 
 
 class NearestAnswer(TypedDict):
@@ -57,14 +63,19 @@ class SearchHit(TypedDict):
     id: str
     question: str | None
     answer: str | None
-    score: float
+    score: Score
 
 
-class SearchAnswer(TypedDict):
+class SearchResults(TypedDict):
     """For each query its hits, best first, and the bake that the answering endpoint serves."""
 
     results: list[list[SearchHit]]
     bake_id: str
+
+
+class SearchAnswer(SearchResults):
+    """For each query its hits, best first, and the bake that the answering endpoint serves."""
+
     served_by: ServedBy
     request_id: str
 
@@ -121,15 +132,6 @@ class HealthAnswer(HealthReport):
 
     status: Literal["ok"]
     request_id: str
-
-
-class ErrorAnswer(TypedDict):
-    """Every answer that is not a success."""
-
-    code: str
-    message: str
-    request_id: str
-    field: NotRequired[str]
 
 
 class UnhealthyAnswer(ErrorAnswer):

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
 
 from front_door.answers import ServedBy
-from front_door.aws_calls import AwsError, RefusedError, SageMakerRuntime
-from front_door.endpoint_failures import Failure, reason_of
+from front_door.aws import AWS_ERRORS, Aws
 from front_door.environment import Endpoint
-from front_door.serving import ServingSwitch
+from front_door.failures import Failure, reason_of
+from front_door.parameters import StageParameters
 from front_door.time_budget import TimeBudget
 from rest.errors import ApiError
+
+T = TypeVar("T")
 
 logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An endpoint's answer: the JSON it sent, who it was, and who had failed before."""
+class Answer(Generic[T]):
+    """An endpoint's answer, as it was read, who gave it, and who had failed before."""
 
-    body: bytes
+    value: T
     instance_type: str
     failed: tuple[Failure, ...]
 
     def served_by(self) -> ServedBy:
-        """What the caller is told about who answered."""
+        """Who answered, for the caller."""
         return {
             "instance_type": self.instance_type,
             "failed_over_from": [failure.to_dict() for failure in self.failed],
@@ -37,15 +41,21 @@ class Answer:
 class Endpoints:
     """The endpoints of this deployment, in order of preference."""
 
-    def __init__(
-        self, deployed: Sequence[Endpoint], runtime: SageMakerRuntime, switch: ServingSwitch
-    ) -> None:
+    def __init__(self, deployed: Sequence[Endpoint], aws: Aws, parameters: StageParameters) -> None:
         self.deployed = tuple(deployed)
-        self._runtime = runtime
-        self._switch = switch
+        self._aws = aws
+        self._parameters = parameters
 
-    def ask(self, payload: bytes, budget: TimeBudget, instance_type: str | None = None) -> Answer:
+    def ask(
+        self,
+        payload: bytes,
+        read: Callable[[bytes], T],
+        budget: TimeBudget,
+        instance_type: str | None = None,
+    ) -> Answer[T]:
         """The first answer to `payload`, from `instance_type` (default: the first) or the others.
+
+        An answer that `read` refuses with a ValueError counts as a failure of its endpoint.
 
         Raises ApiError: invalid_request when the caller is at fault, else serving_off, throttled,
         time_out, model_error or model_unavailable once every endpoint failed or the budget is
@@ -59,19 +69,18 @@ class Endpoints:
                 break
             try:
                 with budget.waiting():
-                    body = self.invoke(endpoint, payload, seconds)
-            except AwsError as error:
+                    content = self.invoke(endpoint, payload, seconds)
+                return Answer(read(content), endpoint.instance_type, tuple(failed))
+            except AWS_ERRORS as error:
                 failed.append(Failure(endpoint.instance_type, reason_of(error)))
                 _log_failure(endpoint, error)
-            else:
-                return Answer(body, endpoint.instance_type, tuple(failed))
-        if any(failure.reason == "not_found" for failure in failed) and self._switch.is_off():
-            raise self._switch.refusal()
+        if any(failure.reason == "not_found" for failure in failed) and self._parameters.is_off():
+            raise self._parameters.refusal()
         raise _nobody_answered(order, failed)
 
     def invoke(self, endpoint: Endpoint, payload: bytes, seconds: float) -> bytes:
-        """One endpoint's answer within `seconds`; AwsError if there is none."""
-        return self._runtime.invoke(endpoint.endpoint_name, payload, seconds)
+        """One endpoint's answer within `seconds`; one of AWS_ERRORS if there is none."""
+        return self._aws.invoke(endpoint.endpoint_name, payload, seconds)
 
     def _order(self, chosen: str | None) -> list[Endpoint]:
         if chosen is None:
@@ -81,37 +90,37 @@ class Endpoints:
             names = ", ".join(endpoint.instance_type for endpoint in self.deployed)
             raise ApiError(
                 "invalid_request",
-                f"instance_type: not one that is deployed; choose one of {names}.",
+                f"instance_type: not deployed; choose one of {names}.",
                 field="instance_type",
             )
         return first + [e for e in self.deployed if e.instance_type != chosen]
 
 
-def _log_failure(endpoint: Endpoint, error: AwsError) -> None:
-    refused = error if isinstance(error, RefusedError) else None
+def _log_failure(endpoint: Endpoint, error: Exception) -> None:
     # Neither the message nor the original one: they may quote the caller's text.
+    response = error.response if isinstance(error, ClientError) else {}
     logger.warning(
         "endpoint failed",
         endpoint_name=endpoint.endpoint_name,
         error=type(error).__name__,
-        error_code=refused and refused.code,
-        original_status=refused and refused.fields.get("OriginalStatusCode"),
+        error_code=response.get("Error", {}).get("Code"),
+        original_status=response.get("OriginalStatusCode"),
     )
 
 
 def _nobody_answered(order: Sequence[Endpoint], failed: Sequence[Failure]) -> ApiError:
     reasons = [failure.reason for failure in failed]
     not_asked = order[len(failed) :]
-    told = "; ".join(
+    tried = "; ".join(
         [f"{failure.instance_type}: {failure.reason}" for failure in failed]
         + [f"{endpoint.instance_type}: not asked, no time was left" for endpoint in not_asked]
     )
     if not_asked or reasons[-1] == "time_out":
         return ApiError(
-            "time_out", f"No endpoint answered in time ({told}). Send fewer or shorter texts."
+            "time_out", f"No endpoint answered in time ({tried}). Send fewer or shorter texts."
         )
     if set(reasons) == {"throttled"}:
-        return ApiError("throttled", f"Every endpoint is busy ({told}). Try again in a moment.")
+        return ApiError("throttled", f"Every endpoint is busy ({tried}). Try again in a moment.")
     if "model_error" in reasons:
-        return ApiError("model_error", f"The model failed ({told}). It is not your request.")
-    return ApiError("model_unavailable", f"No endpoint could answer ({told}). Try again later.")
+        return ApiError("model_error", f"The model failed ({tried}). Your request is fine.")
+    return ApiError("model_unavailable", f"No endpoint could answer ({tried}). Try again later.")

@@ -1,11 +1,17 @@
-"""What the deployment tells the front door, checked once, when Lambda starts it."""
+"""What the deployment tells the front door, and where the front door counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated
 
+from aws_lambda_powertools import Metrics
 from pydantic import BaseModel, ConfigDict, Field, Json
+
+from contract.metrics import NAMESPACE
+
+# Without a service, which would become a dimension: Stage, set by the handler, is the only one.
+metrics = Metrics(namespace=NAMESPACE, service="")
 
 
 class Endpoint(BaseModel):
@@ -20,8 +26,8 @@ class Endpoint(BaseModel):
 class Environment(BaseModel):
     """The function's environment variables.
 
-    Wrong or missing ones fail the cold start, so that a bad deployment is seen in its first
-    second and not by the first caller who happens to need the variable.
+    Wrong or missing ones fail the cold start, so that a bad deployment shows in its first second
+    and not to the first caller who happens to need the variable.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

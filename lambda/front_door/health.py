@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from pydantic_core import from_json
-
 from front_door.answers import HealthLine, HealthReport
-from front_door.aws_calls import AwsError
-from front_door.endpoint_failures import reason_of
+from front_door.aws import AWS_ERRORS
 from front_door.endpoints import Endpoints
 from front_door.environment import Endpoint
-from front_door.serving import ServingSwitch
+from front_door.failures import reason_of
+from front_door.model_answers import read_info
+from front_door.parameters import StageParameters
 from front_door.time_budget import TimeBudget
 from rest.errors import ApiError
 
@@ -20,16 +20,14 @@ _MOST_SECONDS: Final = 5
 
 
 def check_health(
-    endpoints: Endpoints, switch: ServingSwitch, bake_id: str, budget: TimeBudget
+    endpoints: Endpoints, parameters: StageParameters, budget: TimeBudget
 ) -> HealthReport:
     """A line for each endpoint, all asked at once, within five seconds.
 
     Raises ApiError (model_unavailable, or serving_off), with the same lines, unless one of them
-    serves `bake_id`.
+    serves the deployed bake.
     """
-    # Imported here: only this route needs threads, and every cold start would pay for them.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
+    bake_id = parameters.deployment().bake_id
     seconds = min(_MOST_SECONDS, budget.attempt_seconds(others_left=0) or 1)
 
     def line(endpoint: Endpoint) -> HealthLine:
@@ -40,8 +38,8 @@ def check_health(
     report: HealthReport = {"bake_id": bake_id, "endpoints": lines}
     statuses = {line["status"] for line in lines}
     if "ok" not in statuses:
-        if "not_found" in statuses and switch.is_off():
-            raise switch.refusal(report)
+        if "not_found" in statuses and parameters.is_off():
+            raise parameters.refusal(report)
         raise ApiError(
             "model_unavailable", "No endpoint answers from the deployed bake.", details=report
         )
@@ -51,16 +49,11 @@ def check_health(
 def _line(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: float) -> HealthLine:
     name = endpoint.instance_type
     try:
-        found = from_json(endpoints.invoke(endpoint, _PAYLOAD, seconds))["bake_id"]
-    except AwsError as error:
+        found = read_info(endpoints.invoke(endpoint, _PAYLOAD, seconds))["bake_id"]
+    except AWS_ERRORS as error:
         try:
             return {"instance_type": name, "status": reason_of(error)}
         except ApiError:  # a model that does not know `info` is not ours
             return {"instance_type": name, "status": "model_error"}
-    except (ValueError, KeyError, TypeError):
-        return {"instance_type": name, "status": "model_error"}
-    return {
-        "instance_type": name,
-        "status": "ok" if found == bake_id else "other_bake",
-        "bake_id": str(found),
-    }
+    status: Final = "ok" if found == bake_id else "other_bake"
+    return {"instance_type": name, "status": status, "bake_id": found}

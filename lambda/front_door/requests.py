@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from rest.request_model import WHOLE, RequestModel
+from rest.body import WHOLE, RequestModel
 
 MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_TEXTS: Final = 10_000

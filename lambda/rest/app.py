@@ -1,56 +1,147 @@
-"""What the functions behind the REST API have in common: routes, JSON answers, JSON refusals.
+"""A REST API behind API Gateway: routes declared once, JSON answers, JSON errors.
 
-API Gateway has found the route before it calls the function, so a look into a table is all that
-is left of routing; a framework for it would take a fifth of a cold start.
-Only functions with the layer of Powertools and pydantic can import this module.
+Only functions with the layer of Powertools and pydantic can import this package.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from pydantic import BaseModel
 from pydantic_core import to_json
 
-from rest.errors import MAY_PASS, USE_BATCH, ApiError
-from rest.event import ApiEvent
+from rest.body import read_request
+from rest.errors import MAY_PASS, STATUS, USE_BATCH, ApiError, ErrorAnswer
 
 # Lambda's limit for a synchronous answer is 6 MB; some is kept for status and headers.
 MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024 - 4096
+_JSON: Final = "application/json"
+# The codes of every route, of every route with a body, and of the gateway itself.
+_ALWAYS: Final = ("not_found", "method_not_allowed", "internal_error")
+_BODY: Final = ("invalid_request", "payload_too_large", "unsupported_media_type")
+_GATEWAY: Final = {(401, "unauthorized"), (403, "forbidden"), (429, "throttled")}
+
+Route = TypeVar("Route", bound=Callable[..., object])
 
 logger = Logger(child=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer: its HTTP status, its body, which is JSON, and headers beside its type."""
+class RestApp(APIGatewayRestResolver):
+    """Powertools' resolver with this API's form of requests, answers and errors.
 
-    status: int
-    body: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    `function` names the Lambda function in the OpenAPI document: API Gateway sends it the routes.
+    """
 
-    def to_dict(self) -> dict[str, Any]:
-        """As API Gateway wants it."""
-        headers = {"Content-Type": "application/json", **self.headers}
-        return {
-            "statusCode": self.status,
-            "body": self.body,
-            "isBase64Encoded": False,
-            "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        }
+    def __init__(self, function: str) -> None:
+        super().__init__()
+        self._function = function
+        self._methods: dict[str, list[str]] = {}
+        self.not_found(self._no_route)
+        self.exception_handler(ApiError)(self.refuse)
+        self.exception_handler(Exception)(self.fail)
 
+    def operation(
+        self,
+        method: str,
+        resource: str,
+        summary: str,
+        *,
+        answers: Mapping[int, type],
+        errors: tuple[str, ...] = (),
+    ) -> Callable[[Route], Route]:
+        """Declare a route: what answers it, and what the OpenAPI document says of it.
 
-# A route is called with what stood in the braces of its resource, by name.
-Route = Callable[..., Response]
-Refusal = Callable[[Any], Response]
+        The decorated function is called with the path's parameters, and with the body if one of
+        its own is annotated with a pydantic model. It returns the answer, an object or its JSON,
+        or a pair of answer and status.
+
+        Args:
+            resource: as API Gateway writes it, such as `/batch/{batch_id}`.
+            answers: the shape of the body by status; errors have ErrorAnswer's by default.
+            errors: the codes of the function's errors beyond those that are always possible.
+        """
+
+        def register(function: Route) -> Route:
+            signature = inspect.signature(function, eval_str=True)
+            body = next(
+                (
+                    (parameter.name, parameter.annotation)
+                    for parameter in signature.parameters.values()
+                    if isinstance(parameter.annotation, type)
+                    and issubclass(parameter.annotation, BaseModel)
+                ),
+                None,
+            )
+
+            @wraps(function)
+            def respond() -> Response[str]:
+                arguments: dict[str, object] = dict(self.current_event.path_parameters)
+                if body:
+                    arguments[body[0]] = read_request(self.current_event, body[1])
+                result = function(**arguments)
+                found, status = result if isinstance(result, tuple) else (result, 200)
+                return json_response(found, status)
+
+            respond.__signature__ = signature.replace(  # type: ignore[attr-defined]
+                return_annotation=inspect.Signature.empty
+            )
+            self._methods.setdefault(resource, []).append(method)
+            codes = (*_ALWAYS, *(_BODY if body else ()), *errors)
+            self.route(
+                resource,
+                method,
+                summary=summary,
+                operation_id=function.__name__,
+                responses=_responses(answers, codes),
+                openapi_extensions={"x-function": self._function},
+            )(respond)
+            return function
+
+        return register
+
+    @property
+    def request_id(self) -> str:
+        """The current request's, as API Gateway numbers it."""
+        return self.current_event.request_context.request_id or ""
+
+    def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """The answer to one event of API Gateway's proxy integration."""
+        # The gateway has found the resource; the path may begin with a custom domain's mapping.
+        return super().resolve({**event, "path": event["resource"]}, context)
+
+    def refuse(
+        self, error: ApiError, headers: Mapping[str, str | list[str]] | None = None
+    ) -> Response[str]:
+        """The answer that says `error`."""
+        logger.info("refused", code=error.code)
+        if error.code in MAY_PASS:
+            headers = {"Retry-After": "1", **(headers or {})}
+        return json_response(error.to_dict(self.request_id), error.status, headers)
+
+    def fail(self, _: Exception) -> Response[str]:
+        """The answer to an unforeseen exception."""
+        logger.exception("unexpected")
+        return self.refuse(ApiError("internal_error", "Internal error; your request is fine."))
+
+    def _no_route(self, _: Exception) -> Response[str]:
+        methods = self._methods.get(self.current_event.path)
+        if methods is None:
+            known = ", ".join(self._methods)
+            return self.refuse(ApiError("not_found", f"No such path; there are {known}."))
+        error = ApiError("method_not_allowed", f"Use {' or '.join(methods)} here.")
+        return self.refuse(error, {"Allow": ", ".join(methods)})
 
 
 def json_response(
-    body: Mapping[str, object] | bytes, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """A JSON response; `body` may already be JSON. ApiError (payload_too_large) past 6 MB."""
+    body: object, status: int = 200, headers: Mapping[str, str | list[str]] | None = None
+) -> Response[str]:
+    """A JSON response; bytes are JSON already. ApiError (payload_too_large) past 6 MB."""
     content = body if isinstance(body, bytes) else to_json(body)
     # Lambda puts the body into its own JSON as a string, where these two take one byte more.
     size = len(content) + content.count(b'"') + content.count(b"\\")
@@ -60,82 +151,23 @@ def json_response(
             f"The answer would have {size:,} bytes; at most {MAX_ANSWER_BYTES:,} fit. "
             f"Ask for fewer texts or hits at a time. {USE_BATCH}",
         )
-    return Response(status, content.decode(), headers or {})
+    return Response(status, _JSON, content.decode(), headers)
 
 
-class JsonApi:
-    """Routes whose every refusal is the JSON of an ApiError.
+def _responses(answers: Mapping[int, type], codes: tuple[str, ...]) -> dict[int, Any]:
+    """OpenAPI's responses of a route: its answers, then the codes of each error's status."""
+    responses = {
+        status: _response(shape, shape.__doc__ or "")
+        for status, shape in answers.items()
+        if status < HTTPStatus.BAD_REQUEST
+    }
+    descriptions: dict[int, list[str]] = {}
+    for status, code in sorted({*((STATUS[code], code) for code in codes), *_GATEWAY}):
+        descriptions.setdefault(status, []).append(code)
+    for status, names in descriptions.items():
+        responses[status] = _response(answers.get(status, ErrorAnswer), " or ".join(names))
+    return responses
 
-    A function answers one request at a time; `event` is the present one.
-    """
 
-    event: ApiEvent
-
-    def __init__(self) -> None:
-        self._routes: dict[str, dict[str, Route]] = {}
-        self._refusals: dict[type[Exception], Refusal] = {ApiError: self.refuse}
-
-    def route(self, method: str, resource: str) -> Callable[[Route], Route]:
-        """The decorated function answers `method` of `resource`, such as `/batch/{batch_id}`."""
-
-        def register(function: Route) -> Route:
-            self._routes.setdefault(resource, {})[method] = function
-            return function
-
-        return register
-
-    def refusal(self, *kinds: type[Exception]) -> Callable[[Refusal], Refusal]:
-        """The decorated function makes the answer to these exceptions."""
-
-        def register(function: Refusal) -> Refusal:
-            self._refusals.update(dict.fromkeys(kinds, function))
-            return function
-
-        return register
-
-    @property
-    def request_id(self) -> str:
-        """Of the present request, as API Gateway numbers it."""
-        return self.event.request_id
-
-    def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one event of API Gateway's proxy integration."""
-        self.event = ApiEvent.read(event)
-        try:
-            response = self._call()
-        except Exception as error:  # whatever it is, the caller gets JSON
-            response = self._refused(error)
-        return response.to_dict()
-
-    def _call(self) -> Response:
-        functions = self._routes.get(self.event.resource)
-        if functions is None:
-            there = ", ".join(self._routes)
-            return self._refuse(ApiError("not_found", f"There is nothing here; there are {there}."))
-        function = functions.get(self.event.method)
-        if function is None:
-            sentence = f"Use {' or '.join(functions)} here."
-            error = ApiError("method_not_allowed", sentence)
-            return self._refuse(error, {"Allow": ", ".join(functions)})
-        return function(**self.event.parameters)
-
-    def _refused(self, error: Exception) -> Response:
-        for kind, refusal in self._refusals.items():
-            if isinstance(error, kind):
-                return refusal(error)
-        logger.exception("unexpected")
-        return self.fail()
-
-    def refuse(self, error: ApiError) -> Response:
-        """The answer that says `error`."""
-        logger.info("refused", code=error.code)
-        return self._refuse(error, {"Retry-After": "1"} if error.code in MAY_PASS else {})
-
-    def fail(self) -> Response:
-        """The answer to what nobody foresaw; log why."""
-        return self._refuse(
-            ApiError("internal_error", "Something went wrong here; it is not your request.")
-        )
-
-    def _refuse(self, error: ApiError, headers: Mapping[str, str] | None = None) -> Response:
-        return json_response(error.to_dict(self.request_id), error.status, headers)
+def _response(shape: type, description: str) -> dict[str, Any]:
+    return {"description": description, "content": {_JSON: {"model": shape}}}

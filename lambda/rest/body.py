@@ -5,24 +5,50 @@ from __future__ import annotations
 import base64
 import binascii
 from email.message import Message
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from rest.errors import USE_BATCH, ApiError
-from rest.event import ApiEvent
 
 Request = TypeVar("Request", bound=BaseModel)
 
 # With it, what goes on to an endpoint stays below what the model server takes.
 MAX_BODY_BYTES: Final = 5 * 1024 * 1024
-_FAULTS_TOLD: Final = 5
+_MOST_PROBLEMS: Final = 5
 _NAME_CHARACTERS: Final = 100
 
 
-def read_request(event: ApiEvent, model: type[Request]) -> Request:
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# For integers: JSON has one kind of number, so 3.0 is an integer to JSON Schema and to callers.
+WHOLE: Final = BeforeValidator(_whole)
+
+
+def _without_titles(schema: dict[str, Any]) -> None:
+    """Titles only repeat the names of the fields."""
+    schema.pop("title", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+
+
+class RequestModel(BaseModel):
+    """A JSON object without unknown fields, whose values are not converted."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, json_schema_extra=_without_titles
+    )
+
+
+def read_request(event: APIGatewayProxyEvent, model: type[Request]) -> Request:
     """The event's body as a `model`.
+
+    It is read from its bytes, not as Powertools would, from a dictionary: that way NaN, lone
+    surrogates and deep nesting are refused, and 5 MB are parsed once.
 
     Raises ApiError: unsupported_media_type, payload_too_large or invalid_request.
     """
@@ -57,11 +83,12 @@ def _check_content_type(value: str | None) -> None:
         )
 
 
-def _body_bytes(event: ApiEvent) -> bytes:
+def _body_bytes(event: APIGatewayProxyEvent) -> bytes:
+    body = event.body or ""
     try:
         if event.is_base64_encoded:
-            return base64.b64decode(event.body, validate=True)
-        return event.body.encode("utf-8")
+            return base64.b64decode(body, validate=True)
+        return body.encode("utf-8")
     except (binascii.Error, UnicodeEncodeError):
         raise ApiError("invalid_request", "The body is not UTF-8 text.") from None
 
@@ -69,10 +96,10 @@ def _body_bytes(event: ApiEvent) -> bytes:
 def _invalid(error: ValidationError) -> ApiError:
     # The input stays out of the details: it is the caller's text, and may be megabytes.
     details = error.errors(include_url=False, include_context=True, include_input=False)
-    told = "; ".join(_sentence(detail) for detail in details[:_FAULTS_TOLD])
-    if len(details) > _FAULTS_TOLD:
-        told += f"; and {len(details) - _FAULTS_TOLD} more"
-    return ApiError("invalid_request", f"{told}.", field=_path(details[0]) or None)
+    message = "; ".join(_sentence(detail) for detail in details[:_MOST_PROBLEMS])
+    if len(details) > _MOST_PROBLEMS:
+        message += f"; and {len(details) - _MOST_PROBLEMS} more"
+    return ApiError("invalid_request", f"{message}.", field=_path(details[0]) or None)
 
 
 def _path(detail: ErrorDetails) -> str:

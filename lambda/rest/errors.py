@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NotRequired
+
+# pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
+from typing_extensions import TypedDict
 
 STATUS: Final[Mapping[str, int]] = {
     "invalid_request": 400,
@@ -20,10 +23,19 @@ STATUS: Final[Mapping[str, int]] = {
     "service_unavailable": 503,
     "time_out": 504,
 }
-# What is worth asking again in a moment; everything else would only fail again.
+# Worth asking again in a moment; everything else would only fail again.
 MAY_PASS: Final = frozenset({"throttled", "model_unavailable", "service_unavailable"})
 
 USE_BATCH: Final = "For more at once use batch transform: POST /batch."
+
+
+class ErrorAnswer(TypedDict):
+    """Every answer that is not a success."""
+
+    code: str
+    message: str
+    request_id: str
+    field: NotRequired[str]
 
 
 class ApiError(Exception):
@@ -52,7 +64,7 @@ class ApiError(Exception):
         return STATUS[self.code]
 
     def to_dict(self, request_id: str) -> dict[str, Any]:
-        """The JSON object the caller receives."""
+        """The JSON object that the caller receives."""
         answer = {"code": self.code, "message": self.message, "request_id": request_id}
         if self.field is not None:
             answer["field"] = self.field

@@ -1,8 +1,12 @@
-"""The REST API: what may be called, by whom, how often, and what every refusal looks like."""
+"""The REST API: what may be called, by whom, how often, and what every refusal looks like.
+
+Its resources and methods are those of docs/openapi.json, which the functions' routes generate.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -18,7 +22,7 @@ from stacks.common.retention import removal_policy
 from stage.settings import Settings
 
 STAGE_NAME = "v1"
-_FUNCTIONS = Path(__file__).parents[2] / "lambda"
+_DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 _TIMEOUT = cdk.Duration.seconds(29)
 
 # API Gateway's own refusals: type -> status, code, sentence. A sentence of None passes on what the
@@ -28,8 +32,6 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
     "DEFAULT_5XX": (None, "internal_error", "The request could not be answered. Try it again."),
     "ACCESS_DENIED": ("403", "forbidden", "These credentials may not call this API."),
     "API_CONFIGURATION_ERROR": ("500", "internal_error", "The API is set up wrongly."),
-    "BAD_REQUEST_BODY": ("400", "invalid_request", None),
-    "BAD_REQUEST_PARAMETERS": ("400", "invalid_request", None),
     "EXPIRED_TOKEN": ("403", "forbidden", "The credentials have expired."),
     "INTEGRATION_FAILURE": (
         "502",
@@ -89,20 +91,7 @@ class RestApi(Construct):
         )
         self._log_role()
         self._gateway_responses()
-        self._validator = self.api.add_request_validator(
-            "Validator", validate_request_body=True, validate_request_parameters=True
-        )
-        answers = _integration(front_door)
-        for name in ("embed", "nearest", "search"):
-            self._method("POST", self._resource(name), answers, self._model("front_door", name))
-        for name in ("endpoints", "health"):
-            self._method("GET", self._resource(name), answers)
-        batches = _integration(batch)
-        all_batches = self._resource("batch")
-        self._method("POST", all_batches, batches, self._model("batch/api", "batch"))
-        one_batch = all_batches.add_resource("{batch_id}")
-        for verb in ("GET", "DELETE"):
-            self._method(verb, one_batch, batches)
+        self._methods({"front_door": front_door, "batch": batch})
         self.url = self.api.url
         self.key_ids = self._api_keys() if self._by_key else {}
         self._acknowledge_findings()
@@ -178,56 +167,41 @@ class RestApi(Construct):
         )
         for kind, (status, code, sentence) in refusals.items():
             message = json.dumps(sentence) if sentence else "$context.error.messageString"
-            if kind == "BAD_REQUEST_BODY":
-                message = '"$context.error.validationErrorString"'
+            template = (
+                f'{{"code": "{code}", "message": {message}, "request_id": "$context.requestId"}}'
+            )
             apigateway.CfnGatewayResponse(
                 self,
                 f"Refusal-{kind}",
                 rest_api_id=self.api.rest_api_id,
                 response_type=kind,
                 status_code=status,
-                response_templates={
-                    "application/json": f'{{"code": "{code}", "message": {message},'
-                    ' "request_id": "$context.requestId"}'
-                },
+                response_templates={"application/json": template},
             )
 
-    def _resource(self, name: str) -> apigateway.Resource:
-        return self.api.root.add_resource(name)
-
-    def _model(self, function: str, name: str) -> apigateway.CfnModel:
-        schema = _FUNCTIONS / function / "schemas" / f"{name}.json"
-        model = apigateway.CfnModel(
-            self,
-            f"{name.capitalize()}Model",
-            rest_api_id=self.api.rest_api_id,
-            name=f"{name.capitalize()}Request",
-            content_type="application/json",
-            schema=json.loads(schema.read_text(encoding="utf-8")),
-        )
-        self.api.latest_deployment.node.add_dependency(model)  # type: ignore[union-attr]
-        return model
+    def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
+        """Makes the operations of docs/openapi.json, each for the function in its `x-function`."""
+        integrations = {
+            name: apigateway.LambdaIntegration(function, timeout=_TIMEOUT, allow_test_invoke=False)
+            for name, function in functions.items()
+        }
+        document = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
+        for path, operations in document["paths"].items():
+            resource = self.api.root.resource_for_path(path)
+            for verb, operation in operations.items():
+                self._method(verb.upper(), resource, integrations[operation["x-function"]])
 
     def _method(
-        self,
-        verb: str,
-        place: apigateway.IResource,
-        integration: apigateway.Integration,
-        model: apigateway.CfnModel | None = None,
+        self, verb: str, resource: apigateway.IResource, integration: apigateway.Integration
     ) -> None:
-        method = place.add_method(
+        method = resource.add_method(
             verb,
             integration,
-            request_validator=self._validator,
             api_key_required=self._by_key,
             authorization_type=apigateway.AuthorizationType.NONE
             if self._by_key
             else apigateway.AuthorizationType.IAM,
         )
-        if model is not None:
-            resource = method.node.default_child
-            assert isinstance(resource, apigateway.CfnMethod)
-            resource.request_models = {"application/json": model.ref}
         findings = {"AwsSolutions-COG4": "Callers are programs: they hold an API key or sign."}
         if self._by_key:
             findings["AwsSolutions-APIG4"] = (
@@ -263,13 +237,13 @@ class RestApi(Construct):
 
     def _acknowledge_findings(self) -> None:
         acknowledge(
+            self.api,
+            {"AwsSolutions-APIG2": "pydantic in the functions is the one authority on bodies."},
+        )
+        acknowledge(
             self.api.deployment_stage,
             {
                 "AwsSolutions-APIG3": "Every request carries a key or a signature and is"
                 " throttled; a web ACL is the account owner's to choose and to pay for."
             },
         )
-
-
-def _integration(function: lambda_.IFunction) -> apigateway.LambdaIntegration:
-    return apigateway.LambdaIntegration(function, timeout=_TIMEOUT, allow_test_invoke=False)

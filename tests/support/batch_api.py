@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +48,17 @@ def failure(code: str, status: int = 400, message: str = "") -> ClientError:
     )
 
 
+@cache
+def _signer() -> Any:
+    return Session().create_client(
+        "s3",
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(signature_version="s3v4"),
+    )
+
+
 @dataclass
 class FakeAws:
     """The S3, Step Functions and SageMaker of one test; it stands in for its own clients.
@@ -64,14 +76,7 @@ class FakeAws:
 
     def __post_init__(self) -> None:
         self.s3 = self.stepfunctions = self.sagemaker = self
-        self._signer = Session().create_client(
-            "s3",
-            region_name="eu-west-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(signature_version="s3v4"),
-        )
-        self.generate_presigned_url = self._signer.generate_presigned_url
+        self.generate_presigned_url = _signer().generate_presigned_url
 
     def put(self, key: str, content: Any, bucket: str = BUCKET) -> None:
         self.objects[bucket, key] = (
@@ -193,8 +198,7 @@ def loaded_function() -> Iterator[ModuleType]:
 def batch_api(handler: ModuleType) -> BatchApi:
     """The function with an AWS of its own and an empty log."""
     aws = FakeAws()
-    handler.aws = aws
-    handler.batches = handler.Batches(handler.environment, aws)
+    handler.app.connect(handler.app.environment, aws)
     log = io.StringIO()
     handler.logger.registered_handler.setStream(log)
     return BatchApi(handler, aws, log)

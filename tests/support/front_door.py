@@ -1,4 +1,4 @@
-"""What the front door's tests share: loading it, events for it, and a SageMaker to talk to."""
+"""What the front door's tests share: loading it, events for it, and an AWS to talk to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -37,7 +37,6 @@ ENVIRONMENT = {
     "TIME_BUDGET_SECONDS": "26",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "eu-west-1",
 }
 
 
@@ -87,36 +86,18 @@ class Context:
         return self.remaining_ms
 
 
-class FakeSsm:
-    """SSM with what is deployed and the switch; an exception in place of a value is raised."""
-
-    def __init__(self, deployed: str | Exception | None = None) -> None:
-        self.deployed = json.dumps(DEPLOYMENT) if deployed is None else deployed
-        self.serving: str | Exception = "on"
-        self.reads = 0
-        self.switch_reads = 0
-
-    def value(self, name: str) -> str:
-        if name == ENVIRONMENT["SERVING_PARAMETER"]:
-            self.switch_reads += 1
-            value = self.serving
-        else:
-            assert name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
-            self.reads += 1
-            value = self.deployed
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-
 @dataclass
 class Reply:
-    """How a SageMaker endpoint answers: HTTP status, body, error type, seconds of silence."""
+    """How a service answers: HTTP status, body, error type, seconds of silence.
+
+    drip: what comes byte by byte, ten in a second.
+    """
 
     body: bytes = b"[]"
     status: int = 200
     error_type: str | None = None
     silent_seconds: float = 0.0
+    drip: Literal["", "headers", "body"] = ""
     hang_up: bool = False
 
     @classmethod
@@ -126,10 +107,33 @@ class Reply:
 
 
 @dataclass
-class FakeSageMaker:
-    """A SageMaker runtime on localhost, so that botocore's own parsing is part of the test."""
+class FakeSsm:
+    """SSM with what is deployed and the switch; a Reply takes the place of a value."""
+
+    deployed: str | Reply = field(default_factory=lambda: json.dumps(DEPLOYMENT))
+    serving: str | Reply = "on"
+    reads: int = 0
+    switch_reads: int = 0
+
+    def reply(self, name: str) -> Reply:
+        if name == ENVIRONMENT["SERVING_PARAMETER"]:
+            self.switch_reads += 1
+            value = self.serving
+        else:
+            assert name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
+            self.reads += 1
+            value = self.deployed
+        if isinstance(value, Reply):
+            return value
+        return Reply(json.dumps({"Parameter": {"Name": name, "Value": value}}).encode())
+
+
+@dataclass
+class FakeAws:
+    """SageMaker's runtime and SSM on localhost, so that botocore is part of the tests."""
 
     url: str = ""
+    ssm: FakeSsm = field(default_factory=FakeSsm)
     replies: dict[str, list[Reply | Callable[[dict[str, Any]], Reply]]] = field(
         default_factory=dict
     )
@@ -141,8 +145,11 @@ class FakeSageMaker:
         """What `endpoint` answers, in turn; the last one stays."""
         self.replies[endpoint] = list(replies)
 
-    def next_reply(self, endpoint: str, body: bytes) -> Reply:
+    def next_reply(self, path: str, body: bytes) -> Reply:
         question = json.loads(body)
+        if path == "/":
+            return self.ssm.reply(question["Name"])
+        endpoint = path.split("/")[2]
         self.raw.append(body)
         self.asked.append((endpoint, question))
         queue = self.replies[endpoint]
@@ -151,9 +158,9 @@ class FakeSageMaker:
 
 
 @contextmanager
-def running_sagemaker() -> Iterator[FakeSageMaker]:
-    """A FakeSageMaker that listens until the `with` block ends."""
-    fake = FakeSageMaker()
+def running_aws() -> Iterator[FakeAws]:
+    """A FakeAws that listens, at AWS_ENDPOINT_URL, until the `with` block ends."""
+    fake = FakeAws()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -165,18 +172,23 @@ def running_sagemaker() -> Iterator[FakeSageMaker]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            reply = fake.next_reply(self.path.split("/")[2], body)
+            reply = fake.next_reply(self.path, body)
             time.sleep(reply.silent_seconds)
             if reply.hang_up:
                 self.close_connection = True
                 return
-            self.send_response(reply.status)
-            if reply.error_type:
-                self.send_header("x-amzn-ErrorType", reply.error_type)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+            kind = f"x-amzn-ErrorType: {reply.error_type}\r\n" if reply.error_type else ""
+            head = f"HTTP/1.1 {reply.status} X\r\n{kind}Content-Length: {len(reply.body)}\r\n\r\n"
+            self._send(head.encode(), slowly=reply.drip == "headers")
+            self._send(reply.body, slowly=bool(reply.drip))
+
+        def _send(self, content: bytes, *, slowly: bool) -> None:
+            if not slowly:
+                self.wfile.write(content)
+                return
+            for position in range(len(content)):
+                self.wfile.write(content[position : position + 1])
+                time.sleep(0.1)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -192,7 +204,11 @@ def running_sagemaker() -> Iterator[FakeSageMaker]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield fake
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (ENVIRONMENT | {"AWS_DEFAULT_REGION": "eu-west-1"}).items():
+                patch.setenv(name, value)
+            patch.setenv("AWS_ENDPOINT_URL", fake.url)
+            yield fake
     finally:
         server.shutdown()
         server.server_close()
@@ -201,27 +217,19 @@ def running_sagemaker() -> Iterator[FakeSageMaker]:
 
 @dataclass
 class FrontDoor:
-    """The loaded function, its SageMaker and its SSM."""
+    """The loaded function and its AWS."""
 
     handler: ModuleType
-    sagemaker: FakeSageMaker
-    ssm: FakeSsm = field(default_factory=FakeSsm)
+    aws: FakeAws
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def reset(self) -> FrontDoor:
         """As after a cold start, for the next test: nothing read, asked or logged."""
-        self.sagemaker.replies.clear()
-        self.sagemaker.asked.clear()
-        self.sagemaker.raw.clear()
-        self.ssm = FakeSsm()
-        environment = self.handler.environment
-        self.handler.deployment = module("deployment").DeploymentParameter(
-            environment.deployment_parameter, self.ssm
-        )
-        self.handler.switch = module("serving").ServingSwitch(
-            environment.serving_parameter, environment.stage, self.ssm
-        )
-        self.handler.endpoints._switch = self.handler.switch
+        self.aws.replies.clear()
+        self.aws.asked.clear()
+        self.aws.raw.clear()
+        self.aws.ssm = FakeSsm()
+        self.handler.app.connect(self.handler.environment, self.handler.aws)
         self.log = io.StringIO()
         self.handler.logger.registered_handler.setStream(self.log)
         return self
@@ -236,9 +244,8 @@ class FrontDoor:
 
 @contextmanager
 def front_door(**environment: str) -> Iterator[FrontDoor]:
-    """The function, loaded as by a cold start, before a FakeSageMaker."""
-    with running_sagemaker() as sagemaker, pytest.MonkeyPatch.context() as patch:
-        for name, value in (ENVIRONMENT | environment).items():
+    """The function, loaded as by a cold start, before a FakeAws."""
+    with running_aws() as aws, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
             patch.setenv(name, value)
-        patch.setenv("AWS_ENDPOINT_URL", sagemaker.url)
-        yield FrontDoor(module("handler"), sagemaker).reset()
+        yield FrontDoor(module("handler"), aws).reset()

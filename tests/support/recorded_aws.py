@@ -19,6 +19,7 @@ import boto3
 import pytest
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
+from botocore.session import Session
 
 from tests.support.model_validator import check_request
 
@@ -96,11 +97,16 @@ class RecordedAws:
         client.meta.events.register_first("provide-client-params.*.*", keep)
         client.meta.events.register_first("before-call.*.*", respond)
 
-    def answer(self, service_name: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Records, checks and answers a request that no client of boto3 makes; raises AwsError."""
-        self._record(service_name, operation, params)
-        found: dict[str, Any] | None = getattr(self, f"_{xform_name(operation)}")(params)
-        return found or {}
+    def take_over_sessions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Take over every client that botocore itself makes from now on."""
+        create_client = Session.create_client
+
+        def create_and_take_over(session: Session, service_name: str, **settings: Any) -> Any:
+            client = create_client(session, service_name, **settings)
+            self.take_over(client, service_name)
+            return client
+
+        monkeypatch.setattr(Session, "create_client", create_and_take_over)
 
     def _record(self, service_name: str, operation: str, params: dict[str, Any]) -> None:
         self.requests.append((service_name, operation, params))

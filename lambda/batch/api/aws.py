@@ -1,4 +1,4 @@
-"""Clients of AWS, each made when it is first needed."""
+"""Clients of AWS, each made when it is first needed, and what their failures mean to callers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
+
+from rest.errors import ApiError
 
 # API Gateway waits for 29 seconds in all, and a request makes few calls.
 _TIMES: Final[dict[str, Any]] = {
@@ -15,6 +18,16 @@ _TIMES: Final[dict[str, Any]] = {
     "read_timeout": 5,
     "retries": {"mode": "standard", "max_attempts": 3},
 }
+_THROTTLES: Final = frozenset(
+    {
+        "ExecutionLimitExceeded",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
 
 
 class Aws:
@@ -36,3 +49,14 @@ class Aws:
     def sagemaker(self) -> BaseClient:
         """Reading its service model takes a while; most requests do without."""
         return self._session.create_client("sagemaker", config=Config(**_TIMES))
+
+
+def api_error(error: BotoCoreError | ClientError) -> ApiError | None:
+    """The answer to a failure that may pass; None of any other, which is a fault of ours."""
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
+        if error.response["Error"]["Code"] in _THROTTLES:
+            return ApiError("throttled", "AWS is busy with too many requests. Try again.")
+        if status < 500 and status != 409:
+            return None
+    return ApiError("service_unavailable", "AWS did not do what it was asked. Try again.")

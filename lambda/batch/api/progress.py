@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, cast
 
 from botocore.exceptions import ClientError
 
-from batch.api.answers import Status
+from batch.api.answers import BatchReport, Status
 from batch.api.aws import Aws
 from batch.api.environment import Environment
-from batch.api.json_objects import read_json
-from batch.api.records import Record
+from batch.api.records import Record, read_json
 from contract.batch_objects import execution_arn, report_key, transform_job_names
 
 _RUNNING_JOB: Final = ("InProgress", "Stopping")
@@ -28,7 +27,7 @@ class Progress:
 
     status: Status
     began: bool
-    report: dict[str, Any] | None = None
+    report: BatchReport | None = None
     job: str | None = None
 
 
@@ -71,7 +70,9 @@ class ProgressReader:
 
     def _reported(self, batch_id: str) -> Progress | None:
         report = read_json(self._aws.s3, self._environment.bucket, report_key(batch_id))
-        return None if report is None else Progress(report["status"], True, report)
+        if report is None:
+            return None
+        return Progress(report["status"], True, cast("BatchReport", report))
 
     def _running(self, batch_id: str) -> Progress:
         for name in transform_job_names(self._environment.transform_job_prefix, batch_id):

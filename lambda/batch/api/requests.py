@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from rest.request_model import WHOLE, RequestModel
+from rest.body import WHOLE, RequestModel
 
 
 class BatchRequest(RequestModel):

@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
-from botocore.serialize import create_serializer
 
-from tests.support.front_door import DEPLOYMENT, ENDPOINTS, ENVIRONMENT, Context, event, module
-from tests.support.lambda_functions import clear_environment
-from tests.support.model_validator import service_model
-
-
-def operation_of(service, path, headers, body):
-    """Name and parameters of the operation that botocore would send just so."""
-    if service == "ssm":
-        name, parameters = "GetParameter", json.loads(body)
-    else:
-        name = "InvokeEndpoint"
-        parameters = {
-            "EndpointName": re.fullmatch("/endpoints/([^/]+)/invocations", path)[1],
-            "ContentType": headers["content-type"],
-            "Accept": headers["accept"],
-            "Body": body,
-        }
-    model = service_model(service)
-    theirs = create_serializer(model.metadata["protocol"]).serialize_to_request(
-        parameters, model.operation_model(name)
-    )
-    assert {key.lower(): value for key, value in theirs["headers"].items()} == headers
-    assert (theirs["method"], theirs["url_path"]) == ("POST", path)
-    if service == "ssm":
-        assert json.loads(theirs["body"]) == json.loads(body)
-    else:
-        assert theirs["body"] == body
-    return name, parameters
+from tests.support.front_door import DEPLOYMENT, ENDPOINTS, ENVIRONMENT, Context, event
+from tests.support.lambda_functions import load_function
 
 
 @pytest.fixture
 def front_door(aws, monkeypatch):
-    """The function, whose own requests are compared with botocore's and answered by `aws`."""
-    clear_environment(monkeypatch, **ENVIRONMENT)
-    calls = module("aws_calls")
-
-    def post(self, path, headers, body, _):
-        service = "ssm" if self.host.startswith("ssm.") else "sagemaker-runtime"
-        answer = aws.answer(service, *operation_of(service, path, headers, body))
-        found = answer["Body"].read() if "Body" in answer else json.dumps(answer, default=str)
-        return found if isinstance(found, bytes) else found.encode()
-
-    monkeypatch.setattr(calls.Service, "post", post)
+    aws.take_over_sessions(monkeypatch)
     aws.parameters[ENVIRONMENT["DEPLOYMENT_PARAMETER"]] = json.dumps(DEPLOYMENT)
     aws.parameters[ENVIRONMENT["SERVING_PARAMETER"]] = "on"
-    return module("handler")
+    return load_function("front_door.handler", monkeypatch, **ENVIRONMENT)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.front_door import Reply, event, front_door, module
+from front_door import requests
+from tests.support.front_door import Reply, event, front_door
 
 PATHS = {"/embed": "EmbedRequest", "/nearest": "NearestRequest", "/search": "SearchRequest"}
 
@@ -42,7 +43,7 @@ def nearly_right(draw):
 def door():
     with front_door() as door:
         for endpoint in ("faq-c6i", "faq-g5"):
-            door.sagemaker.reply(endpoint, _well_behaved)
+            door.aws.reply(endpoint, _well_behaved)
         yield door
 
 
@@ -76,7 +77,7 @@ def test_json_of_any_shape(door, path, body):
     status = check(door, event(path, json.dumps(body)))
     # Lone surrogates and infinities cannot be right, whatever the shape.
     if status == 200:
-        getattr(module("requests"), PATHS[path]).model_validate_json(json.dumps(body))
+        getattr(requests, PATHS[path]).model_validate_json(json.dumps(body))
 
 
 @relaxed

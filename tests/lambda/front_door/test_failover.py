@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.support.front_door import ENDPOINTS, Context, Reply, event, front_door, module
+from front_door.time_budget import TimeBudget
+from tests.support.front_door import ENDPOINTS, Context, Reply, event, front_door
 
 ASK = event("/search", {"queries": ["a"]})
 HIT = b'{"id": "1", "question": null, "answer": "yes", "score": 0.9}'
@@ -59,6 +60,9 @@ FAILURES = {
     "model's fault": (model_error(mms("internal_error: the index is broken")), "model_error"),
     "server's fault": (model_error("Worker died", 500), "model_error"),
     "workers busy": (model_error("", 503), "unavailable"),
+    "an error nested deeply": (Reply(b"[" * 100_000, 424, "ModelError"), "model_error"),
+    "a message nested deeply": (model_error("[" * 100_000), "model_error"),
+    "not an answer": (Reply(b'{"embedding": [[1.0]]}'), "model_error"),
 }
 CODES = {
     "throttled": (429, "throttled"),
@@ -80,26 +84,26 @@ def door(loaded):
 
 
 def asked(door):
-    return [endpoint for endpoint, _ in door.sagemaker.asked]
+    return [endpoint for endpoint, _ in door.aws.asked]
 
 
 @pytest.mark.parametrize(("failure", "reason"), FAILURES.values(), ids=FAILURES)
 def test_the_next_endpoint_answers_and_the_answer_says_so(door, failure, reason):
-    door.sagemaker.reply("faq-c6i", failure)
-    door.sagemaker.reply("faq-g5", GOOD)
+    door.aws.reply("faq-c6i", failure)
+    door.aws.reply("faq-g5", GOOD)
     status, answer = door.call(ASK)
     assert status == 200
     assert answer["served_by"] == {
         "instance_type": "ml.g5.2xlarge",
         "failed_over_from": [{"instance_type": "ml.c6i.xlarge", "reason": reason}],
     }
-    assert door.sagemaker.asked[0][1] == door.sagemaker.asked[-1][1], "the same question"
+    assert door.aws.asked[0][1] == door.aws.asked[-1][1], "the same question"
 
 
 @pytest.mark.parametrize(("failure", "reason"), FAILURES.values(), ids=FAILURES)
 def test_all_failed(door, failure, reason):
     for endpoint in ENDPOINTS:
-        door.sagemaker.reply(endpoint["endpoint_name"], failure)
+        door.aws.reply(endpoint["endpoint_name"], failure)
     status, answer = door.call(ASK)
     assert (status, answer["code"]) == CODES[reason]
     assert f"ml.c6i.xlarge: {reason}; ml.g5.2xlarge: {reason}" in answer["message"]
@@ -108,8 +112,8 @@ def test_all_failed(door, failure, reason):
 
 
 def test_some_throttled_some_unavailable_is_not_throttled(door):
-    door.sagemaker.reply("faq-c6i", THROTTLED)
-    door.sagemaker.reply("faq-g5", FAILURES["service unavailable"][0])
+    door.aws.reply("faq-c6i", THROTTLED)
+    door.aws.reply("faq-g5", FAILURES["service unavailable"][0])
     assert door.call(ASK)[1]["code"] == "model_unavailable"
 
 
@@ -117,7 +121,7 @@ def test_some_throttled_some_unavailable_is_not_throttled(door):
 def test_only_what_may_pass_is_worth_another_try(door, status, header):
     failure = THROTTLED if status == 429 else FAILURES["model's fault"][0]
     for endpoint in ENDPOINTS:
-        door.sagemaker.reply(endpoint["endpoint_name"], failure)
+        door.aws.reply(endpoint["endpoint_name"], failure)
     answer = door.handler.handler(ASK, Context())
     assert answer["statusCode"] == status
     assert answer["multiValueHeaders"].get("Retry-After") == header
@@ -137,8 +141,8 @@ SENTENCE = 'text 3 has "no" words — только 🦜'
     ids=["as the server words it", "decorated", "bare", "indented"],
 )
 def test_the_callers_fault_never_fails_over(door, original):
-    door.sagemaker.reply("faq-c6i", model_error(original))
-    door.sagemaker.reply("faq-g5", GOOD)
+    door.aws.reply("faq-c6i", model_error(original))
+    door.aws.reply("faq-g5", GOOD)
     status, answer = door.call(ASK)
     assert (status, answer["code"], answer["message"]) == (400, "invalid_request", SENTENCE)
     assert asked(door) == ["faq-c6i"]
@@ -149,12 +153,12 @@ def test_the_callers_fault_is_found_in_sagemakers_own_message(door):
         'Received client error (400) from primary with message "{"code": 400, "message": '
         f'"invalid_request: top_k is {ACCOUNT[:1]}"}}". See https://console/{ACCOUNT}'
     )
-    door.sagemaker.reply("faq-c6i", Reply.error(424, "ModelError", Message=message))
+    door.aws.reply("faq-c6i", Reply.error(424, "ModelError", Message=message))
     assert door.call(ASK)[1]["message"] == "top_k is 1"
 
 
 def test_the_chosen_instance_type_is_asked_first(door):
-    door.sagemaker.reply("faq-g5", GOOD)
+    door.aws.reply("faq-g5", GOOD)
     body = {"queries": ["a"], "instance_type": "ml.g5.2xlarge"}
     status, answer = door.call(event("/search", body))
     assert (status, answer["served_by"]["instance_type"]) == (200, "ml.g5.2xlarge")
@@ -162,8 +166,8 @@ def test_the_chosen_instance_type_is_asked_first(door):
 
 
 def test_the_chosen_instance_type_fails_over_like_any_other(door):
-    door.sagemaker.reply("faq-g5", THROTTLED)
-    door.sagemaker.reply("faq-c6i", GOOD)
+    door.aws.reply("faq-g5", THROTTLED)
+    door.aws.reply("faq-c6i", GOOD)
     body = {"queries": ["a"], "instance_type": "ml.g5.2xlarge"}
     _, answer = door.call(event("/search", body))
     assert answer["served_by"]["instance_type"] == "ml.c6i.xlarge"
@@ -179,8 +183,8 @@ def test_an_instance_type_that_is_not_deployed(door, name):
 
 
 def test_a_hanging_endpoint_leaves_time_for_the_next(door):
-    door.sagemaker.reply("faq-c6i", Reply(silent_seconds=5))
-    door.sagemaker.reply("faq-g5", GOOD)
+    door.aws.reply("faq-c6i", Reply(silent_seconds=5))
+    door.aws.reply("faq-g5", GOOD)
     began = time.monotonic()
     status, answer = door.call(ASK, Context(remaining_ms=3300))
     assert status == 200
@@ -190,9 +194,19 @@ def test_a_hanging_endpoint_leaves_time_for_the_next(door):
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("drip", ["headers", "body"])
+def test_a_dripping_endpoint_leaves_time_for_the_next(door, drip):
+    door.aws.reply("faq-c6i", Reply(GOOD.body, drip=drip))
+    door.aws.reply("faq-g5", GOOD)
+    began = time.monotonic()
+    _, answer = door.call(ASK, Context(remaining_ms=2600))
+    assert answer["served_by"]["failed_over_from"][0]["reason"] == "time_out"
+    assert time.monotonic() - began < 2
+
+
 def test_time_runs_out_before_lambda_does(door):
     for endpoint in ENDPOINTS:
-        door.sagemaker.reply(endpoint["endpoint_name"], Reply(silent_seconds=5))
+        door.aws.reply(endpoint["endpoint_name"], Reply(silent_seconds=5))
     began = time.monotonic()
     status, answer = door.call(ASK, Context(remaining_ms=2300))
     assert time.monotonic() - began < 2.3
@@ -207,18 +221,18 @@ def test_without_time_nothing_is_asked(door):
 
 
 def test_a_stale_connection_is_opened_again(door):
-    door.sagemaker.reply("faq-c6i", Reply(hang_up=True), GOOD)
+    door.aws.reply("faq-c6i", Reply(hang_up=True), GOOD)
     status, answer = door.call(ASK)
     assert (status, answer["served_by"]["failed_over_from"]) == (200, [])
 
 
 def test_connections_are_kept_open(door):
-    door.sagemaker.reply("faq-c6i", GOOD)
+    door.aws.reply("faq-c6i", GOOD)
     door.call(ASK)
-    before = door.sagemaker.connections
+    before = door.aws.connections
     for _ in range(5):
         door.call(ASK)
-    assert door.sagemaker.connections == before
+    assert door.aws.connections == before
 
 
 class Clock:
@@ -232,7 +246,7 @@ class Clock:
 @pytest.fixture
 def budget():
     clock = Clock()
-    budget = module("time_budget").TimeBudget(26, clock)
+    budget = TimeBudget(26, clock)
     budget.clock = clock
     return budget
 

@@ -45,7 +45,7 @@ def recorded(capsys):
 
 
 def test_the_stage_is_the_only_dimension(door, capsys):
-    door.sagemaker.reply("faq-c6i", found([0.9]))
+    door.aws.reply("faq-c6i", found([0.9]))
     assert door.call(event(body={"queries": ["a"]}))[0] == 200
     values, dimensions = recorded(capsys)
     assert dimensions == {(("Stage", "local"),)}
@@ -54,8 +54,8 @@ def test_the_stage_is_the_only_dimension(door, capsys):
 
 
 def test_a_failover_is_counted(door, capsys):
-    door.sagemaker.reply("faq-c6i", Reply.error(500, "InternalFailure", Message="no"))
-    door.sagemaker.reply("faq-g5", found([0.9]))
+    door.aws.reply("faq-c6i", Reply.error(500, "InternalFailure", Message="no"))
+    door.aws.reply("faq-g5", found([0.9]))
     door.call(event(body={"queries": ["a"]}))
     assert recorded(capsys)[0]["FailedOver"] == [1]
 
@@ -74,7 +74,7 @@ def test_a_failover_is_counted(door, capsys):
 def test_a_question_whose_best_hit_is_too_low_counts_as_unanswered(
     door, capsys, scores, unanswered
 ):
-    door.sagemaker.reply("faq-c6i", found(*scores))
+    door.aws.reply("faq-c6i", found(*scores))
     assert door.call(event(body={"queries": ["a"] * len(scores)}))[0] == 200
     values, _ = recorded(capsys)
     assert values["Questions"] == [len(scores)]
@@ -83,14 +83,14 @@ def test_a_question_whose_best_hit_is_too_low_counts_as_unanswered(
 
 @pytest.mark.parametrize("min_score", [-1, 0.95])
 def test_what_a_caller_filters_changes_nothing_of_it(door, capsys, min_score):
-    door.sagemaker.reply("faq-c6i", found([0.9], [0.3]))
+    door.aws.reply("faq-c6i", found([0.9], [0.3]))
     door.call(event(body={"queries": ["a", "b"], "min_score": min_score}))
     values, _ = recorded(capsys)
     assert (values["Questions"], values["UnansweredQuestions"]) == ([2], [1])
 
 
 def test_texts_that_are_not_questions_are_not_counted(door, capsys):
-    door.sagemaker.reply("faq-c6i", Reply(b'{"embedding": [[1.0]]}'))
+    door.aws.reply("faq-c6i", Reply(b'{"embedding": [[1.0]]}'))
     door.call(event("/embed", {"texts": ["a"]}))
     assert "Questions" not in recorded(capsys)[0]
 
@@ -98,14 +98,14 @@ def test_texts_that_are_not_questions_are_not_counted(door, capsys):
 def test_answers_that_say_it_is_switched_off_are_counted(door, capsys):
     """Their 503 is meant: an alarm for errors has to tell it from others."""
     gone = Reply.error(400, "ValidationError", Message="Endpoint faq-x of account 1 not found.")
-    door.sagemaker.reply("faq-c6i", gone)
-    door.sagemaker.reply("faq-g5", gone)
+    door.aws.reply("faq-c6i", gone)
+    door.aws.reply("faq-g5", gone)
     ask = event(body={"queries": ["a"]})
     door.call(ask)
     assert "SwitchedOff" not in recorded(capsys)[0]
-    door.reset().ssm.serving = "off"
-    door.sagemaker.reply("faq-c6i", gone)
-    door.sagemaker.reply("faq-g5", gone)
+    door.reset().aws.ssm.serving = "off"
+    door.aws.reply("faq-c6i", gone)
+    door.aws.reply("faq-g5", gone)
     for request in (ask, event("/health", method="GET")):
         door.call(request)
         assert recorded(capsys)[0]["SwitchedOff"] == [1]

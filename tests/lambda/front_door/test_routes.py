@@ -8,6 +8,8 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
+from front_door import answers, routes
+from rest.errors import ErrorAnswer
 from tests.support.front_door import (
     DEPLOYMENT,
     ENDPOINTS,
@@ -15,7 +17,6 @@ from tests.support.front_door import (
     Reply,
     event,
     front_door,
-    module,
 )
 
 SERVED = {"instance_type": "ml.c6i.xlarge", "failed_over_from": []}
@@ -48,7 +49,7 @@ def found(hits):
 
 
 def test_embed_passes_the_numbers_on_as_they_are(door):
-    door.sagemaker.reply("faq-c6i", Reply(b' {"embedding" : [[0.1, -2e-05], [1.0, 0]]}\n'))
+    door.aws.reply("faq-c6i", Reply(b' {"embedding" : [[0.1, -2e-05], [1.0, 0]]}\n'))
     status, answer = door.call(event("/embed", {"texts": ["How cute!", "Ёлка 🎄"]}))
     assert status == 200
     assert answer == {
@@ -56,7 +57,7 @@ def test_embed_passes_the_numbers_on_as_they_are(door):
         "served_by": SERVED,
         "request_id": "request-1",
     }
-    assert door.sagemaker.asked == [
+    assert door.aws.asked == [
         (
             "faq-c6i",
             {
@@ -66,17 +67,17 @@ def test_embed_passes_the_numbers_on_as_they_are(door):
             },
         )
     ]
-    assert "Ёлка 🎄".encode() in door.sagemaker.raw[0], "escapes would triple the body"
+    assert "Ёлка 🎄".encode() in door.aws.raw[0], "escapes would triple the body"
 
 
 def test_nearest(door):
     hits = [[{"corpus_id": 1, "score": 0.5}]]
-    door.sagemaker.reply("faq-c6i", answers_with(hits))
+    door.aws.reply("faq-c6i", answers_with(hits))
     status, answer = door.call(
         event("/nearest", {"corpus": ["a", "b"], "queries": ["c"], "top_k": 1})
     )
     assert (status, answer["results"], answer["served_by"]) == (200, hits, SERVED)
-    assert door.sagemaker.asked[0][1] == {
+    assert door.aws.asked[0][1] == {
         "mode": "nn_corpus",
         "corpus": ["a", "b"],
         "queries": ["c"],
@@ -87,7 +88,7 @@ def test_nearest(door):
 
 @pytest.mark.parametrize("min_score", [{}, {"min_score": 0}])
 def test_search_names_the_bake_that_answered(door, min_score):
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    door.aws.reply("faq-c6i", found(HITS))
     status, answer = door.call(event("/search", {"queries": ["Is R supported?"], **min_score}))
     assert status == 200
     assert answer == {
@@ -96,38 +97,38 @@ def test_search_names_the_bake_that_answered(door, min_score):
         "served_by": SERVED,
         "request_id": "request-1",
     }
-    assert door.sagemaker.asked[0][1] == {
+    assert door.aws.asked[0][1] == {
         "mode": "search",
         "queries": ["Is R supported?"],
         "top_k": 3,
         "request_id": "request-1",
     }
-    assert door.ssm.reads == 0, "what SSM says of the bake may lag behind"
+    assert door.aws.ssm.reads == 0, "what SSM says of the bake may lag behind"
 
 
 def test_search_passes_on_entries_without_texts(door):
     without = [[{"id": "7", "question": None, "answer": None, "score": 0.9}]]
-    door.sagemaker.reply("faq-c6i", found(without))
+    door.aws.reply("faq-c6i", found(without))
     status, answer = door.call(event("/search", {"queries": ["?"]}))
     assert (status, answer["results"]) == (200, without)
-    TypeAdapter(module("answers").SearchAnswer).validate_python(answer, strict=True)
+    TypeAdapter(answers.SearchAnswer).validate_python(answer, strict=True)
 
 
 def test_a_whole_number_may_be_written_with_a_point(door):
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    door.aws.reply("faq-c6i", found(HITS))
     assert door.call(event(body='{"queries": ["?"], "top_k": 2.0}'))[0] == 200
-    assert door.sagemaker.asked[0][1]["top_k"] == 2
+    assert door.aws.asked[0][1]["top_k"] == 2
 
 
 @pytest.mark.parametrize(("min_score", "ids"), [(0.5, ["7"]), (0.2, ["7", "1"]), (1, [])])
 def test_search_leaves_out_hits_below_min_score(door, min_score, ids):
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    door.aws.reply("faq-c6i", found(HITS))
     _, answer = door.call(event("/search", {"queries": ["?"], "min_score": min_score}))
     assert [hit["id"] for hit in answer["results"][0]] == ids
 
 
 def test_search_by_default_keeps_a_score_that_rounding_took_below_minus_one(door):
-    door.sagemaker.reply("faq-c6i", found([[HITS[0][0] | {"score": -1.0000001}]]))
+    door.aws.reply("faq-c6i", found([[HITS[0][0] | {"score": -1.0000001}]]))
     _, answer = door.call(event("/search", {"queries": ["?"]}))
     assert len(answer["results"][0]) == 1
 
@@ -150,21 +151,20 @@ def test_endpoints(door):
 
 
 def test_answers_have_the_published_shapes(door, monkeypatch):
-    shapes = module("answers")
-    door.sagemaker.reply("faq-c6i", Reply(b'{"embedding": [[1.0]]}'))
+    door.aws.reply("faq-c6i", Reply(b'{"embedding": [[1.0]]}'))
     _, embed = door.call(event("/embed", {"texts": ["a"]}))
-    door.sagemaker.reply("faq-c6i", answers_with([[{"corpus_id": 0, "score": 1.0}]]))
+    door.aws.reply("faq-c6i", answers_with([[{"corpus_id": 0, "score": 1.0}]]))
     _, nearest = door.call(event("/nearest", {"corpus": ["a"], "queries": ["a"]}))
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    door.aws.reply("faq-c6i", found(HITS))
     _, search = door.call(event("/search", {"queries": ["a"]}))
     _, endpoints = door.call(event("/endpoints", method="GET"))
     _, error = door.call(event("/search", {"queries": []}))
     for shape, answer in [
-        (shapes.EmbedAnswer, embed),
-        (shapes.NearestAnswer, nearest),
-        (shapes.SearchAnswer, search),
-        (shapes.EndpointsAnswer, endpoints),
-        (shapes.ErrorAnswer, error),
+        (answers.EmbedAnswer, embed),
+        (answers.NearestAnswer, nearest),
+        (answers.SearchAnswer, search),
+        (answers.EndpointsAnswer, endpoints),
+        (ErrorAnswer, error),
     ]:
         monkeypatch.setattr(shape, "__pydantic_config__", {"extra": "forbid"}, raising=False)
         TypeAdapter(shape).validate_python(answer, strict=True)
@@ -175,24 +175,24 @@ def info(bake_id):
 
 
 def test_health_is_good_while_one_endpoint_serves_the_deployed_bake(door):
-    door.sagemaker.reply("faq-c6i", Reply.error(503, "ServiceUnavailable"))
-    door.sagemaker.reply("faq-g5", info("bake-1"))
+    door.aws.reply("faq-c6i", Reply.error(503, "ServiceUnavailable"))
+    door.aws.reply("faq-g5", info("bake-1"))
     status, answer = door.call(event("/health", method="GET"))
     assert (status, answer["status"]) == (200, "ok")
     assert answer["endpoints"] == [
         {"instance_type": "ml.c6i.xlarge", "status": "unavailable"},
         {"instance_type": "ml.g5.2xlarge", "status": "ok", "bake_id": "bake-1"},
     ]
-    assert {question["mode"] for _, question in door.sagemaker.asked} == {"info"}
+    assert {question["mode"] for _, question in door.aws.asked} == {"info"}
 
 
 def test_health_is_bad_when_the_bakes_are_others_or_unknown(door):
-    door.sagemaker.reply("faq-c6i", info("bake-0"))
-    door.sagemaker.reply("faq-g5", Reply(b"<html>"))
+    door.aws.reply("faq-c6i", info("bake-0"))
+    door.aws.reply("faq-g5", Reply(b"<html>"))
     status, answer = door.call(event("/health", method="GET"))
     assert (status, answer["code"]) == (503, "model_unavailable")
     assert [line["status"] for line in answer["endpoints"]] == ["other_bake", "model_error"]
-    TypeAdapter(module("answers").UnhealthyAnswer).validate_python(answer, strict=True)
+    TypeAdapter(answers.UnhealthyAnswer).validate_python(answer, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,11 @@ def test_no_such_route(door, path, method, status, code):
     answer = door.call(event(path, method=method))
     assert (answer[0], answer[1]["code"]) == (status, code)
     assert answer[1]["request_id"] == "request-1"
+
+
+def test_the_path_may_begin_with_a_custom_domains_mapping(door):
+    door.aws.reply("faq-c6i", found(HITS))
+    assert door.call(event(body={"queries": ["a"]}) | {"path": "/faq/search"})[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -228,15 +233,15 @@ def test_only_utf8_json_is_a_supported_media_type(door, content_type):
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", "Application/JSON"])
 def test_json_with_a_charset_is_supported(door, content_type):
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    door.aws.reply("faq-c6i", found(HITS))
     assert door.call(event(body={"queries": ["a"]}, content_type=content_type))[0] == 200
 
 
 def test_base64_bodies_are_decoded(door):
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    door.aws.reply("faq-c6i", found(HITS))
     body = base64.b64encode('{"queries": ["Ё"]}'.encode()).decode()
     assert door.call(event(body=body, base64=True))[0] == 200
-    assert door.sagemaker.asked[0][1]["queries"] == ["Ё"]
+    assert door.aws.asked[0][1]["queries"] == ["Ё"]
 
 
 @pytest.mark.parametrize(
@@ -290,14 +295,14 @@ def test_wrong_requests_are_told_which_field_is_wrong(door, path, body, field, s
     assert (status, answer["code"]) == (400, "invalid_request")
     assert answer.get("field") == field
     assert says in answer["message"]
-    assert door.sagemaker.asked == []
+    assert door.aws.asked == []
 
 
 def test_nearest_hits_are_bounded_by_the_corpus_not_by_top_k(door):
-    door.sagemaker.reply("faq-c6i", Reply(b"[[]]"))
+    door.aws.reply("faq-c6i", Reply(b"[[]]"))
     body = {"corpus": ["a"], "queries": ["a"] * 1000, "top_k": 1000}
     assert door.call(event("/nearest", body))[0] == 200
-    assert door.sagemaker.asked[0][1]["top_k"] == 1
+    assert door.aws.asked[0][1]["top_k"] == 1
 
 
 def test_several_faults_are_told_at_once_but_not_a_million(door):
@@ -327,20 +332,18 @@ def test_bodies_over_5_mb_are_sent_to_batch_transform(door, size):
 def test_texts_times_dimension_is_capped_before_the_model_is_asked(door, texts, status):
     number = b"-0.0009654928930103779, "
     vector = b"[" + (number * 384)[:-2] + b"]"
-    door.sagemaker.reply(
-        "faq-c6i", Reply(b'{"embedding": [' + b", ".join([vector] * texts) + b"]}")
-    )
+    door.aws.reply("faq-c6i", Reply(b'{"embedding": [' + b", ".join([vector] * texts) + b"]}"))
     answer = door.handler.handler(event("/embed", {"texts": ["a"] * texts}), Context())
     assert answer["statusCode"] == status
     assert len(json.dumps(answer)) < 6 * 1024 * 1024, "the largest allowed answer fits Lambda's"
     if status == 413:
         assert "at most 651" in answer["body"] and "POST /batch" in answer["body"]
-        assert door.sagemaker.asked == []
+        assert door.aws.asked == []
 
 
 def test_an_answer_lambda_could_not_return_is_refused(door):
     # Quotes take two bytes in Lambda's own JSON: 3.2 MB of them do not fit into 6.
-    door.sagemaker.reply("faq-c6i", found([[HITS[0][0] | {"answer": '"' * (1_600_000)}]]))
+    door.aws.reply("faq-c6i", found([[HITS[0][0] | {"answer": '"' * (1_600_000)}]]))
     status, answer = door.call(event(body={"queries": ["a"]}))
     assert (status, answer["code"]) == (413, "payload_too_large")
 
@@ -354,9 +357,16 @@ def test_an_answer_lambda_could_not_return_is_refused(door):
         ("/search", {"queries": ["a"], "min_score": 0.5}),
     ],
 )
-@pytest.mark.parametrize("nonsense", [b"<html>oops</html>", b'{"html": 1}', b"", b"null"])
-def test_a_model_that_answers_nonsense_is_a_model_error(door, path, body, nonsense):
-    door.sagemaker.reply("faq-c6i", Reply(nonsense))
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        *(b"<html>oops</html>", b'{"html": 1}', b"", b"null", b"\xff", b"[" * 100_000),
+        *(b'{"embedding": [["\xff"]]}', b'[[{"corpus_id": 0, "score": NaN}]]'),
+    ],
+)
+def test_models_that_answer_nonsense_are_a_model_error(door, path, body, nonsense):
+    for endpoint in ENDPOINTS:
+        door.aws.reply(endpoint["endpoint_name"], Reply(nonsense))
     status, answer = door.call(event(path, body))
     assert (status, answer["code"]) == (502, "model_error")
     assert "html" not in answer["message"]
@@ -366,8 +376,8 @@ def test_the_unexpected_is_json_without_its_trace_but_logged_with_it(door, monke
     def broken(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(door.handler, "with_hits", broken)
-    door.sagemaker.reply("faq-c6i", found(HITS))
+    monkeypatch.setattr(routes, "read_results", broken)
+    door.aws.reply("faq-c6i", found(HITS))
     status, answer = door.call(event(body={"queries": ["a"]}))
     assert (status, answer["code"], answer["request_id"]) == (500, "internal_error", "request-1")
     assert "secret" not in json.dumps(answer)
@@ -377,8 +387,8 @@ def test_the_unexpected_is_json_without_its_trace_but_logged_with_it(door, monke
 
 
 def test_logs_have_the_request_id_and_never_the_callers_text(door, capsys):
-    door.sagemaker.reply("faq-c6i", Reply.error(500, "InternalFailure", Message="s3cret words"))
-    door.sagemaker.reply("faq-g5", found(HITS))
+    door.aws.reply("faq-c6i", Reply.error(500, "InternalFailure", Message="s3cret words"))
+    door.aws.reply("faq-g5", found(HITS))
     door.call(event(body={"queries": ["s3cret words"]}))
     door.call(event(body={"queries": ["ok"], "s3cret words": 1}))
     printed = capsys.readouterr().out
@@ -389,7 +399,7 @@ def test_logs_have_the_request_id_and_never_the_callers_text(door, capsys):
 
 
 def test_server_timing_tells_the_models_share_from_our_own(door):
-    door.sagemaker.reply("faq-c6i", Reply(found(HITS).body, silent_seconds=0.05))
+    door.aws.reply("faq-c6i", Reply(found(HITS).body, silent_seconds=0.05))
     answer = door.handler.handler(event(body={"queries": ["a"]}), Context())
     header = answer["multiValueHeaders"]["Server-Timing"][0]
     model, own = (float(part.split("dur=")[1]) for part in header.split(", "))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from botocore.session import Session
 
 from tests.support.batch_api import BUCKET, ENVIRONMENT, MACHINE, batch_event
 from tests.support.front_door import Context
@@ -48,14 +47,7 @@ def aws():
 
 @pytest.fixture
 def call(aws, monkeypatch):
-    create_client = Session.create_client
-
-    def create_and_take_over(self, service_name, *arguments, **settings):
-        client = create_client(self, service_name, *arguments, **settings)
-        aws.take_over(client, service_name)
-        return client
-
-    monkeypatch.setattr(Session, "create_client", create_and_take_over)
+    aws.take_over_sessions(monkeypatch)
     function = load_function("batch.api.handler", monkeypatch, **ENVIRONMENT)
     aws.objects[BUCKET, "input/a b.jsonl"] = b"{}"
 

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from pydantic import TypeAdapter
 
+from batch.api import answers
 from tests.support.batch_api import BUCKET, batch_api, failure, loaded_function
 
 URI = f"s3://{BUCKET}/input/texts.jsonl"
@@ -240,9 +241,7 @@ def test_no_such_route(api, path, method, status, allow):
 
 
 def test_answers_have_the_published_shape(api, monkeypatch):
-    from tools.openapi import batch_answers
-
-    shape = batch_answers.BatchStarted
+    shape = answers.BatchStarted
     monkeypatch.setattr(shape, "__pydantic_config__", {"extra": "forbid"}, raising=False)
     for body in ({"upload": True}, {"s3_uri": URI}):
         TypeAdapter(shape).validate_python(api.ask(**body)[1], strict=True)

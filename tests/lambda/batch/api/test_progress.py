@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from pydantic import TypeAdapter
 
+from batch.api import answers
 from tests.support.batch_api import BUCKET, batch_api, failure, loaded_function
 
 ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
@@ -86,13 +87,11 @@ def test_an_ended_batch_has_its_report_and_results_to_fetch(api, monkeypatch):
 
 
 def test_answers_have_the_published_shape(api, monkeypatch):
-    from tools.openapi import batch_answers
-
-    for shape in (batch_answers.BatchAnswer, batch_answers.BatchStopped):
+    for shape in (answers.BatchAnswer, answers.BatchStopped):
         monkeypatch.setattr(shape, "__pydantic_config__", {"extra": "forbid"}, raising=False)
     reported(api)
-    TypeAdapter(batch_answers.BatchAnswer).validate_python(api.look(ID)[1], strict=True)
-    TypeAdapter(batch_answers.BatchStopped).validate_python(api.stop(ID)[1], strict=True)
+    TypeAdapter(answers.BatchAnswer).validate_python(api.look(ID)[1], strict=True)
+    TypeAdapter(answers.BatchStopped).validate_python(api.stop(ID)[1], strict=True)
 
 
 def test_of_many_results_a_hundred_have_an_address(api):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter
 
-from tests.support.front_door import Context, FakeSsm, Reply, event, front_door, module
+from front_door.answers import UnhealthyAnswer
+from tests.support.front_door import Context, Reply, event, front_door
 
 GONE = Reply.error(400, "ValidationError", Message="Endpoint faq-x of account 1 not found.")
 ASK = event("/search", {"queries": ["a"]})
@@ -24,9 +25,9 @@ def door(loaded):
 
 @pytest.fixture
 def off(door):
-    door.sagemaker.reply("faq-c6i", GONE)
-    door.sagemaker.reply("faq-g5", GONE)
-    door.ssm.serving = "off"
+    door.aws.reply("faq-c6i", GONE)
+    door.aws.reply("faq-g5", GONE)
+    door.aws.ssm.serving = "off"
     return door
 
 
@@ -42,7 +43,7 @@ def test_health_says_it_with_a_line_for_each_endpoint(off):
     status, answer = off.call(event("/health", method="GET"))
     assert (status, answer["code"]) == (503, "serving_off")
     assert [line["status"] for line in answer["endpoints"]] == ["not_found", "not_found"]
-    TypeAdapter(module("answers").UnhealthyAnswer).validate_python(answer, strict=True)
+    TypeAdapter(UnhealthyAnswer).validate_python(answer, strict=True)
 
 
 def test_endpoints_says_it(off):
@@ -51,22 +52,22 @@ def test_endpoints_says_it(off):
 
 
 def test_an_endpoint_that_still_answers_is_used(off):
-    off.sagemaker.reply("faq-g5", Reply(b'{"bake_id": "bake-1", "results": [[]]}'))
+    off.aws.reply("faq-g5", Reply(b'{"bake_id": "bake-1", "results": [[]]}'))
     assert off.call(ASK)[0] == 200
-    assert off.ssm.switch_reads == 0
+    assert off.aws.ssm.switch_reads == 0
 
 
 def test_it_is_read_only_when_an_endpoint_is_not_there(off):
     unavailable = Reply.error(503, "ServiceUnavailable", Message="…")
     for endpoint in ("faq-c6i", "faq-g5"):
-        off.sagemaker.reply(endpoint, unavailable)
+        off.aws.reply(endpoint, unavailable)
     assert off.call(ASK)[1]["code"] == "model_unavailable"
     assert off.call(event("/health", method="GET"))[1]["code"] == "model_unavailable"
-    assert off.ssm.switch_reads == 0
+    assert off.aws.ssm.switch_reads == 0
 
 
 def test_endpoints_that_are_missing_while_switched_on_are_unavailable(off):
-    off.ssm.serving = "on"
+    off.aws.ssm.serving = "on"
     assert off.call(ASK)[1]["code"] == "model_unavailable"
     assert off.call(event("/health", method="GET"))[1]["code"] == "model_unavailable"
 
@@ -74,29 +75,4 @@ def test_endpoints_that_are_missing_while_switched_on_are_unavailable(off):
 def test_many_requests_read_it_once(off):
     for _ in range(5):
         assert off.call(ASK)[1]["code"] == "serving_off"
-    assert off.ssm.switch_reads == 1
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        module("aws_calls").RefusedError("ParameterNotFound", 400, {}),
-        module("aws_calls").TimedOutError("timed out"),
-    ],
-)
-def test_while_it_cannot_be_read_the_last_value_counts(failure):
-    now, ssm = [0.0], FakeSsm()
-    switch = module("serving").ServingSwitch(
-        "/faq-search/local/serving", "local", ssm, lambda: now[0]
-    )
-    ssm.serving = failure
-    assert not switch.is_off(), "on, before anything is known"
-    now[0] = 9.9
-    ssm.serving = "off"
-    assert not switch.is_off(), "what was read ten seconds ago is fresh enough"
-    now[0] = 10
-    assert switch.is_off()
-    now[0], ssm.serving = 20, failure
-    assert switch.is_off()
-    now[0], ssm.serving = 30, "on"
-    assert not switch.is_off()
+    assert off.aws.ssm.switch_reads == 1

@@ -1,4 +1,4 @@
-"""What a failed InvokeEndpoint means: the caller's fault, or a reason to ask the next endpoint."""
+"""What a failed InvokeEndpoint means: the caller's mistake, or the next endpoint's turn."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
 from front_door.answers import FailedOver, Reason
-from front_door.aws_calls import AwsError, RefusedError, TimedOutError
 from rest.errors import ApiError
 
-_CALLERS_FAULT: Final = "invalid_request: "
-_IN_JSON: Final = re.compile(re.escape(_CALLERS_FAULT) + r'((?:[^"\\]|\\.)*)')
+_CALLERS_MISTAKE: Final = "invalid_request: "
+_IN_JSON: Final = re.compile(re.escape(_CALLERS_MISTAKE) + r'((?:[^"\\]|\\.)*)')
 _REASONS: Final[dict[str, Reason]] = {
     "ThrottlingException": "throttled",
     "Throttling": "throttled",
@@ -24,7 +25,7 @@ _REASONS: Final[dict[str, Reason]] = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An endpoint that did not answer; `reason` is what callers are told."""
+    """An endpoint that did not answer, and the reason that callers see."""
 
     instance_type: str
     reason: Reason
@@ -34,37 +35,41 @@ class Failure:
         return {"instance_type": self.instance_type, "reason": self.reason}
 
 
-def reason_of(error: AwsError) -> Reason:
-    """Why the endpoint did not answer.
+def reason_of(error: Exception) -> Reason:
+    """Why the endpoint did not answer; `error` is one of AWS_ERRORS.
 
     Raises ApiError (invalid_request) when the model says the request itself is at fault: another
     endpoint would say the same.
     """
-    if isinstance(error, TimedOutError):
+    if isinstance(error, TimeoutError | ConnectTimeoutError | ReadTimeoutError):
         return "time_out"
-    if not isinstance(error, RefusedError):
+    if isinstance(error, ValueError):
+        return "model_error"
+    if not isinstance(error, ClientError):
         return "unavailable"
-    if error.code == "ModelError":
+    code = error.response["Error"]["Code"]
+    if code == "ModelError":
         return _model_error(error)
-    if error.code == "ValidationError" and "not found" in error.message.lower():
+    if code == "ValidationError" and "not found" in error.response["Error"]["Message"].lower():
         return "not_found"
-    return _REASONS.get(error.code, "throttled" if error.status == 429 else "unavailable")
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return _REASONS.get(code, "throttled" if status == 429 else "unavailable")
 
 
-def _model_error(error: RefusedError) -> Reason:
-    original = str(error.fields.get("OriginalMessage") or "")
-    sentence = _callers_fault(original) or _callers_fault(error.message)
+def _model_error(error: ClientError) -> Reason:
+    original = str(error.response.get("OriginalMessage") or "")
+    sentence = _callers_mistake(original) or _callers_mistake(error.response["Error"]["Message"])
     if sentence:
         raise ApiError("invalid_request", sentence)
     # The model server's own "all workers are busy".
-    return "unavailable" if error.fields.get("OriginalStatusCode") == 503 else "model_error"
+    return "unavailable" if error.response.get("OriginalStatusCode") == 503 else "model_error"
 
 
-def _callers_fault(message: str) -> str:
+def _callers_mistake(message: str) -> str:
     """The sentence behind `invalid_request: `, wherever the model server put it, or nothing."""
     try:
         text = json.loads(message)["message"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         found = _IN_JSON.search(message)
         if not found:
             return ""
@@ -72,4 +77,4 @@ def _callers_fault(message: str) -> str:
             return str(json.loads(f'"{found[1]}"', strict=False))
         except ValueError:
             return found[1]
-    return str(text).partition(_CALLERS_FAULT)[2]
+    return str(text).partition(_CALLERS_MISTAKE)[2]

@@ -1,0 +1,97 @@
+"""The two AWS operations that requests need, each within a given time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Final, TypeVar
+
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from botocore.session import Session
+
+T = TypeVar("T")
+
+# What the model server sends at most.
+MAX_ANSWER_BYTES: Final = 6_553_500
+# How a call fails: refused, not answered, not in time, or answered with garbage.
+AWS_ERRORS: Final = (ClientError, BotoCoreError, TimeoutError, ValueError)
+
+_PARAMETER_SECONDS: Final = 2
+# An idle connection that the other side has closed fails at once; later, a request is lost.
+_STALE_SECONDS: Final = 0.5
+_CONFIG: Final = Config(
+    connect_timeout=1,
+    # More than a request may take: calls are bounded by the threads they run in.
+    read_timeout=30,
+    retries={"total_max_attempts": 1},  # the next endpoint is the better retry
+    tcp_keepalive=True,
+    # Collecting the default's dozen details takes a fifth of a call.
+    user_agent="faq-search",
+)
+
+
+class Aws:
+    """Clients that keep their connections open. Several threads may call at once.
+
+    botocore limits how long a service is silent, per client, and nothing limits how long it may
+    drip. So each call runs in a thread, for which the caller waits as long as the call may take,
+    whatever it is busy with: names, TLS, headers, an error's body. A thread that nobody waits for
+    any longer ends with its answer, at the latest when SageMaker ends the request, after 60 s.
+    """
+
+    def __init__(self) -> None:
+        self._session = Session()
+        self._runtime = self._session.create_client("sagemaker-runtime", config=_CONFIG)
+        self._threads = ThreadPoolExecutor(64, thread_name_prefix="aws")
+
+    @cached_property
+    def _ssm(self) -> BaseClient:
+        """Reading its service model takes a while, and most requests do without."""
+        return self._session.create_client("ssm", config=_CONFIG)
+
+    def invoke(self, endpoint_name: str, payload: bytes, seconds: float) -> bytes:
+        """The endpoint's answer to a JSON `payload`; one of AWS_ERRORS if there is none."""
+        return self._within(seconds, lambda: self._invoke(endpoint_name, payload))
+
+    def parameter(self, name: str) -> str:
+        """The value of an SSM parameter; one of AWS_ERRORS if it cannot be read."""
+        ssm = self._ssm  # made here, where its making is not part of the call's time
+        answer = self._within(_PARAMETER_SECONDS, lambda: ssm.get_parameter(Name=name))
+        try:
+            return str(answer["Parameter"]["Value"])
+        except KeyError as error:
+            raise ValueError("The answer has no value.") from error
+
+    def _within(self, seconds: float, call: Callable[[], T]) -> T:
+        return self._threads.submit(_without_stale_connection, call).result(seconds)
+
+    def _invoke(self, endpoint_name: str, payload: bytes) -> bytes:
+        body = self._runtime.invoke_endpoint(
+            EndpointName=endpoint_name,
+            ContentType="application/json",
+            Accept="application/json",
+            Body=payload,
+        )["Body"]
+        content: bytes = body.read(MAX_ANSWER_BYTES)
+        if body.read(1):  # at the end this also checks that the answer is complete
+            body.close()
+            raise ValueError(f"The answer has more than {MAX_ANSWER_BYTES} bytes.")
+        return content
+
+
+def _without_stale_connection(call: Callable[[], T]) -> T:
+    """Never retries, except once when an idle connection turns out to be closed."""
+    began = time.monotonic()
+    try:
+        try:
+            return call()
+        except ConnectionClosedError:
+            if time.monotonic() - began > _STALE_SECONDS:
+                raise
+            return call()
+    except RecursionError as error:  # an error's JSON, nested deeply
+        raise ValueError("The answer is nested too deeply.") from error

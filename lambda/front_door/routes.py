@@ -1,0 +1,188 @@
+"""The routes of the front door, each declared once.
+
+`python -m tools.openapi` writes docs/openapi.json from them, and synth makes API Gateway's
+resources and methods from that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from aws_lambda_powertools.metrics import MetricUnit
+from pydantic_core import to_json
+
+from contract.metrics import FAILED_OVER, QUESTIONS, UNANSWERED_QUESTIONS
+from front_door.answers import (
+    EmbedAnswer,
+    EndpointsAnswer,
+    HealthAnswer,
+    NearestAnswer,
+    SearchAnswer,
+    UnhealthyAnswer,
+)
+from front_door.aws import Aws
+from front_door.endpoints import Answer, Endpoints
+from front_door.environment import Environment, metrics
+from front_door.health import check_health
+from front_door.model_answers import read_embeddings, read_neighbours, read_results
+from front_door.parameters import StageParameters
+from front_door.requests import (
+    MAX_EMBEDDED_NUMBERS,
+    MAX_NEAREST_HITS,
+    MAX_SEARCH_HITS,
+    EmbedRequest,
+    NearestRequest,
+    SearchRequest,
+)
+from front_door.time_budget import TimeBudget
+from rest.app import RestApp
+from rest.errors import USE_BATCH, ApiError
+
+T = TypeVar("T")
+
+_MODEL_ERRORS: Final = ("throttled", "model_error", "model_unavailable", "serving_off", "time_out")
+
+
+class FrontDoor(RestApp):
+    """The routes and what they work with: `budget` is of the current request."""
+
+    environment: Environment
+    parameters: StageParameters
+    endpoints: Endpoints
+    budget: TimeBudget
+
+    def connect(self, environment: Environment, aws: Aws) -> None:
+        """Ready the routes for requests; without it they can only be documented."""
+        self.environment = environment
+        self.parameters = StageParameters(environment, aws)
+        self.endpoints = Endpoints(environment.endpoints, aws, self.parameters)
+
+
+app = FrontDoor("front_door")
+
+
+@app.operation("POST", "/embed", "Embed texts", answers={200: EmbedAnswer}, errors=_MODEL_ERRORS)
+def embed(request: EmbedRequest) -> bytes:
+    """Embeddings of the caller's texts."""
+    dimension = app.parameters.deployment().dimension
+    if len(request.texts) * dimension > MAX_EMBEDDED_NUMBERS:
+        raise ApiError(
+            "payload_too_large",
+            f"texts: {len(request.texts)} texts of {dimension} dimensions; at most "
+            f"{MAX_EMBEDDED_NUMBERS // dimension} are allowed. {USE_BATCH}",
+            field="texts",
+        )
+    question = {"mode": "embedding", "text_inputs": request.texts}
+    answer = _ask(question, read_embeddings, request.instance_type)
+    rest = to_json({"served_by": answer.served_by(), "request_id": app.request_id})
+    return b"".join((b'{"embeddings":', answer.value, b",", rest[1:]))
+
+
+@app.operation(
+    "POST",
+    "/nearest",
+    "Find nearest neighbours in a corpus of your own",
+    answers={200: NearestAnswer},
+    errors=_MODEL_ERRORS,
+)
+def nearest(request: NearestRequest) -> NearestAnswer:
+    """Nearest neighbours of the queries within the caller's own corpus."""
+    top_k = min(request.top_k, len(request.corpus))
+    _check_hits(len(request.queries), top_k, MAX_NEAREST_HITS)
+    question = {
+        "mode": "nn_corpus",
+        "corpus": request.corpus,
+        "queries": request.queries,
+        "top_k": top_k,
+    }
+    answer = _ask(question, read_neighbours, request.instance_type)
+    return {
+        "results": answer.value,
+        "served_by": answer.served_by(),
+        "request_id": app.request_id,
+    }
+
+
+@app.operation(
+    "POST", "/search", "Ask the deployed corpus", answers={200: SearchAnswer}, errors=_MODEL_ERRORS
+)
+def search(request: SearchRequest) -> SearchAnswer:
+    """The deployed corpus's answers to the queries."""
+    _check_hits(len(request.queries), request.top_k, MAX_SEARCH_HITS)
+    question = {"mode": "search", "queries": request.queries, "top_k": request.top_k}
+    answer = _ask(question, read_results, request.instance_type)
+    results = answer.value["results"]
+    # Measured by the stage's own score, whatever this caller asked for: callers with other
+    # thresholds would make the share of unanswered questions mean nothing.
+    best = [max((hit["score"] for hit in hits), default=-1) for hits in results]
+    unanswered = sum(score < app.environment.min_score for score in best)
+    metrics.add_metric(QUESTIONS, MetricUnit.Count, len(best))
+    metrics.add_metric(UNANSWERED_QUESTIONS, MetricUnit.Count, unanswered)
+    if request.min_score > -1:  # else all, also those that rounding took below -1
+        results = [[hit for hit in hits if hit["score"] >= request.min_score] for hits in results]
+    return {
+        "bake_id": answer.value["bake_id"],
+        "results": results,
+        "served_by": answer.served_by(),
+        "request_id": app.request_id,
+    }
+
+
+@app.operation(
+    "GET",
+    "/endpoints",
+    "What is deployed",
+    answers={200: EndpointsAnswer},
+    errors=("model_unavailable",),
+)
+def endpoints() -> EndpointsAnswer:
+    """What is deployed: instance types to choose from, model and corpus."""
+    deployment = app.parameters.deployment()
+    return {
+        "endpoints": [
+            {"instance_type": endpoint.instance_type, "endpoint_name": endpoint.endpoint_name}
+            for endpoint in app.endpoints.deployed
+        ],
+        "model": {
+            "id": deployment.model_id,
+            "version": deployment.model_version,
+            "dimension": deployment.dimension,
+        },
+        "corpus": {"sha256": deployment.corpus_sha256},
+        "bake_id": deployment.bake_id,
+        "serving": "off" if app.parameters.is_off() else "on",
+        "request_id": app.request_id,
+    }
+
+
+@app.operation(
+    "GET",
+    "/health",
+    "Whether an endpoint answers from the deployed bake",
+    answers={200: HealthAnswer, 503: UnhealthyAnswer},
+    errors=("model_unavailable", "serving_off"),
+)
+def health() -> HealthAnswer:
+    """Whether an endpoint answers, from the bake that is deployed."""
+    report = check_health(app.endpoints, app.parameters, app.budget)
+    return {"status": "ok", **report, "request_id": app.request_id}
+
+
+def _ask(
+    question: dict[str, Any], read: Callable[[bytes], T], instance_type: str | None
+) -> Answer[T]:
+    question["request_id"] = app.request_id
+    answer = app.endpoints.ask(to_json(question), read, app.budget, instance_type)
+    metrics.add_metric(FAILED_OVER, MetricUnit.Count, len(answer.failed))
+    return answer
+
+
+def _check_hits(queries: int, top_k: int, most: int) -> None:
+    if queries * top_k > most:
+        raise ApiError(
+            "invalid_request",
+            f"top_k: {queries} queries with {top_k} hits each; at most {most:,} hits fit into "
+            "one answer. Ask for fewer queries or a lower top_k.",
+            field="top_k",
+        )

@@ -1,0 +1,41 @@
+"""The OpenAPI document is current, valid and complete."""
+
+from __future__ import annotations
+
+from openapi_spec_validator import validate
+
+from tools.openapi import DOCUMENT, openapi, rendered
+
+
+def test_the_committed_document_is_current():
+    assert DOCUMENT.read_text(encoding="utf-8") == rendered(), "run make openapi"
+
+
+def test_it_is_valid_and_complete():
+    document = openapi()
+    validate(document)
+    assert {
+        path: {verb: operation["x-function"] for verb, operation in operations.items()}
+        for path, operations in document["paths"].items()
+    } == {
+        "/embed": {"post": "front_door"},
+        "/nearest": {"post": "front_door"},
+        "/search": {"post": "front_door"},
+        "/endpoints": {"get": "front_door"},
+        "/health": {"get": "front_door"},
+        "/batch": {"post": "batch"},
+        "/batch/{batch_id}": {"get": "batch", "delete": "batch"},
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("{batch_id}" in path) == ("parameters" in operation)
+    search = document["paths"]["/search"]["post"]
+    body = search["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/SearchRequest"}
+    responses = search["responses"]
+    assert {"200", "400", "401", "403", "413", "415", "429", "502", "503", "504"} <= set(responses)
+    assert responses["503"]["description"] == "model_unavailable or serving_off"
+    assert {"202", "409"} <= set(document["paths"]["/batch"]["post"]["responses"])
+    limits = document["components"]["schemas"]["SearchRequest"]["properties"]
+    assert (limits["top_k"]["minimum"], limits["top_k"]["maximum"]) == (1, 1000)
+    assert limits["queries"]["items"]["pattern"] == r"\S"
