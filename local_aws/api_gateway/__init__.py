@@ -1,7 +1,7 @@
 """The data plane of API Gateway's REST APIs: what a deployed API answers to its callers.
 
 The order of checks is AWS's as far as documented: route, IAM signature, API key and usage plan,
-throttling, request validation, integration. Points that the documentation leaves open, and that
+throttling, integration. Points that the documentation leaves open, and that
 were not compared with a live account, are marked "unverified" where they are decided.
 
 There are no resource policies, authorizers, VPC links, caches or canaries; integrations are

@@ -17,7 +17,6 @@ from local_aws.api_gateway.gateway_responses import render
 from local_aws.api_gateway.lambda_proxy import LambdaProxy, Reply
 from local_aws.api_gateway.request import ApiRequest, read_request
 from local_aws.api_gateway.usage_plans import UsageLimits
-from local_aws.api_gateway.validation import validate
 from local_aws.context import Context
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.moto_adapter import DeployedStage
@@ -106,7 +105,6 @@ class RestApis:
         if route.method.get("apiKeyRequired"):
             self._limits.check_key(request, stage, route)
         self._limits.check_stage(stage, route)
-        validate(request, deployment, route)
         match route.integration.get("type"):
             case "AWS_PROXY":
                 return self._lambda.call(request, stage, deployment, route)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
-
-from referencing import Registry
-from referencing.jsonschema import DRAFT4
 
 from local_aws.api_gateway.errors import GatewayError
 
@@ -61,25 +57,6 @@ class Deployment:
         """Customised gateway responses by type."""
         responses: dict[str, dict[str, Any]] = self._snapshot["gatewayResponses"]
         return responses
-
-    @cached_property
-    def models(self) -> dict[str, Any]:
-        """JSON schemas by model name."""
-        return {name: json.loads(text) for name, text in self._snapshot["models"].items() if text}
-
-    @cached_property
-    def schema_registry(self) -> Registry[Any]:
-        """All models under the URLs by which models refer to each other."""
-        base = f"https://apigateway.amazonaws.com/restapis/{self._snapshot['id']}/models"
-        return Registry().with_resources(
-            (f"{base}/{name}", DRAFT4.create_resource(schema))
-            for name, schema in self.models.items()
-        )
-
-    def validator(self, route: Route) -> dict[str, Any]:
-        """The request validator of a method; {} when it has none."""
-        validators: dict[str, dict[str, Any]] = self._snapshot["validators"]
-        return validators.get(route.method.get("requestValidatorId") or "", {})
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The method that answers, and the path's parameters, percent-encoded as sent.

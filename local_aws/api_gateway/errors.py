@@ -22,8 +22,6 @@ def _types(*rows: tuple[str, int, str, str]) -> dict[str, ResponseType]:
 RESPONSE_TYPES = _types(
     ("ACCESS_DENIED", 403, "AccessDeniedException", "Forbidden"),
     ("API_CONFIGURATION_ERROR", 500, "InternalServerErrorException", "Internal server error"),
-    ("BAD_REQUEST_BODY", 400, "BadRequestException", "Invalid request body"),
-    ("BAD_REQUEST_PARAMETERS", 400, "BadRequestException", "Invalid request parameters"),
     ("EXPIRED_TOKEN", 403, "ExpiredTokenException", "The security token has expired"),
     # AWS documents 504 for INTEGRATION_FAILURE; a malformed answer of a Lambda function and a
     # function's error come out as 502, which is the status used here.
@@ -40,7 +38,6 @@ RESPONSE_TYPES = _types(
     ("QUOTA_EXCEEDED", 429, "LimitExceededException", "Limit Exceeded"),
     ("REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long"),
     ("THROTTLED", 429, "TooManyRequestsException", "Too Many Requests"),
-    ("UNSUPPORTED_MEDIA_TYPE", 415, "BadRequestException", "Unsupported Media Type"),
 )
 
 
@@ -48,22 +45,15 @@ class GatewayError(Exception):
     """A request that API Gateway answers by itself.
 
     Args:
-        name: A gateway response type, e.g. "BAD_REQUEST_BODY".
+        name: A gateway response type, e.g. "THROTTLED".
         message: Default: that of the type.
         error_type: Value of x-amzn-ErrorType; default: that of the type.
-        validation: `$context.error.validationErrorString`.
     """
 
     def __init__(
-        self,
-        name: str,
-        message: str | None = None,
-        *,
-        error_type: str | None = None,
-        validation: str = "",
+        self, name: str, message: str | None = None, *, error_type: str | None = None
     ) -> None:
         self.response_type = RESPONSE_TYPES[name]
         self.message = message if message is not None else self.response_type.message
         self.error_type = error_type or self.response_type.error_type
-        self.validation = validation
         super().__init__(f"{name}: {self.message}")

@@ -30,7 +30,6 @@ def render(
         "error.message": error.message,
         "error.messageString": json.dumps(error.message),
         "error.responseType": kind.name,
-        "error.validationErrorString": error.validation,
     }
     fallback = "DEFAULT_4XX" if kind.status < 500 else "DEFAULT_5XX"
     chosen = customised.get(kind.name) or customised.get(fallback) or {}
@@ -64,9 +63,6 @@ def _fill(template: str, variables: dict[str, str], *, is_json: bool) -> str:
         # Without a value: nothing (unverified).
         text = variables.get(name, "")
         if is_json and not name.endswith("String"):
-            return json.dumps(text)[1:-1]
-        if is_json and name.endswith("validationErrorString"):
-            # It holds quotes, and the documented example puts it between quotes (unverified).
             return json.dumps(text)[1:-1]
         return text
 

@@ -23,9 +23,8 @@ class DeployedStage:
 
     Attributes:
         snapshot: {"id", "binaryMediaTypes": [str], "resources": [{"id", "path", "methods": {verb:
-            method}}], "models": {name: schema text}, "validators": {id: validator},
-            "gatewayResponses": {type: response}}; the inner dictionaries are those of the
-            control plane's API.
+            method}}], "gatewayResponses": {type: response}}; the inner dictionaries are those of
+            the control plane's API.
         method_settings: By "<path>/<verb>" or "*/*".
         access_log: {"destinationArn", "format"} or {}.
     """
@@ -94,8 +93,6 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
                 }
                 for resource in self.resources.values()
             ],
-            "models": {name: model.schema for name, model in self.models.items()},
-            "validators": {v.id: v.to_dict() for v in self.request_validators.values()},
             "gatewayResponses": {
                 name: response.to_json() for name, response in self.gateway_responses.items()
             },

@@ -28,8 +28,6 @@ PROVIDERS: dict[str, Provider] = {
     "AWS::ApiGateway::Deployment": api_gateway.Deployment(),
     "AWS::ApiGateway::GatewayResponse": api_gateway.GatewayResponse(),
     "AWS::ApiGateway::Method": api_gateway.Method(),
-    "AWS::ApiGateway::Model": api_gateway.Model(),
-    "AWS::ApiGateway::RequestValidator": api_gateway.RequestValidator(),
     "AWS::ApiGateway::Resource": api_gateway.Resource(),
     "AWS::ApiGateway::RestApi": api_gateway.RestApi(),
     "AWS::ApiGateway::Stage": api_gateway.Stage(),

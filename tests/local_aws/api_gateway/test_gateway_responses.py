@@ -1,0 +1,99 @@
+"""Gateway responses: what an API's owner makes of the gateway's own refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local_aws.server import LocalAws
+from tests.support.gateway import Api, Caller, create_function, local_aws
+
+ECHO = "import json\ndef handler(e, c): return {'statusCode': 200, 'body': json.dumps(e)}"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory) -> Iterator[LocalAws]:
+    with local_aws(tmp_path_factory.mktemp("aws")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def echo(aws) -> str:
+    return create_function(aws, "echo", ECHO)
+
+
+def respond(api: Api, kind: str, template: str | None = None, **options) -> None:
+    if template is not None:
+        options["responseTemplates"] = {"application/json": template}
+    api.client.put_gateway_response(restApiId=api.id, responseType=kind, **options)
+
+
+@pytest.fixture(scope="module")
+def customised(aws, echo) -> Caller:
+    api = Api(aws, "customised")
+    api.method("POST", "/search", echo, apiKeyRequired=True)
+    template = (
+        '{"code": "$context.error.responseType", "message": $context.error.messageString, '
+        '"quoted": "$context.error.message", "id": "$context.requestId", '
+        '"path": "$context.path", "nothing": "$context.authorizer.claims"}'
+    )
+    respond(
+        api,
+        "DEFAULT_4XX",
+        template,
+        responseParameters={
+            "gatewayresponse.header.Access-Control-Allow-Origin": "'*'",
+            "gatewayresponse.header.X-Id": "context.requestId",
+            "gatewayresponse.header.X-Echo": "method.request.header.X-Own",
+        },
+    )
+    respond(api, "INVALID_API_KEY", '{"own": true}', statusCode="422")
+    respond(api, "DEFAULT_5XX", '{"code": "sorry"}', statusCode="503")
+    where = {"type": "HTTP", "integrationHttpMethod": "GET", "uri": "http://example.com/"}
+    api.method("GET", "/broken", None, where)
+    return api.deploy()
+
+
+def test_default_4xx_answers_for_what_has_no_response_of_its_own(customised):
+    status, headers, body = customised("GET", "/nothing", None, {"X-Own": "mine"})
+    assert status == 403
+    assert body == {
+        "code": "MISSING_AUTHENTICATION_TOKEN",
+        "message": "Missing Authentication Token",
+        "quoted": "Missing Authentication Token",
+        "id": headers["x-amzn-requestid"],
+        "path": "/test/nothing",
+        "nothing": "",
+    }
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["x-id"] == headers["x-amzn-requestid"]
+    assert headers["x-echo"] == "mine"
+    assert headers["content-type"] == "application/json"
+
+
+def test_the_own_response_wins_and_sets_the_status(customised):
+    assert customised("POST", "/search", {})[::2] == (422, {"own": True})
+
+
+def test_default_5xx_answers_for_the_gateways_own_failures(customised):
+    assert customised("GET", "/broken")[::2] == (503, {"code": "sorry"})
+
+
+def test_a_message_with_quotes_stays_json(aws, echo):
+    api = Api(aws, "quotes")
+    api.method("GET", "/", echo, authorizationType="AWS_IAM")
+    respond(
+        api,
+        "INVALID_SIGNATURE",
+        '{"a": $context.error.messageString, "b": "$context.error.message"}',
+    )
+    header = (
+        "AWS4-HMAC-SHA256 Credential=a/20300101/us-east-1/execute-api/other, "
+        "SignedHeaders=host, Signature=x"
+    )
+    _, _, body = api.deploy()(
+        "GET", "/", None, {"Authorization": header, "X-Amz-Date": "20300101T000000Z"}
+    )
+    assert body["a"] == body["b"]
+    assert "aws4_request" in body["a"]
