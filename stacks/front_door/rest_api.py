@@ -165,12 +165,14 @@ class RestApi(Construct):
             if self._by_key
             else ("403", "forbidden", "Sign the request (SigV4), or check its path and method.")
         )
+        deployment = self.api.latest_deployment
+        assert deployment is not None
         for kind, (status, code, sentence) in refusals.items():
             message = json.dumps(sentence) if sentence else "$context.error.messageString"
             template = (
                 f'{{"code": "{code}", "message": {message}, "request_id": "$context.requestId"}}'
             )
-            apigateway.CfnGatewayResponse(
+            response = apigateway.CfnGatewayResponse(
                 self,
                 f"Refusal-{kind}",
                 rest_api_id=self.api.rest_api_id,
@@ -178,6 +180,9 @@ class RestApi(Construct):
                 status_code=status,
                 response_templates={"application/json": template},
             )
+            # A stage shows what its deployment copied, so a changed refusal needs a new deployment.
+            deployment.node.add_dependency(response)
+            deployment.add_to_logical_id([kind, status, template])
 
     def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
         """Makes the operations of docs/openapi.json, each for the function in its `x-function`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from stacks.front_door import rest_api
 from stage.settings import load_settings
 from tests.support.synthesis import (
     ROOT,
@@ -14,6 +16,7 @@ from tests.support.synthesis import (
     of_type,
     properties,
     statements,
+    synthesise,
 )
 
 STATUSES = {
@@ -95,9 +98,20 @@ def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
             assert method["ApiKeyRequired"] is True
 
 
-def test_the_deployment_waits_for_the_methods(api: dict) -> None:
+def test_the_deployment_waits_for_what_it_copies(api: dict) -> None:
     (deployment,) = of_type(api, "AWS::ApiGateway::Deployment").values()
-    assert set(of_type(api, "AWS::ApiGateway::Method")) <= set(deployment["DependsOn"])
+    for kind in ("Method", "GatewayResponse"):
+        assert set(of_type(api, f"AWS::ApiGateway::{kind}")) <= set(deployment["DependsOn"])
+
+
+def test_a_changed_refusal_makes_another_deployment(
+    templates: Callable[[str], Templates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage shows what its deployment has copied."""
+    (before,) = of_type(templates("dev")["FrontDoor"], "AWS::ApiGateway::Deployment")
+    monkeypatch.setitem(rest_api._REFUSALS, "THROTTLED", ("429", "throttled", "Wait a moment."))
+    (after,) = of_type(synthesise("dev")["FrontDoor"], "AWS::ApiGateway::Deployment")
+    assert after != before
 
 
 def test_every_refusal_is_our_json(api: dict) -> None:
