@@ -19,17 +19,17 @@ from rich.progress import Progress
 from bench.charts import draw
 from bench.context import Bench
 from bench.machine import describe_machine, slug
-from bench.measure import ROOT, BenchError
-from bench.report import Report, Section
+from bench.measure import ROOT, BenchError, Process
+from bench.report import Section, to_markdown
 from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
 from commands.cdk_cli import console
 from commands.local_state import LocalError
 from commands.target import add_options, choose
 from faq_search.errors import FaqSearchError
+from stage.bundles import BUILD_DIRECTORY
 from stage.settings import SettingsError
 
 RESULTS = ROOT / "bench" / "results"
-_REFERENCE = ROOT / ".venv-reference/bin/python"
 DEPLOYMENT = "deployment"
 # In the report's order; the deployment comes first.
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
@@ -41,30 +41,33 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "invocations": invocations.measure,
     "front_door": front_door.measure,
 }
-_FAULTS = (
+_ERRORS = (
     *(BenchError, LocalError, SettingsError, FaqSearchError, ClientError, BotoCoreError),
     OSError,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures and writes the report; 1 if a section could not be measured."""
+    """Measures and writes the report; 1 if a chosen section could not be measured."""
     options = _parser().parse_args(arguments)
-    chosen = options.only.split(",") if options.only else [DEPLOYMENT, *SECTIONS]
-    unknown = set(chosen) - {DEPLOYMENT, *SECTIONS}
+    names = [DEPLOYMENT, *SECTIONS]
+    chosen = options.only.split(",") if options.only else names
+    unknown = sorted(set(chosen) - set(names))
     if unknown:
-        known = ", ".join([DEPLOYMENT, *SECTIONS])
-        console.print(f"No section {', '.join(sorted(unknown))}; there are {known}.", style="red")
+        console.print(
+            f"No section {', '.join(unknown)}; there are {', '.join(names)}.", style="red"
+        )
         return 1
-    reference = os.environ.get("REFERENCE_PYTHON") or str(_REFERENCE)
-    has_reference = Path(reference).is_file()
+    reference = os.environ.get("REFERENCE_PYTHON") or str(ROOT / ".venv-reference/bin/python")
+    reference_python = reference if Path(reference).is_file() else None
     lambda_python = _found(os.environ.get("LAMBDA_PYTHON", "python3.13"))
-    machine = describe_machine(reference if has_reference else None)
+    machine = describe_machine(reference_python)
+    now = datetime.now(UTC)
+    Process.samples_file = BUILD_DIRECTORY / f"bench-{now:%Y-%m-%dT%H%M}.jsonl"
     sections, failed = [], []
     with tempfile.TemporaryDirectory(prefix="bench-") as work, Progress(console=console) as shown:
         bench = Bench(
-            *(Path(work), shown, machine, reference if has_reference else None, lambda_python),
-            quick=options.quick,
+            *(Path(work), shown, machine, reference_python, lambda_python), quick=options.quick
         )
         for number, name in enumerate(chosen, 1):
             console.print(f"{number} of {len(chosen)}: {name} …")
@@ -77,21 +80,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except KeyboardInterrupt:
                 if not sections:
                     return 130
-                console.print("Stopped; the report has what was measured until now.")
+                console.print("Stopped; the report has what was measured so far.")
                 chosen = chosen[: len(sections)]
                 break
-            except _FAULTS as error:
-                # What cannot be measured here must not take the rest with it.
+            except _ERRORS as error:
+                # The other sections are still worth measuring.
                 failed.append(name)
                 sections.append(_not_measured(name, error))
                 shown.console.print(f"{name}: {error}", style="red", markup=False)
-    report = Report(f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", machine, options.quick, sections)
-    _write(report, options.output, chosen if set(chosen) < {DEPLOYMENT, *SECTIONS} else [])
+    # A report of some sections never replaces the whole one.
+    parts = [f"{now:%Y-%m-%d}", slug(machine), *(chosen if set(chosen) < set(names) else [])]
+    name = "-".join([*parts, "quick"] if options.quick else parts)
+    options.output.mkdir(parents=True, exist_ok=True)
+    charts = {}
+    for chart in (chart for section in sections for chart in section.charts):
+        charts[chart.name] = f"{name}-{chart.name}.png"
+        draw(chart, options.output / charts[chart.name])
+    file = options.output / f"{name}.md"
+    report = (parts[0], machine, sections)
+    file.write_text(to_markdown(*report, charts, quick=options.quick), "utf-8")
+    console.print(Markdown(to_markdown(*report, {}, quick=options.quick)))
+    console.print(f"{file}, {len(charts)} charts beside it; samples: {Process.samples_file}")
     return 1 if failed and options.only else 0
 
 
 def _found(python: str) -> str | None:
-    """The interpreter, if there is one that runs: a version manager's name for one may not."""
+    """The interpreter if it runs; a version manager's shim may not."""
     path = shutil.which(python)
     if path is None or subprocess.run([path, "-V"], capture_output=True, check=False).returncode:
         return None
@@ -99,35 +113,19 @@ def _found(python: str) -> str | None:
 
 
 def _not_measured(name: str, error: Exception) -> Section:
-    """The section with the reason: of a traceback, what was tried and the last line."""
+    """The section with the reason: the first line and, of a traceback, the last."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = " ".join(dict.fromkeys((lines[0], lines[-1])))
-    return Section(name, name.replace("_", " ").capitalize(), [f"Not measured: {told}"])
+    reason = " ".join(dict.fromkeys((lines[0], lines[-1])))
+    return Section(name.replace("_", " ").capitalize(), [f"Not measured: {reason}"])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split(": ", 1)[1])
     add_options(parser)
     parser.add_argument("--only", help=f"sections, by commas: {DEPLOYMENT},{','.join(SECTIONS)}")
-    parser.add_argument("--quick", action="store_true", help="smallest sizes, to see it work")
+    parser.add_argument("--quick", action="store_true", help="smallest sizes, to check it works")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the report's folder")
     return parser
-
-
-def _write(report: Report, folder: Path, only: Sequence[str]) -> None:
-    """Writes and shows the report; one of some sections never replaces the whole one."""
-    name = "-".join([report.date[:10], slug(dict(report.machine)), *only])
-    if report.quick:
-        name += "-quick"
-    files = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for chart in (chart for section in report.sections for chart in section.charts):
-        file = folder / f"{name}-{chart.name}.png"
-        draw(chart, file)
-        files[chart.name] = file.name
-    markdown, data = report.write(folder, name, files)
-    console.print(Markdown(report.to_markdown({})))
-    console.print(f"{markdown}\n{data}\n{len(files)} charts beside them")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ _DOTS_PER_INCH = 120
 
 
 def draw(chart: Chart, file: Path) -> None:
-    """Bars in groups, their values above them."""
+    """Draws groups of bars with their values above them."""
     wide = max(6.0, 0.55 * len(chart.labels) * len(chart.series))
     figure, axes = plt.subplots(figsize=(wide, 4.2), layout="constrained")
     places = np.arange(len(chart.labels))
@@ -43,7 +43,7 @@ def draw(chart: Chart, file: Path) -> None:
 def heat_map(
     correlations: NDArray[np.float64], sentences: Sequence[str], title: str, file: Path
 ) -> None:
-    """Correlations [n, n] of n sentences, each cell with its value."""
+    """Draws correlations [n, n] of n sentences, each cell with its value."""
     figure, axes = plt.subplots(figsize=(9.5, 6), layout="constrained")
     image = axes.imshow(correlations, cmap="YlOrRd", vmin=min(0.0, correlations.min()), vmax=1)
     numbers = range(len(sentences))
@@ -56,22 +56,15 @@ def heat_map(
         for column in numbers:
             value = correlations[row, column]
             colour = "white" if value > middle + 0.2 else "black"
-            axes.text(
-                column,
-                row,
-                f"{round(value, 2) + 0.0:.2f}",
-                ha="center",
-                va="center",
-                color=colour,
-                size=8,
-            )
+            shown = f"{round(value, 2) + 0.0:.2f}"
+            axes.text(column, row, shown, ha="center", va="center", color=colour, size=8)
     figure.suptitle(title)
     figure.colorbar(image, ax=axes, shrink=0.8, label="correlation")
     _save(figure, file)
 
 
 def _save(figure: Figure, file: Path) -> None:
-    # No software version among the file's metadata: the same figures give the same picture.
+    # Without the software's version in the metadata, equal figures give equal files.
     figure.savefig(file, dpi=_DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)
 

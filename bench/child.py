@@ -1,10 +1,9 @@
 """A contender's process: `python -m bench.child module:function '{"argument": …}'`.
 
-The function prepares (imports, loads) and returns its tasks by name. Then each line on standard
-input, `{"task": …, "times": n, "save": file or null}`, runs one of them, and a line on standard
-output tells how long each run took, what the last one returned (if it is a dict; an array is for
-`save`), and the peak memory so far.
-Needs nothing but the standard library, since it also runs on Lambda's Python.
+The function prepares (imports, loads) and returns its tasks by name. Each line on standard input,
+`{"task": …, "times": n, "save": file or null}`, then runs one of them. A line on standard output
+says how long each run took, what the last one returned (if it is a dict; arrays are for `save`),
+and the peak memory so far. Needs only the standard library, since it also runs on Lambda's Python.
 """
 
 from __future__ import annotations
@@ -16,13 +15,12 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 
 def main() -> int:
     """Serves one contender until standard input ends."""
     target, arguments = sys.argv[1:]
-    # Whatever a library prints must not come between the answers.
+    # What libraries print must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     module, _, function = target.partition(":")
@@ -36,16 +34,18 @@ def main() -> int:
             value = task()
             seconds.append(time.perf_counter() - began)
         if asked["save"]:
-            _save(asked["save"], value)
-        told = value if isinstance(value, dict) else None
-        answer = {"seconds": seconds, "value": told, "peak_bytes": peak_bytes()}
+            import numpy as np  # noqa: PLC0415 - only for contenders that have arrays
+
+            np.save(asked["save"], np.asarray(value))
+        shown = value if isinstance(value, dict) else None
+        answer = {"seconds": seconds, "value": shown, "peak_bytes": peak_bytes()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
 
 
 def peak_bytes() -> int:
-    """The most memory this process has held at a time.
+    """The most memory that this process has held at a time.
 
     `ru_maxrss` alone would be at least that of the process that started this one.
     """
@@ -57,12 +57,6 @@ def peak_bytes() -> int:
         pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _save(file: str, value: Any) -> None:
-    import numpy as np  # noqa: PLC0415 - only for those who have arrays
-
-    np.save(file, np.asarray(value))
 
 
 if __name__ == "__main__":

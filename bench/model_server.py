@@ -1,23 +1,25 @@
-"""The server of the inference image, multi-model-server under the Hugging Face toolkit."""
+"""The server of the inference image: multi-model-server under the Hugging Face toolkit."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 from bench.measure import BenchError
 
-# The image's entry point; there, the configuration is /etc/sagemaker-mms.properties.
-# The toolkit looks for its server among all processes of the machine; here several may run.
+# The image's entry point, which reads its configuration from /etc/sagemaker-mms.properties. The
+# toolkit looks for its server among all processes of the machine, but here several may run.
 _START = """
 import functools, psutil, sys
 import sagemaker_inference.model_server as server
@@ -26,76 +28,82 @@ psutil.process_iter = functools.partial(psutil.Process().children, recursive=Tru
 server.MMS_CONFIG_FILE = mms_model_server.MMS_CONFIG_FILE = sys.argv[1]
 serving.main()
 """
-LOG = "log"
-_WAIT_SECONDS = 90
 
 
-@contextmanager
-def model_server(python: str, base: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Serves the artifact in `base`/model; gives the URL of /invocations.
+class ModelServer:
+    """A server of the artifact in `base`/model, for as long as a with statement runs."""
 
-    Raises BenchError when it does not answer its health check within a minute and a half.
-    """
-    with tempfile.TemporaryDirectory(prefix="mms-") as name:
-        process, url = start(python, base, Path(name), environment)
+    def __init__(self, python: str, base: Path, environment: Mapping[str, str]) -> None:
+        """Starts the server. `python` has its packages."""
+        self._folder = Path(tempfile.mkdtemp(prefix="mms-"))
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [python, "-c", _START, str(self._folder / "mms.properties")],
+                cwd=self._folder,
+                env={
+                    "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+                    "TMPDIR": str(self._folder),
+                    # For its workers' sockets.
+                    "TEMP": str(self._folder),
+                    "HF_HUB_OFFLINE": "1",
+                    "SAGEMAKER_BASE_DIR": str(base),
+                    "SAGEMAKER_BIND_TO_PORT": str(port),
+                    "SAGEMAKER_PROGRAM": "inference.py",
+                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                    **environment,
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        # The process group of the server and everything below it.
+        self.group = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.group, signal.SIGKILL)
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def log(self) -> str:
+        """Everything that the server and its workers have printed."""
+        return (self._folder / "log").read_text("utf-8", errors="replace")
+
+    def ping(self) -> int | None:
+        """The status of the health check; `None` if nothing answers."""
         try:
-            _wait(f"{url}/ping", process, Path(name) / LOG)
-            yield f"{url}/invocations"
-        finally:
-            kill(process)
+            with urllib.request.urlopen(f"{self.url}/ping", timeout=2) as response:  # noqa: S310
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
 
+    def wait_until_up(self) -> None:
+        """Waits until the health check succeeds. Raises BenchError with the log if it does not."""
+        ended = self._process.poll
+        self.wait(lambda: ended() is not None or self.ping() == 200, "the health check")
+        if ended() is not None:
+            raise BenchError(f"the model server ended:\n{self.log[-2000:]}")
 
-def start(
-    python: str, base: Path, folder: Path, environment: Mapping[str, str]
-) -> tuple[subprocess.Popen[bytes], str]:
-    """Starts a server of the artifact in `base`/model, which keeps its files and LOG in `folder`.
-
-    Returns the process and the URL that it will answer.
-    """
-    port = _free_port()
-    with (folder / LOG).open("wb") as log:
-        process = subprocess.Popen(
-            [python, "-c", _START, str(folder / "mms.properties")],
-            cwd=folder,
-            env={
-                "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
-                "TMPDIR": str(folder),
-                # Where its workers' sockets lie.
-                "TEMP": str(folder),
-                "HF_HUB_OFFLINE": "1",
-                "SAGEMAKER_BASE_DIR": str(base),
-                "SAGEMAKER_BIND_TO_PORT": str(port),
-                "SAGEMAKER_PROGRAM": "inference.py",
-                "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                **environment,
-            },
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return process, f"http://127.0.0.1:{port}"
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a started server and all below it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _wait(ping: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(ping, timeout=2):  # noqa: S310
-            return
-        time.sleep(0.1)
-    told = log.read_text("utf-8", errors="replace")[-2000:]
-    raise BenchError(f"the model server did not start:\n{told}")
+    def wait(self, done: Callable[[], bool], what: str, seconds: float = 120) -> None:
+        """Waits for `done()`; raises BenchError with the log if the server stops or time is up."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            if "Model server stopped" in self.log or time.monotonic() > deadline:
+                raise BenchError(f"waited in vain for {what}:\n{self.log[-5000:]}")
+            time.sleep(0.1)
 
 
 def _free_port() -> int:
-    """A free port that the server takes: none above 32767."""
-    # Processes of nearby ids look in other places.
+    """A free port that the server accepts, at most 32767."""
+    # Processes with nearby ids start at different ports.
     for port in range(22_000 + os.getpid() * 10 % 9_000, 32_000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

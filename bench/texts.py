@@ -1,4 +1,4 @@
-"""The texts that are measured with: the walk-through's own where known, else in its manner."""
+"""The texts to measure with: the walk-through's own if known, else similar ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SAMPLE: Final = Path(__file__).parent.parent / "corpus/sample/amazon_sagemaker_f
 # The walk-through's question to the baked corpus.
 SHORT_QUESTION: Final = "Is R supported with Amazon SageMaker?"
 
-# Nine sentences in the walk-through's three topics, three ways to say a thing in each. The first
-# two are its own; the others' wording is not known here.
+# Nine sentences in the walk-through's three topics, each topic said in three ways. The first two
+# are its own; the wording of the others is unknown.
 TOPICS: Final = ("pets", "cities", "colour")
 NINE_SENTENCES: Final = (
     "How cute your dog is!",
@@ -46,9 +46,9 @@ NEAREST_QUERIES: Final = (
 
 
 def mixed_texts(count: int, *, most_sentences: int = 12) -> list[str]:
-    """Texts of mixed length, a question up to a page, from the sample corpus; always the same.
+    """Texts from the sample corpus, a question to a page long; always the same.
 
-    Half of them have one or two sentences, as questions and short answers have.
+    At least half of them have one or two sentences, like questions and short answers.
     """
     with SAMPLE.open(encoding="utf-8", newline="") as stream:
         sentences = [

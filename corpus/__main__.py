@@ -13,7 +13,7 @@ from corpus.reader import CorpusError, CorpusInfo, Embed, describe, iter_corpus
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when it succeeded, 1 when it said what is wrong."""
+    """Runs one command; returns 0 on success, 1 after printing what is wrong."""
     given = _parser().parse_args(arguments)
     try:
         if given.command == "validate":
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m corpus", description="Check or get a corpus.")
     commands = parser.add_subparsers(dest="command", required=True)
-    validate = commands.add_parser("validate", help="check a file and say what it holds")
+    validate = commands.add_parser("validate", help="check a file and summarise it")
     validate.add_argument("file", type=Path)
     validate.add_argument(
         "--embed",

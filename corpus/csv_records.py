@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from itertools import chain
 
-from corpus.faults import Faults
+from corpus.errors import Problems
 from corpus.lines import Lines
 
 Fields = tuple[int, str | None, str | None, str]
@@ -21,49 +21,51 @@ _COLUMNS = {
     "text": "answer",
 }
 _ALLOWED = (
-    "a header has answer (or text) and, where wanted, question and id, in any order; "
+    "a header has answer (or text) and optionally question and id, in any order; "
     "without a header a file has two columns, question,answer"
 )
 
 
-def csv_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
-    """The records of a CSV file; blank lines between them are passed over.
+def csv_records(lines: Lines, problems: Problems) -> Iterator[Fields]:
+    """The records of a CSV file; blank lines are skipped.
 
-    The first record is a header when one of its cells is the name of a column. A file of
-    `id,text` rows therefore needs its header: without one it reads as question,answer.
+    The first record is a header if one of its cells is the name of a column. A file of `id,text`
+    rows therefore needs its header: without one it reads as question,answer.
     """
-    rows = _rows(lines, faults)
+    rows = _rows(lines, problems)
     first = next(rows, None)
     if first is None:
         return
     names = [cell.strip().lower() for cell in first[1]]
     if _COLUMNS.keys().isdisjoint(names):
-        yield from _without_header(first, rows, faults)
+        yield from _without_header(first, rows, problems)
     else:
-        yield from _with_header(first[0], names, rows, faults)
+        yield from _with_header(first[0], names, rows, problems)
 
 
 def _without_header(
-    first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]], faults: Faults
+    first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]], problems: Problems
 ) -> Iterator[Fields]:
     for row, cells in chain([first], rows):
         if len(cells) == 2:
             yield row, None, cells[0], cells[1]
         else:
-            faults.add(row, f"{_count(cells)}; {_ALLOWED}")
+            problems.add(row, f"{_count(cells)}; {_ALLOWED}")
 
 
 def _with_header(
-    header_row: int, names: list[str], rows: Iterator[tuple[int, list[str]]], faults: Faults
+    header_row: int, names: list[str], rows: Iterator[tuple[int, list[str]]], problems: Problems
 ) -> Iterator[Fields]:
     columns = [_COLUMNS.get(name) for name in names]
     unknown = [name for name in names if name not in _COLUMNS]
     if unknown:
-        raise faults.stop(header_row, f"unknown column {', '.join(map(repr, unknown))}; {_ALLOWED}")
+        raise problems.stop(
+            header_row, f"unknown column {', '.join(map(repr, unknown))}; {_ALLOWED}"
+        )
     if len(set(columns)) < len(columns):
-        raise faults.stop(header_row, f"a column twice in {', '.join(names)}; {_ALLOWED}")
+        raise problems.stop(header_row, f"a column twice in {', '.join(names)}; {_ALLOWED}")
     if "answer" not in columns:
-        raise faults.stop(
+        raise problems.stop(
             header_row, f"missing column answer; found {', '.join(names)}; {_ALLOWED}"
         )
     answer = columns.index("answer")
@@ -71,7 +73,9 @@ def _with_header(
     given_id = columns.index("id") if "id" in columns else None
     for row, cells in rows:
         if len(cells) != len(columns):
-            faults.add(row, f"{_count(cells)}; the header names {len(columns)}: {', '.join(names)}")
+            problems.add(
+                row, f"{_count(cells)}; the header names {len(columns)}: {', '.join(names)}"
+            )
             continue
         yield (
             row,
@@ -90,7 +94,7 @@ def _count(cells: list[str]) -> str:
     return f"1 column{hint}"
 
 
-def _rows(lines: Lines, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Lines, problems: Problems) -> Iterator[tuple[int, list[str]]]:
     """The cells of each record, with the line on which it starts."""
     reader = csv.reader(lines, strict=True)
     while True:
@@ -100,33 +104,35 @@ def _rows(lines: Lines, faults: Faults) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            _explain(error, row, lines.row, faults)
+            _explain(error, row, lines.row, problems)
             continue
         if cells:
             yield row, cells
 
 
-def _never_closed(faults: Faults, row: int, last_row: int) -> Exception:
-    return faults.stop(
+def _never_closed(problems: Problems, row: int, last_row: int) -> Exception:
+    return problems.stop(
         row,
         f"unbalanced quote: a quote opened here is still open in line {last_row}; close it, and "
         "double the quotes inside a quoted text. The rest of the file was not read",
     )
 
 
-def _explain(error: csv.Error, row: int, last_row: int, faults: Faults) -> None:
-    """Notes what the csv module objected to, in the terms of a corpus."""
+def _explain(error: csv.Error, row: int, last_row: int, problems: Problems) -> None:
+    """Reports what the csv module objected to, in the terms of a corpus."""
     message = str(error)
     if "unexpected end of data" in message:
-        raise _never_closed(faults, row, last_row)
+        raise _never_closed(problems, row, last_row)
     if "field larger than field limit" in message:
         if last_row > row:
-            raise _never_closed(faults, row, last_row)
-        faults.add(row, f"row too large: a text of more than {csv.field_size_limit():,} characters")
+            raise _never_closed(problems, row, last_row)
+        problems.add(
+            row, f"row too large: a text of more than {csv.field_size_limit():,} characters"
+        )
     elif "new-line character seen" in message:
-        faults.add(row, "a carriage return without a line feed; lines end with LF or CRLF")
+        problems.add(row, "a carriage return without a line feed; lines end with LF or CRLF")
     else:
-        faults.add(
+        problems.add(
             row,
             f"unbalanced quote, between lines {row} and {last_row}: a quoted text is followed by "
             "something other than a comma; double the quotes inside a quoted text",

@@ -26,7 +26,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class FetchError(Exception):
-    """The data set was not fetched; the message says what to do instead."""
+    """The data set could not be fetched; the message says what to do instead."""
 
 
 def fetch(
@@ -39,10 +39,10 @@ def fetch(
     """Downloads the data set over plain HTTPS, without credentials, and checks it.
 
     Args:
-        output: where to put it, a `.csv` file; replaced only by a download that reads well.
-        region: whose JumpStart bucket to ask.
-        progress: told the bytes received and, where the server says so, the bytes in all.
-        open_url: what opens the address, as `urllib.request.urlopen` does.
+        output: a `.csv` file; replaced only by a download that is a valid corpus.
+        region: selects the JumpStart bucket.
+        progress: called with the bytes received and, if the server says so, the bytes in all.
+        open_url: opens the address, as `urllib.request.urlopen` does.
 
     Raises:
         FetchError: no connection, an answer other than the file, or a file that is not a corpus.
@@ -83,7 +83,7 @@ def _url(region: str) -> str:
 
 def _by_hand(output: Path, region: str) -> str:
     return (
-        "Where the bucket can be reached, run\n"
+        "On a machine that can reach the bucket, run\n"
         f"  aws s3 cp --no-sign-request --region {region} "
         f"s3://jumpstart-cache-prod-{region}/{KEY} {FILE_NAME}\n"
         "(without --no-sign-request if that is refused and you have credentials), put the file at\n"

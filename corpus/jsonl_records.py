@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from corpus.csv_records import Fields
-from corpus.faults import Faults
+from corpus.errors import Problems
 from corpus.lines import Lines
 
 _KEYS = frozenset({"id", "question", "answer", "text"})
-_ALLOWED = "allowed are answer (or text) and, where wanted, question and id"
+_ALLOWED = "allowed are answer (or text) and optionally question and id"
 _ONE_OBJECT = "one object a line is allowed"
 
 
 class _WrongRecordError(Exception):
-    """Says what is wrong with a line."""
+    """What is wrong with a line."""
 
 
-def jsonl_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
-    """The records of a file with one JSON object a line; blank lines are passed over."""
+def jsonl_records(lines: Lines, problems: Problems) -> Iterator[Fields]:
+    """The records of a file with one JSON object a line; blank lines are skipped."""
     numbered = iter(lines)
     is_first = True
     while True:
@@ -31,14 +31,14 @@ def jsonl_records(lines: Lines, faults: Faults) -> Iterator[Fields]:
         if line.isspace():
             continue
         if is_first and line.lstrip().startswith("["):
-            raise faults.stop(lines.row, f"a JSON array over the whole file; {_ONE_OBJECT}")
+            raise problems.stop(lines.row, f"a JSON array over the whole file; {_ONE_OBJECT}")
         is_first = False
         try:
             fields = _fields(lines.row, _object(line))
             if "\\u" in line:
                 _check_escapes(fields)
         except _WrongRecordError as error:
-            faults.add(lines.row, str(error))
+            problems.add(lines.row, str(error))
         else:
             yield fields
 
@@ -52,7 +52,7 @@ def _object(line: str) -> dict[str, Any]:
         found = f"{error.msg} at character {error.pos + 1}"
         raise _WrongRecordError(f"not JSON ({found}); {_ONE_OBJECT}") from None
     except ValueError:
-        # The one other reason: Python refuses to convert a number of thousands of digits.
+        # The only other reason: Python refuses to convert numbers of thousands of digits.
         raise _WrongRecordError(f"a number of too many digits; {_ONE_OBJECT}") from None
     if not isinstance(record, dict):
         raise _WrongRecordError(f"a JSON {_kind(record)}; {_ONE_OBJECT}")
@@ -83,7 +83,7 @@ def _optional(key: str, value: object) -> str | None:
 
 
 def _check_escapes(fields: Fields) -> None:
-    r"""Refuses what \u escapes can bring in and a line of UTF-8 cannot."""
+    r"""Refuses what only \u escapes, and not UTF-8, can express; and NUL."""
     for text in fields[1:]:
         if isinstance(text, str):
             if "\0" in text:

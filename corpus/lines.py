@@ -1,4 +1,4 @@
-"""The lines of a UTF-8 file, decoded one at a time so that a fault can name its place."""
+"""The lines of a UTF-8 file, decoded one at a time so that a problem can name its place."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import codecs
 from collections.abc import Iterator
 from typing import Protocol
 
-from corpus.faults import Faults
+from corpus.errors import Problems
 
 MAX_LINE_BYTES = 1_048_576
-"""Longest line read, so that a file without line ends cannot fill the memory."""
+"""The longest line that is read, so that a file without line ends cannot fill the memory."""
 
 
 class LineSource(Protocol):
-    """What lines are read from: an open binary file, or something that wraps one."""
+    """An open binary file, or something that wraps one."""
 
     def readline(self, limit: int, /) -> bytes: ...
 
 
 class Lines:
-    """Iterates over the lines of a binary stream as text, line ends kept.
+    """Iterates over the lines of a binary stream as text, with their line ends.
 
-    Lines end at LF only: CRLF stays in the text, and other characters that Unicode calls a line
-    separator are ordinary text. A byte-order mark is dropped.
+    Lines end at LF only: CRLF stays in the text, and what else Unicode calls a line separator is
+    ordinary text. A byte-order mark is dropped.
 
     Attributes:
-        row: number of the line handed out last, from 1; 0 before the first.
-        record_row: the line on which the present record starts; its parser sets it, and faults
+        row: the number of the latest line, from 1; 0 before the first.
+        record_row: the line on which the current record starts; its parser sets it, and problems
             found here name it.
     """
 
-    def __init__(self, stream: LineSource, faults: Faults) -> None:
+    def __init__(self, stream: LineSource, problems: Problems) -> None:
         self._stream = stream
-        self._faults = faults
+        self._problems = problems
         self.row = 0
         self.record_row = 1
 
@@ -42,23 +42,23 @@ class Lines:
         while raw := readline(MAX_LINE_BYTES + 1):
             self.row += 1
             if self.row == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise self._faults.stop(1, "the file is UTF-16; save it as UTF-8")
+                raise self._problems.stop(1, "the file is UTF-16; save it as UTF-8")
             if len(raw) > MAX_LINE_BYTES:
-                raise self._faults.stop(
+                raise self._problems.stop(
                     self.record_row,
                     f"row too large: line {self.row} is longer than {MAX_LINE_BYTES:,} bytes; "
                     "lines end with LF or CRLF, and a text has at most 100,000 bytes. "
                     "The rest of the file was not read",
                 )
             if b"\0" in raw:
-                self._faults.add(
+                self._problems.add(
                     self.record_row,
                     f"NUL byte at byte offset {offset + raw.index(0)}; a corpus is plain text",
                 )
             try:
                 line = raw.decode("utf-8")
             except UnicodeDecodeError as error:
-                self._faults.add(
+                self._problems.add(
                     self.record_row,
                     f"not UTF-8: byte 0x{raw[error.start]:02x} at byte offset "
                     f"{offset + error.start} ({error.reason}); save the file as UTF-8",

@@ -1,9 +1,9 @@
-"""Reads a corpus: checks every entry, names every fault by file and row.
+"""Reads a corpus: checks every entry, names every problem by file and row.
 
 Formats, by suffix; UTF-8 with or without a byte-order mark, lines ending with LF or CRLF:
 
-- `.csv` without a header: two columns, question and answer. Ids are the record's index from 0.
-- `.csv` with a header: answer (or text) and, where wanted, question and id, in any order and case.
+- `.csv` without a header: two columns, question and answer. Ids are the records' indices from 0.
+- `.csv` with a header: answer (or text) and optionally question and id, in any order and case.
 - `.jsonl`, `.ndjson`, `.json`: one object a line with the same names.
 
 Limits: 100,000 bytes a text, 256 characters an id, 1,048,576 bytes a line. An exact duplicate of
@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from corpus.csv_records import Fields, csv_records
 from corpus.entry import MAX_ID_CHARACTERS, MAX_TEXT_BYTES, Embed, Entry, EntryChecker
-from corpus.faults import CorpusError, Faults, StopReading
+from corpus.errors import CorpusError, Problems, StopReading
 from corpus.jsonl_records import jsonl_records
 from corpus.lines import Lines, LineSource
 
@@ -37,7 +37,7 @@ __all__ = [
     "read_corpus",
 ]
 
-_PARSERS: dict[str, Callable[[Lines, Faults], Iterator[Fields]]] = {
+_PARSERS: dict[str, Callable[[Lines, Problems], Iterator[Fields]]] = {
     ".csv": csv_records,
     ".json": jsonl_records,
     ".jsonl": jsonl_records,
@@ -49,12 +49,12 @@ SUFFIXES = tuple(_PARSERS)
 
 @dataclass(frozen=True, slots=True)
 class CorpusInfo:
-    """What is known of a corpus after one pass over it.
+    """What is known about a corpus after one pass over it.
 
     Attributes:
         sha256: of the file's bytes, in hexadecimal.
-        bytes: size of the file.
-        entries: how many entries it has, at least one.
+        bytes: the size of the file.
+        entries: the number of entries, at least one.
         has_questions: whether every entry has a question.
     """
 
@@ -69,11 +69,11 @@ def read_corpus(path: Path, name: str | None = None, *, embed: Embed = "answer")
 
     Args:
         path: the file.
-        name: what messages call the file; default: its path.
-        embed: "question" and "both" make an entry without a question a fault.
+        name: what messages call the file; by default its path.
+        embed: "question" and "both" require a question in every entry.
 
     Raises:
-        CorpusError: naming every fault (the first 20, and how many more).
+        CorpusError: lists the first 20 problems and counts the rest.
     """
     return list(iter_corpus(path, name, embed=embed))
 
@@ -81,30 +81,30 @@ def read_corpus(path: Path, name: str | None = None, *, embed: Embed = "answer")
 def iter_corpus(path: Path, name: str | None = None, *, embed: Embed = "answer") -> Iterator[Entry]:
     """The entries of a corpus one at a time, as `read_corpus` gives them.
 
-    Memory does not grow with the file, but for the ids it gives. A fault ends the entries; the
-    rest of the file is still checked before CorpusError is raised, so a consumer has used a
-    corpus in full only when the iteration ended without one.
+    Memory grows only with the ids in the file. No entry follows a problem, but the rest of the file
+    is still checked before CorpusError is raised; so the entries are a whole corpus only if the
+    iteration ends without an error.
     """
-    faults = Faults(str(path) if name is None else name)
-    with _opened(path, faults) as stream:
-        yield from _entries(stream, path.suffix, faults, embed)
+    problems = Problems(str(path) if name is None else name)
+    with _opened(path, problems) as stream:
+        yield from _entries(stream, path.suffix, problems, embed)
 
 
 def describe(path: Path, name: str | None = None, *, embed: Embed = "answer") -> CorpusInfo:
-    """Checks a corpus as `read_corpus` does, and measures it in the same pass."""
-    faults = Faults(str(path) if name is None else name)
-    with _opened(path, faults) as stream:
+    """Checks a corpus as `read_corpus` does and measures it in the same pass."""
+    problems = Problems(str(path) if name is None else name)
+    with _opened(path, problems) as stream:
         hashing = _HashingStream(stream)
         entries = 0
         has_questions = True
-        for entry in _entries(hashing, path.suffix, faults, embed):
+        for entry in _entries(hashing, path.suffix, problems, embed):
             entries += 1
             has_questions = has_questions and entry.question is not None
     return CorpusInfo(hashing.sha256.hexdigest(), hashing.size, entries, has_questions)
 
 
 class _HashingStream:
-    """Passes lines on and hashes them on their way."""
+    """Hashes the lines that are read through it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._readline = stream.readline
@@ -118,27 +118,30 @@ class _HashingStream:
         return line
 
 
-def _opened(path: Path, faults: Faults) -> BinaryIO:
+def _opened(path: Path, problems: Problems) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise faults.error(None, f"cannot be read: {error.strerror}") from None
+        problems.add(None, f"cannot be read: {error.strerror}")
+        raise problems.error() from None
 
 
-def _entries(stream: LineSource, suffix: str, faults: Faults, embed: Embed) -> Iterator[Entry]:
+def _entries(stream: LineSource, suffix: str, problems: Problems, embed: Embed) -> Iterator[Entry]:
     parse = _PARSERS.get(suffix.lower())
     if parse is None:
-        raise faults.error(None, f"unknown suffix {suffix!r}; allowed are {', '.join(SUFFIXES)}")
-    checker = EntryChecker(faults, embed)
-    lines = Lines(stream, faults)
+        problems.add(None, f"unknown suffix {suffix!r}; allowed are {', '.join(SUFFIXES)}")
+        raise problems.error()
+    checker = EntryChecker(problems, embed)
+    lines = Lines(stream, problems)
     try:
-        for row, given_id, question, answer in parse(lines, faults):
+        for row, given_id, question, answer in parse(lines, problems):
             entry = checker.entry(row, given_id, question, answer)
-            if not faults.count:
+            if not problems.count:
                 yield entry
     except StopReading:
         pass
-    if not checker.records and not faults.count:
+    if not checker.records and not problems.count:
         found = "the file is empty" if lines.row == 0 else "no entries"
-        faults.add(max(lines.row, 1), f"{found}; a corpus has at least one entry")
-    faults.raise_if_any()
+        problems.add(max(lines.row, 1), f"{found}; a corpus has at least one entry")
+    if problems.count:
+        raise problems.error()

@@ -221,7 +221,7 @@ def _check_corpus(
     try:
         info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
     except CorpusError as error:
-        return values, {"corpus_sha256": ""}, list(error.faults)
+        return values, {"corpus_sha256": ""}, list(error.problems)
     return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, []
 
 

@@ -1,6 +1,6 @@
 """Exact search: ours, util.semantic_search, faiss's flat index, and the bare matrix product.
 
-Each has the folder that `write_rows` filled: an index as the bake writes it, and `queries.npy`.
+Each gets the folder that `write_rows` filled: an index as the bake writes it, and `queries.npy`.
 The tasks are named by the number of queries and return the positions of the ten best.
 """
 
@@ -30,8 +30,8 @@ def _tasks(search: Callable[[Any], Any], queries: Any) -> Tasks:
 
 
 def ours(folder: str) -> Tasks:
-    """The index as the server opens it: memory-mapped."""
-    from container.search.index import Index  # noqa: PLC0415
+    """The index as the server opens it, memory-mapped."""
+    from container.search.index import Index
 
     queries, rows = _inputs(folder)
     index = Index(Path(folder) / "index", *rows.shape)
@@ -43,8 +43,8 @@ def ours(folder: str) -> Tasks:
 
 def semantic_search(folder: str) -> Tasks:
     """sentence-transformers' util.semantic_search with dot score, on tensors."""
-    import torch  # noqa: PLC0415
-    from sentence_transformers import util  # noqa: PLC0415
+    import torch
+    from sentence_transformers import util
 
     queries, rows = _inputs(folder)
     corpus = torch.from_numpy(np.array(rows))
@@ -60,7 +60,7 @@ def semantic_search(folder: str) -> Tasks:
 
 def faiss_flat(folder: str) -> Tasks:
     """faiss.IndexFlatIP."""
-    import faiss  # noqa: PLC0415
+    import faiss
 
     queries, rows = _inputs(folder)
     index = faiss.IndexFlatIP(rows.shape[1])
@@ -69,15 +69,15 @@ def faiss_flat(folder: str) -> Tasks:
 
 
 def matrix_product(folder: str) -> Tasks:
-    """numpy's product alone, which no exact search goes below; and nothing found."""
+    """numpy's product alone, the lower bound of any exact search; finds nothing."""
     queries, rows = _inputs(folder)
     corpus = np.array(rows)
     return _tasks(lambda chosen: chosen @ corpus.T, queries)
 
 
 def write_rows(folder: str, entries: int, dimension: int) -> Tasks:
-    """Random rows of unit length as an index, and queries near some of them."""
-    from container.search.index import IndexWriter  # noqa: PLC0415
+    """Random rows of unit length as an index, and random queries."""
+    from container.search.index import IndexWriter
 
     def write() -> None:
         random = np.random.default_rng(7)

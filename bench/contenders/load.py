@@ -1,4 +1,4 @@
-"""Callers of a running server: one or many, each with a connection kept open."""
+"""Callers of a running server: one or many, each with a connection that stays open."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from statistics import quantiles
 from typing import Any
 from urllib.parse import urlsplit
 
-# What a caller does: asks once, and says whether it was answered.
+# Asks once; whether the answer was good.
 Ask = Callable[[], bool]
 Tasks = dict[str, Callable[[], Any]]
+CLIENTS = (1, 4, 16, 64)
 
 
 def http(url: str, headers: dict[str, str], body: str) -> Tasks:
-    """POST the same body over plain http.client."""
-    return tasks(lambda: _post(url, body, lambda _: headers))
+    """POST of one body by plain http.client."""
+    return _tasks(lambda: _post(url, body, lambda _: headers))
 
 
 def rest_api(url: str, path: str, body: str, api_key: str | None, region: str | None) -> Tasks:
-    """POST the same body to a path of a REST API, signed where there is no key."""
-    from faq_search.signing import api_key_signer, iam_signer  # noqa: PLC0415
+    """POST of one body to a path of a REST API, signed if there is no key."""
+    from faq_search.signing import api_key_signer, iam_signer
 
     signer = api_key_signer(api_key) if api_key else iam_signer(url, region)
     whole = url.rstrip("/") + path
     usual = {"Content-Type": "application/json", "Accept": "application/json"}
-    return tasks(lambda: _post(whole, body, lambda data: usual | signer("POST", whole, data)))
+    return _tasks(lambda: _post(whole, body, lambda data: usual | signer("POST", whole, data)))
 
 
 def _post(url: str, body: str, headers: Callable[[bytes], dict[str, str]]) -> Ask:
@@ -52,12 +53,12 @@ def _post(url: str, body: str, headers: Callable[[bytes], dict[str, str]]) -> As
 
 
 def endpoint(name: str, region: str, body: str) -> Tasks:
-    """InvokeEndpoint with the same body, by boto3's client."""
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import ClientError  # noqa: PLC0415
-    from botocore.session import Session  # noqa: PLC0415
+    """InvokeEndpoint with one body, by botocore's client."""
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+    from botocore.session import Session
 
-    config = Config(max_pool_connections=64, retries={"total_max_attempts": 1})
+    config = Config(max_pool_connections=max(CLIENTS), retries={"total_max_attempts": 1})
     client = Session().create_client("sagemaker-runtime", region_name=region, config=config)
 
     def ask() -> bool:
@@ -69,37 +70,33 @@ def endpoint(name: str, region: str, body: str) -> Tasks:
             return False
         return True
 
-    return tasks(lambda: ask)
+    return _tasks(lambda: ask)
 
 
-def tasks(caller: Callable[[], Ask]) -> Tasks:
-    """`one`: a request. `<n> clients for <s> seconds`, for any of the bench: see `load`."""
+def _tasks(caller: Callable[[], Ask]) -> Tasks:
+    """`one` asks once. `<n> clients for <s> seconds`, in the bench's sizes: see `load`."""
     only = caller()
 
     def one() -> None:
         if not only():
             raise RuntimeError("the request was not answered with 200")
 
-    return {
-        "one": one,
-        **{
-            f"{clients} clients for {seconds} seconds": _load(caller, clients, seconds)
-            for clients in (1, 4, 16, 64)
-            for seconds in (1, 5)
-        },
+    loads: Tasks = {
+        f"{clients} clients for {seconds} seconds": (
+            lambda clients=clients, seconds=seconds: load(caller, clients, seconds)  # type: ignore[misc]
+        )
+        for clients in CLIENTS
+        for seconds in (1, 5)
     }
-
-
-def _load(caller: Callable[[], Ask], clients: int, seconds: float) -> Callable[[], dict[str, Any]]:
-    return lambda: load(caller, clients, seconds)
+    return {"one": one, **loads}
 
 
 def load(caller: Callable[[], Ask], clients: int, seconds: float) -> dict[str, Any]:
-    """So many callers at once, each asking again as soon as it is answered.
+    """Several callers at once, each asking again as soon as it has its answer.
 
-    Returns the answered requests a second, the share refused, and the latency's median and 95th
-    percentile in seconds. Counted from when all are connected to when time is up. Raises what a
-    caller raised.
+    Returns the answers per second, the share refused, and the median and 95th percentile of the
+    latency in seconds, counted from when all are connected until time is up. Raises what a caller
+    raised.
     """
     answered: list[float] = []
     refused: list[float] = []
@@ -111,7 +108,7 @@ def load(caller: Callable[[], Ask], clients: int, seconds: float) -> dict[str, A
             ask = caller()
             ask()
         except BaseException:
-            ready.abort()  # or the others would wait for ever
+            ready.abort()  # or the others would wait forever
             raise
         ready.wait()
         while not stop.is_set():
@@ -137,7 +134,7 @@ def load(caller: Callable[[], Ask], clients: int, seconds: float) -> dict[str, A
 
 
 def summary(answered: list[float], refused: int, elapsed: float) -> dict[str, Any]:
-    """Throughput, share refused, and latencies in seconds (None where nothing was answered)."""
+    """Throughput, share refused, and latencies in seconds (None if nothing was answered)."""
     cuts = quantiles(answered, n=20, method="inclusive") if len(answered) > 1 else None
     return {
         "per_second": len(answered) / elapsed,

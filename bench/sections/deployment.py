@@ -1,4 +1,4 @@
-"""The deployment at hand: the walk-through's two latency tables, throughput, cold starts."""
+"""The chosen deployment: the walk-through's two latency tables, throughput, cold starts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, quantiles
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from bench.contenders.load import CLIENTS
 from bench.context import Bench
 from bench.measure import Contender, Process
-from bench.published import SOURCE, published_for
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, SHORT_QUESTION
 from commands.cdk_cli import Choice
@@ -23,22 +23,37 @@ from commands.deployed_api import DeployedApi, find_api
 from commands.target import Target
 from faq_search.results import Deployment
 
-CLIENTS = (1, 4, 16, 64)
 EMBED, NEAREST = "embedding", "nearest neighbours"
 _WEEK_SECONDS = 7 * 24 * 3600
-# The walk-through's payloads, for /invocations and for the REST API.
-_ENDPOINT_BODIES: Mapping[str, Mapping[str, Any]] = {
-    EMBED: {"text_inputs": NINE_SENTENCES, "mode": "embedding"},
-    NEAREST: {
-        "corpus": NEAREST_CORPUS,
-        "queries": NEAREST_QUERIES,
-        "top_k": 3,
-        "mode": "nn_corpus",
-    },
+# The walk-through's payloads: for /invocations; path and body for the REST API.
+_NEAREST = {"corpus": NEAREST_CORPUS, "queries": NEAREST_QUERIES, "top_k": 3}
+_BODIES: Mapping[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
+    EMBED: (
+        {"text_inputs": NINE_SENTENCES, "mode": "embedding"},
+        *("/embed", {"texts": NINE_SENTENCES}),
+    ),
+    NEAREST: ({**_NEAREST, "mode": "nn_corpus"}, "/nearest", _NEAREST),
 }
-_API_BODIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    EMBED: ("/embed", {"texts": NINE_SENTENCES}),
-    NEAREST: ("/nearest", {"corpus": NEAREST_CORPUS, "queries": NEAREST_QUERIES, "top_k": 3}),
+_SOURCE: Final = (
+    "AWS's walk-through for JumpStart text embeddings: mean latency of 100 requests with the same"
+    " batch, its own containers, on the instances named"
+)
+# The walk-through's mean milliseconds by model: embedding on g5.2xlarge and c6i.xlarge, nearest
+# neighbours on both. Not all of its texts are known, and it called from a notebook inside AWS.
+PUBLISHED: Final = {
+    "all-MiniLM-L6-v2": (19.5, 27.9, 21.7, 69.1),
+    "bge-base-en": (21.2, 114, 29.1, 372),
+    "bge-small-en": (28.3, 45.6, 29.2, 124),
+    "bge-large-en": (34.7, 337, 47.2, 1240),
+    "multilingual-e5-base": (22.1, 118, 30, 389),
+    "multilingual-e5-large": (39.8, 360, 47.1, 1380),
+    "e5-base": (25.6, 117, 30.4, 373),
+    "e5-base-v2": (25.2, 123, 31, 409),
+    "e5-large": (32.2, 339, 45.9, 1230),
+    "e5-large-v2": (32.5, 331, 49.6, 1220),
+    "gte-base": (22.2, 112, 30.3, 375),
+    "gte-small": (19.7, 46, 28.5, 129),
+    "gte-large": (39.7, 347, 46.6, 1320),
 }
 
 
@@ -46,9 +61,9 @@ _API_BODIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 class Found:
     """What was measured of a deployment.
 
-    latency: seconds of each request, by table, and by who was asked how. load: by who was asked
-    and number of clients; see contenders.load. cold_starts: seconds of Lambda's initialisation,
-    as far as the log of the last week tells.
+    `latency` has the seconds of each request by table and caller; `load` the result of
+    `contenders.load` by caller and number of clients; `cold_starts` the seconds of Lambda's
+    initialisations that the log of the last week holds.
     """
 
     deployed: Deployment
@@ -58,33 +73,62 @@ class Found:
     cold_starts: Sequence[float]
 
 
+class _Callers:
+    """Contenders that call the deployment's endpoints and its REST API."""
+
+    def __init__(self, target: Target, choice: Choice, api: DeployedApi) -> None:
+        self._region = target.region
+        self._environment = target.local.context.environment() if target.local else {}
+        self._settings = choice.settings
+        self._api = api
+
+    def endpoint(self, instance_type: str, body: Mapping[str, Any]) -> Contender:
+        """By InvokeEndpoint."""
+        name = self._settings.names.endpoint(instance_type)
+        return self._contender("endpoint", body, name=name, region=self._region)
+
+    def rest(self, path: str, body: Mapping[str, Any]) -> Contender:
+        """Through the REST API."""
+        api = self._api
+        given = {"url": api.url, "path": path, "api_key": api.api_key, "region": api.region}
+        return self._contender("rest_api", body, **given)
+
+    def _contender(self, function: str, body: Mapping[str, Any], **given: object) -> Contender:
+        target = f"bench.contenders.load:{function}"
+        arguments = {**given, "body": json.dumps(body)}
+        return Contender(function, sys.executable, target, arguments, self._environment)
+
+
 def measure(bench: Bench, target: Target, choice: Choice) -> Section:
-    """Asks each endpoint directly and through the REST API."""
+    """Calls each endpoint directly and through the REST API."""
     api = find_api(target, choice)
     with api.connect() as client:
         deployed = client.endpoints()
+    callers = _Callers(target, choice, api)
+    types = [endpoint.instance_type for endpoint in deployed.endpoints]
     requests, seconds = (5, 1) if bench.quick else (100, 5)
-    callers = {
-        table: {
-            name: caller
-            for endpoint in deployed.endpoints
-            for name, caller in _callers(target, api, table, endpoint.instance_type, choice)
-        }
-        for table in (EMBED, NEAREST)
-    }
-    latency: dict[str, dict[str, Sequence[float]]] = {}
-    with bench.step("latency", sum(map(len, callers.values()))) as done:
-        for table, by_name in callers.items():
-            latency[table] = {}
-            for name, caller in by_name.items():
-                with Process(caller) as process:
-                    process.run("one", times=3)  # connections, and what was cold
-                    latency[table][name] = process.run("one", times=requests).seconds
-                done()
+    latency: dict[str, dict[str, Sequence[float]]] = {table: {} for table in _BODIES}
+    with bench.step("latency", 2 * len(types) * len(_BODIES)) as done:
+        for table, (endpoint_body, path, body) in _BODIES.items():
+            for each in types:
+                for name, caller in (
+                    (f"{each}, endpoint", callers.endpoint(each, endpoint_body)),
+                    (f"{each}, REST API", callers.rest(path, {**body, "instance_type": each})),
+                ):
+                    with Process(caller) as process:
+                        process.run("one", times=3)  # opens connections, warms up
+                        latency[table][name] = process.run("one", times=requests).seconds
+                    done()
+    question = {"queries": [SHORT_QUESTION], "top_k": 3}
     load: dict[str, dict[int, Mapping[str, Any]]] = {}
-    searching = _searchers(target, api, choice, deployed.endpoints[0].instance_type)
-    with bench.step("throughput", len(searching) * len(CLIENTS)) as done:
-        for name, caller in searching.items():
+    with bench.step("throughput", 2 * len(CLIENTS)) as done:
+        for name, caller in (
+            (
+                f"{types[0]}, endpoint",
+                callers.endpoint(types[0], {**question, "mode": "nn_train_data"}),
+            ),
+            ("REST API", callers.rest("/search", question)),
+        ):
             load[name] = {}
             with Process(caller) as process:
                 process.run("one", times=3)
@@ -92,68 +136,14 @@ def measure(bench: Bench, target: Target, choice: Choice) -> Section:
                     answer = process.run(f"{clients} clients for {seconds} seconds")
                     load[name][clients] = answer.value
                     done()
-    found = Found(deployed, target.local is not None, latency, load, cold_starts(target, choice))
-    return section(found)
+    is_local = target.local is not None
+    return section(Found(deployed, is_local, latency, load, _cold_starts(target, choice)))
 
 
-def _callers(
-    target: Target, api: DeployedApi, table: str, instance_type: str, choice: Choice
-) -> list[tuple[str, Contender]]:
-    path, body = _API_BODIES[table]
-    return [
-        (
-            f"{instance_type}, endpoint",
-            _endpoint(
-                target, choice.settings.names.endpoint(instance_type), _ENDPOINT_BODIES[table]
-            ),
-        ),
-        (
-            f"{instance_type}, REST API",
-            _rest(target, api, path, {**body, "instance_type": instance_type}),
-        ),
-    ]
-
-
-def _searchers(
-    target: Target, api: DeployedApi, choice: Choice, instance_type: str
-) -> dict[str, Contender]:
-    """One short question to the baked corpus."""
-    question = {"queries": [SHORT_QUESTION], "top_k": 3}
-    endpoint = choice.settings.names.endpoint(instance_type)
-    return {
-        f"{instance_type}, endpoint": _endpoint(
-            target, endpoint, {**question, "mode": "nn_train_data"}
-        ),
-        "REST API": _rest(target, api, "/search", question),
-    }
-
-
-def _endpoint(target: Target, name: str, body: Mapping[str, Any]) -> Contender:
-    given = {"name": name, "region": target.region, "body": json.dumps(body)}
-    module = "bench.contenders.load:endpoint"
-    return Contender(name, sys.executable, module, given, _environment(target))
-
-
-def _rest(target: Target, api: DeployedApi, path: str, body: Mapping[str, Any]) -> Contender:
-    given = {
-        "url": api.url,
-        "path": path,
-        "body": json.dumps(body),
-        "api_key": api.api_key,
-        "region": api.region,
-    }
-    module = "bench.contenders.load:rest_api"
-    return Contender(path, sys.executable, module, given, _environment(target))
-
-
-def _environment(target: Target) -> dict[str, str]:
-    return target.local.context.environment() if target.local else {}
-
-
-def cold_starts(target: Target, choice: Choice) -> list[float]:
+def _cold_starts(target: Target, choice: Choice) -> list[float]:
     """Seconds that Lambda took to initialise the front door, by its log of the last week.
 
-    Empty where there was no cold start, the log may not be read, or Lambda does not say.
+    Empty if there was no cold start, the log cannot be read, or Lambda does not say.
     """
     try:
         resources = target.client("cloudformation").describe_stack_resources(
@@ -174,114 +164,93 @@ def cold_starts(target: Target, choice: Choice) -> list[float]:
                 startTime=int((time.time() - _WEEK_SECONDS) * 1000),
             )
         )
-        lines = [event["message"] for page in pages for event in page["events"]]
+        return init_seconds([event["message"] for page in pages for event in page["events"]])
     except ClientError:
         return []
-    return init_seconds(lines)
 
 
 def init_seconds(lines: Sequence[str]) -> list[float]:
-    """From Lambda's REPORT lines, those of cold starts."""
+    """The durations of cold starts in Lambda's REPORT lines."""
     found = (re.search(r"Init Duration: ([\d.]+) ms", line) for line in lines)
     return [float(match[1]) / 1000 for match in found if match]
 
 
 def section(found: Found) -> Section:
     """The section from what was measured."""
-    deployed = found.deployed
-    published = published_for(deployed.model_id)
-    columns = ["", "mean, ms", "p50, ms", "p95, ms"]
+    labels = [_clients(clients) for clients in CLIENTS]
+    series = {
+        name: [by_clients[clients]["per_second"] for clients in CLIENTS]
+        for name, by_clients in found.load.items()
+    }
+    return Section(
+        "The deployment" + (" (local AWS)" if found.is_local else ""),
+        notes=list(_notes(found)),
+        tables=[*_latency(found), _throughput(found.load)],
+        charts=[
+            Chart(
+                *("deployment-throughput", "Searches answered per second", "per second"),
+                *(labels, series),
+            )
+        ],
+    )
+
+
+def _notes(found: Found) -> list[str]:
+    deployed, cold = found.deployed, found.cold_starts
     notes = [
         f"{deployed.model_id} {deployed.model_version}, bake {deployed.bake_id[:12]}. Embedding:"
         " nine short sentences. Nearest neighbours: the walk-through's three queries and three"
-        " corpus entries. One caller, a connection kept open.",
-        f"Published: {SOURCE}. Other hardware, containers and networks than ours, and a batch for"
-        " embedding whose size we do not know: for orientation.",
+        " corpus entries. One caller, whose connection stays open.",
+        f"Published: {_SOURCE}. Its hardware, containers and networks differ from ours, and the"
+        " size of its batch for embedding is unknown: for orientation only.",
     ]
     if found.is_local:
         notes.append(
             "This is the local AWS: every endpoint runs on this machine's processors, whatever"
             " instance type it is named after; nothing here was measured on AWS."
         )
-    if found.cold_starts:
-        notes.append(
-            f"Cold starts of the front door in the last week: {len(found.cold_starts)}, Lambda's"
-            f" Init Duration {milliseconds(median(found.cold_starts))} ms (median),"
-            f" {milliseconds(max(found.cold_starts))} ms (worst)."
-        )
-    else:
-        notes.append(
-            "Cold starts of the front door: the log of the last week has none (the local AWS"
-            " writes no Init Duration); see the section Front door."
-        )
+    notes.append(
+        f"Cold starts of the front door in the last week: {len(cold)}, Lambda's Init Duration"
+        f" {milliseconds(median(cold))} ms (median), {milliseconds(max(cold))} ms (worst)."
+        if cold
+        else "Cold starts of the front door: the log of the last week has none (the local AWS"
+        " writes no Init Duration); see the section Front door."
+    )
     if any(one["refused"] for by_clients in found.load.values() for one in by_clients.values()):
         notes.append(
-            "The REST API refuses what is beyond the stage's own limits (api.rate_limit,"
+            "The REST API refuses requests beyond the stage's own limits (api.rate_limit,"
             " api.burst_limit)."
         )
+    return notes
+
+
+def _latency(found: Found) -> list[Table]:
+    model = found.deployed.model_id.removeprefix("huggingface-sentencesimilarity-")
+    published = [f"{value:g}" for value in PUBLISHED.get(model, ())] or ["?"] * 4
     tables = []
-    for table, by_name in found.latency.items():
-        g5, c6i = ("?", "?")
-        if published is not None:
-            pair = (
-                (published.embed_g5, published.embed_c6i)
-                if table == EMBED
-                else (published.nearest_g5, published.nearest_c6i)
-            )
-            g5, c6i = (f"{value:g}" for value in pair)
+    for number, (table, by_name) in enumerate(found.latency.items()):
         (requests,) = {len(seconds) for seconds in by_name.values()}
-        tables.append(
-            Table(
-                f"Latency of {table}, {requests} requests",
-                [*columns, "published g5.2xlarge, mean ms", "published c6i.xlarge, mean ms"],
-                [[name, *spread(seconds), g5, c6i] for name, seconds in by_name.items()],
-            )
-        )
-    tables.append(_throughput(found.load))
-    return Section(
-        "deployment",
-        "The deployment" + (" (local AWS)" if found.is_local else ""),
-        notes=notes,
-        tables=tables,
-        charts=[
-            Chart(
-                "deployment-throughput",
-                "Answered searches a second",
-                "a second",
-                [_clients(clients) for clients in CLIENTS],
-                {
-                    name: [by_clients[clients]["per_second"] for clients in CLIENTS]
-                    for name, by_clients in found.load.items()
-                },
-            )
-        ],
-        data={
-            "model": deployed.model_id,
-            "latency_seconds": {
-                table: {name: [round(s, 6) for s in seconds] for name, seconds in by_name.items()}
-                for table, by_name in found.latency.items()
-            },
-            "load": {name: {str(n): v for n, v in one.items()} for name, one in found.load.items()},
-            "cold_start_seconds": list(found.cold_starts),
-        },
-    )
+        columns = ["", "mean, ms", "p50, ms", "p95, ms"]
+        columns += [f"published {each}, mean ms" for each in ("g5.2xlarge", "c6i.xlarge")]
+        theirs = published[2 * number : 2 * number + 2]
+        rows = [[name, *spread(seconds), *theirs] for name, seconds in by_name.items()]
+        tables.append(Table(f"Latency of {table}, {requests} requests", columns, rows))
+    return tables
 
 
 def _throughput(load: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Table:
-    rows = []
-    for name, by_clients in load.items():
-        for clients, one in by_clients.items():
-            rows.append(
-                [
-                    f"{name}, {_clients(clients)}",
-                    f"{one['per_second']:,.0f}",
-                    ratio(one["per_second"] / max(1e-9, by_clients[1]["per_second"])),
-                    milliseconds(one["p50"]) if one["p50"] is not None else "none",
-                    milliseconds(one["p95"]) if one["p95"] is not None else "none",
-                    f"{one['refused']:.0%}",
-                ]
-            )
-    columns = ["", "answers a second", "of one client's", "p50, ms", "p95, ms", "refused"]
+    rows = [
+        [
+            f"{name}, {_clients(clients)}",
+            f"{one['per_second']:,.0f}",
+            ratio(one["per_second"] / max(1e-9, by_clients[1]["per_second"])),
+            *(milliseconds(one[key]) if one[key] is not None else "none" for key in ("p50", "p95")),
+            f"{one['refused']:.0%}",
+        ]
+        for name, by_clients in load.items()
+        for clients, one in by_clients.items()
+    ]
+    columns = ["", "answers per second", "relative to one client", "p50, ms", "p95, ms", "refused"]
     return Table("Throughput of one short question to the baked corpus", columns, rows)
 
 

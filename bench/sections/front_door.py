@@ -88,7 +88,6 @@ def section(imports: dict[str, Samples], warm: dict[str, Samples], told: str) ->
     floor = warm[FLOOR].median
     share = 1 / times_faster(imports[OURS], imports[USUAL])
     return Section(
-        "front_door",
         "Front door",
         notes=[
             told + " Fresh processes, files in the page cache, bytecode cached.",
@@ -118,8 +117,4 @@ def section(imports: dict[str, Samples], warm: dict[str, Samples], told: str) ->
                 {name: [samples.median * 1000] for name, samples in imports.items()},
             )
         ],
-        data={
-            "import": {name: samples.to_json() for name, samples in imports.items()},
-            "warm": {name: samples.to_json() for name, samples in warm.items()},
-        },
     )

@@ -6,18 +6,18 @@ import json
 import shutil
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.context import Bench
 from bench.measure import BenchError, Contender, Process
-from bench.model_server import model_server
+from bench.model_server import ModelServer
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import SHORT_QUESTION
 from container.machine import available_cpus
 
-# A program beside the artifact's own: each worker believes that it is alone, and loads the model.
+# A program beside the artifact's own, with which each worker believes that it is alone and loads
+# the model.
 _MODEL_EACH = "model_each.py"
 _MODEL_EACH_CODE = """
 import os
@@ -26,27 +26,26 @@ from inference import model_fn, transform_fn
 """
 
 
-@dataclass(frozen=True)
-class Load:
-    """So many clients for so many seconds, so many times."""
+class Load(NamedTuple):
+    """A number of clients, how many seconds they ask, and how often."""
 
     clients: int
     seconds: int
     rounds: int
 
 
-# One client's latency is what the servers are compared by: many short turns.
+# The servers are compared by one client's latency, hence its many short turns.
 LOADS = (Load(1, 1, 20), Load(4, 5, 3), Load(16, 5, 3), Load(64, 5, 3))
 WARM_UP = Load(16, 5, 1)
-# Of a server and a number of clients, what each round came to: see contenders.load.
+# By server and number of clients, each round's result: see contenders.load.
 Found = dict[str, dict[int, list[dict[str, Any]]]]
 
 
 def measure(bench: Bench) -> Section:
-    """One short question to the baked corpus; the servers run beside each other, asked in turn."""
+    """One short question to the baked corpus; the servers run side by side and take turns."""
     if shutil.which("java") is None:
-        raise BenchError("needs Java, which multi-model-server is written in")
-    # Here, since it brings the whole of the CDK.
+        raise BenchError("needs Java, for multi-model-server")
+    # Not at the top: it imports the whole CDK.
     from stacks.model.serving_model import CPU_WORKERS  # noqa: PLC0415
 
     (bench.artifact / "code" / _MODEL_EACH).write_text(_MODEL_EACH_CODE)
@@ -54,7 +53,7 @@ def measure(bench: Bench) -> Section:
     cpus = str(available_cpus())
     environments = {
         "one worker": {workers: "1"},
-        # As many as the server starts unless it is told.
+        # As many as the server starts by default.
         f"{cpus} workers, a model each": {workers: cpus, "SAGEMAKER_PROGRAM": _MODEL_EACH},
         f"{CPU_WORKERS[workers]} workers, one model": CPU_WORKERS,
     }
@@ -65,15 +64,16 @@ def measure(bench: Bench) -> Section:
     with ExitStack() as stack, bench.step("/invocations", turns) as done:
         callers = {}
         for name, environment in environments.items():
-            url = stack.enter_context(model_server(bench.python, bench.base, environment))
+            server = stack.enter_context(ModelServer(bench.python, bench.base, environment))
+            server.wait_until_up()
             given = {
-                "url": url,
+                "url": f"{server.url}/invocations",
                 "headers": {"Content-Type": "application/json"},
                 "body": json.dumps(question),
             }
             contender = Contender(name, sys.executable, "bench.contenders.load:http", given)
             callers[name] = stack.enter_context(Process(contender))
-        # A Java server, and each of its workers, has to warm up.
+        # The Java server and each of its workers have to warm up.
         for caller in callers.values():
             _run(caller, WARM_UP)
             done()
@@ -86,12 +86,12 @@ def measure(bench: Bench) -> Section:
 
 
 def _run(caller: Process, load: Load) -> dict[str, Any]:
-    came_to: dict[str, Any] = caller.run(f"{load.clients} clients for {load.seconds} seconds").value
-    return came_to
+    result: dict[str, Any] = caller.run(f"{load.clients} clients for {load.seconds} seconds").value
+    return result
 
 
 def section(found: Found) -> Section:
-    """The section from what the load came to, by server and number of clients."""
+    """The section from each round's result, by server and number of clients."""
 
     def value(name: str, clients: int, key: str) -> float:
         return float(median(one[key] for one in found[name][clients]))
@@ -112,39 +112,31 @@ def section(found: Found) -> Section:
         for name, by_clients in found.items()
         for clients in by_clients
     ]
+    labels = [f"{clients} clients" for clients in found[first]]
+    series = {
+        name: [value(name, clients, "per_second") for clients in by_clients]
+        for name, by_clients in found.items()
+    }
+    columns = ["", "answers per second", "relative to one client", "p50, ms", "p95, ms"]
     return Section(
-        "invocations",
         "/invocations under multi-model-server",
         notes=[
             "The server of the inference image on this machine, one short question to the baked"
-            " corpus, one process of plain http.client callers beside it on the same processors.",
-            f"With {shared}, requests that arrive together are encoded together;"
-            f" {each} is what the server does unless it is told.",
+            " corpus, and a process of plain http.client callers on the same processors.",
+            f"With {shared}, simultaneous requests are encoded together; {each} is the server's"
+            " default.",
             f"One client's own latency with {shared} is {alone(shared, first)} of that with {first}"
             f" and {alone(shared, each)} of that with {each}; the latter's is"
             f" {alone(each, first)} of that with {first}.",
         ],
-        tables=[
-            Table(
-                "Throughput and latency",
-                ["", "answers a second", "of one client's", "p50, ms", "p95, ms"],
-                rows,
-            )
-        ],
+        tables=[Table("Throughput and latency", columns, rows)],
         charts=[
             Chart(
                 "invocations",
-                "Answers a second at /invocations",
-                "a second",
-                [f"{clients} clients" for clients in found[first]],
-                {
-                    name: [value(name, clients, "per_second") for clients in by_clients]
-                    for name, by_clients in found.items()
-                },
+                "Answers per second at /invocations",
+                "per second",
+                labels,
+                series,
             )
         ],
-        data={
-            name: {str(clients): rounds for clients, rounds in by_clients.items()}
-            for name, by_clients in found.items()
-        },
     )

@@ -8,19 +8,22 @@ from bench.report import Chart, Section, from_start_table
 from bench.texts import SHORT_QUESTION
 
 OURS, REFERENCE, FASTEMBED = "ours", "sentence-transformers", "fastembed"
-_MODULE = "bench.contenders.starts"
 
 
 def measure(bench: Bench) -> Section:
-    """From starting the interpreter to the answer; files are in the page cache."""
-    asked = {"question": SHORT_QUESTION}
+    """From the interpreter's start to the answer, with the files in the page cache."""
     arguments: dict[str, tuple[str, dict[str, object]]] = {
         OURS: ("ours", {"artifact": str(bench.artifact)}),
         REFERENCE: ("sentence_transformers", {"model": str(MINILM)}),
         FASTEMBED: ("fastembed", {"model": str(bench.onnx), "dimension": DIMENSION}),
     }
     contenders = [
-        Contender(name, bench.python, f"{_MODULE}:{function}", {**given, **asked})
+        Contender(
+            name,
+            bench.python,
+            f"bench.contenders.models:{function}_from_start",
+            {**given, "question": SHORT_QUESTION},
+        )
         for name, (function, given) in arguments.items()
     ]
     with bench.step("first answer", (bench.rounds + 1) * len(contenders)) as done:
@@ -30,9 +33,10 @@ def measure(bench: Bench) -> Section:
 
 def section(found: dict[str, Samples]) -> Section:
     """The section from each contender's samples."""
+    title = "From artifact to first answer"
+    series = {name: [samples.median * 1000] for name, samples in found.items()}
     return Section(
-        "start",
-        "From artifact to first answer",
+        title,
         notes=[
             "A fresh process each time, from the interpreter's start, imports included; files in"
             " the page cache.",
@@ -40,14 +44,5 @@ def section(found: dict[str, Samples]) -> Section:
             " corpus, as the server does. The others load the model and encode the question.",
         ],
         tables=[from_start_table("Median of fresh processes", found, REFERENCE)],
-        charts=[
-            Chart(
-                "start",
-                "From artifact to first answer",
-                "ms",
-                ["fresh process"],
-                {name: [samples.median * 1000] for name, samples in found.items()},
-            )
-        ],
-        data={name: samples.to_json() for name, samples in found.items()},
+        charts=[Chart("start", title, "ms", ["fresh process"], series)],
     )

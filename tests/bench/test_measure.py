@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import cycle
 
@@ -35,25 +36,25 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
 
 
 def test_samples_median_is_of_all_runs():
-    found = samples((1.0, 2.0), (3.0, 4.0, 10.0), peak_bytes=5)
-    assert found.median == 3.0
-    assert found.to_json() == {
-        "median_seconds": 3.0,
-        "rounds_seconds": [[1.0, 2.0], [3.0, 4.0, 10.0]],
-        "peak_bytes": 5,
-    }
+    assert samples((1.0, 2.0), (3.0, 4.0, 10.0)).median == 3.0
 
 
-def test_contenders_take_turns_in_processes_of_their_own(tmp_path):
+def test_contenders_take_turns_in_processes_of_their_own(tmp_path, monkeypatch):
     done = []
+    monkeypatch.setattr(Process, "samples_file", tmp_path / "samples.jsonl")
     with Process(contender("tea")) as tea, Process(contender("milk")) as milk:
         found = alternate([tea, milk], "say", rounds=3, times=2, done=lambda: done.append(1))
         tea.run("array", save=tmp_path / "tea.npy")
     assert [len(one) for one in found["milk"].rounds] == [2, 2, 2]
-    assert found["milk"].values == [{"word": "milk"}] * 3
     assert len(done) == 6
     assert found["tea"].peak_bytes > 1 << 20
     assert np.load(tmp_path / "tea.npy").tolist() == [[1.0, 2.0]]
+    kept = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [(one["contender"], one["value"]) for one in kept[:2]] == [
+        ("tea", {"word": "tea"}),
+        ("milk", {"word": "milk"}),
+    ]
+    assert sum(len(one["seconds"]) for one in kept) == 2 * (1 + 3 * 2) + 1
 
 
 def test_a_failed_task_says_what_the_process_said():

@@ -50,7 +50,7 @@ def test_validate_says_what_a_file_holds(tmp_path, capsys):
     assert "first entry: id '0', question 'What is it?', answer 'A service'" in out
 
 
-def test_validate_lists_the_faults_and_fails(tmp_path, capsys):
+def test_validate_lists_the_problems_and_fails(tmp_path, capsys):
     path = tmp_path / "faq.csv"
     path.write_text("Q,\nQ\n")
     assert main(["validate", str(path)]) == 1

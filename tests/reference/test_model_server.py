@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("server")
 @pytest.fixture(scope="module", params=SERVERS.values(), ids=SERVERS)
 def server(sample_run, request):
     with ModelServer(sample_run.base, BAKE_ID="bake-1", **request.param) as running:
-        running.wait_for_ping()
+        running.wait_until_up()
         yield running
 
 

@@ -57,7 +57,7 @@ def test_a_broken_artifact_ends_the_server(artifact, tmp_path, damage, words, wo
 def test_a_lost_encoder_process_ends_the_server(sample_run, workers):
     """As when it is killed for its memory: SageMaker then starts another container."""
     with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
-        server.wait_for_ping()
+        server.wait_until_up()
         assert ask(server, ["a"])
         (encoder,) = server.processes(ENCODER)
         os.kill(encoder, signal.SIGKILL)
@@ -67,7 +67,7 @@ def test_a_lost_encoder_process_ends_the_server(sample_run, workers):
 @pytest.mark.parametrize("workers", SEVERAL.values(), ids=SEVERAL)
 def test_the_encoder_process_ends_with_the_server(sample_run, workers):
     with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
-        server.wait_for_ping()
+        server.wait_until_up()
         assert ask(server, ["a"])
         (java,) = server.processes("com.amazonaws.ml.mms.ModelServer")
         os.kill(java, signal.SIGKILL)
@@ -83,7 +83,7 @@ def test_a_load_failure_alone_would_leave_the_ping_at_200(tmp_path):
         "def transform_fn(model, data, content_type, accept):\n    return '{}'\n"
     )
     with ModelServer(tmp_path) as server:
-        server.wait_for_ping()
+        server.wait_until_up()
         answer = server.invoke(b"{}", JSON)
         assert answer.status == 400
         assert json.loads(answer.text)["message"] == "broken artifact"

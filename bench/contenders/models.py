@@ -1,0 +1,184 @@
+"""Our encoder, sentence-transformers and fastembed, all with the same weights and texts.
+
+Libraries are imported by the functions that use them: their import is part of what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from container.encoder.base import Encoder
+    from container.encoder.model_config import Precision
+
+Tasks = dict[str, Callable[[], Any]]
+# The sizes of the operations that the processor's limits are measured with.
+SIZE = 2048
+PRODUCT_OPERATIONS = 2 * SIZE**3
+READ_BYTES = 1 << 30
+
+
+def ours(artifact: str, precision: Precision, texts: str) -> Tasks:
+    """The encoder of an artifact, as the server opens it. One task for each set of texts."""
+    return _encoding(texts, _open_ours(artifact, precision).encode)
+
+
+def sentence_transformers(model: str, texts: str, precision: str = "fp32") -> Tasks:
+    """SentenceTransformer.encode, as the walk-through's container calls it."""
+    import sentence_transformers as library
+    import torch
+
+    options = {} if precision == "fp32" else {"torch_dtype": torch.bfloat16}
+    encoder = library.SentenceTransformer(model, device="cpu", model_kwargs=options)
+    return _encoding(texts, lambda chosen: encoder.encode(chosen, show_progress_bar=False))
+
+
+def fastembed(model: str, dimension: int, texts: str) -> Tasks:
+    """fastembed on a folder that `export_onnx` wrote."""
+    import numpy as np
+
+    encoder = _open_fastembed(model, dimension)
+    return _encoding(texts, lambda chosen: np.stack(list(encoder.embed(chosen))))
+
+
+def _encoding(texts: str, encode: Callable[[list[str]], Any]) -> Tasks:
+    sets: dict[str, list[str]] = json.loads(Path(texts).read_text("utf-8"))
+    return {name: lambda chosen=chosen: encode(chosen) for name, chosen in sets.items()}  # type: ignore[misc]
+
+
+def ours_from_start(artifact: str, question: str) -> Tasks:
+    """What the server does: checks hashes, opens model and index, warms up, answers."""
+
+    def answer() -> None:
+        from container.serving.service import Service
+
+        service = Service.open(Path(artifact), None)
+        body = {"queries": [question], "top_k": 3, "mode": "nn_train_data"}
+        service.answer(json.dumps(body), "application/json")
+
+    return {"answer": answer}
+
+
+def sentence_transformers_from_start(model: str, question: str) -> Tasks:
+    """Loads the model and encodes the question; searches nothing."""
+
+    def answer() -> None:
+        from sentence_transformers import SentenceTransformer
+
+        SentenceTransformer(model, device="cpu").encode([question])
+
+    return {"answer": answer}
+
+
+def fastembed_from_start(model: str, dimension: int, question: str) -> Tasks:
+    """The same with fastembed."""
+    return {"answer": lambda: list(_open_fastembed(model, dimension).embed([question]))}
+
+
+def bake(artifact: str, corpus: str, entries: int, hyperparameters: str) -> Tasks:
+    """Reads a corpus, encodes its answers and writes the index, as a training job does."""
+    from container.bake.encode_corpus import encode_corpus
+    from container.bake.settings import BakeSettings
+
+    settings, encoder = BakeSettings.read(Path(hyperparameters)), _open_ours(artifact)
+    folder = Path(corpus).parent / "baked"
+
+    def run() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        encode_corpus(settings, Path(corpus), entries, encoder, folder)
+
+    return {"encode": run}
+
+
+def bare_encoder(artifact: str, corpus: str) -> Tasks:
+    """The encoder alone on all answers at once: nothing read or written, memory unbounded."""
+    from corpus.reader import read_corpus
+
+    encoder = _open_ours(artifact)
+    texts = [entry.answer for entry in read_corpus(Path(corpus))]
+    return {"encode": lambda: encoder.encode(texts)}
+
+
+def limits(precisions: list[Precision]) -> Tasks:
+    """Products of square matrices of SIZE in each precision, and reading READ_BYTES once.
+
+    The products run as in our encoder; other libraries are slower on some processors.
+    """
+    import torch
+
+    numbers = torch.ones(READ_BYTES // 4)
+    return {name: _product(name) for name in precisions} | {"read": numbers.sum}
+
+
+def _product(precision: Precision) -> Callable[[], Any]:
+    import numpy as np
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    from container.encoder.cpu import infer_request
+
+    matrix = np.ones((SIZE, SIZE), dtype=np.float32)
+    left = ops.parameter(matrix.shape, np.float32)
+    product = ov.Model([ops.matmul(left, ops.constant(matrix), False, True)], [left])
+    request = infer_request(product, precision)
+    return lambda: request.infer([matrix], share_inputs=True, share_outputs=True)
+
+
+def _open_ours(artifact: str, precision: Precision = "fp32") -> Encoder:
+    from container.artifact import WEIGHTS, read_manifest
+    from container.encoder.load import model_config, open_encoder
+
+    folder = Path(artifact)
+    config = model_config(folder, read_manifest(folder))
+    return open_encoder(folder / WEIGHTS, config, precision=precision)
+
+
+def _open_fastembed(model: str, dimension: int) -> Any:
+    """A fastembed.TextEmbedding with mean pooling and normalised, as all-MiniLM is."""
+    import fastembed as library
+    from fastembed.common.model_description import ModelSource, PoolingType
+
+    library.TextEmbedding.add_custom_model(
+        model="benchmarked",
+        pooling=PoolingType.MEAN,
+        normalization=True,
+        sources=ModelSource(url="file://not-used"),
+        dim=dimension,
+        model_file="model.onnx",
+    )
+    return library.TextEmbedding("benchmarked", specific_model_path=model)
+
+
+def export_onnx(model: str, folder: str) -> Tasks:
+    """Writes the model as fastembed reads it: model.onnx and the tokenizer's files."""
+    import sentence_transformers as library
+    import torch
+
+    def export() -> None:
+        source, target = Path(model), Path(folder)
+        encoder = library.SentenceTransformer(model, device="cpu")
+        names = ["input_ids", "attention_mask", "token_type_ids"]
+        example = torch.ones((2, 8), dtype=torch.long)
+        axes = {0: "batch", 1: "length"}
+        torch.onnx.export(
+            encoder[0].auto_model.eval(),
+            (example, example, example * 0),
+            str(target / "model.onnx"),
+            input_names=names,
+            output_names=["last_hidden_state"],
+            dynamic_axes=dict.fromkeys([*names, "last_hidden_state"], axes),
+            opset_version=17,
+            dynamo=False,
+        )
+        for name in ("tokenizer.json", "special_tokens_map.json", "config.json"):
+            shutil.copyfile(source / name, target / name)
+        settings = json.loads((source / "tokenizer_config.json").read_text("utf-8"))
+        # fastembed reads this limit rather than sentence-transformers' own.
+        settings["model_max_length"] = encoder.max_seq_length
+        (target / "tokenizer_config.json").write_text(json.dumps(settings))
+
+    return {"export": export}
