@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = (parts[0], machine, sections)
     file.write_text(to_markdown(*report, charts, quick=options.quick), "utf-8")
     console.print(Markdown(to_markdown(*report, {}, quick=options.quick)))
-    console.print(f"{file}, {len(charts)} charts beside it; samples: {Process.samples_file}")
+    console.print(f"{file}\n{Process.samples_file} (every sample)", soft_wrap=True)
     return 1 if failed and options.only else 0
 
 
