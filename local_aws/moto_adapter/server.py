@@ -19,7 +19,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from local_aws.moto_adapter.patching import replace
+from local_aws.moto_adapter.patching import replace, service_lock
 from local_aws.service_errors import error_response
 
 if TYPE_CHECKING:
@@ -58,7 +58,16 @@ def create_wsgi_app() -> WSGIApplication:
 def _create_service_app(service: Any) -> Any:
     application = create_backend_app(service)
     application.register_error_handler(HTTPException, _without_html)
-    return application
+    lock = service_lock(service)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        # S3 carries large bodies, and an invocation lasts as long as its function.
+        if service == "s3" or environ["PATH_INFO"].endswith("/invocations"):
+            return application(environ, start_response)
+        with lock:
+            return application(environ, start_response)
+
+    return answer
 
 
 def _without_html(error: HTTPException) -> HTTPException | Response:
