@@ -10,7 +10,7 @@ from typing import Any
 from container.errors import LoadError
 
 # Not manifest.json: multi-model-server takes any file of that name, at any depth, for a manifest
-# of its own legacy format, and stops.
+# in its legacy format, and stops.
 MANIFEST = "bake-manifest.json"
 WEIGHTS = "weights"
 INDEX = "index"

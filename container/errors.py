@@ -20,7 +20,7 @@ class InvalidRequestError(Exception):
 
 
 class InternalError(Exception):
-    """An error of ours while answering; `str()` is `internal_error: <sentence>`."""
+    """The model failed on a valid request; `str()` is `internal_error: <sentence>`."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(f"internal_error: {sentence}")

@@ -66,7 +66,7 @@ def encode_corpus(
     progress = _Progress(entries, rows_per_entry(settings))
     with (
         IndexWriter(folder, entries, encoder.config.dimension, rows_per_entry(settings)) as writer,
-        ThreadPoolExecutor(1, "corpus") as beside,
+        ThreadPoolExecutor(1, "corpus") as thread,
     ):
 
         def read() -> tuple[list[Entry], list[list[int]]]:
@@ -81,11 +81,11 @@ def encode_corpus(
         written: Future[None] | None = None
         window, tokens = read()
         while window:
-            reading = beside.submit(read)
+            reading = thread.submit(read)
             vectors = encoder.encode_tokens(tokens)
             if written is not None:
                 written.result()
-            written = beside.submit(write, window, vectors)
+            written = thread.submit(write, window, vectors)
             window, tokens = reading.result()
         if written is not None:
             written.result()

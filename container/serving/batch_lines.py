@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from container.errors import InvalidRequestError
-from container.serving.requests import RecordRequest, parse_json, parse_record, record_id
+from container.serving.requests import Record, parse_json, parse_record, record_id
 from container.serving.responses import record_error_json
 
-# A record, or the line that says what is wrong with it.
-Record = RecordRequest | bytes
+# A record, or the answer's line that says what is wrong with it.
+Line = Record | bytes
 
 
-def parse_lines(text: str) -> list[Record]:
+def parse_lines(text: str) -> list[Line]:
     """The records of a body of JSON lines, in order.
 
     A line is `{"id": ..., "text_inputs": "..."}` or, so that a transform job can send many
@@ -24,7 +24,7 @@ def parse_lines(text: str) -> list[Record]:
     return records
 
 
-def _parse_line(line: str) -> list[Record]:
+def _parse_line(line: str) -> list[Line]:
     try:
         payload = parse_json(line)
         if isinstance(payload, dict) and "records" in payload:
@@ -44,7 +44,7 @@ def _members(payload: dict[str, object]) -> list[object]:
     return members
 
 
-def _parse_record(payload: object) -> Record:
+def _parse_record(payload: object) -> Line:
     try:
         return parse_record(payload)
     except InvalidRequestError as error:

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Never
 
 from container.errors import InvalidRequestError
 
 DEFAULT_TOP_K = 3
 MAX_REQUEST_ID = 128
-MODES = ("embedding", "nn_corpus", "nn_train_data", "search", "info")
+# The fields of each mode.
+MODES = {
+    "embedding": ("text_inputs", "mode", "request_id"),
+    "nn_corpus": ("corpus", "queries", "top_k", "mode", "request_id"),
+    "nn_train_data": ("queries", "top_k", "return_text", "mode", "request_id"),
+    "search": ("queries", "top_k", "mode", "request_id"),
+    "info": ("mode",),
+}
+RECORD_FIELDS = ("id", "text_inputs", "mode")
 JSON_LINES_TYPES = (
     "application/jsonlines",
     "application/jsonl",
@@ -29,58 +37,34 @@ Body = str | bytes | bytearray
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedRequest:
-    """`{"text_inputs": [...]}` or a plain list: the texts' vectors."""
+class Request:
+    """What one request asks for, in the field names of its mode.
 
-    texts: list[str]
+    embedding: the vectors of `text_inputs`. nn_corpus: the nearest texts of `corpus` for each of
+    `queries`. nn_train_data: ids of the nearest entries of the baked corpus, their texts if
+    `return_text`. search: the nearest entries as they are stored. info: the manifest.
+    """
+
+    mode: str = "embedding"
+    text_inputs: list[str] = field(default_factory=list)
+    corpus: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
+    top_k: int = DEFAULT_TOP_K
+    return_text: bool = False
     request_id: str | None = None
+
+    @property
+    def texts(self) -> int:
+        """The number of texts to encode."""
+        return len(self.text_inputs) + len(self.corpus) + len(self.queries)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordRequest:
-    """`{"id": ..., "text_inputs": "..."}`, the line of a batch: one vector with its id."""
+class Record:
+    """`{"id": ..., "text_inputs": "..."}`, one line of a batch: asks for a vector with its id."""
 
     id: str | int | float
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class NearestRequest:
-    """Mode nn_corpus: the nearest texts of a corpus in the request."""
-
-    corpus: list[str]
-    queries: list[str]
-    top_k: int
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TrainDataRequest:
-    """Mode nn_train_data: ids of the nearest entries of the baked corpus, texts on request."""
-
-    queries: list[str]
-    top_k: int
-    return_text: bool
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """Mode search: the nearest entries of the baked corpus, as they are stored."""
-
-    queries: list[str]
-    top_k: int
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InfoRequest:
-    """Mode info: the manifest."""
-
-
-Request = (
-    EmbedRequest | RecordRequest | NearestRequest | TrainDataRequest | SearchRequest | InfoRequest
-)
 
 
 def media_type(content_type: str | None) -> str:
@@ -106,7 +90,7 @@ def decode(body: Body) -> str:
         ) from error
 
 
-def parse_body(body: Body, content_type: str | None) -> Request:
+def parse_body(body: Body, content_type: str | None) -> Request | Record:
     """Reads a body that holds one request. Raises InvalidRequestError."""
     kind = media_type(content_type)
     text = decode(body)
@@ -114,7 +98,7 @@ def parse_body(body: Body, content_type: str | None) -> Request:
         # The published example sends JSON under application/x-text.
         if text.lstrip()[:1] in {"[", "{"}:
             return parse_request(parse_json(text))
-        return EmbedRequest([_text(text, "the body")])
+        return Request(text_inputs=[_text(text, "the body")])
     if kind != "application/json":
         raise InvalidRequestError(
             f"the content type {kind!r} is not accepted; send application/json, "
@@ -140,57 +124,35 @@ def parse_json(text: str) -> object:
         raise InvalidRequestError(f"the body is not JSON we can read: {error}") from error
 
 
-def parse_request(payload: object) -> Request:
+def parse_request(payload: object) -> Request | Record:
     """The request in parsed JSON. Raises InvalidRequestError."""
     if isinstance(payload, list):
-        return EmbedRequest(_texts(payload, "list"))
+        return Request(text_inputs=_texts(payload, "list"))
     if not isinstance(payload, dict):
         raise InvalidRequestError(
             f"the body is {_kind(payload)}; send a JSON object or a list of texts"
         )
     mode = payload.get("mode", "embedding")
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         raise InvalidRequestError(f"mode is {_shown(mode)}; allowed are {', '.join(MODES)}")
-    if mode == "info":
-        _check_fields(payload, "mode", mode=mode)
-        return InfoRequest()
-    if mode != "embedding":
-        return _parse_retrieval(payload, mode)
-    if "id" in payload:
+    if mode == "embedding" and "id" in payload:
         return parse_record(payload)
-    _check_fields(payload, "text_inputs", "mode", "request_id", mode=mode)
-    return EmbedRequest(_texts(payload.get("text_inputs"), "text_inputs"), _request_id(payload))
-
-
-def _parse_retrieval(
-    payload: Mapping[str, object], mode: str
-) -> NearestRequest | TrainDataRequest | SearchRequest:
-    """The request of nn_corpus, nn_train_data or search."""
-    if mode == "nn_corpus":
-        _check_fields(payload, "corpus", "queries", "top_k", "mode", "request_id", mode=mode)
-        return NearestRequest(
-            corpus=_texts(payload.get("corpus"), "corpus"),
-            queries=_texts(payload.get("queries"), "queries"),
-            top_k=_top_k(payload),
-            request_id=_request_id(payload),
-        )
-    if mode == "nn_train_data":
-        _check_fields(payload, "queries", "top_k", "return_text", "mode", "request_id", mode=mode)
-        return TrainDataRequest(
-            queries=_texts(payload.get("queries"), "queries"),
-            top_k=_top_k(payload),
-            return_text=_flag(payload, "return_text"),
-            request_id=_request_id(payload),
-        )
-    _check_fields(payload, "queries", "top_k", "mode", "request_id", mode=mode)
-    return SearchRequest(
-        queries=_texts(payload.get("queries"), "queries"),
+    _check_fields(payload, MODES[mode], mode)
+    lists = {
+        name: _texts(payload.get(name), name)
+        for name in ("text_inputs", "corpus", "queries")
+        if name in MODES[mode]
+    }
+    return Request(
+        mode,
+        **lists,
         top_k=_top_k(payload),
+        return_text=_flag(payload, "return_text"),
         request_id=_request_id(payload),
     )
 
 
-def parse_record(payload: object) -> RecordRequest:
+def parse_record(payload: object) -> Record:
     """The record in one parsed line of a batch. Raises InvalidRequestError."""
     if not isinstance(payload, dict):
         raise InvalidRequestError(
@@ -199,11 +161,11 @@ def parse_record(payload: object) -> RecordRequest:
     mode = payload.get("mode", "embedding")
     if mode != "embedding":
         raise InvalidRequestError(f"mode is {_shown(mode)}; a record's mode is embedding")
-    _check_fields(payload, "id", "text_inputs", "mode", mode="embedding")
+    _check_fields(payload, RECORD_FIELDS, mode)
     given = record_id(payload)
     if given is None:
         raise InvalidRequestError(f"id is {_kind(payload.get('id'))}; send a string or a number")
-    return RecordRequest(given, _text(payload.get("text_inputs"), "text_inputs"))
+    return Record(given, _text(payload.get("text_inputs"), "text_inputs"))
 
 
 def record_id(payload: object) -> str | int | float | None:
@@ -215,11 +177,11 @@ def record_id(payload: object) -> str | int | float | None:
     return None if given in (math.inf, -math.inf) else given
 
 
-def _check_fields(payload: Mapping[str, object], *allowed: str, mode: str) -> None:
-    unknown = [name for name in payload if name not in allowed]
-    if unknown:
+def _check_fields(payload: Mapping[str, object], allowed: Sequence[str], mode: str) -> None:
+    unknown = next((name for name in payload if name not in allowed), None)
+    if unknown is not None:
         raise InvalidRequestError(
-            f"mode {mode} has no field {_shown(unknown[0])}; allowed are {', '.join(allowed)}"
+            f"mode {mode} has no field {_shown(unknown)}; allowed are {', '.join(allowed)}"
         )
 
 

@@ -14,18 +14,13 @@ from container.encoder.load import broken_artifact, load_encoder
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.search.index import Index
 from container.search.searcher import Searcher
-from container.serving.batch_lines import Record, parse_lines
-from container.serving.request_log import RequestLog
+from container.serving.batch_lines import Line, parse_lines
+from container.serving.request_log import logged
 from container.serving.requests import (
     JSON_LINES_TYPES,
     Body,
-    EmbedRequest,
-    InfoRequest,
-    NearestRequest,
-    RecordRequest,
+    Record,
     Request,
-    SearchRequest,
-    TrainDataRequest,
     decode,
     media_type,
     parse_body,
@@ -74,26 +69,10 @@ class Service:
 
         Raises InvalidRequestError for what the caller can correct, and InternalError.
         """
-        asked = RequestLog(self._manifest["bake_id"])
-        outcome = "failed"
         try:
-            if media_type(content_type) in JSON_LINES_TYPES:
-                records = parse_lines(decode(body))
-                asked.of_batch(records)
-                answer = self._batch(records)
-            else:
-                request = parse_body(body, content_type)
-                asked.of_request(request)
-                answer = self._one(request)
-            if len(answer) > self._max_response:
-                raise InvalidRequestError(
-                    f"the answer would have {len(answer):,} bytes; at most "
-                    f"{self._max_response:,} can be sent: send fewer texts, or a lower top_k"
-                )
-            outcome = "answered"
-            return answer
+            with logged(self._manifest["bake_id"]) as line:
+                return self._answer(body, content_type, line)
         except InvalidRequestError:
-            outcome = "refused"
             raise
         except Exception as error:
             logger.exception("A request failed")
@@ -101,25 +80,51 @@ class Service:
                 f"the model failed on this request ({type(error).__name__}); "
                 "the endpoint's log says more"
             ) from error
-        finally:
-            asked.write(outcome)
 
-    def _one(self, request: Request) -> bytes:
-        match request:
-            case EmbedRequest(texts):
-                return dumps({"embedding": finite(self._searcher.encoder.encode(texts))})
-            case RecordRequest():
-                return self._batch([request])
-            case NearestRequest(corpus, queries, top_k):
-                return dumps(
-                    [
-                        [{"corpus_id": position, "score": score} for position, score in matches]
-                        for matches in self._searcher.nearest(corpus, queries, top_k)
-                    ]
-                )
-            case TrainDataRequest():
-                return dumps(self._train_data(request))
-            case SearchRequest(queries, top_k):
+    def _answer(self, body: Body, content_type: str | None, line: dict[str, Any]) -> bytes:
+        if media_type(content_type) in JSON_LINES_TYPES:
+            lines = parse_lines(decode(body))
+            line |= {"mode": "batch", "texts": sum(isinstance(each, Record) for each in lines)}
+            answer = self._batch(lines)
+        else:
+            request = parse_body(body, content_type)
+            if isinstance(request, Record):
+                line |= {"mode": "embedding", "texts": 1}
+                answer = self._batch([request])
+            else:
+                line["request_id"] = request.request_id
+                line |= {"mode": request.mode, "texts": request.texts}
+                answer = dumps(self._one(request))
+        if len(answer) > self._max_response:
+            raise InvalidRequestError(
+                f"the answer would have {len(answer):,} bytes; at most {self._max_response:,} can "
+                "be sent: send fewer texts, or a lower top_k"
+            )
+        return answer
+
+    def _batch(self, lines: list[Line]) -> bytes:
+        """A line for each record; a wrong one gets its own error and the others are encoded."""
+        texts = [each.text for each in lines if isinstance(each, Record)]
+        vectors = iter(finite(self._searcher.encoder.encode(texts)) if texts else ())
+        return b"\n".join(
+            record_json(each.id, next(vectors)) if isinstance(each, Record) else each
+            for each in lines
+        )
+
+    def _one(self, request: Request) -> object:
+        encoder = self._searcher.encoder
+        match request.mode:
+            case "embedding":
+                return {"embedding": finite(encoder.encode(request.text_inputs))}
+            case "nn_corpus":
+                found = self._searcher.nearest(request.corpus, request.queries, request.top_k)
+                return [
+                    [{"corpus_id": position, "score": score} for position, score in matches]
+                    for matches in found
+                ]
+            case "nn_train_data":
+                return self._train_data(request)
+            case "search":
                 # Question and answer are null where none is stored.
                 results = [
                     [
@@ -131,16 +136,13 @@ class Service:
                         }
                         for entry, score in hits
                     ]
-                    for hits in self._searcher.search(queries, top_k)
+                    for hits in self._searcher.search(request.queries, request.top_k)
                 ]
-                return dumps({"bake_id": self._manifest["bake_id"], "results": results})
-            case InfoRequest():
-                encoder = self._searcher.encoder
-                return dumps(
-                    {**self._manifest, "device": encoder.device, "runtime": encoder.runtime}
-                )
+                return {"bake_id": self._manifest["bake_id"], "results": results}
+            case _:
+                return {**self._manifest, "device": encoder.device, "runtime": encoder.runtime}
 
-    def _train_data(self, request: TrainDataRequest) -> list[list[dict[str, Any]]]:
+    def _train_data(self, request: Request) -> list[list[dict[str, Any]]]:
         stores_text = self._manifest["hyperparameters"].get("store_text", "true") == "true"
         if request.return_text and not stores_text:
             raise InvalidRequestError(
@@ -155,12 +157,3 @@ class Service:
             ]
             for hits in self._searcher.search(request.queries, request.top_k)
         ]
-
-    def _batch(self, records: list[Record]) -> bytes:
-        """A line for each record; a wrong one gets its own error and the others are encoded."""
-        texts = [record.text for record in records if isinstance(record, RecordRequest)]
-        vectors = iter(finite(self._searcher.encoder.encode(texts)) if texts else ())
-        return b"\n".join(
-            record_json(record.id, next(vectors)) if isinstance(record, RecordRequest) else record
-            for record in records
-        )

@@ -21,7 +21,7 @@ def minilm_encoder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def baked(tmp_path_factory) -> Path:
-    """Baked by a process of its own, from a code archive, as a training job runs it."""
+    """Baked in a process, from a code archive, as a training job runs it."""
     run = BakeRun(tmp_path_factory.mktemp("baked"), minilm(), faq_csv())
     status, output = run.run()
     assert status == 0, output

@@ -1,4 +1,4 @@
-"""Encoding window by window: order, overlap, and faults of either side."""
+"""Encoding window by window: order, overlap, and errors on either side."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_next_window_is_read_while_one_is_encoded(tmp_path, corpus):
     encode_corpus(settings(), corpus, ENTRIES, WaitingEncoder(), tmp_path / "index")
 
 
-def test_a_fault_of_a_later_row_is_told(tmp_path, corpus):
+def test_an_error_in_a_later_row_is_raised(tmp_path, corpus):
     with corpus.open("a") as to:
         to.write('{"id": "n1"}\n')
     with pytest.raises(CorpusError):
@@ -91,7 +91,7 @@ def test_a_fault_of_a_later_row_is_told(tmp_path, corpus):
 
 
 @pytest.mark.parametrize("at", [1, 6], ids=["a window", "the last window"])
-def test_a_full_disk_is_told(tmp_path, corpus, monkeypatch, at):
+def test_a_full_disk_is_raised(tmp_path, corpus, monkeypatch, at):
     windows = []
 
     def add(_self, entries, _vectors):
@@ -105,7 +105,7 @@ def test_a_full_disk_is_told(tmp_path, corpus, monkeypatch, at):
     assert len(windows) <= at + 1
 
 
-def test_a_fault_of_the_model_ends_it(tmp_path, corpus):
+def test_an_error_of_the_model_ends_it(tmp_path, corpus):
     class BrokenEncoder(NumberEncoder):
         def encode_tokens(self, tokens):
             if self.encoded == 2:

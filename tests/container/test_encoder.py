@@ -1,4 +1,4 @@
-"""The encoder against a plain numpy rendering of the same model, and on odd texts."""
+"""The encoder against a plain numpy version of the same model, and on unusual texts."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_no_texts_have_no_vectors(minilm_encoder):
     assert minilm_encoder.encode([]).shape == (0, 384)
 
 
-def test_topics_are_told_apart(minilm_encoder):
+def test_topics_are_distinguished(minilm_encoder):
     dog, cute, cell = minilm_encoder.encode(
         [
             "How cute your dog is!",

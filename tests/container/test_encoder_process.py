@@ -1,4 +1,4 @@
-"""Workers and the process that encodes for them: their own answers, and how either ends."""
+"""Workers and the process that encodes for them: who gets which answer, and how each ends."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_workers_that_ask_together_get_their_own_answers(running):
     assert all(right.get(timeout=30) for _ in threads)
 
 
-def test_a_failed_batch_is_told_and_the_next_is_encoded(running):
+def test_a_failed_batch_is_reported_and_the_next_is_encoded(running):
     worker = running.worker()
     running.encoder.broken = MemoryError("no room")
     with pytest.raises(RuntimeError, match="MemoryError: no room"):
@@ -79,7 +79,7 @@ def test_a_failed_batch_is_told_and_the_next_is_encoded(running):
     [b"", b"abc", struct.pack("i", 0), struct.pack("2i", -1, 5), struct.pack("3i", 1, 3, 5),
      struct.pack("3i", 2, 0, 1), struct.pack("4i", 2, -1, 2, 7)],
 )  # fmt: skip
-def test_a_message_without_sense_costs_its_sender_the_connection(running, message):
+def test_a_nonsensical_message_costs_its_sender_the_connection(running, message):
     worker = running.worker()
     with Client(running.address, "AF_UNIX") as stranger:
         stranger.recv_bytes()
@@ -89,7 +89,7 @@ def test_a_message_without_sense_costs_its_sender_the_connection(running, messag
     assert worker.encode(["hello"]).shape == (1, 32)
 
 
-def test_a_worker_that_goes_while_it_waits_disturbs_nobody_and_is_not_waited_for(running):
+def test_a_worker_that_leaves_while_it_waits_delays_nobody(running):
     worker = running.worker()
     with Client(running.address, "AF_UNIX") as gone:
         gone.recv_bytes()
@@ -104,7 +104,7 @@ def test_a_worker_that_goes_while_it_waits_disturbs_nobody_and_is_not_waited_for
     assert len(running.encoder.batches) == before + 3
 
 
-def test_a_forked_worker_has_a_connection_of_its_own(running):
+def test_a_forked_worker_opens_its_own_connection(running):
     worker = running.worker()
     expected = worker.encode(["hello"])
     parents = worker._connection
@@ -121,16 +121,16 @@ def test_a_forked_worker_has_a_connection_of_its_own(running):
     assert all((vectors == worker.encode(["world"])).all() for vectors in found)
 
 
-def test_it_ends_when_it_was_alone_for_a_while(running, monkeypatch):
+def test_it_ends_after_a_while_alone(running, monkeypatch):
     worker = running.worker()
     worker.encode(["hello"])
     monkeypatch.setattr(encoder_process, "LONELY_SECONDS", 0.05)
-    assert worker.encode(["hello"]).shape == (1, 32), "it stays while somebody is there"
+    assert worker.encode(["hello"]).shape == (1, 32), "it stays while a worker is connected"
     del worker
     assert running.ended()
 
 
-def test_it_ends_with_its_server_whoever_is_connected(counting, tmp_path, monkeypatch):
+def test_it_ends_with_its_server_even_while_connected(counting, tmp_path, monkeypatch):
     monkeypatch.setattr(encoder_process, "CHECK_SECONDS", 0.01)
     server = os.posix_spawn(
         sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], os.environ

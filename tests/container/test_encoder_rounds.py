@@ -1,4 +1,4 @@
-"""What shares a batch, whose turn it is, and what a failure concerns."""
+"""What shares a batch, whose turn it is, and what a failure affects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def texts(*lengths, first=7):
 
 
 def run(counting, *requests):
-    """Encodes rounds until nobody waits; which requests each round finished."""
+    """Encodes until nothing waits; returns which requests each round finished."""
     rounds = Rounds(counting)
     for request in requests:
         rounds.add(request)
@@ -38,7 +38,7 @@ def test_alone_a_request_gets_the_batches_that_it_gets_in_process(counting, leng
     assert in_rounds == counting.batches
 
 
-def test_texts_of_like_length_share_a_batch_and_go_back_to_their_requests(counting):
+def test_texts_of_similar_length_share_a_batch_and_return_to_their_requests(counting):
     requests = [request(length, first=length) for length in (5, 8, 6, 7)]
     assert run(counting, *requests) == [[0, 1, 2, 3]]
     assert counting.batches == [[5, 8, 6, 7]]
@@ -56,7 +56,7 @@ def test_a_batch_stays_within_its_tokens(counting):
     assert counting.batches == [[8, 8], [14]]
 
 
-def test_texts_of_other_lengths_wait_for_a_batch_of_their_own(counting):
+def test_texts_of_other_lengths_wait_for_another_batch(counting):
     short, long = request(2), request(2 + JOIN_TOKENS + 1)
     assert run(counting, short, long) == [[0], [1]]
     assert counting.batches == [[2], [2 + JOIN_TOKENS + 1]]
@@ -73,13 +73,13 @@ def test_a_short_question_waits_for_a_batch_or_two(counting):
     assert counting.batches == [[38], [2]]
 
 
-def test_large_requests_are_finished_one_after_the_other(counting):
+def test_large_requests_finish_one_after_another(counting):
     finished = run(counting, request(*[20] * 50), request(*[20] * 50))
     assert [index for index, ended in enumerate(finished) if ended] == [24, 49]
 
 
-def test_no_request_waits_for_ever(counting):
-    """Short ones come all the time; the oldest gets every other round."""
+def test_no_request_waits_forever(counting):
+    """Short ones keep coming; the oldest gets every other round."""
     large, rounds = request(*[38] * 10), Rounds(counting)
     rounds.add(large)
     count = 0
@@ -90,7 +90,7 @@ def test_no_request_waits_for_ever(counting):
     assert count == 19
 
 
-def test_room_in_a_batch_is_given_to_the_others(counting):
+def test_room_in_a_batch_goes_to_other_requests(counting):
     """Five texts of eight tokens are a batch."""
     assert run(counting, request(8, 8), request(*[8] * 6)) == [[0], [1]]
     assert counting.batches == [[8] * 5, [8] * 3]
@@ -101,7 +101,7 @@ def test_a_longer_text_that_does_not_fit_leaves_room_for_shorter_ones(counting):
     assert counting.batches == [[10, 10, 10, 9], [10, 14], [9]]
 
 
-def test_a_failure_concerns_the_batch_alone(counting):
+def test_a_failure_affects_only_its_batch(counting):
     rounds = Rounds(counting)
     hit, hit_too, spared = request(*[8] * 4), request(8, 30), request(38)
     for each in (hit, hit_too, spared):

@@ -1,4 +1,4 @@
-"""A failure to load ends the server: multi-model-server's process, or else only this one."""
+"""A failed load ends the server: multi-model-server's process if there is one, and this one."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_the_artifact_alone_serves(artifact):
 
 
 def test_the_artifact_alone_serves_several_workers(artifact):
-    """By a process of its own, which is gone soon after."""
+    """Through an encoder process, which ends soon after."""
     result = serve(artifact, BAKE_ID="bake-1", SAGEMAKER_MODEL_SERVER_WORKERS="2")
     assert result.stdout == 'serving {"bake_id":"\n', result.stderr
     assert processes_of(artifact) == []
 
 
 def processes_of(model):
-    """The processes whose command names the artifact."""
+    """The processes with the artifact in their command."""
     commands = (file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline"))
     return [command for command in commands if os.fsencode(model) in command]
 

@@ -1,4 +1,4 @@
-"""Reduced precision: what accepts it, what it is refused for, and what is recorded."""
+"""Reduced precision: when it is accepted or refused, and what is recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSWERS = [f"answer {number}" for number in range(8)]
 
 
 class TableEncoder:
-    """Vectors by text, each turned a little towards another direction."""
+    """Vectors by text, each turned slightly in another direction."""
 
     def __init__(self, turn=0.0, wrong=()):
         self.turn, self.wrong = turn, wrong
@@ -35,7 +35,7 @@ class TableEncoder:
             if kind == "question" and place in self.wrong:
                 place = (place + 1) % 8
             vectors[row, place] = 1
-            # A little of the neighbours, so that nothing ties.
+            # Some of the neighbours, so that nothing ties.
             vectors[row, (place + 1) % 8] += 0.3
             vectors[row, (place + 2) % 8] += 0.2
             vectors[row, (place + 3) % 8] += 0.1
@@ -79,12 +79,12 @@ def settings_of(folder, **changes):
     return BakeSettings.read(file)
 
 
-def test_what_loses_nothing_is_accepted_and_both_figures_are_told(check):
-    told = check(TableEncoder(turn=0.01), TableEncoder())
-    assert told["sample"] == 8
-    assert told["asked"] == "questions"
-    assert told["top_3"] == {"fp32": 1.0, "bf16": 1.0}
-    assert 0.9999 < told["worst_cosine"] < 1
+def test_what_loses_nothing_is_accepted_with_both_figures(check):
+    found = check(TableEncoder(turn=0.01), TableEncoder())
+    assert found["sample"] == 8
+    assert found["asked"] == "questions"
+    assert found["top_3"] == {"fp32": 1.0, "bf16": 1.0}
+    assert 0.9999 < found["worst_cosine"] < 1
 
 
 def test_a_lost_answer_refuses_it_in_words_that_give_both_figures(check, monkeypatch):
@@ -99,8 +99,8 @@ def test_a_lost_answer_refuses_it_in_words_that_give_both_figures(check, monkeyp
 
 def test_what_fp32_does_not_find_either_is_no_loss(check, monkeypatch):
     monkeypatch.setattr(precision_check, "TOP", 1)
-    told = check(TableEncoder(wrong=(3,)), TableEncoder(wrong=(3,)))
-    assert told["top_3"] == {"fp32": 0.875, "bf16": 0.875}
+    found = check(TableEncoder(wrong=(3,)), TableEncoder(wrong=(3,)))
+    assert found["top_3"] == {"fp32": 0.875, "bf16": 0.875}
 
 
 def test_vectors_too_far_off_refuse_it_though_nothing_is_lost(check):
@@ -109,9 +109,9 @@ def test_vectors_too_far_off_refuse_it_though_nothing_is_lost(check):
 
 
 def test_a_corpus_of_texts_is_asked_its_own_texts(check):
-    told = check(TableEncoder(turn=0.01), TableEncoder(), questions=False)
-    assert told["asked"] == "texts"
-    assert told["top_3"] == {"fp32": 1.0, "bf16": 1.0}
+    found = check(TableEncoder(turn=0.01), TableEncoder(), questions=False)
+    assert found["asked"] == "texts"
+    assert found["top_3"] == {"fp32": 1.0, "bf16": 1.0}
 
 
 def test_of_texts_the_three_best_must_be_those_of_fp32(check, monkeypatch):

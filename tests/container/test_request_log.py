@@ -1,4 +1,4 @@
-"""The log's line for a request: found by the caller's id, and never a word of its texts."""
+"""A request's line in the log: has the caller's id, and never a word of the texts."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_requests_without_an_id_are_logged_too(service, logged, body, content_ty
         ("\ud800", "request_id is not usable; send 1 to 128 printable characters"),
     ],
 )
-def test_an_id_that_would_spoil_the_log_is_refused(service, logged, given, sentence):
+def test_an_id_that_would_garble_the_log_is_refused(service, logged, given, sentence):
     for body in (
         {"text_inputs": ["a"], "request_id": given},
         {"queries": ["a"], "corpus": ["b"], "mode": "nn_corpus", "request_id": given},
@@ -127,10 +127,12 @@ def test_a_request_that_failed_is_logged_by_its_id(service, logged, monkeypatch)
     assert (line["message"], line["request_id"], line["texts"]) == ("failed", ID, 1)
 
 
-def test_an_answer_too_large_is_logged_as_refused(baked, logged, monkeypatch):
+def test_an_answer_that_the_server_cannot_send_is_refused(baked, logged, monkeypatch):
     monkeypatch.setenv("MMS_MAX_RESPONSE_SIZE", "5000")
     service = Service.open(baked, None)
-    with pytest.raises(InvalidRequestError):
+    service.answer(json.dumps(["a"]), None)
+    logged()
+    with pytest.raises(InvalidRequestError, match="at most 5,000 can be sent: send fewer texts"):
         service.answer(json.dumps({"text_inputs": ["a", "b"], "request_id": ID}), None)
     (line,) = logged()
     assert (line["message"], line["request_id"]) == ("refused", ID)

@@ -100,7 +100,7 @@ def test_without_a_model_the_files_are_listed(tmp_path):
         find_model(tmp_path / "channel", tmp_path / "scratch", "tiny", None)
 
 
-def test_an_empty_channel_is_told(tmp_path):
+def test_an_empty_channel_is_reported(tmp_path):
     with pytest.raises(BakeError, match=r"found: nothing\."):
         find_model(tmp_path, tmp_path / "scratch", "tiny", None)
 
@@ -128,7 +128,7 @@ def test_missing_tensors_are_named(tmp_path):
         found_tensors(tmp_path / "model", tmp_path)
 
 
-def test_a_broken_file_is_told(tmp_path):
+def test_a_broken_file_is_reported(tmp_path):
     write_tiny_model(tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(BakeError, match=r"model\.safetensors of the model cannot be read"):
@@ -178,7 +178,7 @@ def test_a_module_that_the_encoders_lack_is_refused(tmp_path):
         find_model(tmp_path / "model", tmp_path, "tiny", None)
 
 
-def test_a_transformer_in_a_folder_of_its_own(tmp_path):
+def test_a_transformer_in_a_subfolder(tmp_path):
     write_tiny_model(tmp_path / "model" / "0_Transformer")
     (tmp_path / "model" / "modules.json").write_text(
         '[{"path": "0_Transformer", "type": "x.Transformer"}, {"path": "p", "type": "x.Pooling"}]'
@@ -225,7 +225,7 @@ def test_a_tokenizer_from_vocab_txt_is_the_real_one(tmp_path):
         assert built.encode(text).ids == real.encode(text).ids
 
 
-def test_tokenizer_config_has_the_last_word(tmp_path):
+def test_tokenizer_config_decides(tmp_path):
     write_tiny_model(tmp_path / "model")
     (tmp_path / "model" / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     write_weights(tmp_path / "model", tmp_path)
@@ -234,7 +234,7 @@ def test_tokenizer_config_has_the_last_word(tmp_path):
     assert tokenizer.encode("a").tokens == ["[CLS]", "a", "[SEP]"]
 
 
-def test_no_tokenizer_is_told(tmp_path):
+def test_a_missing_tokenizer_is_reported(tmp_path):
     write_tiny_model(tmp_path / "model")
     (tmp_path / "model" / "vocab.txt").unlink()
     with pytest.raises(BakeError, match=r"neither tokenizer\.json nor, for BERT, vocab\.txt"):
@@ -249,7 +249,7 @@ def test_weight_files_are_hashed_as_they_were_found(tmp_path):
 
 
 def test_roberta_has_fewer_lengths_than_positions(tmp_path):
-    """It counts them from its padding id + 1; one more would read beyond the table."""
+    """It counts from its padding id + 1; a longer text would read past the table."""
     write_tiny_model(tmp_path / "model", "xlm-roberta")
     assert find_model(tmp_path / "model", tmp_path, "x", None).config.max_seq_length == 64
     with pytest.raises(BakeError, match="max_seq_length is 65; this model takes 3 to 64 tokens"):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from container.serving.batch_lines import parse_lines
-from container.serving.requests import RecordRequest
+from container.serving.requests import Record
 from container.serving.responses import record_error_json, record_json
 from tests.support.lambda_functions import load_function
 from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, context
@@ -288,7 +288,7 @@ _VECTOR = np.array([0.25, -0.5], dtype=np.float32)
 def answer(group: str) -> Iterator[str]:
     """What the container answers to one line of a shard."""
     for record in parse_lines(group):
-        assert isinstance(record, RecordRequest), record
+        assert isinstance(record, Record), record
         if "unencodable" in record.text:
             line = record_error_json(record.id, 'it cannot be encoded, "embedding":[ or not')
         else:
