@@ -1,1 +1,1 @@
-"""Measures this project beside its alternatives: `make bench`."""
+"""Measures this project against its alternatives: `make bench`."""

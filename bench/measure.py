@@ -1,8 +1,4 @@
-"""Times contenders side by side: each in its own process, in turn, within one run.
-
-A machine's speed drifts (other processes, frequency, heat), so contenders are measured in
-alternation, and a ratio is the median of the rounds' ratios.
-"""
+"""Contenders, each in its own process, and their samples."""
 
 from __future__ import annotations
 
@@ -10,16 +6,13 @@ import json
 import os
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, Self
 
 ROOT = Path(__file__).parent.parent
-# PyTorch's threads spin for a while after their work, on the processors that the next one needs.
-PAUSE_SECONDS = 0.3
 _LOG_TAIL = 2000
 
 
@@ -126,55 +119,3 @@ class Process:
             with self.samples_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(sample) + "\n")
         return Answer(**answer)
-
-
-def alternate(
-    processes: Sequence[Process],
-    task: str,
-    *,
-    rounds: int,
-    times: int,
-    done: Callable[[], None] = lambda: None,
-    save: Path | None = None,
-) -> dict[str, Samples]:
-    """Each process's samples at a task by contender, after a first run that does not count.
-
-    `times` is the number of runs in a turn. `save` is a folder for what the first runs return, as
-    `<contender>-<task>.npy`.
-    """
-    found = {process.contender.name: Samples() for process in processes}
-    for process in processes:
-        process.run(task, save=save and save / f"{process.contender.name}-{task}.npy")
-    for _ in range(rounds):
-        for process in processes:
-            time.sleep(PAUSE_SECONDS)
-            found[process.contender.name].add(process.run(task, times))
-            done()
-    return found
-
-
-def from_start(
-    contenders: Sequence[Contender],
-    task: str,
-    *,
-    rounds: int,
-    done: Callable[[], None] = lambda: None,
-    inside: bool = False,
-) -> dict[str, Samples]:
-    """Samples of fresh processes, from start to the task's end, imports included.
-
-    A first round, which does not count, brings files into the page cache. `inside` leaves out the
-    interpreter's start and counts only the task's own seconds.
-    """
-    found = {contender.name: Samples() for contender in contenders}
-    for number in range(rounds + 1):
-        for contender in contenders:
-            time.sleep(PAUSE_SECONDS)
-            began = time.perf_counter()
-            with Process(contender) as process:
-                answer = process.run(task)
-                seconds = time.perf_counter() - began
-            if number:
-                found[contender.name].add(answer if inside else answer._replace(seconds=[seconds]))
-            done()
-    return found

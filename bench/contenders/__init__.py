@@ -1,1 +1,1 @@
-"""What runs inside a process of its own and is timed there; see bench.child."""
+"""What bench.child runs and times in a separate process."""

@@ -1,1 +1,1 @@
-"""One file a section of the report: `measure(bench) -> Section`."""
+"""One file for each section of the report: `measure(bench) -> Section`."""

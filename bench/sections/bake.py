@@ -1,11 +1,11 @@
-"""The bake's throughput beside the bare encoder's."""
+"""The bake's throughput compared with the bare encoder's."""
 
 from __future__ import annotations
 
 import csv
 
 from bench.context import Bench
-from bench.measure import Contender, Samples, times_faster
+from bench.measure import Samples, times_faster
 from bench.report import Section, Table, megabytes, ratio
 from bench.texts import mixed_texts
 
@@ -23,10 +23,9 @@ def measure(bench: Bench) -> Section:
         csv.writer(stream).writerows((f"Question {n}?", text) for n, text in enumerate(texts))
     given = {"artifact": str(bench.artifact), "corpus": str(corpus)}
     job = {"entries": entries, "hyperparameters": str(bench.hyperparameters)}
-    module = "bench.contenders.models"
     contenders = [
-        Contender(BAKE, bench.python, f"{module}:bake", {**given, **job}),
-        Contender(BARE, bench.python, f"{module}:bare_encoder", given),
+        bench.contender(BAKE, "models:bake", **given, **job),
+        bench.contender(BARE, "models:bare_encoder", **given),
     ]
     return section(bench.compare("bake", contenders, {"encode": 1})["encode"], entries)
 

@@ -1,14 +1,15 @@
-"""The encoder beside sentence-transformers and fastembed: speed, memory, worst cosine."""
+"""The encoder against sentence-transformers and fastembed: speed, memory, worst cosine."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.context import DIMENSION, MINILM, Bench, usual_texts
-from bench.measure import Contender, Samples, times_faster
+from bench.measure import Samples, times_faster
 from bench.report import Chart, Section, Table, megabytes, milliseconds, ratio
 
 REFERENCE = "sentence-transformers fp32"
@@ -22,26 +23,18 @@ def measure(bench: Bench) -> Section:
     file = folder / "texts.json"
     file.write_text(json.dumps(texts), "utf-8")
 
-    def contender(name: str, function: str, **arguments: object) -> Contender:
-        target = f"bench.contenders.models:{function}"
-        return Contender(name, bench.python, target, {**arguments, "texts": str(file)})
-
+    contender = partial(bench.contender, texts=str(file))
+    given = {
+        "ours": {"artifact": str(bench.artifact)},
+        "sentence-transformers": {"model": str(MINILM)},
+    }
     contenders = [
-        *(
-            contender(f"ours {each}", "ours", artifact=str(bench.artifact), precision=each)
-            for each in bench.precisions
-        ),
-        *(
-            contender(
-                f"sentence-transformers {each}",
-                "sentence_transformers",
-                model=str(MINILM),
-                precision=each,
-            )
-            for each in bench.precisions
-        ),
-        contender("fastembed fp32", "fastembed", model=str(bench.onnx), dimension=DIMENSION),
+        contender(f"{name} {each}", f"models:{name.replace('-', '_')}", precision=each, **more)
+        for name, more in given.items()
+        for each in bench.precisions
     ]
+    fastembed = {"model": str(bench.onnx), "dimension": DIMENSION}
+    contenders.append(contender("fastembed fp32", "models:fastembed", **fastembed))
     *few, many = texts
     times = dict(zip(few, (5, 3) if bench.quick else (30, 15), strict=True))
     found = bench.compare("encoder, few texts", contenders, times, folder)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.context import Bench
-from bench.measure import ROOT, Contender, Process, Samples, from_start, times_faster
+from bench.measure import ROOT, Contender, Process, Samples, times_faster
 from bench.report import Chart, Section, Table, from_start_table, milliseconds
 from stage.bundles import LAYER
 
@@ -35,7 +35,7 @@ _SETTINGS = {
 
 def measure(bench: Bench) -> Section:
     """In fresh processes and in warm ones; under Lambda's Python with the layer where it is."""
-    python, paths, told = _runtime(bench)
+    python, paths, runtime = _runtime(bench)
     environment = {
         **_SETTINGS,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *paths))),
@@ -49,8 +49,7 @@ def measure(bench: Bench) -> Section:
 
     cold = [contender(OURS, "front_door_import"), contender(USUAL, "usual_import")]
     rounds = 2 if bench.quick else 15
-    with bench.step("front door, import", (rounds + 1) * len(cold)) as done:
-        imports = from_start(cold, "import", rounds=rounds, done=done, inside=True)
+    imports = bench.from_start("front door, import", cold, "import", rounds, inside=True)
     with Process(contender("stand-in", "stand_in")) as server:
         url = f"http://127.0.0.1:{server.run('port').value['port']}"
         functions = {OURS: "front_door_warm", PLAIN: "plain_boto3_warm", FLOOR: "round_trip"}
@@ -62,15 +61,15 @@ def measure(bench: Bench) -> Section:
             ],
             {"search": 20 if bench.quick else 300},
         )["search"]
-    return section(imports, warm, told)
+    return section(imports, warm, runtime)
 
 
 def _runtime(bench: Bench) -> tuple[str, list[Path], str]:
     """Interpreter, folders on its path, and a sentence about both."""
     ours = [ROOT / "lambda"]
     if bench.lambda_python is None:
-        told = f"Under Python {sys.version.split()[0]}: Lambda's, 3.13, is not here."
-        return sys.executable, ours, told
+        runtime = f"Under Python {sys.version.split()[0]}: Lambda's, 3.13, is not here."
+        return sys.executable, ours, runtime
     layer = bench.work / "layer"
     with zipfile.ZipFile(LAYER.path) as archive:
         archive.extractall(layer)
@@ -83,14 +82,14 @@ def _runtime(bench: Bench) -> tuple[str, list[Path], str]:
     )
 
 
-def section(imports: dict[str, Samples], warm: dict[str, Samples], told: str) -> Section:
+def section(imports: dict[str, Samples], warm: dict[str, Samples], runtime: str) -> Section:
     """The section from the imports in fresh processes and the warm requests."""
     floor = warm[FLOOR].median
     share = 1 / times_faster(imports[OURS], imports[USUAL])
     return Section(
         "Front door",
         notes=[
-            told + " Fresh processes, files in the page cache, bytecode cached.",
+            runtime + " Fresh processes, files in the page cache, bytecode cached.",
             f"Importing the front door, its clients included, takes {share:.0%} of importing what"
             " such functions usually import.",
             "The warm request is a search with three hits before a stand-in for SageMaker that"

@@ -1,4 +1,4 @@
-"""The index beside util.semantic_search, faiss flat and the bare matrix product."""
+"""The index against util.semantic_search, faiss flat and the bare matrix product."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 
 from bench.contenders.indexes import QUERIES
 from bench.context import DIMENSION, Bench
-from bench.measure import BenchError, Contender, Process, Samples, times_faster
+from bench.measure import BenchError, Process, Samples, times_faster
 from bench.report import Chart, Section, Table, milliseconds, ratio
 
-_MODULE = "bench.contenders.indexes"
 OURS, SEMANTIC, FAISS, PRODUCT = ("ours", "util.semantic_search", "faiss flat", "matrix product")
 _FUNCTIONS = {
     OURS: "ours",
@@ -29,10 +28,10 @@ def measure(bench: Bench) -> Section:
         folder = bench.work / f"index-{entries}"
         folder.mkdir()
         size = {"entries": entries, "dimension": DIMENSION, "folder": str(folder)}
-        with Process(Contender("rows", bench.python, f"{_MODULE}:write_rows", size)) as process:
+        with Process(bench.contender("rows", "indexes:write_rows", **size)) as process:
             process.run("write")
         contenders = [
-            Contender(name, bench.python, f"{_MODULE}:{function}", {"folder": str(folder)})
+            bench.contender(name, f"indexes:{function}", folder=str(folder))
             for name, function in _FUNCTIONS.items()
         ]
         times = 3 if bench.quick else {1_000: 200, 100_000: 15, 1_000_000: 3}[entries]

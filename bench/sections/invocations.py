@@ -16,8 +16,8 @@ from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import SHORT_QUESTION
 from container.machine import available_cpus
 
-# A program beside the artifact's own, with which each worker believes that it is alone and loads
-# the model.
+# A second program for the artifact, which makes each worker believe that it is alone and load the
+# model.
 _MODEL_EACH = "model_each.py"
 _MODEL_EACH_CODE = """
 import os
@@ -96,8 +96,8 @@ def section(found: Found) -> Section:
     def value(name: str, clients: int, key: str) -> float:
         return float(median(one[key] for one in found[name][clients]))
 
-    def alone(name: str, beside: str) -> str:
-        rounds = zip(found[name][1], found[beside][1], strict=True)
+    def alone(name: str, other: str) -> str:
+        rounds = zip(found[name][1], found[other][1], strict=True)
         return ratio(float(median(ours["p50"] / theirs["p50"] for ours, theirs in rounds)))
 
     first, each, shared = tuple(found)

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from bench.contenders.models import PRODUCT_OPERATIONS, READ_BYTES
 from bench.context import DIMENSION, MINILM, Bench, usual_texts
-from bench.measure import Contender, Samples
+from bench.measure import Samples
 from bench.report import Section, Table, milliseconds
 from container.artifact import WEIGHTS, read_manifest
 
@@ -19,8 +19,7 @@ INDEX_SIZES = (1_000, 100_000, 1_000_000)
 
 def measure(bench: Bench) -> Section:
     """A large matrix product in each precision, and reading a gigabyte."""
-    given = {"precisions": bench.precisions}
-    contender = Contender("limits", bench.python, "bench.contenders.models:limits", given)
+    contender = bench.contender("limits", "models:limits", precisions=bench.precisions)
     tasks = dict.fromkeys((*bench.precisions, "read"), 5)
     found = bench.compare("limits", [contender], tasks)
     tokenizer = Tokenizer.from_file(str(bench.artifact / WEIGHTS / "tokenizer.json"))

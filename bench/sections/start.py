@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.context import DIMENSION, MINILM, Bench
-from bench.measure import Contender, Samples, from_start
+from bench.measure import Samples
 from bench.report import Chart, Section, from_start_table
 from bench.texts import SHORT_QUESTION
 
@@ -18,17 +18,10 @@ def measure(bench: Bench) -> Section:
         FASTEMBED: ("fastembed", {"model": str(bench.onnx), "dimension": DIMENSION}),
     }
     contenders = [
-        Contender(
-            name,
-            bench.python,
-            f"bench.contenders.models:{function}_from_start",
-            {**given, "question": SHORT_QUESTION},
-        )
-        for name, (function, given) in arguments.items()
+        bench.contender(name, f"models:{model}_from_start", question=SHORT_QUESTION, **given)
+        for name, (model, given) in arguments.items()
     ]
-    with bench.step("first answer", (bench.rounds + 1) * len(contenders)) as done:
-        found = from_start(contenders, "answer", rounds=bench.rounds, done=done)
-    return section(found)
+    return section(bench.from_start("first answer", contenders, "answer"))
 
 
 def section(found: dict[str, Samples]) -> Section:

@@ -8,19 +8,22 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+from rich.progress import Progress
 
-from bench import measure
+from bench import context
 from bench.child import peak_bytes
 from bench.contenders.load import load, summary
 from bench.machine import has_bf16, instruction_sets, parse_cpuinfo, slug
-from bench.measure import BenchError, Contender, Process, alternate, from_start, times_faster
+from bench.measure import BenchError, Contender, Process, times_faster
 from bench.texts import mixed_texts
 from tests.support.bench import samples
 
 
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch):
-    monkeypatch.setattr(measure, "PAUSE_SECONDS", 0)
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    monkeypatch.setattr(context, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(Process, "samples_file", tmp_path / "samples.jsonl")
+    return context.Bench(tmp_path, Progress(disable=True), {}, sys.executable, None)
 
 
 def contender(word="tea"):
@@ -39,22 +42,20 @@ def test_samples_median_is_of_all_runs():
     assert samples((1.0, 2.0), (3.0, 4.0, 10.0)).median == 3.0
 
 
-def test_contenders_take_turns_in_processes_of_their_own(tmp_path, monkeypatch):
-    done = []
-    monkeypatch.setattr(Process, "samples_file", tmp_path / "samples.jsonl")
-    with Process(contender("tea")) as tea, Process(contender("milk")) as milk:
-        found = alternate([tea, milk], "say", rounds=3, times=2, done=lambda: done.append(1))
-        tea.run("array", save=tmp_path / "tea.npy")
+def test_contenders_take_turns_in_processes_of_their_own(bench):
+    both = [contender("tea"), contender("milk")]
+    found = bench.compare("drinks", both, {"array": 2}, bench.work, rounds=3)["array"]
     assert [len(one) for one in found["milk"].rounds] == [2, 2, 2]
-    assert len(done) == 6
     assert found["tea"].peak_bytes > 1 << 20
-    assert np.load(tmp_path / "tea.npy").tolist() == [[1.0, 2.0]]
-    kept = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
-    assert [(one["contender"], one["value"]) for one in kept[:2]] == [
-        ("tea", {"word": "tea"}),
-        ("milk", {"word": "milk"}),
-    ]
-    assert sum(len(one["seconds"]) for one in kept) == 2 * (1 + 3 * 2) + 1
+    assert np.load(bench.work / "tea-array.npy").tolist() == [[1.0, 2.0]]
+    lines = (bench.work / "samples.jsonl").read_text().splitlines()
+    kept = [(one["contender"], len(one["seconds"])) for one in map(json.loads, lines)]
+    assert kept == [("tea", 1), ("milk", 1), *[("tea", 2), ("milk", 2)] * 3]
+
+
+def test_a_task_s_value_comes_back_whatever_its_library_prints():
+    with Process(contender()) as process:
+        assert process.run("say").value == {"word": "tea"}
 
 
 def test_a_failed_task_says_what_the_process_said():
@@ -63,9 +64,9 @@ def test_a_failed_task_says_what_the_process_said():
             process.run("fail")
 
 
-def test_from_the_start_leaves_out_a_first_round():
-    found = from_start([contender()], "say", rounds=1)
-    inside = from_start([contender()], "say", rounds=1, inside=True)
+def test_from_the_start_leaves_out_a_first_round(bench):
+    found = bench.from_start("tea", [contender()], "say", 1)
+    inside = bench.from_start("tea", [contender()], "say", 1, inside=True)
     assert len(found["tea"].rounds) == 1
     assert inside["tea"].median < 0.01 < found["tea"].median
 

@@ -1,4 +1,4 @@
-"""`python -m corpus validate` and `fetch`, against a server of recorded answers."""
+"""`python -m corpus validate` and `fetch`, against recorded answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Response(io.BytesIO):
 
 
 class Server:
-    """Stands for urlopen: gives one answer, remembers what was asked."""
+    """Stands in for urlopen: gives one answer and records the addresses."""
 
     def __init__(self, answer):
         self.answer = answer

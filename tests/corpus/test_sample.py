@@ -1,4 +1,4 @@
-"""The sample corpus: readable, varied, and asked about in other words than its own."""
+"""The sample corpus: readable, varied, and paraphrased in other words."""
 
 from __future__ import annotations
 

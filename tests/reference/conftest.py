@@ -1,7 +1,7 @@
 """The real model baked, for the checks against sentence-transformers and the real server.
 
-These tests run in an environment of their own (requirements/reference.in), so they use nothing of
-the fixtures above this folder.
+These tests run in a separate environment (requirements/reference.in) and use no fixtures from
+outside this folder.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from container.serving.service import Service
 from stage.bundles import CONTAINER_PACKAGES
 from tests.support.container import BakeRun, faq_csv, minilm
 
-# Together, since they share what takes long to make.
+# In one worker, because they share slow fixtures.
 pytestmark = pytest.mark.xdist_group("image_python")
 
 SERVE = """

@@ -1,4 +1,4 @@
-"""The whole contract over HTTP from the real server."""
+"""The endpoint's whole contract over HTTP, from the real server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.reference.model_server import JSON, SERVERS, ModelServer, ask
 
-# A server of each kind for all of them, and so one after the other.
+# In one worker, because they share the servers.
 pytestmark = pytest.mark.xdist_group("server")
 
 
@@ -127,8 +127,8 @@ def test_a_wrong_request(server, body, content_type, sentence):
     assert server.ping() == 200
 
 
-def test_an_answer_too_large_is_refused_and_the_worker_lives_on(server):
-    """Unguarded, the server would answer 500 and restart the worker."""
+def test_too_large_an_answer_is_refused_and_the_worker_survives(server):
+    """Without our limit the server would answer 500 and restart the worker."""
     answer = server.invoke(json.dumps(["a"] * 2000).encode(), JSON)
     assert answer.status == 400
     assert "at most 6,553,500 can be sent" in json.loads(answer.text)["message"]
@@ -137,7 +137,7 @@ def test_an_answer_too_large_is_refused_and_the_worker_lives_on(server):
 
 
 def test_callers_at_the_same_time_get_their_own_answers(server):
-    """Also one whose texts fill many batches."""
+    """Including one whose texts fill many batches."""
     sizes = {"dog": 1, "city": 9, "paint": 300, "notebook": 2, "price": 40, "cat": 1}
     bodies = [[f"{word} number {n}" for n in range(size)] for word, size in sizes.items()]
     expected = [ask(server, body)["embedding"] for body in bodies]

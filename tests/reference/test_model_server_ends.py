@@ -1,4 +1,4 @@
-"""How the real server ends, when a load fails or a process is lost."""
+"""How the real server ends when a load fails or a process is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENCODER = "container.encoder.process"
 
 
 def assert_server_ends(server, words):
-    """The ping may answer while the worker loads; then nothing may answer any more."""
+    """The ping may answer while the worker loads, but not afterwards."""
     server.wait(lambda: "Ending the server" in server.log, "the load to fail")
     assert words in server.log
     server.wait(lambda: server.ping() is None, "the ping to stop", seconds=5)
@@ -55,7 +55,7 @@ def test_a_broken_artifact_ends_the_server(artifact, tmp_path, damage, words, wo
 
 @pytest.mark.parametrize("workers", SEVERAL.values(), ids=SEVERAL)
 def test_a_lost_encoder_process_ends_the_server(sample_run, workers):
-    """As when it is killed for its memory: SageMaker then starts another container."""
+    """As after an out-of-memory kill: SageMaker then starts another container."""
     with ModelServer(sample_run.base, BAKE_ID="bake-1", **workers) as server:
         server.wait_until_up()
         assert ask(server, ["a"])
@@ -76,7 +76,7 @@ def test_the_encoder_process_ends_with_the_server(sample_run, workers):
 
 
 def test_a_load_failure_alone_would_leave_the_ping_at_200(tmp_path):
-    """Why a failed load has to end the server."""
+    """Why a failed load must end the server."""
     (tmp_path / "model" / "code").mkdir(parents=True)
     (tmp_path / "model" / "code" / "inference.py").write_text(
         "def model_fn(model_dir):\n    raise RuntimeError('broken artifact')\n"

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer, util
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
@@ -18,11 +18,10 @@ from container.artifact import read_manifest
 from container.encoder.cpu import OpenVinoEncoder
 from container.encoder.gpu import TorchEncoder
 from container.encoder.load import model_config
-from container.serving.service import Service
 from tests.reference.conftest import SAMPLE
 from tests.support.container import minilm, write_tiny_model, write_weights
 
-# Together, since they share what takes long to make.
+# In one worker, because they share slow fixtures.
 pytestmark = pytest.mark.xdist_group("parity")
 
 LEAST_COSINE = 0.9999
@@ -49,7 +48,7 @@ def sample_texts() -> list[str]:
 
 
 def varied_texts() -> list[str]:
-    """500 texts: short, long, empty or nearly, several scripts, emoji, and odd characters."""
+    """500 texts: short, long, (nearly) empty, several scripts, emoji and unusual characters."""
     sample = sample_texts()
     russian = ["Как обучить модель?", "Стоимость зависит от времени работы.", "ёж, Ёлка й"]
     chinese = ["如何训练模型", "終端節點的費用取決於運行時間", "日本語のテキスト", "한국어 텍스트"]
@@ -118,32 +117,8 @@ def test_all_minilm_in_reduced_precision_is_near(artifact, expected, name, recor
     assert worst >= 0.9995
 
 
-def test_search_finds_what_semantic_search_finds(artifact, reference):
-    """For the corpus's own questions and the paraphrased ones, ten best, ties aside."""
-    service = Service.open(artifact, "bake-1")
-    with SAMPLE.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    with (SAMPLE.parent / "paraphrases.csv").open(encoding="utf-8", newline="") as file:
-        questions = [row["question"] for row in csv.DictReader(file)]
-    questions += [question for question, _ in rows]
-    body = {"queries": questions, "top_k": 10, "mode": "nn_train_data"}
-    found = json.loads(service.answer(json.dumps(body), "application/json"))
-    answers = reference.encode([answer for _, answer in rows], convert_to_tensor=True)
-    best = util.semantic_search(
-        reference.encode(questions, convert_to_tensor=True), answers, top_k=10
-    )
-    assert len(questions) > 260
-    for ours, theirs in zip(found, best, strict=True):
-        scores = [match["score"] for match in theirs]
-        np.testing.assert_allclose([match["score"] for match in ours], scores, atol=1e-5)
-        for position, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            others = scores[:position] + scores[position + 1 :]
-            tied = any(abs(score - their["score"]) < 1e-5 for score in others)
-            assert tied or our["id"] == str(their["corpus_id"])
-
-
 def write_xlm_tokenizer(folder):
-    """A small tokenizer of XLM-RoBERTa's kind, trained on the sample."""
+    """A small tokenizer like XLM-RoBERTa's, trained on the sample."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer = Tokenizer(Unigram())
     tokenizer.normalizer = normalizers.Sequence(
@@ -208,7 +183,7 @@ def test_families_agree_with_sentence_transformers(family_folder, tmp_path, pool
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_torch_checkpoint_gives_the_same_weights(tmp_path, kind):
-    """With the family's prefix and a head, as checkpoints have them."""
+    """With the family's prefix and a head, as in real checkpoints."""
     write_tiny_model(tmp_path / "safetensors")
     config = write_weights(tmp_path / "safetensors", tmp_path / "expected")
     encoder = TorchEncoder(config, tmp_path / "expected" / "weights", device="cpu")

@@ -13,7 +13,7 @@ from faq_search.paraphrases import read_paraphrases
 from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
 from tests.support.container import minilm
 
-# Together, since they share what takes long to make.
+# In one worker, because they share slow fixtures.
 pytestmark = pytest.mark.xdist_group("search_agrees")
 
 TOP_K = 10

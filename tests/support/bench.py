@@ -1,4 +1,4 @@
-"""A contender, and samples with fixed figures, for the bench's tests."""
+"""For the bench's tests: a contender, and samples with fixed figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bench.measure import Answer, Samples
 
 
 def contender(word: str) -> dict[str, object]:
-    """Runs in a process of its own."""
+    """Runs in its own process."""
 
     def fail() -> None:
         raise ValueError(f"no {word} left")
