@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import sys
 
+# The CDK command line has said that it was interrupted; a traceback would say no more.
+sys.excepthook = lambda kind, *rest: kind is KeyboardInterrupt or sys.__excepthook__(kind, *rest)
+
 import aws_cdk as cdk
 
 from stacks.application import build_application
@@ -26,6 +29,6 @@ try:
             reuse=app.node.try_get_context("reuse"),
         ),
     )
-except (SettingsError, BundleError) as fault:
-    sys.exit(str(fault))
+except (SettingsError, BundleError) as error:
+    sys.exit(str(error))
 app.synth()

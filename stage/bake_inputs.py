@@ -6,9 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from stage.bundles import CONTAINER_PACKAGES, Bundle, container_bundle, vendored_bundle
+from stage.bundles import Bundle, container_bundle
 from stage.instance_types import is_gpu
 from stage.settings import Settings
+from stage.vendor import CONTAINER_PACKAGES, vendored_bundle
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class BakeInputs:
 
 
 def bake_inputs(settings: Settings) -> BakeInputs:
-    """The inputs of the bake that `settings` ask for. Raises BundleError before `make install`."""
+    """The inputs of the bake that `settings` ask for. Raises BundleError; see vendored_bundle."""
     model, hyper = settings.jumpstart_model, settings.model.hyperparameters
     hyperparameters = {
         "model_id": model.id,

@@ -1,8 +1,7 @@
-"""Zip files that the stacks hand to Lambda and SageMaker, each named by what is in it.
+"""Zip files that the stacks hand to Lambda and SageMaker, each named by its contents.
 
-A bundle's hash covers names and bytes of its files and nothing of the machine, so that the same
-sources give the same template everywhere. Packages from PyPI are unpacked beforehand, by
-`make install` (stage/vendor.py); synth only reads the result.
+A bundle's hash covers the names and bytes of its files and nothing of the machine, so that the same
+sources give the same template everywhere. stage/vendor.py has the packages from PyPI.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +19,7 @@ BUILD_DIRECTORY = ROOT / ".build"
 
 
 class BundleError(Exception):
-    """A bundle cannot be made; the message says which command mends it."""
+    """A bundle cannot be made; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,71 +28,6 @@ class Bundle:
 
     path: Path
     hash: str
-
-
-@dataclass(frozen=True)
-class Vendored:
-    """Packages from PyPI for a platform that is not this machine's: Linux x86_64.
-
-    name: of the zip. lock: the hash-locked requirements. python: the platform's version.
-    folder: where in the zip the packages lie. left_out: patterns of files not needed there.
-    """
-
-    name: str
-    lock: Path
-    python: str
-    folder: str = ""
-    left_out: tuple[str, ...] = ()
-
-    @cached_property
-    def key(self) -> str:
-        """64 hex digits: the lock has hashes, so lock and rules decide the contents."""
-        rules = repr((self.python, self.folder, self.left_out))
-        return hashlib.sha256(self.lock.read_bytes() + rules.encode()).hexdigest()
-
-    @property
-    def path(self) -> Path:
-        """Where the zip lies once stage/vendor.py has made it."""
-        return BUILD_DIRECTORY / f"{self.name}-{self.key[:16]}.zip"
-
-
-# What differs from machine to machine, and what only pip needs.
-_PIP_ONLY = (
-    "bin",
-    "**/__pycache__",
-    "*.dist-info/RECORD",
-    "*.dist-info/REQUESTED",
-    "*.dist-info/INSTALLER",
-    "*.dist-info/direct_url.json",
-)
-# python/ is where Lambda looks for a layer's Python packages.
-LAYER = Vendored("layer", ROOT / "requirements/lambda.txt", "3.13", "python/", _PIP_ONLY)
-# Of OpenVINO only the core and the CPU plugin: a third of the wheel.
-CONTAINER_PACKAGES = Vendored(
-    "vendor",
-    ROOT / "requirements/container.txt",
-    "3.12",
-    left_out=(
-        *_PIP_ONLY,
-        "openvino/libs/*intel_gpu*",
-        "openvino/libs/*intel_npu*",
-        "openvino/libs/*_frontend.so*",
-        "openvino/libs/*auto*",
-        "openvino/libs/*hetero*",
-        "openvino/libs/cache.json",
-        "openvino/frontend/*/",
-    ),
-)
-
-
-def vendored_bundle(vendored: Vendored) -> Bundle:
-    """The packages as stage/vendor.py unpacked them. Raises BundleError when it has not."""
-    if not vendored.path.is_file():
-        raise BundleError(
-            f"{vendored.path.relative_to(ROOT)} is missing: run `make install`, which unpacks"
-            f" the packages of {vendored.lock.relative_to(ROOT)}."
-        )
-    return Bundle(vendored.path, vendored.key)
 
 
 def function_bundle(module: str, root: Path = ROOT) -> Bundle:
@@ -155,18 +87,22 @@ def _source_bundle(name: str, files: Mapping[str, Path]) -> Bundle:
     return Bundle(path, digest.hexdigest())
 
 
-def write_zip(path: Path, files: Mapping[str, Path]) -> None:
+def write_zip(path: Path, files: Mapping[str, Path], compression: int | None = None) -> None:
     """Zips `files` (name in the zip -> file) without times or owners.
 
-    The zip appears whole or not at all, so that Ctrl-C leaves nothing half written.
+    The zip appears whole or not at all, even on Ctrl-C or when two processes write it at once.
+
+    Args:
+        compression: zlib's level, 1 (fast) to 9 (small).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")  # two runs may zip the same at once
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in sorted(files.items()):
-            entry = zipfile.ZipInfo(name)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o755 << 16  # Lambda refuses files it may not read
-            with file.open("rb") as content, archive.open(entry, "w") as to:
-                shutil.copyfileobj(content, to)
-    part.replace(path)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(part, "w") as archive:
+            for name, file in sorted(files.items()):
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = 0o755 << 16  # Lambda refuses files it may not read
+                archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, compression)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,41 +1,104 @@
-"""Unpacks the packages that travel with our code: `python -m stage.vendor`.
+"""The packages from PyPI that travel with our code, as zips in `.build/`.
 
-Lambda's layer and the SageMaker container run on Linux x86_64 with a Python of their own, so their
-packages are fetched as wheels for that platform, whatever this machine is. A zip that is there
-already is left alone.
+Lambda and the SageMaker container run on Linux x86_64 with Pythons of their own, so their packages
+are fetched as wheels for that platform, whatever this machine is. The first synth (or `make
+install`) fetches them; after that none needs a network.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from stage.bundles import CONTAINER_PACKAGES, LAYER, ROOT, Vendored, write_zip
+from stage import bundles
+from stage.bundles import ROOT, Bundle, BundleError, write_zip
+from stage.installer import InstallError, install
 
 
-def vendor(packages: Vendored) -> None:
-    """Fetches and zips one set of packages, unless its zip is there.
+@dataclass(frozen=True)
+class Vendored:
+    """A set of packages.
 
-    Raises subprocess.CalledProcessError when pip cannot install the locked wheels.
+    name: of the zip. lock: the hash-locked requirements. python: the version it runs on.
+    folder: where in the zip the packages lie. left_out: patterns of files not needed there.
     """
-    if packages.path.is_file():
-        return
-    print(f"Unpacking {packages.lock.relative_to(ROOT)} for Python {packages.python} …", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
+
+    name: str
+    lock: Path
+    python: str
+    folder: str = ""
+    left_out: tuple[str, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """64 hex digits: the lock has hashes, so lock and rules decide the contents."""
+        rules = repr((self.python, self.folder, self.left_out))
+        return hashlib.sha256(self.lock.read_bytes() + rules.encode()).hexdigest()
+
+    @property
+    def path(self) -> Path:
+        """Where the zip lies once it was fetched."""
+        return bundles.BUILD_DIRECTORY / f"{self.name}-{self.key[:16]}.zip"
+
+
+# What differs by machine or installer, and what only an installer needs.
+_INSTALLERS_OWN = (
+    "bin",
+    "**/__pycache__",
+    "*.dist-info/RECORD",
+    "*.dist-info/REQUESTED",
+    "*.dist-info/INSTALLER",
+    "*.dist-info/direct_url.json",
+)
+# python/ is where Lambda looks for a layer's Python packages.
+LAYER = Vendored("layer", ROOT / "requirements/lambda.txt", "3.13", "python/", _INSTALLERS_OWN)
+# Of OpenVINO only the core and the CPU plugin: a third of the wheel.
+CONTAINER_PACKAGES = Vendored(
+    "vendor",
+    ROOT / "requirements/container.txt",
+    "3.12",
+    left_out=(
+        *_INSTALLERS_OWN,
+        "openvino/libs/*intel_gpu*",
+        "openvino/libs/*intel_npu*",
+        "openvino/libs/*_frontend.so*",
+        "openvino/libs/*auto*",
+        "openvino/libs/*hetero*",
+        "openvino/libs/cache.json",
+        "openvino/frontend/*/",
+    ),
+)
+
+
+def vendored_bundle(packages: Vendored) -> Bundle:
+    """The zip of a set of packages, which is fetched unless it is there.
+
+    Raises BundleError when it cannot be fetched.
+    """
+    if not packages.path.is_file():
+        _fetch(packages)
+    return Bundle(packages.path, packages.key)
+
+
+def _fetch(packages: Vendored) -> None:
+    lock = packages.lock.relative_to(ROOT)
+    print(f"Fetching the packages of {lock}, once …", file=sys.stderr, flush=True)
+    bundles.BUILD_DIRECTORY.mkdir(exist_ok=True)
+    # Beside its result: uv links files from its cache where that is on the same disk.
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=bundles.BUILD_DIRECTORY) as scratch:
         target = Path(scratch)
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"),
-                *("--require-hashes", "--only-binary=:all:", "--implementation", "cp"),
-                *("--python-version", packages.python, "--disable-pip-version-check"),
-                *("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"),
-                *("--target", str(target), "--requirement", str(packages.lock)),
-            ],
-            check=True,
-        )
+        try:
+            install([packages.lock], target=target, target_python=packages.python, quiet=True)
+        except InstallError as error:
+            raise BundleError(
+                f"The packages of {lock} could not be fetched: {error} They come from PyPI (or"
+                " where pip is configured to look), at the first synth only: try again online."
+            ) from error
         for pattern in packages.left_out:
             for unwanted in list(target.glob(pattern)):
                 if unwanted.is_dir():
@@ -43,12 +106,5 @@ def vendor(packages: Vendored) -> None:
                 else:
                     unwanted.unlink()
         files = (file for file in target.rglob("*") if file.is_file())
-        write_zip(
-            packages.path,
-            {packages.folder + file.relative_to(target).as_posix(): file for file in files},
-        )
-
-
-if __name__ == "__main__":
-    for each in (LAYER, CONTAINER_PACKAGES):
-        vendor(each)
+        names = {packages.folder + f.relative_to(target).as_posix(): f for f in files}
+        write_zip(packages.path, names, compression=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.context import Bench
 from bench.measure import ROOT, Contender, Process, Samples, times_faster
 from bench.report import Chart, Section, Table, from_start_table, milliseconds
-from stage.bundles import LAYER
+from stage.vendor import LAYER
 
 _MODULE = "bench.contenders.front_doors"
 OURS, USUAL = "front door", "boto3 client, Powertools, pydantic"

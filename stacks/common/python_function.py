@@ -11,7 +11,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.common.policies import acknowledge, wildcards
-from stage.bundles import LAYER, function_bundle
+from stage.bundles import function_bundle
+from stage.vendor import LAYER
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 

@@ -16,8 +16,8 @@ from stacks.foundation.stack import FoundationStack
 from stacks.front_door.alarms import FrontDoorAlarms
 from stacks.front_door.batch_api import BatchApi
 from stacks.front_door.rest_api import RestApi
-from stage.bundles import LAYER, vendored_bundle
 from stage.settings import Settings
+from stage.vendor import LAYER, vendored_bundle
 
 # API Gateway gives up after 29 s; the function answers before that, and its calls to the
 # endpoints end before the function does.

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from container.serving.service import Service
-from stage.bundles import CONTAINER_PACKAGES
+from stage.vendor import CONTAINER_PACKAGES
 from tests.support.container import BakeRun, faq_csv, minilm
 
 # In one worker, because they share slow fixtures.

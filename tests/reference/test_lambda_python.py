@@ -9,7 +9,8 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from stage.bundles import LAYER, ROOT
+from stage.bundles import ROOT
+from stage.vendor import LAYER
 
 ASK = """
 import json, sys

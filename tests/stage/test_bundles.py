@@ -1,16 +1,15 @@
-"""Bundles: the same sources give the same zip; a missing one says what to run."""
+"""Bundles: the same sources give the same zip."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stage import bundles
-from stage.bundles import LAYER, BundleError, container_bundle, function_bundle, write_zip
+from stage.bundles import container_bundle, function_bundle, write_zip
 
 
 def test_a_functions_bundle_has_what_it_imports_and_no_more() -> None:
@@ -87,8 +86,3 @@ def test_a_renamed_or_divided_source_has_another_hash(tmp_path: Path) -> None:
     first.write_text("1")
     hashes.add(bundles._source_bundle("x", {"a.py": first, "b.py": second}).hash)
     assert len(hashes) == 3
-
-
-def test_missing_packages_say_which_command_unpacks_them() -> None:
-    with pytest.raises(BundleError, match=r"run `make install`.*requirements/lambda.txt"):
-        bundles.vendored_bundle(replace(LAYER, name="never-made"))
