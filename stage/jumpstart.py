@@ -12,6 +12,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 LOCK_FILE = Path(__file__).parent.parent / "jumpstart.lock.json"
+MODEL_FAMILY = "huggingface-sentencesimilarity-"
+"""What the ids of all models begin with."""
+
+
+def short_name(model_id: str) -> str:
+    """`huggingface-sentencesimilarity-all-MiniLM-L6-v2` -> `all-MiniLM-L6-v2`."""
+    return model_id.removeprefix(MODEL_FAMILY)
 
 
 class _Locked(BaseModel):

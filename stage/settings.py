@@ -1,7 +1,7 @@
 """The settings of a stage: `config/<stage>.toml`, read into one validated model.
 
-Every fault of a settings file, and of the corpus it names, is reported in one message, so that a
-wrong file is mended in one go. Nothing here calls AWS.
+Everything that is wrong with a settings file, and with the corpus it names, stands in one message,
+so that it can be put right in one go. Nothing here calls AWS.
 """
 
 from __future__ import annotations
@@ -105,29 +105,39 @@ def load_settings(
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{_shown(path)} is not TOML: {error}") from error
-    if corpus is not None:
-        values["corpus"] = {"path": corpus}
     if reuse is not None:
         values["bake"] = {**_table(values, "bake"), "reuse": reuse}
-    return check_settings(stage, values, source=_shown(path))
+    return check_settings(stage, values, source=_shown(path), corpus=corpus)
 
 
-def check_settings(stage: str, values: dict[str, Any], source: str) -> Settings:
+def check_settings(
+    stage: str, values: dict[str, Any], source: str, corpus: str | None = None
+) -> Settings:
     """Turns the values of a settings file into Settings; see load_settings."""
     lock = read_lock()
-    values, corpus, corpus_faults = _check_corpus(values)
-    faults = [*_lock_faults(values, lock), *corpus_faults]
+    if corpus is not None:
+        values = {**values, "corpus": {"path": corpus}}
+    corpus_file = _table(values, "corpus").get("path")
+    values, known, corpus_error = _check_corpus(values)
+    faults = list(_lock_faults(values, lock))
     try:
-        settings = Settings(**{**values, "stage": stage, **corpus, "lock": lock})
+        settings = Settings(**{**values, "stage": stage, **known, "lock": lock})
     except ValidationError as error:
         faults = [*_pydantic_faults(error), *faults]
     except TypeError as error:
         faults = [str(error), *faults]
-    if faults:
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        listed = "\n".join(f"  - {fault}" for fault in faults)
-        raise SettingsError(f"{source} cannot be used, {count}:\n{listed}")
+    messages = [_message(source, faults, len(faults))] if faults else []
+    if corpus_error:
+        title = corpus_file if corpus else f"{corpus_file} (corpus.path in {source})"
+        messages.append(_message(title, str(corpus_error).splitlines(), corpus_error.count))
+    if messages:
+        raise SettingsError("\n".join(messages))
     return settings
+
+
+def _message(file: str, faults: list[str], count: int) -> str:
+    faults_in_all = "1 fault" if count == 1 else f"{count} faults"
+    return "\n  - ".join([f"{file} cannot be used, {faults_in_all}:", *faults])
 
 
 def _pydantic_faults(error: ValidationError) -> Iterable[str]:
@@ -205,24 +215,23 @@ def _instance_type_faults(
 
 def _check_corpus(
     values: dict[str, Any],
-) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The values with the corpus's path made absolute, what Settings say of it, and its faults.
+) -> tuple[dict[str, Any], dict[str, Any], CorpusError | None]:
+    """The values with the corpus's path made absolute, what Settings say of it, what is wrong.
 
     A pinned object is checked by the bake instead.
     """
     table = _table(values, "corpus")
     path = table.get("path")
     if not isinstance(path, str):
-        return values, {"corpus_sha256": str(table.get("sha256", "")), "corpus_entries": None}, []
+        sha256 = str(table.get("sha256", ""))
+        return values, {"corpus_sha256": sha256, "corpus_entries": None}, None
     file = ROOT / path
-    if not file.is_file():
-        return values, {"corpus_sha256": ""}, [f"corpus.path ({path!r}): there is no such file"]
     values = {**values, "corpus": {**table, "path": file}}
     try:
         info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
     except CorpusError as error:
-        return values, {"corpus_sha256": ""}, list(error.problems)
-    return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, []
+        return values, {"corpus_sha256": ""}, error
+    return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, None
 
 
 def _table(values: dict[str, Any], key: str) -> dict[str, Any]:

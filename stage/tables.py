@@ -68,7 +68,7 @@ class CorpusSettings(Table):
         if self.path is None and not all(pinned):
             raise ValueError(
                 "give path, or all of s3_uri, version_id and sha256"
-                " (`python -m commands.pin_corpus s3://bucket/key` prints them)"
+                " (`python -m commands pin-corpus s3://bucket/key` prints them)"
             )
         return self
 

@@ -157,16 +157,31 @@ def test_more_tokens_than_the_model_reads_is_a_fault() -> None:
 
 
 def test_a_corpus_file_that_is_not_there() -> None:
-    assert "corpus.path ('none.csv'): there is no such file" in faults(corpus={"path": "none.csv"})
+    message = faults(corpus={"path": "none.csv"})
+    assert message.splitlines() == [
+        "none.csv (corpus.path in config/dev.toml) cannot be used, 1 fault:",
+        "  - none.csv: cannot be read: No such file or directory",
+    ]
 
 
 def test_faults_of_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
     corpus = tmp_path / "faq.csv"
     corpus.write_text("question,answer,id\nq,a,1\nq,,2\nq,b,1\n")
     message = faults(corpus={"path": str(corpus)}, removal_policy="burn")
-    assert "removal_policy" in message
-    assert f"{corpus}:3" in message
-    assert f"{corpus}:4" in message
+    lines = message.splitlines()
+    assert lines[0] == "config/dev.toml cannot be used, 1 fault:"
+    assert lines[1].startswith("  - removal_policy")
+    assert lines[2] == f"{corpus} (corpus.path in config/dev.toml) cannot be used, 2 faults:"
+    assert [line.partition(": ")[0] for line in lines[3:]] == [f"  - {corpus}:3", f"  - {corpus}:4"]
+
+
+def test_faults_of_a_corpus_that_was_named_are_its_own(tmp_path: Path) -> None:
+    corpus = tmp_path / "faq.csv"
+    corpus.write_text("a,b,c\n" * 30)
+    with pytest.raises(SettingsError) as caught:
+        load_settings("dev", str(corpus))
+    assert str(caught.value).startswith(f"{corpus} cannot be used, ")
+    assert "config/dev.toml" not in str(caught.value)
 
 
 def test_embedding_questions_needs_questions(tmp_path: Path) -> None:
