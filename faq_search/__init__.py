@@ -14,9 +14,10 @@
 
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
-from faq_search.batch_results import BatchState, Cost, Records, Report
 from faq_search.errors import BatchError, FaqSearchError
 from faq_search.results import (
+    BatchState,
+    Cost,
     Deployment,
     Embeddings,
     Endpoint,
@@ -26,6 +27,8 @@ from faq_search.results import (
     Hit,
     Nearest,
     NearestHit,
+    Records,
+    Report,
     SearchResults,
     ServedBy,
 )

@@ -20,12 +20,13 @@ from faq_search.errors import FaqSearchError
 from faq_search.results import Hit, NearestHit, ServedBy
 from faq_search.settings import LOCAL_FILE, connect
 
+INTERRUPTED = 130
 _SAMPLE_CORPUS = Path("corpus/sample/amazon_sagemaker_faq.csv")
 _SAMPLE_PARAPHRASES = Path("corpus/sample/paraphrases.csv")
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
-    """Run one command; 0 is success, 1 a failure that was told on standard error."""
+    """Runs one command; returns 0, 1 after an error on standard error, 130 after Ctrl-C."""
     # The corpus may hold [brackets] and :colons:, which are text and not markup.
     console = console or Console(markup=False, emoji=False, highlight=False)
     given = _parser().parse_args(arguments)
@@ -34,6 +35,11 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
             os.environ, url=given.url, api_key=given.api_key, iam=given.iam, region=given.region
         ) as api:
             return _COMMANDS[given.command](api, given, console)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has gone; Python flushes it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (FaqSearchError, CorpusError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         if isinstance(error, FaqSearchError) and error.request_id:
@@ -57,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     embed = commands.add_parser("embed", help="embed texts")
     embed.add_argument("texts", nargs="+", metavar="TEXT")
 
-    nearest = commands.add_parser("nearest", help="find nearest neighbours in texts of your own")
+    nearest = commands.add_parser("nearest", help="find nearest neighbours in your own texts")
     nearest.add_argument("queries", nargs="+", metavar="QUERY")
     nearest.add_argument(
         "--corpus", type=Path, required=True, help="a file with one text a line", metavar="FILE"
@@ -157,7 +163,9 @@ def _evaluate(api: FaqSearch, given: argparse.Namespace, console: Console) -> in
     from faq_search.evaluate import evaluate  # noqa: PLC0415 - its progress bars take a while to load
 
     sample = _SAMPLE_PARAPHRASES if given.corpus == _SAMPLE_CORPUS else None
-    evaluate(api, given.corpus, given.paraphrases or sample, given.json, console)
+    report = evaluate(api, given.corpus, given.paraphrases or sample, console)
+    if given.json:
+        given.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 

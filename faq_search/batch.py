@@ -9,8 +9,8 @@ from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from faq_search.batch_results import BatchState, Report
 from faq_search.errors import BatchError, FaqSearchError
+from faq_search.results import BatchState, Report
 from faq_search.transfer import MAX_UPLOAD_BYTES, OnBytes, download, upload
 from faq_search.transport import Transport
 

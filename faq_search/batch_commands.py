@@ -13,15 +13,13 @@ from rich.table import Table
 
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
-from faq_search.batch_results import BatchState, Report
 from faq_search.errors import BatchError
+from faq_search.results import BatchState, Report
 from faq_search.transfer import OnBytes
-
-_INTERRUPTED = 130
 
 
 def add(commands: Any) -> None:
-    """Add the commands to a parser's subparsers."""
+    """Adds the commands to a parser's subparsers."""
     batch = commands.add_parser("batch", help="embed a file of JSON lines, however large")
     batch.add_argument(
         "source", metavar="FILE", help='lines {"id": 1, "text_inputs": "…"}; or an S3 URI'
@@ -29,12 +27,12 @@ def add(commands: Any) -> None:
     batch.add_argument("--merge", action="store_true", help="one object with all embeddings")
     batch.add_argument("--instance-count", type=int, help="default: the stage's")
     batch.add_argument("--token", help="the same again gives the same batch")
-    batch.add_argument("--no-wait", action="store_true", help="print the batch's id and end")
+    batch.add_argument("--no-wait", action="store_true", help="print the batch's id and return")
     _add_files(batch, required=False)
 
     for name, help_ in (
         ("batch-status", "how far a batch is"),
-        ("batch-wait", "wait until a batch has ended"),
+        ("batch-wait", "wait until a batch has finished"),
         ("batch-stop", "stop a batch; what is embedded is kept"),
         ("batch-download", "fetch a batch's results"),
     ):
@@ -90,14 +88,14 @@ def _fetch(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
 
 
 def _wait(batch: Batch, console: Console) -> int:
-    """Wait and show how it ended; 0 is success. Ctrl-C ends the waiting alone."""
+    """Waits and shows how it ended; 0 is success. Ctrl-C ends only the waiting."""
     try:
         with console.status("…") as shown:
             state = batch.wait(on_state=lambda state: shown.update(state.status))
     except KeyboardInterrupt:
-        console.print(f"It goes on: python -m faq_search batch-wait {batch.batch_id}")
+        console.print(f"It continues. To wait: python -m faq_search batch-wait {batch.batch_id}")
         console.print(f"To stop it: python -m faq_search batch-stop {batch.batch_id}")
-        return _INTERRUPTED
+        raise
     except BatchError as error:
         _show(error.state, console)
         return 1

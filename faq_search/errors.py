@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from faq_search.batch_results import BatchState
+    from faq_search.results import BatchState
 
 
 class FaqSearchError(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,31 +13,30 @@ from rich.table import Table
 
 from corpus.reader import Entry, describe, read_corpus
 from faq_search.api import FaqSearch
-from faq_search.evaluation import Outcome, Question, Scores, ask, hardest, scores
-from faq_search.paraphrases import read_paraphrases
+from faq_search.quality import Outcome, Question, Scores, ask, hardest, read_paraphrases, scores
 from faq_search.results import Deployment
 
 
 def evaluate(
-    api: FaqSearch,
-    corpus: Path,
-    paraphrases: Path | None,
-    report: Path | None,
-    console: Console,
-    *,
-    misses: int = 10,
-) -> None:
-    """Ask the corpus's own questions and the paraphrased ones; print scores and hardest misses.
+    api: FaqSearch, corpus: Path, paraphrases: Path | None, console: Console, *, misses: int = 10
+) -> dict[str, Any]:
+    """Asks the corpus's own questions and the paraphrased ones; prints scores and hardest misses.
 
-    paraphrases: held-out questions, `question` and `id`; None asks the corpus's own alone.
-    report: receives the same as JSON, with all that was missed. misses: how many to print of each.
-    Raises ValueError when `corpus` is not the corpus that is deployed, since then no score would
-    mean anything, and when there is nothing to ask; CorpusError when it cannot be read.
+    Returns the same for JSON, with everything that was missed.
+
+    Args:
+        paraphrases: held-out questions, `question` and `id`; None asks the corpus's own alone.
+        misses: how many to print of each.
+
+    Raises:
+        ValueError: `corpus` is not the corpus that is deployed, so no score would mean anything;
+            or there is nothing to ask.
+        CorpusError: it cannot be read.
     """
     deployed = api.endpoints()
     entries = {entry.id: entry for entry in read_corpus(corpus)}
     if describe(corpus).sha256 != deployed.corpus_sha256:
-        raise ValueError(f"{corpus} is not the corpus that is deployed; give it with --corpus.")
+        raise ValueError(f"{corpus} is not the corpus that is deployed; name it with --corpus.")
     sets = {}
     own = [
         Question(entry.question, frozenset({entry.id}))
@@ -50,7 +48,7 @@ def evaluate(
     if paraphrases:
         sets["paraphrased"] = read_paraphrases(paraphrases, frozenset(entries))
     if not sets:
-        raise ValueError(f"{corpus} has no questions; give some with --paraphrases.")
+        raise ValueError(f"{corpus} has no questions; name some with --paraphrases.")
     outcomes = _ask_all(api, sets, console)
     results = {name: scores(answers) for name, answers in outcomes.items()}
     console.print(_scores_table(results, deployed))
@@ -58,8 +56,7 @@ def evaluate(
         missed = hardest(answers, misses)
         if missed:
             console.print(_misses_table(name, missed, entries))
-    if report:
-        report.write_text(json.dumps(_report(deployed, results, outcomes), indent=2) + "\n")
+    return _report(deployed, results, outcomes)
 
 
 def _ask_all(

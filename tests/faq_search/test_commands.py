@@ -10,8 +10,7 @@ from rich.console import Console
 
 from corpus.reader import describe
 from faq_search.__main__ import main
-from faq_search.evaluation import Outcome, Question, hardest, scores
-from faq_search.paraphrases import read_paraphrases
+from faq_search.quality import Outcome, Question, hardest, read_paraphrases, scores
 from faq_search.settings import connect
 from tests.support.client import SERVED, running_api
 

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import semantic_search
 
 from corpus.reader import read_corpus
-from faq_search.paraphrases import read_paraphrases
+from faq_search.quality import read_paraphrases
 from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
 from tests.support.container import minilm
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from faq_search.api import FaqSearch
@@ -47,10 +49,33 @@ class Scores:
     mrr_10: float
 
 
+def read_paraphrases(path: Path, known_ids: frozenset[str]) -> list[Question]:
+    """Questions in other words than the corpus, of a CSV file with the columns `question` and `id`.
+
+    A question that several entries answer has a row for each. Raises ValueError, with file and
+    row, for a missing column, an empty question, or an id that is not among `known_ids`.
+    """
+    right_ids: dict[str, set[str]] = {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream)
+        missing = {"question", "id"} - set(rows.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path}:1: no column {' and '.join(sorted(missing))}")
+        for row in rows:
+            question, right = (row["question"] or "").strip(), (row["id"] or "").strip()
+            if not question or right not in known_ids:
+                found = f"the corpus has no id {right!r}" if question else "an empty question"
+                raise ValueError(f"{path}:{rows.line_num}: {found}")
+            right_ids.setdefault(question, set()).add(right)
+    if not right_ids:
+        raise ValueError(f"{path}: no questions")
+    return [Question(text, frozenset(ids)) for text, ids in right_ids.items()]
+
+
 def ask(
     api: FaqSearch, questions: Sequence[Question], asked: Callable[[int], None]
 ) -> list[Outcome]:
-    """Ask all questions through the API; `asked` hears of each batch's size once it is done."""
+    """Asks all questions through the API; calls `asked` with the size of each finished batch."""
     outcomes = []
     for first in range(0, len(questions), QUERIES_AT_ONCE):
         batch = questions[first : first + QUERIES_AT_ONCE]
