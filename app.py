@@ -8,9 +8,17 @@ cdk deploy --all -c stage=dev -c reuse=BAKE_ID    an earlier bake, without train
 from __future__ import annotations
 
 import sys
+from types import TracebackType
 
-# The CDK command line has said that it was interrupted; a traceback would say no more.
-sys.excepthook = lambda kind, *rest: kind is KeyboardInterrupt or sys.__excepthook__(kind, *rest)
+
+def _excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if kind is not KeyboardInterrupt:  # Ctrl-C needs no traceback
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _excepthook
 
 import aws_cdk as cdk
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.markdown import Markdown
 from rich.progress import Progress
 
@@ -22,12 +21,10 @@ from bench.machine import describe_machine, slug
 from bench.measure import ROOT, BenchError, Process
 from bench.report import Section, to_markdown
 from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
-from commands.cdk_cli import console
-from commands.local_state import LocalError
-from commands.target import add_options, choose
-from faq_search.errors import FaqSearchError
+from commands.console import console
+from commands.errors import INTERRUPTED, message_of
+from commands.target import add_target_arguments, choose
 from stage.bundles import BUILD_DIRECTORY
-from stage.settings import SettingsError
 
 RESULTS = ROOT / "bench" / "results"
 DEPLOYMENT = "deployment"
@@ -41,10 +38,6 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "invocations": invocations.measure,
     "front_door": front_door.measure,
 }
-_ERRORS = (
-    *(BenchError, LocalError, SettingsError, FaqSearchError, ClientError, BotoCoreError),
-    OSError,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = describe_machine(reference_python)
     now = datetime.now(UTC)
     Process.samples_file = BUILD_DIRECTORY / f"bench-{now:%Y-%m-%dT%H%M}.jsonl"
-    sections, failed = [], []
+    sections, failed, interrupted = [], [], False
     with tempfile.TemporaryDirectory(prefix="bench-") as work, Progress(console=console) as shown:
         bench = Bench(
             *(Path(work), shown, machine, reference_python, lambda_python), quick=options.quick
@@ -79,15 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     sections.append(SECTIONS[name](bench))
             except KeyboardInterrupt:
                 if not sections:
-                    return 130
+                    return INTERRUPTED
+                interrupted = True
                 console.print("Stopped; the report has what was measured so far.")
                 chosen = chosen[: len(sections)]
                 break
-            except _ERRORS as error:
+            except Exception as error:
                 # The other sections are still worth measuring.
+                plain = isinstance(error, (BenchError, OSError))
+                message = str(error) if plain else message_of(error)
+                if message is None:
+                    raise
                 failed.append(name)
-                sections.append(_not_measured(name, error))
-                shown.console.print(f"{name}: {error}", style="red", markup=False)
+                sections.append(_not_measured(name, message))
+                shown.console.print(f"{name}: {message}", style="red", markup=False)
     # A report of some sections never replaces the whole one.
     parts = [f"{now:%Y-%m-%d}", slug(machine), *(chosen if set(chosen) < set(names) else [])]
     name = "-".join([*parts, "quick"] if options.quick else parts)
@@ -101,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file.write_text(to_markdown(*report, charts, quick=options.quick), "utf-8")
     console.print(Markdown(to_markdown(*report, {}, quick=options.quick)))
     console.print(f"{file}\n{Process.samples_file} (every sample)", soft_wrap=True)
+    if interrupted:
+        return INTERRUPTED
     return 1 if failed and options.only else 0
 
 
@@ -112,16 +112,16 @@ def _found(python: str) -> str | None:
     return path
 
 
-def _not_measured(name: str, error: Exception) -> Section:
+def _not_measured(name: str, message: str) -> Section:
     """The section with the reason: the first line and, of a traceback, the last."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    lines = message.strip().splitlines() or ["no reason given"]
     reason = " ".join(dict.fromkeys((lines[0], lines[-1])))
     return Section(name.replace("_", " ").capitalize(), [f"Not measured: {reason}"])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split(": ", 1)[1])
-    add_options(parser)
+    add_target_arguments(parser)
     parser.add_argument("--only", help=f"sections, by commas: {DEPLOYMENT},{','.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="smallest sizes, to check it works")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the report's folder")

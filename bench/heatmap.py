@@ -12,33 +12,29 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
 from bench.charts import heat_map
 from bench.texts import NINE_SENTENCES, TOPICS
-from commands.cdk_cli import console
+from commands.console import console
 from commands.deployed_api import find_api
-from commands.local_state import LocalError
-from commands.target import add_options, choose
-from faq_search.errors import FaqSearchError
-from stage.settings import SettingsError
+from commands.errors import guard
+from commands.target import add_target_arguments, choose
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draws the picture; returns the exit status."""
     parser = argparse.ArgumentParser(prog="bench.heatmap", description="A heat map, as PNG.")
-    add_options(parser)
+    add_target_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("heatmap.png"), metavar="FILE")
-    options = parser.parse_args(arguments)
-    try:
-        target, choice = choose(options)
-        with find_api(target, choice).connect() as api:
-            deployed = api.endpoints()
-            embeddings = np.array(api.embed(NINE_SENTENCES).embeddings)
-    except (SettingsError, LocalError, FaqSearchError, ClientError, BotoCoreError) as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
+    return guard(lambda: _draw(parser.parse_args(arguments)))
+
+
+def _draw(options: argparse.Namespace) -> int:
+    target, choice = choose(options)
+    with find_api(target, choice).connect() as api:
+        deployed = api.endpoints()
+        embeddings = np.array(api.embed(NINE_SENTENCES).embeddings)
     # Pearson's correlation of each pair; numpy's stubs promise less than a matrix.
     found = np.asarray(np.corrcoef(embeddings), dtype=np.float64)
     title = f"Correlation of nine sentences: {deployed.model_id} {deployed.model_version}"

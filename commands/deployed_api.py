@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from commands.cdk_cli import Choice
-from commands.local_state import LocalError
-from commands.target import Target
+from commands.errors import CommandError
+from commands.target import Choice, Target
+from contract import outputs
 from faq_search.api import FaqSearch
 
 
@@ -32,7 +32,7 @@ class DeployedApi:
 def find_api(target: Target, choice: Choice) -> DeployedApi:
     """The API of a stage, from the outputs of its stack.
 
-    Raises LocalError when the stage is not deployed there.
+    Raises CommandError when the stage is not deployed there.
     """
     name = choice.settings.names.stack("FrontDoor")
     try:
@@ -40,18 +40,18 @@ def find_api(target: Target, choice: Choice) -> DeployedApi:
     except ClientError as error:
         if "does not exist" not in str(error):
             raise
-        raise LocalError(f"{name} is not deployed. Deploy it first: make deploy") from error
+        raise CommandError(f"{name} is not deployed. Deploy it first: make deploy") from error
     return read_api(target, {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", ())})
 
 
-def read_api(target: Target, outputs: Mapping[str, str]) -> DeployedApi:
-    """The API that the outputs of the FrontDoor stack tell of."""
-    url = outputs["ApiUrl"]
+def read_api(target: Target, found: Mapping[str, str]) -> DeployedApi:
+    """The API that the outputs of a FrontDoor stack describe."""
+    url = found[outputs.API_URL]
     if target.local is not None:  # AWS's host name becomes a path
         host, _, stage = url.removeprefix("https://").rstrip("/").partition("/")
         url = f"{target.local.endpoint_url}/execute-api/{host.partition('.')[0]}/{stage}"
     api_key = None
-    if key_id := outputs.get("ApiKeyId"):
+    if key_id := found.get(outputs.API_KEY_ID):
         client = target.client("apigateway")
         api_key = client.get_api_key(apiKey=key_id, includeValue=True)["value"]
-    return DeployedApi(url, outputs["ApiAuth"], api_key, target.region)
+    return DeployedApi(url, found[outputs.API_AUTH], api_key, target.region)

@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from commands import local_app
-from commands.cdk_cli import Choice, console
-from commands.local_state import LocalError
-from commands.target import Target, add_options, choose
-from stage.settings import SettingsError
+from commands.target import Choice, Target, add_target_arguments, choose
 
 
-def main() -> int:
-    """Returns the exit status of the CDK."""
-    parser = argparse.ArgumentParser(prog="commands.deployment", description="Deploy or remove.")
-    parser.add_argument("command", choices=["deploy", "destroy"])
-    add_options(parser)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where, and whether to ask."""
+    add_target_arguments(parser)
     parser.add_argument(
         "--yes", action="store_true", help="ask nothing: what changes was reviewed elsewhere"
     )
-    options = parser.parse_args()
-    try:
-        target, choice = choose(options)
-        if options.command == "deploy":
-            return deploy(target, choice, ask=not options.yes)
-        return destroy(target, choice, ask=not options.yes)
-    except (SettingsError, LocalError) as fault:
-        console.print(str(fault), style="red", markup=False)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Returns the exit status of the CDK."""
+    target, choice = choose(options)
+    command = deploy if options.command == "deploy" else destroy
+    return command(target, choice, ask=not options.yes)
 
 
 def deploy(target: Target, choice: Choice, *, ask: bool) -> int:
-    """ask: before a change that grants more, as the CDK does; the local AWS grants anything."""
+    """ask: before a change that grants more, as the CDK does; never on the local AWS."""
     if target.local is not None:
+        from commands import local_app
+
         return local_app.deploy(target.local, choice)
     approval = [] if ask else ["--require-approval", "never"]
     return target.cdk("deploy", "--all", *approval, *choice.context_options)
 
 
 def destroy(target: Target, choice: Choice, *, ask: bool) -> int:
-    """ask: whether that is meant; of the local AWS it is."""
+    """ask: before anything is removed; never on the local AWS."""
     if target.local is not None:
+        from commands import local_app
+
         return local_app.destroy(target.local, choice)
     force = [] if ask else ["--force"]
     return target.cdk("destroy", "--all", *force, *choice.context_options)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

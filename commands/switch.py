@@ -1,105 +1,128 @@
-"""Switches a stage's endpoints on and off: off, nothing is paid by the hour, and nothing is lost.
+"""Switches a stage's endpoints off, on again, and says how it stands (`make off`, `on`, `status`).
 
-    python -m commands.switch off --stage dev       takes the endpoints away; models and bakes stay
-    python -m commands.switch on --stage dev        makes them again, and tests them, in minutes
-    python -m commands.switch status --stage dev
-
-CloudFormation does it, by the parameter `Serving` of the Model stack; a deployment keeps its value.
+Off, nothing is paid for endpoints by the hour, and nothing is lost: models and bakes stay. On, they
+are made again and tested, in minutes. CloudFormation does it, by a parameter of the Model stack; a
+deployment keeps its value.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from commands.cdk_cli import console
-from commands.local_state import LocalError
-from commands.stack_update import DeployedStack, StackError, Step
-from commands.target import Target, add_options, choose
-from stage.settings import Settings, SettingsError
+from commands.console import confirm, console, say
+from commands.errors import CommandError
+from commands.target import Target, add_target_arguments, choose
+from contract.switch import OFF, ON, PARAMETER
 
-# As stacks/model/switch.py has them, which a command must not wait for: it starts the CDK.
-PARAMETER = "Serving"
-ON, OFF = "on", "off"
+if TYPE_CHECKING:
+    from stage.settings import Settings
 
-_INTERRUPTED = 130
-
-
-def main() -> int:
-    """Runs one command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="commands.switch", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("command", choices=[ON, OFF, "status"])
-    add_options(parser)
-    options = parser.parse_args()
-    try:
-        target, choice = choose(options)
-        settings = choice.settings
-        stack = DeployedStack(target.client("cloudformation"), settings.names.stack("Model"))
-        if options.command == "status":
-            return _tell(stack, settings, target)
-        return _switch(stack, settings.stage, options.command)
-    except KeyboardInterrupt:
-        console.print(
-            "No longer watched; what CloudFormation has begun goes on. How far it is:"
-            " python -m commands.switch status",
-            soft_wrap=True,
-        )
-        return _INTERRUPTED
-    except (SettingsError, LocalError, StackError) as fault:
-        console.print(str(fault), style="red", markup=False, soft_wrap=True)
-    except (ClientError, BotoCoreError) as fault:
-        # Credentials, permissions or the network: AWS's own words say which.
-        console.print(f"AWS could not be asked: {fault}", style="red", markup=False, soft_wrap=True)
-    return 1
+# What an update may begin from.
+_SETTLED = {
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+}
+_REMEDIES = {
+    "UPDATE_ROLLBACK_FAILED": "Have it finish going back: aws cloudformation"
+    " continue-update-rollback --stack-name {name} (docs/operations.md).",
+    "DELETE_FAILED": "Delete it again, or deploy anew.",
+}
+_REMEDY = "Its first deployment failed: delete it (cdk destroy), then deploy again."
+_CANCELLED = "cancelled"
+_STACK = "AWS::CloudFormation::Stack"
 
 
-def _switch(stack: DeployedStack, stage: str, serving: str) -> int:
-    if _serving(stack) == serving:
-        console.print(f"{stage} is {serving} already.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which stage, and whether to ask."""
+    add_target_arguments(parser)
+    parser.add_argument("--yes", action="store_true", help="switch off without asking")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs `on`, `off` or `status`; returns its exit status."""
+    target, choice = choose(options)
+    settings = choice.settings
+    stack = DeployedStack(target.client("cloudformation"), settings.names.stack("Model"))
+    if options.command == "status":
+        _show_status(stack, settings, target)
         return 0
-    with console.status(f"Switching {stage} {serving} …"):
-        for step in stack.update({PARAMETER: serving}):
-            _show(step)
-    after = "the endpoints answer" if serving == ON else "no endpoint is paid for"
-    console.print(f"{stage} is {serving}: {after}.", style="green")
+    serving = _serving(stack, settings.stage)
+    if serving == options.command:
+        console.print(f"{settings.stage} is already {serving}.")
+        return 0
+    if options.command == OFF and target.local is None and not options.yes:
+        _ask_before_off(settings)
+    _switch(stack, settings.stage, options.command)
     return 0
 
 
-def _serving(stack: DeployedStack) -> str | None:
-    """What the switch is at; None for a stack that has none."""
-    parameters = stack.describe().get("Parameters", [])
-    found = {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
-    return found.get(PARAMETER)
+def _ask_before_off(settings: Settings) -> None:
+    endpoints = "\n".join(
+        f"  {settings.names.endpoint(e.instance_type)}, {e.least_instances} x {e.instance_type}"
+        for e in settings.endpoints
+    )
+    confirm(
+        f"This removes the endpoints of {settings.stage} in {settings.region}:\n{endpoints}\n"
+        "Until `make on`, its API answers no search (503 serving_off). Switch it off?",
+        unasked=f"To switch it off all the same: make off STAGE={settings.stage} YES=1",
+    )
+
+
+def _switch(stack: DeployedStack, stage: str, serving: str) -> None:
+    try:
+        with console.status(f"Switching {stage} {serving} …"):
+            for step in stack.update({PARAMETER: serving}):
+                _show(step)
+    except KeyboardInterrupt:
+        print(
+            "Stopped watching; CloudFormation continues. See how far it is: make status"
+            f" STAGE={stage}",
+            file=sys.stderr,
+        )
+        raise
+    after = "the endpoints answer" if serving == ON else "no endpoint is paid for"
+    console.print(f"{stage} is {serving}: {after}.", style="green")
+
+
+def _serving(stack: DeployedStack, stage: str) -> str:
+    """Whether the switch is on or off."""
+    for each in stack.describe().get("Parameters", []):
+        if each["ParameterKey"] == PARAMETER:
+            return str(each["ParameterValue"])
+    raise CommandError(
+        f"{stage} was deployed by an older version of this app, which has no switch: its endpoints"
+        " are on. Deploy again."
+    )
 
 
 def _show(step: Step) -> None:
     failed = step.status.endswith("FAILED")
     reason = f"  {step.reason}" if failed and step.reason else ""
     line = f"  {step.status:<{len('UPDATE_IN_PROGRESS')}}  {step.type}  {step.resource}{reason}"
-    console.print(line, style="red" if failed else "dim", markup=False, soft_wrap=True)
+    say(line, style="red" if failed else "dim")
 
 
-def _tell(stack: DeployedStack, settings: Settings, target: Target) -> int:
-    serving, status = _serving(stack), stack.describe()["StackStatus"]
-    if serving is None:
-        raise StackError(
-            f"{settings.stage} was deployed by an older version of this app, which has no switch:"
-            " its endpoints are on. Deploy again."
-        )
+def _show_status(stack: DeployedStack, settings: Settings, target: Target) -> None:
+    serving, status = _serving(stack, settings.stage), stack.describe()["StackStatus"]
     console.print(f"{settings.stage} is {serving} (stack: {status}).")
     client = target.client("sagemaker")
     for endpoint in settings.endpoints:
         name = settings.names.endpoint(endpoint.instance_type)
-        console.print(f"  {name}: {_endpoint(client, name)}")
-    return 0
+        console.print(f"  {name}: {_endpoint_status(client, name)}")
 
 
-def _endpoint(client: Any, name: str) -> str:
+def _endpoint_status(client: Any, name: str) -> str:
     try:
         found = client.describe_endpoint(EndpointName=name)
     except ClientError as error:
@@ -109,5 +132,130 @@ def _endpoint(client: Any, name: str) -> str:
     return str(found["EndpointStatus"])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@dataclass(frozen=True)
+class Step:
+    """One event of an update: what became of a resource, or of the stack."""
+
+    resource: str
+    type: str
+    status: str
+    reason: str
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Step:
+        """An event as CloudFormation describes it."""
+        keys = ("LogicalResourceId", "ResourceType", "ResourceStatus", "ResourceStatusReason")
+        return cls(*(event.get(key, "") for key in keys))
+
+
+class DeployedStack:
+    """A stack that is deployed.
+
+    client: for CloudFormation. name: the stack's.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def describe(self) -> Mapping[str, Any]:
+        """The stack. Raises CommandError where there is none."""
+        stack: Mapping[str, Any]
+        try:
+            (stack,) = self._client.describe_stacks(StackName=self._name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            stack = {"StackStatus": "REVIEW_IN_PROGRESS"}  # as good as none
+        if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+            raise CommandError(
+                f"There is no stack {self._name} in {self._client.meta.region_name}: deploy first."
+            )
+        return stack
+
+    def update(self, parameters: Mapping[str, str]) -> Iterator[Step]:
+        """Gives parameters other values, keeps all else, and yields what happens until it is over.
+
+        The update begins with the first step, and continues if nobody asks for more. The stack
+        keeps its template, tags and CloudFormation role.
+
+        Raises:
+            CommandError: it cannot be updated now, or the update was rolled back.
+        """
+        stack = self.describe()
+        self._refuse_unless_settled(stack["StackStatus"])
+        latest = self._latest_event()
+        self._begin(stack, parameters)
+        failures = []
+        status = ""
+        # By its events, since its description may be a moment behind.
+        while not status:
+            time.sleep(self._interval)
+            for event in self._events_after(latest):
+                latest = event["EventId"]
+                step = Step.of(event)
+                if step.status.endswith("FAILED") and _CANCELLED not in step.reason.lower():
+                    failures.append(step)
+                if step.type == _STACK and not step.status.endswith("IN_PROGRESS"):
+                    status = step.status
+                yield step
+        if status != "UPDATE_COMPLETE":
+            raise CommandError(_failure(self._name, status, failures))
+
+    @property
+    def _interval(self) -> float:
+        """Seconds between two looks: the local AWS is faster, and nobody else asks it."""
+        return 0.5 if "127.0.0.1" in self._client.meta.endpoint_url else 5.0
+
+    def _refuse_unless_settled(self, status: str) -> None:
+        if status in _SETTLED:
+            return
+        if status.endswith("IN_PROGRESS"):
+            raise CommandError(f"{self._name} is busy ({status}); try again once it has finished.")
+        remedy = _REMEDIES.get(status, _REMEDY).format(name=self._name)
+        raise CommandError(f"{self._name} cannot be updated as it is ({status}). {remedy}")
+
+    def _begin(self, stack: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+        names = [each["ParameterKey"] for each in stack.get("Parameters", [])]
+        try:
+            self._client.update_stack(
+                StackName=self._name,
+                UsePreviousTemplate=True,
+                Parameters=[
+                    {"ParameterKey": name, "ParameterValue": parameters[name]}
+                    if name in parameters
+                    else {"ParameterKey": name, "UsePreviousValue": True}
+                    for name in names
+                ],
+                Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+                # A repeated request is the same update.
+                ClientRequestToken=f"switch-{uuid4()}",
+            )
+        except ClientError as error:
+            if "IN_PROGRESS" in str(error):  # somebody else was faster
+                self._refuse_unless_settled(self.describe()["StackStatus"])
+            raise
+
+    def _latest_event(self) -> str | None:
+        events = self._client.describe_stack_events(StackName=self._name)["StackEvents"]
+        return events[0]["EventId"] if events else None
+
+    def _events_after(self, latest: str | None) -> list[Mapping[str, Any]]:
+        """Events since `latest`, oldest first."""
+        found: list[Mapping[str, Any]] = []
+        for page in self._client.get_paginator("describe_stack_events").paginate(
+            StackName=self._name
+        ):
+            for event in page["StackEvents"]:
+                if event["EventId"] == latest:
+                    return found[::-1]
+                found.append(event)
+        return found[::-1]
+
+
+def _failure(name: str, status: str, failures: list[Step]) -> str:
+    first = f" {failures[0].resource}: {failures[0].reason}" if failures else ""
+    if status == "UPDATE_ROLLBACK_COMPLETE":
+        return f"The update failed, and {name} is as it was before.{first}"
+    remedy = _REMEDIES.get(status, "").format(name=name)
+    return f"The update failed and left {name} {status}.{first} {remedy}".strip()

@@ -128,7 +128,7 @@ def check_settings(
         faults = [str(error), *faults]
     messages = [_message(source, faults, len(faults))] if faults else []
     if corpus_error:
-        title = corpus_file if corpus else f"{corpus_file} (corpus.path in {source})"
+        title = corpus or f"{corpus_file} (corpus.path in {source})"
         messages.append(_message(title, str(corpus_error).splitlines(), corpus_error.count))
     if messages:
         raise SettingsError("\n".join(messages))

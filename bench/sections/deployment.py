@@ -18,9 +18,8 @@ from bench.context import Bench
 from bench.measure import Contender, Process
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, SHORT_QUESTION
-from commands.cdk_cli import Choice
 from commands.deployed_api import DeployedApi, find_api
-from commands.target import Target
+from commands.target import Choice, Target
 from faq_search.results import Deployment
 
 EMBED, NEAREST = "embedding", "nearest neighbours"

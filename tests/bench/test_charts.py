@@ -71,11 +71,11 @@ def test_the_heat_map_of_a_deployment(tmp_path, monkeypatch, capsys):
 
 def test_a_heat_map_needs_a_deployment(tmp_path, monkeypatch, capsys):
     from bench import heatmap
-    from commands.local_state import LocalError
+    from commands.errors import CommandError
 
     def choose(_):
-        raise LocalError("No local AWS is running.")
+        raise CommandError("No local AWS is running.")
 
     monkeypatch.setattr(heatmap, "choose", choose)
     assert heatmap.main(["--output", str(tmp_path / "map.png")]) == 1
-    assert "No local AWS is running." in capsys.readouterr().out
+    assert capsys.readouterr().err == "No local AWS is running.\n"

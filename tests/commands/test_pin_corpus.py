@@ -11,8 +11,9 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from commands import pin_corpus
-from commands.pin_corpus import PinError, main, pin
+from commands.__main__ import main
+from commands.errors import CommandError
+from commands.pin_corpus import pin
 from corpus.reader import CorpusError
 
 URI = "s3://my-bucket/faqs/Fragen & ü 🤖.csv"
@@ -59,7 +60,7 @@ def test_what_is_missing_for_embedding_questions_is_told(s3):
 @pytest.mark.parametrize("version_id", [None, "null"])
 def test_an_object_without_a_version_is_refused_with_the_remedy(s3, version_id):
     answer(s3, b"Q,A\n", version_id)
-    with pytest.raises(PinError) as caught:
+    with pytest.raises(CommandError) as caught:
         pin(s3, URI)
     assert (
         "aws s3api put-bucket-versioning --bucket my-bucket "
@@ -76,7 +77,7 @@ def test_a_wrong_corpus_is_refused_by_its_s3_name(s3):
 
 def test_an_answer_of_s3_becomes_a_sentence(s3):
     s3.stubber.add_client_error("get_object", "NoSuchKey", "The key does not exist.", 404)
-    with pytest.raises(PinError, match="S3 answered NoSuchKey: The key does not exist"):
+    with pytest.raises(CommandError, match="S3 answered NoSuchKey: The key does not exist"):
         pin(s3, URI)
 
 
@@ -90,7 +91,7 @@ def test_an_answer_of_s3_becomes_a_sentence(s3):
     ],
 )
 def test_wrong_addresses_are_refused_without_asking(s3, uri, message):
-    with pytest.raises(PinError, match=message):
+    with pytest.raises(CommandError, match=message):
         pin(s3, uri)
 
 
@@ -101,10 +102,10 @@ def test_the_command_prints_the_lines_or_the_fault(s3, capsys, monkeypatch):
         regions.append((service, region_name))
         return s3
 
-    monkeypatch.setattr(pin_corpus.boto3, "client", client)
+    monkeypatch.setattr(boto3, "client", client)
     answer(s3, b"Q,A\n", "v1", "faq.csv")
-    assert main(["s3://my-bucket/faq.csv", "--region", "eu-west-1"]) == 0
+    assert main(["pin-corpus", "s3://my-bucket/faq.csv", "--region", "eu-west-1"]) == 0
     assert 'version_id = "v1"' in capsys.readouterr().out
     assert regions == [("s3", "eu-west-1")]
-    assert main(["nonsense"]) == 1
+    assert main(["pin-corpus", "nonsense"]) == 1
     assert "is not an S3 address" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 
-from commands import preflight, preflight_checks
+from commands import preflight
 from stage.settings import Settings, check_settings, load_settings
 
 MODEL = "FaqSearch-dev-Model"
@@ -77,11 +77,11 @@ def settings_with(**changes: Any) -> Settings:
     return check_settings("dev", values | changes, source="test")
 
 
-def run(check: Callable[..., Any], settings: Settings, aws: Aws) -> list[preflight_checks.Finding]:
+def run(check: Callable[..., Any], settings: Settings, aws: Aws) -> list[preflight.Finding]:
     return list(check(settings, aws.client))
 
 
-def one(check: Callable[..., Any], settings: Settings, aws: Aws) -> preflight_checks.Finding:
+def one(check: Callable[..., Any], settings: Settings, aws: Aws) -> preflight.Finding:
     (found,) = run(check, settings, aws)
     return found
 
@@ -93,8 +93,8 @@ def test_credentials(dev, aws) -> None:
         "UserId": "U",
     }
     aws.answers("sts", "get_caller_identity", {}, identity)
-    found = one(preflight_checks.credentials, dev, aws)
-    assert (found.state, "111122223333" in found.told) == ("ok", True)
+    found = one(preflight.credentials, dev, aws)
+    assert (found.state, "111122223333" in found.found) == ("ok", True)
 
 
 def test_without_credentials_nothing_else_is_asked(dev) -> None:
@@ -115,20 +115,20 @@ def test_without_credentials_nothing_else_is_asked(dev) -> None:
 def test_bootstrap_is_new_enough(dev, aws, version, state) -> None:
     name = "/cdk-bootstrap/hnb659fds/version"
     aws.answers("ssm", "get_parameter", {"Name": name}, {"Parameter": {"Value": version}})
-    found = one(preflight_checks.bootstrap, dev, aws)
+    found = one(preflight.bootstrap, dev, aws)
     assert found.state == state
     assert bool(found.remedy) is (state == "failed")
 
 
 def test_bootstrap_is_missing(dev, aws) -> None:
     aws.refuses("ssm", "get_parameter", "ParameterNotFound")
-    found = one(preflight_checks.bootstrap, dev, aws)
+    found = one(preflight.bootstrap, dev, aws)
     assert (found.state, found.remedy) == ("failed", "Run: cdk bootstrap aws://ACCOUNT/us-east-1")
 
 
 def test_what_may_not_be_asked_is_not_called_wrong(dev, aws) -> None:
     aws.refuses("ssm", "get_parameter", "AccessDeniedException")
-    assert one(preflight_checks.bootstrap, dev, aws).state == "unknown"
+    assert one(preflight.bootstrap, dev, aws).state == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_stacks_can_be_updated(dev, aws, status, state, remedy) -> None:
         name = f"FaqSearch-dev-{part}"
         stack = {"StackName": name, **created}
         aws.answers("cloudformation", "describe_stacks", {"StackName": name}, {"Stacks": [stack]})
-    found = run(preflight_checks.stacks, dev, aws)
+    found = run(preflight.stacks, dev, aws)
     assert {f.state for f in found} == {state}
     assert all(remedy in f.remedy and bool(f.remedy) is bool(remedy) for f in found)
 
@@ -155,7 +155,7 @@ def test_stacks_can_be_updated(dev, aws, status, state, remedy) -> None:
 def test_stacks_that_are_not_there_are_fine(dev, aws) -> None:
     for _ in range(5):
         aws.refuses("cloudformation", "describe_stacks", "ValidationError", "x does not exist")
-    assert {f.state for f in run(preflight_checks.stacks, dev, aws)} == {"ok"}
+    assert {f.state for f in run(preflight.stacks, dev, aws)} == {"ok"}
 
 
 def image_request(settings: Settings, *, gpu: bool) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def image_request(settings: Settings, *, gpu: bool) -> dict[str, Any]:
 def test_images_of_the_processors_in_use(dev, aws) -> None:
     there = {"images": [{"registryId": REGISTRY}]}
     aws.answers("ecr", "batch_get_image", image_request(dev, gpu=False), there)
-    assert one(preflight_checks.images, dev, aws).state == "ok"
+    assert one(preflight.images, dev, aws).state == "ok"
 
 
 def test_an_image_that_the_region_lacks(aws) -> None:
@@ -178,7 +178,7 @@ def test_an_image_that_the_region_lacks(aws) -> None:
     there = {"images": [{"registryId": REGISTRY}]}
     aws.answers("ecr", "batch_get_image", image_request(settings, gpu=False), there)
     aws.answers("ecr", "batch_get_image", image_request(settings, gpu=True), {"images": []})
-    cpu, gpu = run(preflight_checks.images, settings, aws)
+    cpu, gpu = run(preflight.images, settings, aws)
     assert (cpu.state, gpu.state) == ("ok", "failed")
     assert "jumpstart.lock.json" in gpu.remedy
 
@@ -202,34 +202,34 @@ ENOUGH = {
 
 def test_quotas_suffice(dev, aws) -> None:
     quota(aws, ENOUGH, {})
-    assert [f.state for f in run(preflight_checks.quotas, dev, aws)] == ["ok"] * 3
+    assert [f.state for f in run(preflight.quotas, dev, aws)] == ["ok"] * 3
 
 
 def test_what_was_granted_counts_more_than_the_default(dev, aws) -> None:
     quota(aws, {**ENOUGH, ENDPOINT_QUOTA: 0.0}, {ENDPOINT_QUOTA: 2.0})
-    assert run(preflight_checks.quotas, dev, aws)[0].state == "ok"
+    assert run(preflight.quotas, dev, aws)[0].state == "ok"
 
 
 def test_an_update_needs_both_fleets(dev, aws) -> None:
     quota(aws, {**ENOUGH, ENDPOINT_QUOTA: 1.0}, {})
-    found = run(preflight_checks.quotas, dev, aws)[0]
+    found = run(preflight.quotas, dev, aws)[0]
     assert found.state == "failed"
-    assert found.told.startswith("1 allowed, 2 needed")
+    assert found.found.startswith("1 allowed, 2 needed")
     assert "Service Quotas" in found.remedy
 
 
 def test_scaling_needs_its_most_instances_twice(aws) -> None:
     scaled = {"instance_type": "ml.c6i.xlarge", "scaling": {"max_instances": 3}}
     quota(aws, ENOUGH, {})
-    found = run(preflight_checks.quotas, settings_with(endpoints=[scaled]), aws)[0]
-    assert (found.state, "6 needed" in found.told) == ("failed", True)
+    found = run(preflight.quotas, settings_with(endpoints=[scaled]), aws)[0]
+    assert (found.state, "6 needed" in found.found) == ("failed", True)
 
 
 def test_a_type_that_the_region_does_not_offer(dev, aws) -> None:
     quota(aws, {k: v for k, v in ENOUGH.items() if k != ENDPOINT_QUOTA}, {})
-    found = run(preflight_checks.quotas, dev, aws)[0]
+    found = run(preflight.quotas, dev, aws)[0]
     assert (found.state, found.subject) == ("failed", ENDPOINT_QUOTA)
-    assert "does not offer" in found.told
+    assert "does not offer" in found.found
 
 
 def own_resources(aws: Aws, *ids: str, stack: str = MODEL) -> None:
@@ -263,18 +263,18 @@ def existing_endpoint(aws: Aws) -> str:
 def test_an_endpoints_name_is_free(dev, aws) -> None:
     aws.refuses("cloudformation", "list_stack_resources", "ValidationError", "does not exist")
     aws.refuses("sagemaker", "describe_endpoint", "ValidationException", "Could not find it")
-    assert one(preflight_checks.endpoint_names, dev, aws).state == "ok"
+    assert one(preflight.endpoint_names, dev, aws).state == "ok"
 
 
 def test_an_endpoint_of_the_stage_itself_is_fine(dev, aws) -> None:
     own_resources(aws, existing_endpoint(aws))
-    assert one(preflight_checks.endpoint_names, dev, aws).state == "ok"
+    assert one(preflight.endpoint_names, dev, aws).state == "ok"
 
 
 def test_somebody_elses_endpoint_is_in_the_way(dev, aws) -> None:
     existing_endpoint(aws)
     own_resources(aws, "something-else")
-    found = one(preflight_checks.endpoint_names, dev, aws)
+    found = one(preflight.endpoint_names, dev, aws)
     assert found.state == "failed"
     assert f"delete-endpoint --endpoint-name {ENDPOINT}" in found.remedy
 
@@ -285,13 +285,13 @@ PINNED = {"s3_uri": "s3://somebucket/faq.csv", "version_id": "v7", "sha256": "0"
 def test_a_pinned_corpus_is_readable(aws) -> None:
     request = {"Bucket": "somebucket", "Key": "faq.csv", "VersionId": "v7"}
     aws.answers("s3", "head_object", request, {"ContentLength": 12})
-    assert one(preflight_checks.corpus, settings_with(corpus=PINNED), aws).state == "ok"
+    assert one(preflight.corpus, settings_with(corpus=PINNED), aws).state == "ok"
 
 
 def test_a_pinned_corpus_is_gone(aws) -> None:
     aws.refuses("s3", "head_object", "404")
-    found = one(preflight_checks.corpus, settings_with(corpus=PINNED), aws)
-    assert (found.state, "pin_corpus" in found.remedy) == ("failed", True)
+    found = one(preflight.corpus, settings_with(corpus=PINNED), aws)
+    assert (found.state, "pin-corpus" in found.remedy) == ("failed", True)
 
 
 def listing(aws: Aws, settings: Settings, *names: str) -> None:
@@ -304,13 +304,13 @@ def listing(aws: Aws, settings: Settings, *names: str) -> None:
 @pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
 def test_the_weights_are_there(dev, aws, file) -> None:
     listing(aws, dev, "config.json", file)
-    assert one(preflight_checks.weights, dev, aws).state == "ok"
+    assert one(preflight.weights, dev, aws).state == "ok"
 
 
 @pytest.mark.parametrize("names", [(), ("config.json",), ("model.safetensors",)])
 def test_weights_are_missing(dev, aws, names) -> None:
     listing(aws, dev, *names)
-    assert one(preflight_checks.weights, dev, aws).state == "failed"
+    assert one(preflight.weights, dev, aws).state == "failed"
 
 
 @pytest.mark.parametrize(("unreserved", "state"), [(150, "ok"), (149, "failed"), (10, "failed")])
@@ -319,7 +319,7 @@ def test_reserved_concurrency_leaves_a_hundred(aws, unreserved, state) -> None:
     aws.answers("lambda", "get_account_settings", {}, {"AccountLimit": limits})
     aws.refuses("cloudformation", "list_stack_resources", "ValidationError", "does not exist")
     settings = settings_with(api={"reserved_concurrency": 50})
-    assert one(preflight_checks.concurrency, settings, aws).state == state
+    assert one(preflight.concurrency, settings, aws).state == state
 
 
 def test_a_deployed_front_door_has_its_share_already(aws) -> None:
@@ -327,11 +327,11 @@ def test_a_deployed_front_door_has_its_share_already(aws) -> None:
     aws.answers("lambda", "get_account_settings", {}, {"AccountLimit": limits})
     own_resources(aws, "function", stack="FaqSearch-dev-FrontDoor")
     settings = settings_with(api={"reserved_concurrency": 50})
-    assert one(preflight_checks.concurrency, settings, aws).state == "ok"
+    assert one(preflight.concurrency, settings, aws).state == "ok"
 
 
 def test_nothing_reserved_asks_nothing(dev, aws) -> None:
-    assert run(preflight_checks.concurrency, dev, aws) == []
+    assert run(preflight.concurrency, dev, aws) == []
 
 
 @pytest.mark.parametrize(
@@ -339,12 +339,12 @@ def test_nothing_reserved_asks_nothing(dev, aws) -> None:
     [
         (("ok", "ok"), 0, "Ready to deploy."),
         (("ok", "unknown"), 0, "1 could not be checked"),
-        (("failed", "unknown", "failed"), 1, "2 to mend"),
+        (("failed", "unknown", "failed"), 1, "2 to fix"),
     ],
 )
 def test_the_report_ends_with_a_verdict(capsys, states, status, last) -> None:
     findings = [
-        preflight_checks.Finding(f"s{n}", state, "told", "Do this." if state == "failed" else "")
+        preflight.Finding(f"s{n}", state, "told", "Do this." if state == "failed" else "")
         for n, state in enumerate(states)
     ]
     assert preflight.report(findings) == status

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import io
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
-from rich.console import Console
 
-from commands import stack_update, switch
+from commands import console, switch
+from commands.__main__ import main
 from tests.support.recorded_aws import AwsError, RecordedAws
 
 STACK = "FaqSearch-dev-Model"
@@ -99,7 +100,7 @@ class CloudFormation(RecordedAws):
 def aws(monkeypatch):
     recorded = CloudFormation()
     monkeypatch.setattr(boto3, "client", recorded.client)
-    monkeypatch.setattr(stack_update.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(switch.time, "sleep", lambda seconds: None)
     yield recorded
     assert not recorded.violations, recorded.violations
 
@@ -108,11 +109,9 @@ def aws(monkeypatch):
 def run(aws, monkeypatch, capsys):
     """Runs the command; gives exit status and what it printed."""
 
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(switch, "console", Console(width=80, highlight=False))
-        monkeypatch.setattr(sys, "argv", ["switch", *arguments, "--stage", "dev"])
-        status = switch.main()
-        return status, capsys.readouterr().out
+    def run(command: str, *options: str) -> tuple[int, str]:
+        status = main([command, "--stage", "dev", *(options or ["--yes"])])
+        return status, "".join(capsys.readouterr())
 
     return run
 
@@ -150,7 +149,7 @@ def test_it_is_over_when_the_endpoints_are_gone(aws, run):
 @pytest.mark.parametrize("serving", ["on", "off"])
 def test_what_is_so_already_is_left_alone(aws, run, serving):
     aws.stack_parameters["Serving"] = serving
-    assert run(serving) == (0, f"dev is {serving} already.\n")
+    assert run(serving) == (0, f"dev is already {serving}.\n")
     assert aws.called("UpdateStack") == []
 
 
@@ -177,13 +176,11 @@ class TestRefused:
     @pytest.mark.parametrize(
         "stack_status", ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"]
     )
-    def test_while_the_stack_is_at_work(self, aws, run, stack_status):
+    def test_while_the_stack_is_busy(self, aws, run, stack_status):
         aws.stack_status = stack_status
         status, printed = run("off")
         assert status == 1
-        assert printed == (
-            f"{STACK} is at work ({stack_status}). Try again when it has come to its end.\n"
-        )
+        assert printed == (f"{STACK} is busy ({stack_status}); try again once it has finished.\n")
         assert aws.called("UpdateStack") == []
 
     def test_when_somebody_was_faster(self, aws, run):
@@ -197,7 +194,7 @@ class TestRefused:
         aws._update_stack = faster
         status, printed = run("off")
         assert status == 1
-        assert f"{STACK} is at work (UPDATE_IN_PROGRESS)." in printed
+        assert f"{STACK} is busy (UPDATE_IN_PROGRESS)" in printed
 
     @pytest.mark.parametrize(
         ("stack_status", "remedy"),
@@ -230,9 +227,8 @@ class TestRefused:
         assert "older version" in printed
         assert "eploy again" in printed
 
-    def test_an_unknown_stage(self, aws, monkeypatch, capsys):
-        monkeypatch.setattr(sys, "argv", ["switch", "off", "--stage", "nowhere"])
-        assert switch.main() == 1
+    def test_an_unknown_stage(self, aws):
+        assert main(["off", "--stage", "nowhere"]) == 1
         assert aws.requests == []
 
     def test_by_aws_in_its_own_words(self, aws, run):
@@ -255,13 +251,53 @@ def test_ctrl_c_leaves_the_update_to_cloudformation(aws, run, monkeypatch):
     def interrupted(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stack_update.time, "sleep", interrupted)
+    monkeypatch.setattr(switch.time, "sleep", interrupted)
     status, printed = run("off")
     assert status == 130
-    assert "goes on" in printed
-    assert "commands.switch status" in printed
+    assert "CloudFormation continues" in printed
+    assert "make status STAGE=dev" in printed
     assert len(aws.called("UpdateStack")) == 1
     assert not [name for _, name, _ in aws.requests if name.startswith(("Cancel", "Delete"))]
+
+
+class TestAsksBeforeOff:
+    @pytest.fixture
+    def terminal(self, monkeypatch):
+        """Somebody who answers; lists what was asked."""
+        asked = []
+
+        def answer(text):
+            monkeypatch.setattr(console.sys, "stdin", SimpleNamespace(isatty=lambda: True))
+            monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or text)
+            return asked
+
+        return answer
+
+    def test_and_names_what_stops(self, aws, run, terminal):
+        asked = terminal("y")
+        assert run("off", "--config", "config")[0] == 0
+        assert "faq-search-dev-c6i-xlarge, 1 x ml.c6i.xlarge" in asked[0]
+        assert "dev in us-east-1" in asked[0]
+        assert len(aws.called("UpdateStack")) == 1
+
+    @pytest.mark.parametrize("text", ["", "n", "yess"])
+    def test_anything_but_yes_leaves_it_on(self, aws, run, terminal, text):
+        terminal(text)
+        status, printed = run("off", "--config", "config")
+        assert (status, printed) == (1, "Nothing was changed.\n")
+        assert aws.called("UpdateStack") == []
+
+    def test_without_a_terminal_says_what_to_do(self, aws, run, monkeypatch):
+        monkeypatch.setattr(console.sys, "stdin", io.StringIO())
+        status, printed = run("off", "--config", "config")
+        assert status == 1
+        assert "make off STAGE=dev YES=1" in printed
+        assert aws.called("UpdateStack") == []
+
+    def test_on_needs_no_answer(self, aws, run, monkeypatch):
+        aws.stack_parameters["Serving"] = "off"
+        monkeypatch.setattr(console.sys, "stdin", io.StringIO())
+        assert run("on", "--config", "config")[0] == 0
 
 
 class TestStatus:

@@ -53,9 +53,10 @@ class LocalApp:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        options = ["--stage", self.stage, "--config", str(self.config), "--port", str(port)]
         with (self.state.parent / "up.txt").open("wb") as output:
             self.process = subprocess.Popen(
-                self._command("up", "--port", str(port)),
+                self._command("local", *options),
                 cwd=ROOT,
                 env=self._environment(),
                 stdout=output,
@@ -81,21 +82,15 @@ class LocalApp:
     ) -> subprocess.CompletedProcess[str]:
         """`deploy`, `diff` or `destroy`, as from a second terminal."""
         options = ["--corpus", str(corpus)] if corpus else []
-        return subprocess.run(
-            self._command(command, *options, stage=stage),
-            cwd=ROOT,
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=UP_SECONDS,
-            check=False,
-        )
+        # It uses what `make local` was given, unless it names another stage.
+        if stage:
+            options += ["--local", "--stage", stage, "--config", str(self.config)]
+        return self.run_command(command, *options)
 
-    def run_tool(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command of the second terminal by its module."""
+    def run_command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of the second terminal."""
         return subprocess.run(
-            [str(self.python), "-m", module, *arguments],
+            self._command(*arguments),
             cwd=ROOT,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -122,16 +117,8 @@ class LocalApp:
         running = json.loads((self.state / "running.json").read_text())
         return Context(running["endpoint_url"], running["region"], self.state).client(service)
 
-    def _command(self, command: str, *options: str, stage: str | None = None) -> list[str]:
-        module = {
-            "up": ["commands.local", "--stage", self.stage, "--config", str(self.config)],
-            "diff": ["commands.review"],
-            "deploy": ["commands.deployment", "deploy"],
-            "destroy": ["commands.deployment", "destroy"],
-        }[command]
-        # The second terminal goes by what `up` was given, unless it names another stage.
-        other = ["--local", "--stage", stage, "--config", str(self.config)] if stage else []
-        return [str(self.python), "-m", *module, *other, *options]
+    def _command(self, *arguments: str) -> list[str]:
+        return [str(self.python), "-m", "commands", *arguments]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "LOCAL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}

@@ -169,14 +169,14 @@ def endpoint_names(app: LocalApp) -> list[str]:
 def test_switched_off_nothing_is_paid_for_and_the_api_says_so(
     app: LocalApp, client: FaqSearch, tmp_path: Path
 ) -> None:
-    assert app.run_tool("commands.switch", "off").returncode == 0
+    assert app.run_command("off").returncode == 0
     try:
         assert endpoint_names(app) == []
         with FaqSearch(app.api["url"], api_key=app.api["api_key"], retries=0) as impatient:
             with pytest.raises(FaqSearchError) as refused:
                 impatient.search(["What is batch transform?"])
             assert (refused.value.status, refused.value.code) == (503, "serving_off")
-        assert "is off" in app.run_tool("commands.switch", "status").stdout
+        assert "is off" in app.run_command("status").stdout
         # A deployment leaves the switch as it is.
         app.deploy()
         assert endpoint_names(app) == []
@@ -184,7 +184,7 @@ def test_switched_off_nothing_is_paid_for_and_the_api_says_so(
         file.write_text('{"id": 1, "text_inputs": "Batches run meanwhile."}\n')
         assert client.batch(file).wait(timeout=60).status == "completed"
     finally:
-        switched_on = app.run_tool("commands.switch", "on")
+        switched_on = app.run_command("on")
     assert switched_on.returncode == 0, switched_on.stdout
     assert len(endpoint_names(app)) == 2
     assert client.search(["What is batch transform?"]).results[0]

@@ -163,10 +163,10 @@ def _sound_the_alarm(app: LocalApp, ended: threading.Event) -> None:
 def test_the_first_corpus_comes_back_without_a_second_training(app: LocalApp) -> None:
     """By one command, from the list of what was deployed."""
     jobs = training_jobs(app)
-    listed = json.loads(app.run_tool("commands.versions", "list", "--json").stdout)
+    listed = json.loads(app.run_command("versions", "--json").stdout)
     now, first = listed[0], listed[-1]
     assert now["bake_id"] == deployed(app)["bake_id"] != first["bake_id"]
-    result = app.run_tool("commands.versions", "rollback", first["bake_id"][:12], "--yes")
+    result = app.run_command("rollback", first["bake_id"][:12], "--yes")
     assert result.returncode == 0, result.stdout
     assert best(app) != ANSWER
     assert deployed(app)["bake_id"] == first["bake_id"]
@@ -178,7 +178,7 @@ def test_the_first_corpus_comes_back_without_a_second_training(app: LocalApp) ->
 
 
 def test_what_no_version_needs_is_pruned(app: LocalApp) -> None:
-    result = app.run_tool("commands.versions", "prune", "--keep", "1", "--yes")
+    result = app.run_command("prune", "--keep", "1", "--yes")
     assert result.returncode == 0, result.stdout
     # All are younger than a day.
     assert len({v["bake_id"] for v in _versions(app) if v["artifact"]}) == 2
@@ -186,9 +186,7 @@ def test_what_no_version_needs_is_pruned(app: LocalApp) -> None:
 
 
 def _versions(app: LocalApp) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = json.loads(
-        app.run_tool("commands.versions", "list", "--json").stdout
-    )
+    listed: list[dict[str, Any]] = json.loads(app.run_command("versions", "--json").stdout)
     return listed
 
 

@@ -166,7 +166,7 @@ def test_a_deployment_is_never_cut_short_and_its_credentials_outlast_it(jobs):
 def test_what_is_shown_asks_for_no_change_set(jobs):
     """`make diff` with MARKDOWN compares templates alone, which the right to read is enough for."""
     makefile = (ROOT / "Makefile").read_text()
-    assert re.search(r"\.review .*MARKDOWN.*--read-only", makefile)
+    assert re.search(r"\) diff .*MARKDOWN.*--read-only", makefile)
     (script,) = (s["run"] for s in jobs["diff"]["steps"] if "make diff" in s.get("run", ""))
     assert "make diff" in script
     assert "MARKDOWN=" in script

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands import switch
+from contract import switch
 from stacks.model import switch as serving_switch
 from stage.settings import Settings, load_settings
 from tests.support.synthesis import Templates, arn_ends, of_type, properties

@@ -11,8 +11,8 @@ from typing import Any
 
 import boto3
 
+from commands.deployed_stage import DeployedStage
 from commands.target import Target
-from commands.versions.stage import Stage
 from stage.settings import Settings, load_settings
 
 REGION = "us-east-1"
@@ -63,8 +63,8 @@ class AwsStage:
         return made
 
     @property
-    def stage(self) -> Stage:
-        return Stage(self.settings, _Moto(REGION))
+    def stage(self) -> DeployedStage:
+        return DeployedStage(self.settings, _Moto(REGION))
 
     def client(self, service: str) -> Any:
         return _client(service)

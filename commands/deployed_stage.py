@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from commands.bakes import Bakes
+from commands.errors import CommandError
 from commands.target import Target
-from commands.versions.bakes import Bakes
+from contract import outputs
+from contract.deployment import Deployment
 from contract.names import StackPart
-from stage.settings import Settings
 
+if TYPE_CHECKING:
+    from stage.settings import Settings
 
-class VersionsError(Exception):
-    """A command cannot do what was asked; the message says why and what to do."""
+# What stages have that were deployed before the output had a name of its own.
+_FORMER_BUCKET_OUTPUT = "ExportsOutputRefStorageArtifacts"
 
 
 @dataclass(frozen=True)
 class Version:
-    """One deployment, as the deployment parameter told it from then on.
+    """One deployment.
 
-    number: the parameter's own, counted from 1. at: when it was written, after the smoke test.
+    number: the parameter's, counted from 1. at: when it was written, after the smoke test.
     by: who wrote it, as far as AWS says; usually CloudFormation's role.
     """
 
     number: int
     at: datetime
     by: str
-    bake_id: str
-    model_id: str
-    model_version: str
-    dimension: int
-    corpus_sha256: str
+    deployment: Deployment
+
+    @property
+    def bake_id(self) -> str:
+        return self.deployment.bake_id
 
 
 @dataclass(frozen=True)
-class Stage:
+class DeployedStage:
     """A stage where it is deployed."""
 
     settings: Settings
@@ -47,18 +50,18 @@ class Stage:
 
     @cached_property
     def bakes(self) -> Bakes:
-        """Of the artifacts bucket. Raises VersionsError when there is none."""
+        """Of the artifacts bucket. Raises CommandError when there is none."""
         stack = self._stack("Foundation")
         for output in stack.get("Outputs", []):
-            # What the Model stack imports of it; nothing more than DescribeStacks is needed.
-            if output["OutputKey"].startswith("ExportsOutputRefStorageArtifacts"):
+            key = output["OutputKey"]
+            if key == outputs.ARTIFACTS_BUCKET or key.startswith(_FORMER_BUCKET_OUTPUT):
                 return Bakes(self.target.client("s3"), output["OutputValue"])
-        raise VersionsError(
-            f"The stack {stack['StackName']} tells of no artifacts bucket. Is it being deployed?"
+        raise CommandError(
+            f"The stack {stack['StackName']} names no artifacts bucket. Is it being deployed?"
         )
 
-    def deployed(self) -> Version | None:
-        """The version that is deployed now; None when none is."""
+    def deployed(self) -> Deployment | None:
+        """What is deployed now; None when nothing is."""
         try:
             answer = self.target.client("ssm").get_parameter(
                 Name=self.settings.names.deployment_parameter
@@ -67,7 +70,7 @@ class Stage:
             if error.response["Error"]["Code"] == "ParameterNotFound":
                 return None
             raise
-        return _version(answer["Parameter"])
+        return _deployment(answer["Parameter"])
 
     def history(self) -> list[Version]:
         """Every version that Parameter Store remembers (the last 100), newest first."""
@@ -77,20 +80,30 @@ class Stage:
             .paginate(Name=self.settings.names.deployment_parameter)
         )
         try:
-            found = [_version(each) for page in pages for each in page["Parameters"]]
+            values = [each for page in pages for each in page["Parameters"]]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ParameterNotFound":
                 return []
             raise
-        return sorted((v for v in found if v), key=lambda v: v.number, reverse=True)
+        found = [
+            Version(
+                each["Version"],
+                each["LastModifiedDate"],
+                each.get("LastModifiedUser", "").rpartition("/")[2],
+                deployment,
+            )
+            for each in values
+            if (deployment := _deployment(each))
+        ]
+        return sorted(found, key=lambda version: version.number, reverse=True)
 
     def refuse_unless_at_rest(self) -> None:
-        """Raises VersionsError while CloudFormation works on the Model stack, or is stuck."""
+        """Raises CommandError while CloudFormation works on the Model stack, or is stuck."""
         stack = self._stack("Model")
         if not stack["StackStatus"].endswith("_COMPLETE"):
-            raise VersionsError(
+            raise CommandError(
                 f"The stack {stack['StackName']} is {stack['StackStatus']}. Wait until a deployment"
-                " has ended; mend one that failed."
+                " has finished; repair one that failed."
             )
 
     def _stack(self, part: StackPart) -> dict[str, Any]:
@@ -100,7 +113,7 @@ class Stage:
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
-            raise VersionsError(
+            raise CommandError(
                 f"Stage {self.settings.stage} is not deployed in {self.target.region}: there is no"
                 f" stack {name}."
             ) from None
@@ -108,19 +121,9 @@ class Stage:
         return stack
 
 
-def _version(parameter: dict[str, Any]) -> Version | None:
+def _deployment(parameter: dict[str, Any]) -> Deployment | None:
     """None where the value is not one that this app writes."""
     try:
-        told = json.loads(parameter["Value"])
-        return Version(
-            parameter["Version"],
-            parameter["LastModifiedDate"],
-            parameter.get("LastModifiedUser", "").rpartition("/")[2],
-            told["bake_id"],
-            told["model_id"],
-            told["model_version"],
-            int(told["dimension"]),
-            told["corpus_sha256"],
-        )
-    except (KeyError, TypeError, ValueError):
+        return Deployment.from_json(parameter["Value"])
+    except ValueError:
         return None

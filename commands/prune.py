@@ -1,7 +1,8 @@
-"""Removing the bakes that no version refers to any more."""
+"""Removes the bakes that no version needs (`make prune`)."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,55 @@ from botocore.exceptions import ClientError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from commands.versions.bakes import Stored
-from commands.versions.stage import Stage, VersionsError
+from commands.bakes import Stored
+from commands.console import console, say
+from commands.deployed_stage import DeployedStage
+from commands.errors import CommandError
+from commands.target import add_target_arguments, choose
+from contract.bake_objects import BAKES_PREFIX
 
 YOUNG = timedelta(days=1)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which stage, and how much to keep."""
+    add_target_arguments(parser)
+    parser.add_argument(
+        "--keep",
+        type=_at_least_one,
+        default=5,
+        metavar="N",
+        help="how many of the bakes that were deployed last to keep (default: %(default)s)",
+    )
+    parser.add_argument("--yes", action="store_true", help="delete; without it, only shown")
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("the deployed one is always kept: at least 1")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Shows every bake, and with --yes deletes; returns 1 where one could not be deleted."""
+    target, choice = choose(options)
+    stage = DeployedStage(choice.settings, target)
+    verdicts = judge(stage, options.keep)
+    console.print(as_table(choice.settings.stage, verdicts))
+    may_go = [each for each in verdicts if not each.reason]
+    if not may_go:
+        console.print("There is nothing to prune.")
+        return 0
+    if not options.yes:
+        size = megabytes(sum(each.stored.size for each in may_go))
+        console.print(f"{size} may go. To delete them: make prune YES=1 (or --yes)")
+        return 0
+    freed, refused = remove(stage, verdicts)
+    console.print(f"Freed {megabytes(freed)}.")
+    for error in refused:
+        say(f"Not deleted: {error}", style="red")
+    return 1 if refused else 0
 
 
 @dataclass(frozen=True)
@@ -26,19 +72,19 @@ class Verdict:
     reason: str
 
 
-def judge(stage: Stage, keep: int, now: datetime | None = None) -> list[Verdict]:
+def judge(stage: DeployedStage, keep: int, now: datetime | None = None) -> list[Verdict]:
     """Every bake of the stage, the newest first.
 
     keep: how many of the bakes that were deployed last are kept, the present one among them.
     now: default the present.
 
-    Raises VersionsError where nothing is deployed, since then nothing says what is in use, and
+    Raises CommandError where nothing is deployed, since then nothing says what is in use, and
     while a deployment runs.
     """
     history = stage.history()
     if not history:
-        raise VersionsError(
-            f"No version of stage {stage.settings.stage} is deployed, so nothing tells which bakes"
+        raise CommandError(
+            f"No version of stage {stage.settings.stage} is deployed, so nothing says which bakes"
             " are in use. Deploy first."
         )
     stage.refuse_unless_at_rest()
@@ -62,7 +108,7 @@ def judge(stage: Stage, keep: int, now: datetime | None = None) -> list[Verdict]
     return sorted(verdicts, key=_written, reverse=True)
 
 
-def remove(stage: Stage, verdicts: list[Verdict]) -> tuple[int, list[str]]:
+def remove(stage: DeployedStage, verdicts: list[Verdict]) -> tuple[int, list[str]]:
     """Deletes every version of the objects of the bakes that may go.
 
     Returns the bytes that were freed, bake by bake, and a sentence for each object that could not
@@ -71,9 +117,9 @@ def remove(stage: Stage, verdicts: list[Verdict]) -> tuple[int, list[str]]:
     freed, refused = 0, []
     for verdict in verdicts:
         if not verdict.reason:
-            faults = stage.bakes.delete(verdict.stored.versions)
-            refused += faults
-            freed += 0 if faults else verdict.stored.size
+            errors = stage.bakes.delete(verdict.stored.versions)
+            refused += errors
+            freed += 0 if errors else verdict.stored.size
     return freed, refused
 
 
@@ -103,7 +149,7 @@ def _written(verdict: Verdict) -> datetime:
     return verdict.stored.newest or datetime.min.replace(tzinfo=UTC)
 
 
-def _running(stage: Stage) -> set[str]:
+def _running(stage: DeployedStage) -> set[str]:
     """The beginnings of the ids of bakes whose training jobs have not ended."""
     paginator = stage.target.client("sagemaker").get_paginator("list_training_jobs")
     prefix = f"{stage.settings.names.prefix}-"
@@ -115,10 +161,10 @@ def _running(stage: Stage) -> set[str]:
     }
 
 
-def _served(stage: Stage) -> Iterator[tuple[str, str]]:
+def _served(stage: DeployedStage) -> Iterator[tuple[str, str]]:
     """Each Model of the account whose data lies in a bake of this stage: its name, the bake id."""
     sagemaker = stage.target.client("sagemaker")
-    ours = f"s3://{stage.bakes.bucket}/bakes/"
+    ours = f"s3://{stage.bakes.bucket}/{BAKES_PREFIX}"
     for page in sagemaker.get_paginator("list_models").paginate():
         for summary in page["Models"]:
             name = summary["ModelName"]

@@ -1,23 +1,44 @@
-"""The versions deployed so far."""
+"""The versions deployed so far (`make versions`)."""
 
 from __future__ import annotations
 
+import argparse
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from commands.versions.stage import Stage, Version
+from commands.console import console
+from commands.deployed_stage import DeployedStage, Version
+from commands.target import add_target_arguments, choose
 
-MODEL_PREFIX = "huggingface-sentencesimilarity-"
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which stage, and the form of the answer."""
+    add_target_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, with full ids")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the versions, newest first."""
+    target, choice = choose(options)
+    listed = list_versions(DeployedStage(choice.settings, target))
+    if options.json:
+        print(json.dumps([each.as_json() for each in listed], indent=2))
+    elif listed:
+        console.print(as_table(choice.settings.stage, listed))
+    else:
+        console.print(f"Stage {choice.settings.stage} is not deployed.")
+    return 0
 
 
 @dataclass(frozen=True)
 class Listed:
     """One deployment and what is left of its bake.
 
-    entries: of its corpus, where the marker tells. artifact: whether it can be served again.
+    entries: of its corpus, where the marker says. artifact: whether it can be served again.
     deployed: whether it is the one that is deployed now.
     """
 
@@ -27,15 +48,19 @@ class Listed:
     deployed: bool
 
     def as_json(self) -> dict[str, Any]:
-        told = asdict(self.version) | {"at": self.version.at.isoformat()}
-        return told | {
+        version = self.version
+        return {
+            "number": version.number,
+            "at": version.at.isoformat(),
+            "by": version.by,
+            **asdict(version.deployment),
             "entries": self.entries,
             "artifact": self.artifact,
             "deployed": self.deployed,
         }
 
 
-def list_versions(stage: Stage) -> list[Listed]:
+def list_versions(stage: DeployedStage) -> list[Listed]:
     """Every version that Parameter Store remembers, newest first."""
     history = stage.history()
     bakes = {}
@@ -51,6 +76,8 @@ def list_versions(stage: Stage) -> list[Listed]:
 
 def as_table(stage_name: str, listed: list[Listed]) -> Table:
     """For a terminal."""
+    from stage.jumpstart import short_name
+
     table = Table(
         title=f"Versions of stage {stage_name}, newest first", box=SIMPLE_HEAD, pad_edge=False
     )
@@ -62,13 +89,13 @@ def as_table(stage_name: str, listed: list[Listed]) -> Table:
             overflow="fold",
         )
     for each in listed:
-        version = each.version
+        version, deployment = each.version, each.version.deployment
         table.add_row(
             ("now" if each.deployed else "") + ("" if each.artifact else " gone"),
             version.at.strftime("%Y-%m-%d %H:%M"),
-            version.bake_id[:12],
-            f"{version.model_id.removeprefix(MODEL_PREFIX)} {version.model_version}",
-            version.corpus_sha256[:8],
+            deployment.bake_id[:12],
+            f"{short_name(deployment.model_id)} {deployment.model_version}",
+            deployment.corpus_sha256[:8],
             "" if each.entries is None else f"{each.entries:,}",
         )
     if not all(each.artifact for each in listed):

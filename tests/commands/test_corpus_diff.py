@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from commands.versions.corpus_diff import CorpusDiff
-from commands.versions.diff import corpus_diff
-from commands.versions.diff_report import LISTED, DiffReport, listed_entries
-from commands.versions.stage import VersionsError
+from commands.corpus_diff import LISTED, DiffReport, corpus_diff, listed_entries
+from commands.errors import CommandError
+from commands.fingerprints import CorpusDiff
 from stage.bake_inputs import bake_inputs
 from tests.support.versions import BUCKET, AwsStage, bake
 
@@ -101,7 +100,7 @@ class TestWhatIsCompared:
     def test_a_deployed_corpus_that_is_none_today(self, dev):
         dev.add_bake(bake("a"), b"one,two,three\n")
         dev.deploy(bake("a"), b"one,two,three\n")
-        with pytest.raises(VersionsError, match=r"cannot be read as one today:\n.*3 columns"):
+        with pytest.raises(CommandError, match=r"cannot be read as one today:\n.*3 columns"):
             corpus_diff(dev.stage)
 
     def test_a_stage_without_its_stacks(self, new_file):
@@ -111,7 +110,7 @@ class TestWhatIsCompared:
                 StackName=dev.settings.names.stack("Foundation")
             )
             dev.deploy(bake("a"), OLD)
-            with pytest.raises(VersionsError, match="Stage dev is not deployed in us-east-1"):
+            with pytest.raises(CommandError, match="Stage dev is not deployed in us-east-1"):
                 corpus_diff(dev.stage)
 
 
@@ -141,7 +140,7 @@ class TestPinned:
         assert "+ 0: New?" in report.entries
 
     def test_a_wrong_hash_is_refused(self, pinned):
-        with pytest.raises(VersionsError, match="pin_corpus"):
+        with pytest.raises(CommandError, match="pin-corpus"):
             corpus_diff(pinned("0" * 64).stage)
 
     def test_what_may_not_be_read_is_not_compared(self, pinned):
@@ -163,8 +162,8 @@ class TestWhatElseChanges:
         dev.add_bake(bake("a"), OLD)
         dev.deploy(bake("a"), OLD)
         assert self.last(dev) == [
-            "The hyperparameters, the image or the code of the container changed too, so all is"
-            " encoded again anyway."
+            "The hyperparameters, the image or the code of the container changed too, so everything"
+            " is encoded again anyway."
         ]
 
     def test_the_model(self, dev):
@@ -172,8 +171,8 @@ class TestWhatElseChanges:
         dev.deploy(bake("a"), OLD, model_version="0.1")
         model = dev.settings.jumpstart_model
         assert self.last(dev) == [
-            f"The model ({model.id} 0.1 to {model.id} {model.version}) changed too, so all is"
-            " encoded again anyway."
+            f"The model ({model.id} 0.1 to {model.id} {model.version}) changed too, so everything"
+            " is encoded again anyway."
         ]
 
     def test_code_with_the_same_corpus(self, dev):

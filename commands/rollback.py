@@ -1,17 +1,39 @@
-"""Back to an earlier version, without training."""
+"""Back to an earlier version, without training (`make rollback BAKE=id`)."""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.cdk_cli import Choice
-from commands.versions.stage import Stage, VersionsError
+from commands import deployment
+from commands.console import say
+from commands.deployed_stage import DeployedStage
+from commands.errors import CommandError
+from commands.target import Choice, add_target_arguments, choose
 from stage.bundles import BUILD_DIRECTORY
 
 _SHORTEST_PREFIX = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which stage, and which version."""
+    add_target_arguments(parser)
+    parser.add_argument("bake_id", help="its bake id, or the beginning of it")
+    parser.add_argument("--yes", action="store_true", help="deploy without asking")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Deploys the earlier version; returns the exit status of the CDK."""
+    target, choice = choose(options)
+    earlier = prepare(DeployedStage(choice.settings, target), options.bake_id)
+    say(f"Back to bake {earlier.bake_id}; its corpus is in {earlier.corpus}")
+    status = deployment.deploy(target, choice_of(choice, earlier), ask=not options.yes)
+    if status == 0:
+        say(how_to_keep(choice.settings.stage, earlier))
+    return status
 
 
 @dataclass(frozen=True)
@@ -22,19 +44,19 @@ class Earlier:
     corpus: Path
 
 
-def prepare(stage: Stage, prefix: str) -> Earlier:
+def prepare(stage: DeployedStage, prefix: str) -> Earlier:
     """Checks that the one bake whose id begins with `prefix` can be served, and brings its corpus.
 
-    Raises VersionsError with what is in the way.
+    Raises CommandError with what is in the way.
     """
     stage.refuse_unless_at_rest()
     bake_id = _find(stage, prefix)
     deployed = stage.deployed()
     if deployed and deployed.bake_id == bake_id:
-        raise VersionsError(f"The bake {bake_id} is the one that is deployed now.")
+        raise CommandError(f"The bake {bake_id} is the one that is deployed now.")
     marker = stage.bakes.marker(bake_id)
     if marker is None or not stage.bakes.has_artifact(marker):
-        raise VersionsError(
+        raise CommandError(
             f"The bake {bake_id} cannot be served: its artifact is gone, or it never finished."
             " To bake its corpus again, deploy that corpus."
         )
@@ -68,23 +90,23 @@ def how_to_keep(stage_name: str, earlier: Earlier) -> str:
     )
 
 
-def _find(stage: Stage, prefix: str) -> str:
+def _find(stage: DeployedStage, prefix: str) -> str:
     known = dict.fromkeys([*(v.bake_id for v in stage.history()), *stage.bakes.ids()])
     found = [bake_id for bake_id in known if bake_id.startswith(prefix)]
     if len(prefix) < _SHORTEST_PREFIX or not found:
         listed = ", ".join(each[:12] for each in known) or "none"
-        raise VersionsError(
+        raise CommandError(
             f"No bake of stage {stage.settings.stage} begins with {prefix!r}; give at least"
             f" {_SHORTEST_PREFIX} digits. There are: {listed}."
             if not found
             else f"{prefix!r} is too short: give at least {_SHORTEST_PREFIX} digits of a bake id."
         )
     if len(found) > 1:
-        raise VersionsError(f"{prefix!r} begins more than one bake's id: {', '.join(found)}.")
+        raise CommandError(f"{prefix!r} begins more than one bake's id: {', '.join(found)}.")
     return found[0]
 
 
-def _check_model(stage: Stage, marker: dict[str, Any]) -> None:
+def _check_model(stage: DeployedStage, marker: dict[str, Any]) -> None:
     settings = stage.settings
     model = settings.jumpstart_model
     wanted = {
@@ -99,18 +121,18 @@ def _check_model(stage: Stage, marker: dict[str, Any]) -> None:
         if fact in marker and marker[fact] != now
     ]
     if wrong:
-        raise VersionsError(
+        raise CommandError(
             f"The bake {marker['bake_id']} was made with other settings. Put them back in"
             f" config/{settings.stage}.toml (git shows the earlier ones), then repeat this:\n"
             + "\n".join(wrong)
         )
 
 
-def _bring_corpus(stage: Stage, bake_id: str, marker: dict[str, Any]) -> Path:
+def _bring_corpus(stage: DeployedStage, bake_id: str, marker: dict[str, Any]) -> Path:
     """The bake's corpus in a file below .build/, checked."""
     key = stage.bakes.corpus_key(bake_id)
     if key is None:
-        raise VersionsError(
+        raise CommandError(
             f"The bake {bake_id} keeps no corpus: an earlier version of this app made it. If you"
             f" have the file, deploy with: -c reuse={bake_id} -c corpus=FILE"
         )
@@ -119,7 +141,7 @@ def _bring_corpus(stage: Stage, bake_id: str, marker: dict[str, Any]) -> Path:
     with file.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if marker.get("corpus_sha256", found) != found:
-        raise VersionsError(
+        raise CommandError(
             f"s3://{stage.bakes.bucket}/{key} is not the corpus of its bake: its sha256 is {found}"
             f" and was {marker['corpus_sha256']}."
         )

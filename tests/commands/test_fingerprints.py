@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.versions.corpus_diff import CorpusDiff, compare, fingerprints
+from commands.fingerprints import CorpusDiff, compare, fingerprints
 from corpus.reader import CorpusError
 
 Rows = list[tuple[str, str | None, str]]

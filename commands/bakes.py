@@ -11,6 +11,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.bake_objects import (
+    ARTIFACT_SUFFIX,
+    BAKES_PREFIX,
+    bake_id_of_key,
+    bake_prefix,
+    corpus_prefix,
+    marker_key,
+)
+
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -19,8 +28,8 @@ class Stored:
     """What a bake takes up: bytes of all versions, when the newest was written, and each of them
     as DeleteObjects names it.
 
-    They are in the order in which S3 lists them, by key, so that `bake.json` is deleted first:
-    without its marker a bake is no longer reused, and a removal cut short does no harm.
+    They are in the order in which S3 lists them, by key, so that the marker is deleted first:
+    without it a bake is no longer reused, and a removal cut short does no harm.
     """
 
     size: int = 0
@@ -34,7 +43,7 @@ class Stored:
 
 
 class Bakes:
-    """`bakes/<bake id>/` of one bucket.
+    """The bakes of one bucket.
 
     Args:
         s3: a boto3 client.
@@ -48,26 +57,26 @@ class Bakes:
     def ids(self) -> list[str]:
         """Of every bake that has left anything."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix="bakes/", Delimiter="/"
+            Bucket=self.bucket, Prefix=BAKES_PREFIX, Delimiter="/"
         )
         return [
-            prefix["Prefix"].split("/")[1]
+            bake_id_of_key(prefix["Prefix"])
             for page in pages
             for prefix in page.get("CommonPrefixes", [])
         ]
 
     def marker(self, bake_id: str) -> dict[str, Any] | None:
-        """What `bake.json` says; None where the bake did not finish or was pruned."""
+        """What the bake's marker says; None where the bake did not finish or was pruned."""
         try:
-            answer = self._s3.get_object(Bucket=self.bucket, Key=f"bakes/{bake_id}/bake.json")
-            told = json.loads(answer["Body"].read())
+            answer = self._s3.get_object(Bucket=self.bucket, Key=marker_key(bake_id))
+            marker = json.loads(answer["Body"].read())
         except ClientError as error:
             if error.response["Error"]["Code"] in _ABSENT:
                 return None
             raise
         except ValueError:
             return None
-        return told if isinstance(told, dict) else None
+        return marker if isinstance(marker, dict) else None
 
     def has_artifact(self, marker: dict[str, Any]) -> bool:
         """Whether the artifact that a marker names is there, in this bucket."""
@@ -84,14 +93,14 @@ class Bakes:
 
     def has_finished(self, bake_id: str) -> bool:
         """Whether marker and artifact are listed: the right to list is all it takes."""
-        keys = self._keys(f"bakes/{bake_id}/")
-        artifacts = [key for key in keys if key.endswith("/output/model.tar.gz")]
-        return bool(artifacts) and f"bakes/{bake_id}/bake.json" in keys
+        keys = self._keys(bake_prefix(bake_id))
+        artifacts = [key for key in keys if key.endswith(ARTIFACT_SUFFIX)]
+        return bool(artifacts) and marker_key(bake_id) in keys
 
     def corpus_key(self, bake_id: str) -> str | None:
         """Where the bake's corpus lies; None where an earlier version of this app kept none."""
         # More than one would be the same bytes under several names: the bake's id has their hash.
-        return next(iter(self._keys(f"bakes/{bake_id}/corpus/")), None)
+        return next(iter(self._keys(corpus_prefix(bake_id))), None)
 
     def download(self, key: str, file: Path) -> None:
         """One object into a file."""
@@ -102,7 +111,7 @@ class Bakes:
         """What each bake takes up, by bake id."""
         found: dict[str, Stored] = {}
         for version in self._versions():
-            found.setdefault(version["Key"].split("/")[1], Stored()).add(version)
+            found.setdefault(bake_id_of_key(version["Key"]), Stored()).add(version)
         return found
 
     def delete(self, versions: list[dict[str, str]]) -> list[str]:
@@ -122,7 +131,7 @@ class Bakes:
 
     def _versions(self) -> Iterator[dict[str, Any]]:
         pages = self._s3.get_paginator("list_object_versions").paginate(
-            Bucket=self.bucket, Prefix="bakes/"
+            Bucket=self.bucket, Prefix=BAKES_PREFIX
         )
         for page in pages:
             yield from page.get("Versions", [])

@@ -10,12 +10,12 @@ import pytest
 from moto import mock_aws
 from rich.console import Console
 
-from commands.cdk_cli import Choice
-from commands.versions import __main__ as command
-from commands.versions import rollback
-from commands.versions.listing import as_table, list_versions
-from commands.versions.rollback import choice_of, how_to_keep, prepare
-from commands.versions.stage import VersionsError
+from commands import rollback
+from commands.__main__ import main
+from commands.errors import CommandError
+from commands.rollback import choice_of, how_to_keep, prepare
+from commands.target import Choice
+from commands.versions import as_table, list_versions
 from stage.settings import SettingsError
 from tests.support.versions import BUCKET, AwsStage, bake
 
@@ -96,32 +96,32 @@ class TestPrepare:
         assert prepare(dev.stage, bake("c")).bake_id == bake("c")
 
     def test_the_one_that_is_deployed_needs_no_rollback(self, dev):
-        with pytest.raises(VersionsError, match="is the one that is deployed now"):
+        with pytest.raises(CommandError, match="is the one that is deployed now"):
             prepare(dev.stage, bake("b"))
 
     def test_an_unknown_one_names_those_there_are(self, dev):
-        with pytest.raises(VersionsError, match="aaaaaaaaaaaa, cccccccccccc") as caught:
+        with pytest.raises(CommandError, match="aaaaaaaaaaaa, cccccccccccc") as caught:
             prepare(dev.stage, "dddd")
         assert "begins with 'dddd'" in str(caught.value)
 
     def test_too_short_a_beginning_is_refused(self, dev):
-        with pytest.raises(VersionsError, match="'aaa' is too short"):
+        with pytest.raises(CommandError, match="'aaa' is too short"):
             prepare(dev.stage, "aaa")
 
     def test_an_ambiguous_beginning_is_refused(self, dev):
         dev.add_bake("aaaa" + "f" * 60)
-        with pytest.raises(VersionsError, match="begins more than one bake's id: aaaa"):
+        with pytest.raises(CommandError, match="begins more than one bake's id: aaaa"):
             prepare(dev.stage, "aaaa")
 
     @pytest.mark.parametrize("missing", ["bake.json", "job-1/output/model.tar.gz"])
     def test_a_pruned_one_is_refused_with_what_to_do(self, dev, missing):
         dev.client("s3").delete_object(Bucket=BUCKET, Key=f"bakes/{bake('a')}/{missing}")
-        with pytest.raises(VersionsError, match="deploy that corpus"):
+        with pytest.raises(CommandError, match="deploy that corpus"):
             prepare(dev.stage, "aaaa")
 
     def test_other_settings_are_all_named_with_their_place(self, dev):
         dev.add_bake(bake("a"), model_version="0.1", dimension=7, embed="both", model_id="m")
-        with pytest.raises(VersionsError) as caught:
+        with pytest.raises(CommandError) as caught:
             prepare(dev.stage, "aaaa")
         model = dev.settings.jumpstart_model
         assert str(caught.value).splitlines() == [
@@ -136,12 +136,12 @@ class TestPrepare:
 
     def test_a_bake_without_its_corpus_says_how_to_go_on(self, dev):
         dev.client("s3").delete_object(Bucket=BUCKET, Key=f"bakes/{bake('a')}/corpus/corpus.csv")
-        with pytest.raises(VersionsError, match=f"-c reuse={bake('a')} -c corpus=FILE"):
+        with pytest.raises(CommandError, match=f"-c reuse={bake('a')} -c corpus=FILE"):
             prepare(dev.stage, "aaaa")
 
     def test_a_corpus_that_was_tampered_with_is_refused(self, dev):
         dev.put(f"bakes/{bake('a')}/corpus/corpus.csv", b"Another?,Another.\n")
-        with pytest.raises(VersionsError, match="is not the corpus of its bake"):
+        with pytest.raises(CommandError, match="is not the corpus of its bake"):
             prepare(dev.stage, "aaaa")
 
     def test_a_stage_at_work_is_left_alone(self, dev, monkeypatch):
@@ -151,7 +151,7 @@ class TestPrepare:
             "_stack",
             lambda *_: {"StackName": "FaqSearch-dev-Model", "StackStatus": "UPDATE_IN_PROGRESS"},
         )
-        with pytest.raises(VersionsError, match=r"Model is UPDATE_IN_PROGRESS\. Wait"):
+        with pytest.raises(CommandError, match=r"Model is UPDATE_IN_PROGRESS\. Wait"):
             prepare(stage, "aaaa")
 
 
@@ -201,13 +201,13 @@ class TestDeploy:
             deployed.append((choice.context["reuse"], ask))
             return status
 
-        monkeypatch.setattr(command.deployment, "deploy", deploy)
+        monkeypatch.setattr(rollback.deployment, "deploy", deploy)
         given = ["rollback", "aaaa", "--stage", "dev", *([] if ask else ["--yes"])]
-        assert command.main(given) == status
+        assert main(given) == status
         assert deployed == [(bake("a"), ask)]
         output = capsys.readouterr().out
         assert ("To make this last" in " ".join(output.split())) is (status == 0)
 
     def test_the_command_says_what_is_in_the_way(self, dev, capsys):
-        assert command.main(["rollback", "dddd", "--stage", "dev"]) == 1
-        assert "begins with 'dddd'" in capsys.readouterr().out
+        assert main(["rollback", "dddd", "--stage", "dev"]) == 1
+        assert "begins with 'dddd'" in capsys.readouterr().err

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from commands.versions import __main__ as command
-from commands.versions import prune
-from commands.versions.bakes import Bakes
-from commands.versions.prune import Verdict, judge, remove
-from commands.versions.stage import VersionsError
+from commands import prune
+from commands.__main__ import main
+from commands.bakes import Bakes
+from commands.errors import CommandError
+from commands.prune import Verdict, judge, remove
 from tests.support.versions import BUCKET, ROLE, AwsStage, bake
 
 LATER = datetime.now(UTC) + timedelta(days=2)
@@ -111,7 +111,7 @@ class TestJudge:
 
     def test_without_a_deployment_nothing_is_judged(self, dev):
         dev.client("ssm").delete_parameter(Name=dev.settings.names.deployment_parameter)
-        with pytest.raises(VersionsError, match="nothing tells which bakes are in use"):
+        with pytest.raises(CommandError, match="nothing says which bakes are in use"):
             judge(dev.stage, 5)
 
     def test_while_a_deployment_runs_nothing_is_judged(self, dev, monkeypatch):
@@ -119,7 +119,7 @@ class TestJudge:
         monkeypatch.setattr(
             dev.client("cloudformation"), "describe_stacks", lambda **_: {"Stacks": [stack]}
         )
-        with pytest.raises(VersionsError, match="Model is UPDATE_ROLLBACK_FAILED"):
+        with pytest.raises(CommandError, match="Model is UPDATE_ROLLBACK_FAILED"):
             judge(dev.stage, 5)
 
     def test_a_model_that_goes_meanwhile_does_no_harm(self, dev, monkeypatch):
@@ -183,49 +183,49 @@ class TestCommand:
 
     def test_only_shows_without_yes(self, dev, capsys):
         before = dev.stored_keys()
-        assert command.main(["prune", "--stage", "dev", "--keep", "2"]) == 0
+        assert main(["prune", "--stage", "dev", "--keep", "2"]) == 0
         assert dev.stored_keys() == before
         output = capsys.readouterr().out
-        assert "may go. To delete them: --yes" in output
+        assert "may go. To delete them: make prune YES=1" in output
         assert "kept: deployed now" in output
 
     def test_deletes_with_yes(self, dev, capsys):
-        assert command.main(["prune", "--stage", "dev", "--keep", "2", "--yes"]) == 0
+        assert main(["prune", "--stage", "dev", "--keep", "2", "--yes"]) == 0
         assert {key.split("/")[1][0] for key in dev.stored_keys()} == {"d", "e"}
         assert "Freed 0.0 MB." in capsys.readouterr().out
 
     def test_nothing_to_prune(self, dev, capsys):
         dev.deploy(bake("f"))
-        assert command.main(["prune", "--stage", "dev", "--keep", "9", "--yes"]) == 0
+        assert main(["prune", "--stage", "dev", "--keep", "9", "--yes"]) == 0
         assert "nothing to prune" in capsys.readouterr().out
 
     def test_tells_what_could_not_be_deleted(self, dev, capsys, monkeypatch):
         monkeypatch.setattr(Bakes, "delete", lambda *_: ["bakes/x: denied"])
-        assert command.main(["prune", "--stage", "dev", "--keep", "2", "--yes"]) == 1
+        assert main(["prune", "--stage", "dev", "--keep", "2", "--yes"]) == 1
         assert "Not deleted: bakes/x: denied" in capsys.readouterr().out
 
     @pytest.mark.parametrize("keep", ["0", "-1", "x"])
     def test_keeps_at_least_one(self, keep):
         with pytest.raises(SystemExit):
-            command.main(["prune", "--stage", "dev", "--keep", keep])
+            main(["prune", "--stage", "dev", "--keep", keep])
 
 
 def test_the_other_commands_answer_too(dev, capsys, tmp_path: Path):
     file = tmp_path / "diff.md"
-    assert command.main(["diff", "--stage", "dev", "--markdown", str(file)]) == 0
+    assert main(["corpus-diff", "--stage", "dev", "--markdown", str(file)]) == 0
     assert file.read_text().startswith("### Corpus of stage dev\n")
-    assert command.main(["diff", "--stage", "dev"]) == 0
-    assert command.main(["list", "--stage", "dev"]) == 0
+    assert main(["corpus-diff", "--stage", "dev"]) == 0
+    assert main(["versions", "--stage", "dev"]) == 0
     assert "Versions of stage dev" in capsys.readouterr().out
-    assert command.main(["list", "--stage", "dev", "--json"]) == 0
+    assert main(["versions", "--stage", "dev", "--json"]) == 0
     assert bake("a") in capsys.readouterr().out
-    assert command.main(["list", "--stage", "nowhere"]) == 1
+    assert main(["versions", "--stage", "nowhere"]) == 1
 
 
 def test_an_answer_of_aws_becomes_a_sentence(dev, capsys, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     dev.client("ssm").delete_parameter(Name=dev.settings.names.deployment_parameter)
-    assert command.main(["list", "--stage", "dev"]) == 0
+    assert main(["versions", "--stage", "dev"]) == 0
     assert "Stage dev is not deployed." in capsys.readouterr().out
 
 

@@ -1,0 +1,77 @@
+"""What operators run, most of it behind `make`: `python -m commands NAME --help`."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import os
+    import signal
+
+    # Nothing is begun before `guard` takes over.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from commands.errors import guard
+
+# The module of a command offers `add_arguments(parser)` and `run(options)`, which returns the exit
+# status. It is imported only when its command is called.
+COMMANDS = {
+    "install": ("commands.install", "install what the commands need"),
+    "local": ("commands.local", "deploy to an AWS on this machine, and serve until Ctrl-C"),
+    "preflight": ("commands.preflight", "look for what would make a deployment to AWS fail"),
+    "diff": ("commands.diff", "show what a deployment would change, and what that costs"),
+    "deploy": ("commands.deployment", "deploy a stage with the CDK"),
+    "destroy": ("commands.deployment", "remove a stage with the CDK"),
+    "cost": ("commands.cost", "estimate what a stage costs"),
+    "on": ("commands.switch", "bring a stage's endpoints back"),
+    "off": ("commands.switch", "take a stage's endpoints away, so that nothing is paid for them"),
+    "status": ("commands.switch", "show whether a stage's endpoints are on or off"),
+    "corpus-diff": ("commands.corpus_diff", "show which entries a deployment would change"),
+    "versions": ("commands.versions", "list the corpora that were deployed, newest first"),
+    "rollback": ("commands.rollback", "serve an earlier version again, without training"),
+    "prune": ("commands.prune", "remove bakes that no version needs"),
+    "evaluate": ("commands.evaluate", "measure how well questions find their answers"),
+    "pin-corpus": ("commands.pin_corpus", "print the settings for a corpus in S3"),
+}
+
+
+class _LazyParser(argparse.ArgumentParser):
+    """The parser of one command, which gets its arguments once it is chosen."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if (name := self.prog.split()[-1]) in COMMANDS:
+            _module(name).add_arguments(self)
+        return super().parse_known_args(args, namespace)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(COMMANDS[name][0])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m commands", description=__doc__)
+    names = parser.add_subparsers(
+        dest="command", required=True, metavar="NAME", parser_class=_LazyParser
+    )
+    for name, (_, summary) in COMMANDS.items():
+        names.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+
+    def run() -> int:
+        options = parser.parse_args(arguments)
+        status: int = _module(options.command).run(options)
+        return status
+
+    return guard(run)
+
+
+if __name__ == "__main__":
+    # Even where a shell started this in the background, with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    exit_status = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to clean up
+    sys.exit(exit_status)

