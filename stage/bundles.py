@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 ROOT = Path(__file__).parent.parent
 BUILD_DIRECTORY = ROOT / ".build"
@@ -96,7 +96,7 @@ def write_zip(path: Path, files: Mapping[str, Path], compression: int | None = N
         compression: zlib's level, 1 (fast) to 9 (small).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_suffix(f".{uuid4().hex}.part")
     try:
         with zipfile.ZipFile(part, "w") as archive:
             for name, file in sorted(files.items()):
