@@ -68,7 +68,7 @@ def rendered() -> str:
 
 
 def main() -> None:
-    """Write the file, or with --check only compare it."""
+    """Writes the file, or with --check only compares it."""
     parser = argparse.ArgumentParser(description="Writes docs/openapi.json from the routes.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
     text = rendered()

@@ -129,7 +129,7 @@ HITS = [
 
 
 def stand_in() -> Tasks:
-    """A SageMaker runtime and SSM on localhost; its task tells the port."""
+    """A SageMaker runtime and SSM on localhost; its task returns the port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""The shapes of the answers; the published OpenAPI document is made from them."""
+"""The shapes of the answers, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_err
 
 
 class FailedOver(TypedDict):
-    """An endpoint that was asked and did not answer."""
+    """An endpoint that was tried and failed."""
 
     instance_type: str
     reason: Reason
 
 
 class ServedBy(TypedDict):
-    """Who answered, and who had been asked before."""
+    """The endpoint that answered, and those that were tried before."""
 
     instance_type: str
     failed_over_from: list[FailedOver]
@@ -56,8 +56,8 @@ class NearestAnswer(TypedDict):
 class SearchHit(TypedDict):
     """An entry of the deployed corpus and its cosine similarity.
 
-    Some entries have no question; where the corpus was baked without its texts, answers are null
-    as well.
+    Some entries have no question; if the corpus was baked without its texts, answers are null as
+    well.
     """
 
     id: str
@@ -88,7 +88,7 @@ class EndpointLine(TypedDict):
 
 
 class ModelLine(TypedDict):
-    """The JumpStart model that is deployed."""
+    """The deployed JumpStart model."""
 
     id: str
     version: str
@@ -96,7 +96,7 @@ class ModelLine(TypedDict):
 
 
 class CorpusLine(TypedDict):
-    """The corpus that is deployed."""
+    """The deployed corpus."""
 
     sha256: str
 
@@ -113,7 +113,7 @@ class EndpointsAnswer(TypedDict):
 
 
 class HealthLine(TypedDict):
-    """The state of one endpoint, and the bake it serves if it told."""
+    """The state of one endpoint, and the bake it serves if it answered."""
 
     instance_type: str
     status: Literal["ok", "other_bake"] | Reason
@@ -121,7 +121,7 @@ class HealthLine(TypedDict):
 
 
 class HealthReport(TypedDict):
-    """The bake that is deployed, and a line for each endpoint."""
+    """The deployed bake, and a line for each endpoint."""
 
     bake_id: str
     endpoints: list[HealthLine]
@@ -135,7 +135,7 @@ class HealthAnswer(HealthReport):
 
 
 class UnhealthyAnswer(ErrorAnswer):
-    """No endpoint serves the deployed bake; without the lines when nothing is known of it."""
+    """No endpoint serves the deployed bake; without the lines if that bake is unknown."""
 
     bake_id: NotRequired[str]
     endpoints: NotRequired[list[HealthLine]]

@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 # What the model server sends at most.
 MAX_ANSWER_BYTES: Final = 6_553_500
-# How a call fails: refused, not answered, not in time, or answered with garbage.
+# How a call fails: an error, no answer, not in time, or a malformed answer.
 AWS_ERRORS: Final = (ClientError, BotoCoreError, TimeoutError, ValueError)
 
 _PARAMETER_SECONDS: Final = 2
-# An idle connection that the other side has closed fails at once; later, a request is lost.
+# An idle connection that the other side closed fails at once; later, a request was lost.
 _STALE_SECONDS: Final = 0.5
 _CONFIG: Final = Config(
     connect_timeout=1,
-    # More than a request may take: calls are bounded by the threads they run in.
+    # More than a request may take; Aws bounds the calls.
     read_timeout=30,
     retries={"total_max_attempts": 1},  # the next endpoint is the better retry
     tcp_keepalive=True,
-    # Collecting the default's dozen details takes a fifth of a call.
+    # Building the default one, with a dozen details, takes a fifth of a call.
     user_agent="faq-search",
 )
 
@@ -37,10 +37,14 @@ _CONFIG: Final = Config(
 class Aws:
     """Clients that keep their connections open. Several threads may call at once.
 
-    botocore limits how long a service is silent, per client, and nothing limits how long it may
-    drip. So each call runs in a thread, for which the caller waits as long as the call may take,
-    whatever it is busy with: names, TLS, headers, an error's body. A thread that nobody waits for
-    any longer ends with its answer, at the latest when SageMaker ends the request, after 60 s.
+    botocore's timeouts belong to a client and limit silence, not the whole of a call, which a
+    dripping answer can prolong for ever. So each call runs in a thread, and the caller waits for it
+    no longer than the call may take, whatever it is doing: name look-up, TLS, headers, an error's
+    body. An abandoned thread ends with its answer, at the latest when SageMaker ends the request,
+    after 60 s.
+
+    botocore is the one that Lambda's runtime brings: it is patched by AWS and needs no space in
+    the layer, and nothing here depends on its version.
     """
 
     def __init__(self) -> None:
@@ -50,7 +54,7 @@ class Aws:
 
     @cached_property
     def _ssm(self) -> BaseClient:
-        """Reading its service model takes a while, and most requests do without."""
+        """Loading its service model takes a while, and most requests do not need it."""
         return self._session.create_client("ssm", config=_CONFIG)
 
     def invoke(self, endpoint_name: str, payload: bytes, seconds: float) -> bytes:

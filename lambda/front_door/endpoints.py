@@ -1,4 +1,4 @@
-"""Asking the deployed endpoints in order, until one answers or the time is up."""
+"""Tries the deployed endpoints in order until one answers or the time is up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ logger = Logger(child=True)
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """An endpoint's answer, as it was read, who gave it, and who had failed before."""
+    """What an endpoint answered, which one it was, and which had failed before."""
 
     value: T
     instance_type: str
     failed: tuple[Failure, ...]
 
     def served_by(self) -> ServedBy:
-        """Who answered, for the caller."""
+        """The endpoint that answered and those that failed, for the caller."""
         return {
             "instance_type": self.instance_type,
             "failed_over_from": [failure.to_dict() for failure in self.failed],
@@ -57,9 +57,8 @@ class Endpoints:
 
         An answer that `read` refuses with a ValueError counts as a failure of its endpoint.
 
-        Raises ApiError: invalid_request when the caller is at fault, else serving_off, throttled,
-        time_out, model_error or model_unavailable once every endpoint failed or the budget is
-        spent.
+        Raises ApiError: invalid_request if the request is wrong; serving_off, throttled, time_out,
+        model_error or model_unavailable once every endpoint has failed or the budget is spent.
         """
         order = self._order(instance_type)
         failed: list[Failure] = []

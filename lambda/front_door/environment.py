@@ -1,4 +1,4 @@
-"""What the deployment tells the front door, and where the front door counts."""
+"""The settings that the front door gets from its deployment, and its metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json
 
 from contract.metrics import NAMESPACE
 
-# Without a service, which would become a dimension: Stage, set by the handler, is the only one.
+# A service would become a dimension; the only one is the stage, which the handler sets.
 metrics = Metrics(namespace=NAMESPACE, service="")
 
 
@@ -26,8 +26,8 @@ class Endpoint(BaseModel):
 class Environment(BaseModel):
     """The function's environment variables.
 
-    Wrong or missing ones fail the cold start, so that a bad deployment shows in its first second
-    and not to the first caller who happens to need the variable.
+    Wrong or missing ones fail the cold start, so that a bad deployment shows at once and not when
+    a caller first needs the variable.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,10 +42,10 @@ class Environment(BaseModel):
         alias="MIN_SCORE",
         ge=-1,
         le=1,
-        description="a question whose best hit scores less counts as unanswered",
+        description="a question counts as unanswered if its best hit scores less",
     )
     time_budget_seconds: float = Field(
-        # API Gateway answers by itself, without our JSON, after 29 seconds.
+        # API Gateway gives up after 29 seconds.
         alias="TIME_BUDGET_SECONDS",
         default=26.0,
         gt=1,
@@ -54,5 +54,5 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:
-        """Check `variables`, usually `os.environ`; pydantic's ValidationError names each fault."""
+        """Checks `variables`, usually `os.environ`; pydantic's ValidationError lists all errors."""
         return cls.model_validate(dict(variables))

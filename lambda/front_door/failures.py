@@ -19,13 +19,13 @@ _REASONS: Final[dict[str, Reason]] = {
     "Throttling": "throttled",
     "ThrottledException": "throttled",
     "TooManyRequestsException": "throttled",
-    "ModelNotReadyException": "unavailable",  # its status is 429, but nobody asks too much
+    "ModelNotReadyException": "unavailable",  # its status is 429, but nobody sends too much
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An endpoint that did not answer, and the reason that callers see."""
+    """An endpoint that failed, and the reason that callers see."""
 
     instance_type: str
     reason: Reason
@@ -36,9 +36,9 @@ class Failure:
 
 
 def reason_of(error: Exception) -> Reason:
-    """Why the endpoint did not answer; `error` is one of AWS_ERRORS.
+    """Why the endpoint failed; `error` is one of AWS_ERRORS.
 
-    Raises ApiError (invalid_request) when the model says the request itself is at fault: another
+    Raises ApiError (invalid_request) if the model says that the request itself is wrong: another
     endpoint would say the same.
     """
     if isinstance(error, TimeoutError | ConnectTimeoutError | ReadTimeoutError):

@@ -15,7 +15,7 @@ from front_door.environment import Environment, metrics
 from front_door.routes import app
 from front_door.time_budget import TimeBudget
 
-# Kept back from Lambda's own time-out, for writing the answer and the log.
+# Reserved before Lambda's own timeout, for writing the answer and the log.
 _RESERVE_SECONDS: Final = 0.5
 
 logger = Logger()
@@ -27,7 +27,7 @@ app.connect(environment, aws)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway proxy event; `Server-Timing` says where the time went (ms)."""
+    """Answers one API Gateway proxy event; `Server-Timing` says where the time went (ms)."""
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
     app.budget = TimeBudget(min(environment.time_budget_seconds, seconds))
     answer: dict[str, Any] = _answer(event, context)
@@ -42,11 +42,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def _answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    # The same name in the access log, in every line here and in the container's log.
+    # It has the same name in the access log, in every line here and in the container's log.
     logger.append_keys(request_id=event["requestContext"]["requestId"])
     answer = app.resolve(event, context)
     metrics.add_metric(MODEL_WAIT, MetricUnit.Milliseconds, app.budget.waited * 1000)
-    # What was asked, never the texts.
+    # Never the texts.
     logger.info(
         "answered",
         path=event.get("path"),

@@ -53,7 +53,7 @@ def _line(endpoints: Endpoints, endpoint: Endpoint, bake_id: str, seconds: float
     except AWS_ERRORS as error:
         try:
             return {"instance_type": name, "status": reason_of(error)}
-        except ApiError:  # a model that does not know `info` is not ours
+        except ApiError:  # a model without mode `info` is not ours
             return {"instance_type": name, "status": "model_error"}
     status: Final = "ok" if found == bake_id else "other_bake"
     return {"instance_type": name, "status": status, "bake_id": found}

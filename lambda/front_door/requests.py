@@ -1,4 +1,4 @@
-"""The three POST bodies. These models are the authority on what a request may hold.
+"""The bodies of the three POST routes; these models are the authority on them.
 
 The limits keep every answer below the 6 MB (6,291,456 bytes) that a Lambda function may return:
 
@@ -27,7 +27,7 @@ MAX_SEARCH_HITS: Final = 2_000
 
 Text = Annotated[
     str,
-    # Not only white space: the embedding of nothing would be near to anything.
+    # Not only white space: the embedding of nothing is close to anything.
     StringConstraints(max_length=MAX_TEXT_CHARACTERS, pattern=r"\S"),
 ]
 # Fail fast: five megabytes of wrong elements are one mistake, not a million.
@@ -39,7 +39,7 @@ TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), WHOLE]
 class _Request(RequestModel):
     instance_type: str | None = Field(
         default=None,
-        description="Ask this deployed instance type first; by default the first one deployed.",
+        description="Try this deployed instance type first; by default the first in the settings.",
         examples=["ml.c6i.xlarge"],
     )
 
@@ -62,7 +62,7 @@ class NearestRequest(_Request):
         examples=[["SageMaker is a managed service.", "SageMaker encrypts code at rest."]],
     )
     queries: Queries = Field(
-        description="Texts to find the nearest corpus entries of.",
+        description="Texts to find the nearest corpus entries for.",
         examples=[["What is Amazon SageMaker?"]],
     )
     top_k: TopK = Field(
@@ -89,5 +89,5 @@ class SearchRequest(_Request):
         ge=-1,
         le=1,
         allow_inf_nan=False,
-        description="Leave out hits whose cosine similarity is lower. The default keeps all.",
+        description="Leave out hits with a lower cosine similarity. The default keeps all.",
     )

@@ -1,7 +1,8 @@
 """The routes of the front door, each declared once.
 
-`python -m tools.openapi` writes docs/openapi.json from them, and synth makes API Gateway's
-resources and methods from that file.
+To add a route, declare it here, its body in requests.py and its answer in answers.py, then run
+`make openapi snapshots`: docs/openapi.json is generated from the declarations, and synth makes API
+Gateway's resources and methods from that file. docs/rest-api.md describes it for people.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class FrontDoor(RestApp):
     budget: TimeBudget
 
     def connect(self, environment: Environment, aws: Aws) -> None:
-        """Ready the routes for requests; without it they can only be documented."""
+        """Readies the routes for requests; without it they can only be documented."""
         self.environment = environment
         self.parameters = StageParameters(environment, aws)
         self.endpoints = Endpoints(environment.endpoints, aws, self.parameters)
@@ -113,13 +114,13 @@ def search(request: SearchRequest) -> SearchAnswer:
     question = {"mode": "search", "queries": request.queries, "top_k": request.top_k}
     answer = _ask(question, read_results, request.instance_type)
     results = answer.value["results"]
-    # Measured by the stage's own score, whatever this caller asked for: callers with other
-    # thresholds would make the share of unanswered questions mean nothing.
+    # Measured by the stage's own score and not by what this caller asked for: with different
+    # thresholds the share of unanswered questions would mean nothing.
     best = [max((hit["score"] for hit in hits), default=-1) for hits in results]
     unanswered = sum(score < app.environment.min_score for score in best)
     metrics.add_metric(QUESTIONS, MetricUnit.Count, len(best))
     metrics.add_metric(UNANSWERED_QUESTIONS, MetricUnit.Count, unanswered)
-    if request.min_score > -1:  # else all, also those that rounding took below -1
+    if request.min_score > -1:  # otherwise keep even those that rounding took below -1
         results = [[hit for hit in hits if hit["score"] >= request.min_score] for hits in results]
     return {
         "bake_id": answer.value["bake_id"],

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-# An attempt that gets less than this is not worth beginning: it would only be cut off.
+# A shorter attempt is not worth starting: it would only be cut off.
 SHORTEST_ATTEMPT_SECONDS: Final = 1
 
 
 class TimeBudget:
-    """What is left of a request's time, and how much of it went on waiting for endpoints.
+    """The remaining time of a request, and how much of it was spent waiting for endpoints.
 
     `seconds` counts from now. `clock` returns seconds and never goes back.
     """
@@ -34,8 +34,8 @@ class TimeBudget:
     def attempt_seconds(self, others_left: int) -> float | None:
         """Seconds that the next attempt may take, or None when too little is left.
 
-        While other endpoints remain, an attempt gets half of what is left: one that hangs then
-        leaves as much for the rest.
+        While other endpoints remain, an attempt gets half of the remaining time, so that one that
+        hangs leaves as much for the others.
         """
         remaining = self.remaining()
         if remaining < SHORTEST_ATTEMPT_SECONDS:
@@ -45,7 +45,7 @@ class TimeBudget:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time inside the `with` block as waiting for an endpoint."""
+        """Counts the time inside the `with` block as waiting for an endpoint."""
         began = self._clock()
         try:
             yield

@@ -1,4 +1,4 @@
-"""A REST API behind API Gateway: routes declared once, JSON answers, JSON errors.
+"""A REST API behind API Gateway: routes declared once, answers and errors in JSON.
 
 Only functions with the layer of Powertools and pydantic can import this package.
 """
@@ -55,7 +55,7 @@ class RestApp(APIGatewayRestResolver):
         answers: Mapping[int, type],
         errors: tuple[str, ...] = (),
     ) -> Callable[[Route], Route]:
-        """Declare a route: what answers it, and what the OpenAPI document says of it.
+        """Declares a route: what answers it, and what the OpenAPI document says of it.
 
         The decorated function is called with the path's parameters, and with the body if one of
         its own is annotated with a pydantic model. It returns the answer, an object or its JSON,

@@ -23,7 +23,7 @@ STATUS: Final[Mapping[str, int]] = {
     "service_unavailable": 503,
     "time_out": 504,
 }
-# Worth asking again in a moment; everything else would only fail again.
+# Worth repeating in a moment; everything else would only fail again.
 MAY_PASS: Final = frozenset({"throttled", "model_unavailable", "service_unavailable"})
 
 USE_BATCH: Final = "For more at once use batch transform: POST /batch."
@@ -41,7 +41,7 @@ class ErrorAnswer(TypedDict):
 class ApiError(Exception):
     """An answer that is not a success.
 
-    `code` is a key of STATUS, `message` a sentence for the caller, `field` the faulty part of the
+    `code` is a key of STATUS, `message` a sentence for the caller, `field` the wrong part of the
     request as a dotted path (`queries.3`), and `details` further members of the JSON object.
     """
 

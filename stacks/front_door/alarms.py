@@ -10,7 +10,7 @@ from stacks.common.alarms import alarm
 from stacks.common.metrics import FIVE_MINUTES, api_metric, front_door_metric, own_metric
 from stage.settings import Settings
 
-# One error among few requests is no share worth a call.
+# One error among few requests is not worth a call.
 _FEWEST_ERRORS = 2
 
 
@@ -66,7 +66,7 @@ class FrontDoorAlarms(Construct):
 
 
 def _error_percent(settings: Settings) -> cloudwatch.MathExpression:
-    """5xx answers, but for those that say that the endpoints are switched off, which is meant."""
+    """5xx answers, except those that say that the endpoints are switched off."""
     return cloudwatch.MathExpression(
         expression=f"IF(errors - FILL(off, 0) >= {_FEWEST_ERRORS},"
         " 100 * (errors - FILL(off, 0)) / requests, 0)",

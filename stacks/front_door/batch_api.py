@@ -57,14 +57,16 @@ class BatchApi(Construct):
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
         )
-        # The export that CDK would make of the reference, made here so that its name is known.
+        # The CDK would export this for the reference; doing it here fixes its name.
         self._allow_objects(function, foundation.export_value(bucket.bucket_arn))
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [foundation.key.key_arn])
         self._allow_work(function)
         self.function = function.function
 
     def _allow_objects(self, function: PythonFunction, bucket_arn: str) -> None:
-        function.allow(["s3:ListBucket"], [bucket_arn])  # else absence looks like a refusal
+        function.allow(
+            ["s3:ListBucket"], [bucket_arn]
+        )  # without it, a missing object looks like a refusal
         function.allow(
             ["s3:PutObject"],
             wildcards(

@@ -25,18 +25,18 @@ STAGE_NAME = "v1"
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 _TIMEOUT = cdk.Duration.seconds(29)
 
-# API Gateway's own refusals: type -> status, code, sentence. A sentence of None passes on what the
-# gateway has to say about the request.
+# API Gateway's own refusals: type -> status, code, sentence. None passes on the gateway's own
+# sentence about the request.
 _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
     "DEFAULT_4XX": (None, "invalid_request", None),
-    "DEFAULT_5XX": (None, "internal_error", "The request could not be answered. Try it again."),
+    "DEFAULT_5XX": (None, "internal_error", "The request could not be answered. Try again."),
     "ACCESS_DENIED": ("403", "forbidden", "These credentials may not call this API."),
-    "API_CONFIGURATION_ERROR": ("500", "internal_error", "The API is set up wrongly."),
+    "API_CONFIGURATION_ERROR": ("500", "internal_error", "The API is misconfigured."),
     "EXPIRED_TOKEN": ("403", "forbidden", "The credentials have expired."),
     "INTEGRATION_FAILURE": (
         "502",
         "internal_error",
-        "The request could not be answered. Try it again.",
+        "The request could not be answered. Try again.",
     ),
     "INTEGRATION_TIMEOUT": ("504", "time_out", "There was no answer within 29 seconds."),
     "INVALID_API_KEY": ("403", "forbidden", "Send a valid API key in the header x-api-key."),
@@ -45,7 +45,7 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
     "REQUEST_TOO_LARGE": (
         "413",
         "payload_too_large",
-        "The body is over 10 MB. Send fewer texts a request, or use batch transform: POST /batch.",
+        "The body exceeds 10 MB. Send fewer texts at a time, or use batch transform: POST /batch.",
     ),
     "RESOURCE_NOT_FOUND": ("404", "not_found", "There is no such path."),
     "THROTTLED": ("429", "throttled", "Too many requests. Wait a moment and try again."),
@@ -131,7 +131,7 @@ class RestApi(Construct):
     def _log_role(self) -> None:
         """API Gateway writes logs with one role for the whole account and region.
 
-        It is set here, once, and kept when the stack goes: other APIs may use it by then.
+        It is set here, once, and kept when the stack is deleted: other APIs may use it by then.
         """
         role = iam.Role(
             self,
@@ -152,14 +152,14 @@ class RestApi(Construct):
             {
                 "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
                 "AmazonAPIGatewayPushToCloudWatchLogs]": "The role serves every API of the"
-                " account; AWS's own policy for it is the one that stays right."
+                " account; AWS keeps its own policy for it up to date."
             },
         )
 
     def _gateway_responses(self) -> None:
         refusals = dict(_REFUSALS)
-        # API Gateway says "missing authentication token" of a path or method that it does not
-        # have. Where requests are signed the same answer also means an unsigned request.
+        # API Gateway says "missing authentication token" for an unknown path or method. Where
+        # requests are signed, the same answer also means an unsigned request.
         refusals["MISSING_AUTHENTICATION_TOKEN"] = (
             ("404", "not_found", "There is no such path or method.")
             if self._by_key
@@ -215,7 +215,7 @@ class RestApi(Construct):
         acknowledge(method, findings)
 
     def _api_keys(self) -> dict[str, str]:
-        """Keys whose values API Gateway makes up, so that no template holds them."""
+        """Keys whose values API Gateway generates, so that no template contains them."""
         plan = self.api.add_usage_plan(
             "UsagePlan",
             throttle=apigateway.ThrottleSettings(
@@ -227,10 +227,10 @@ class RestApi(Construct):
         return {name: self._api_key(name, plan) for name in self._settings.api.api_keys}
 
     def _api_key(self, name: str, plan: apigateway.IUsagePlan) -> str:
-        """One key of the plan. All ids come from its name, so that the others stay as they are."""
+        """One key of the plan. All ids come from its name, so that the other keys stay the same."""
         key = self.api.add_api_key(f"Key-{name}", description=f"{APP_NAME}, {name}")
-        # The plan's own add_api_key gives its first key another kind of id than the others: when
-        # that one goes, the next would be made anew, under an id that is still taken.
+        # The plan's own add_api_key gives its first key a different kind of id: once that one is
+        # removed, the next would be created again, under an id that is still taken.
         apigateway.CfnUsagePlanKey(
             self,
             f"PlanKey-{name}",

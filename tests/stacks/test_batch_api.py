@@ -1,4 +1,4 @@
-"""The function behind the batch routes: what it is told and what it may do."""
+"""The function behind the batch routes: its settings and its permissions."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ def test_its_routes(api: dict[str, Any]) -> None:
     assert function.isdisjoint(others)
 
 
-def test_what_it_is_told(stage: str, api: dict[str, Any]) -> None:
-    settings, told = load_settings(stage).batch, variables(api)
-    assert told["APP_STAGE"] == stage
-    assert told["TRANSFORM_JOB_PREFIX"] == f"faq-search-{stage}"
-    assert told["STATE_MACHINE_ARN"]["Fn::Join"][1][-1].endswith(
+def test_its_settings(stage: str, api: dict[str, Any]) -> None:
+    settings, found = load_settings(stage).batch, variables(api)
+    assert found["APP_STAGE"] == stage
+    assert found["TRANSFORM_JOB_PREFIX"] == f"faq-search-{stage}"
+    assert found["STATE_MACHINE_ARN"]["Fn::Join"][1][-1].endswith(
         f":stateMachine:faq-search-{stage}-batch"
     )
-    assert int(told["INSTANCE_COUNT"]) == settings.instance_count
-    assert int(told["MAX_INSTANCE_COUNT"]) == settings.max_instance_count
-    assert json.loads(told["INPUT_LOCATIONS"]) == []
+    assert int(found["INSTANCE_COUNT"]) == settings.instance_count
+    assert int(found["MAX_INSTANCE_COUNT"]) == settings.max_instance_count
+    assert json.loads(found["INPUT_LOCATIONS"]) == []
 
 
 def test_it_knows_workflow_and_bucket_as_they_are_made(

@@ -195,16 +195,16 @@ def test_no_function_knows_the_corpus(api: dict) -> None:
         assert not {k for k in variables(function) if "CORPUS" in k or "BAKE" in k}
 
 
-def test_the_function_is_told_what_there_is_in_order_of_preference(
+def test_the_function_knows_the_endpoints_in_order_of_preference(
     stage: str, function: dict
 ) -> None:
     settings = load_settings(stage)
-    told = variables(function)
-    assert told["APP_STAGE"] == stage
-    assert told["DEPLOYMENT_PARAMETER"] == f"/faq-search/{stage}/deployment"
-    assert told["SERVING_PARAMETER"] == f"/faq-search/{stage}/serving"
-    assert float(told["MIN_SCORE"]) == settings.alarms.min_score
-    assert json.loads(told["ENDPOINTS"]) == [
+    found = variables(function)
+    assert found["APP_STAGE"] == stage
+    assert found["DEPLOYMENT_PARAMETER"] == f"/faq-search/{stage}/deployment"
+    assert found["SERVING_PARAMETER"] == f"/faq-search/{stage}/serving"
+    assert float(found["MIN_SCORE"]) == settings.alarms.min_score
+    assert json.loads(found["ENDPOINTS"]) == [
         {
             "instance_type": e.instance_type,
             "endpoint_name": settings.names.endpoint(e.instance_type),

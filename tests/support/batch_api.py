@@ -196,7 +196,7 @@ def loaded_function() -> Iterator[ModuleType]:
 
 
 def batch_api(handler: ModuleType) -> BatchApi:
-    """The function with an AWS of its own and an empty log."""
+    """The function with a fresh AWS and an empty log."""
     aws = FakeAws()
     handler.app.connect(handler.app.environment, aws)
     log = io.StringIO()

@@ -26,7 +26,7 @@ from tests.support.model_validator import check_request
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 WRITTEN_AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-"""When every object was, as far as GetObject tells."""
+"""When every object was, as far as GetObject says."""
 make_real_client = boto3.client
 
 
@@ -47,7 +47,7 @@ class RecordedAws:
         violations: what AWS would have refused.
         broken: errors to raise, by operation; an operation stays broken until removed.
         objects: bytes in S3, by (bucket, key).
-        jobs: training jobs by name, as DescribeTrainingJob tells them.
+        jobs: training jobs by name, as DescribeTrainingJob describes them.
         outcome: what becomes of a running job once it is described, if anything.
         executions: by ARN, with input and status.
         stack_status: of the one stack.
@@ -82,8 +82,8 @@ class RecordedAws:
         return client
 
     def take_over(self, client: Any, service_name: str) -> None:
-        """Record, check and answer every request of a client from now on."""
-        latest = threading.local()  # a client may be at work in several threads
+        """Records, checks and answers every request of a client from now on."""
+        latest = threading.local()  # several threads may use a client
 
         def keep(params: dict[str, Any], **_: Any) -> None:
             latest.parameters = params
@@ -98,7 +98,7 @@ class RecordedAws:
         client.meta.events.register_first("before-call.*.*", respond)
 
     def take_over_sessions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Take over every client that botocore itself makes from now on."""
+        """Takes over every client that botocore itself makes from now on."""
         create_client = Session.create_client
 
         def create_and_take_over(session: Session, service_name: str, **settings: Any) -> Any:
@@ -133,9 +133,9 @@ class RecordedAws:
             if operation in self.broken:
                 raise self.broken[operation]
             document = getattr(self, f"_{xform_name(operation)}")(request)
-        except AwsError as fault:
-            meta["ResponseMetadata"]["HTTPStatusCode"] = fault.status
-            return AWSResponse("", fault.status, {}, None), {**fault.document, **meta}
+        except AwsError as error:
+            meta["ResponseMetadata"]["HTTPStatusCode"] = error.status
+            return AWSResponse("", error.status, {}, None), {**error.document, **meta}
         return AWSResponse("", 200, {}, None), {**(document or {}), **meta}
 
     def _get_object(self, request: dict[str, Any]) -> dict[str, Any]:

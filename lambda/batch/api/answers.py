@@ -1,4 +1,4 @@
-"""The shapes of the answers about batches; the OpenAPI document is made from them too."""
+"""The shapes of the batch answers, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Status = Literal[
 
 
 class Upload(TypedDict):
-    """A URL that takes the file: one request, up to 5 GB, begun before `expires_at`."""
+    """A URL for the file: one request of up to 5 GB, started before `expires_at`."""
 
     url: str
     method: Literal["PUT"]
@@ -28,7 +28,7 @@ class Upload(TypedDict):
 
 
 class BatchStarted(TypedDict):
-    """The batch that was asked for; the one of the same token if there was one."""
+    """The requested batch, or the existing one with the same token."""
 
     batch_id: str
     status: Status
@@ -37,7 +37,7 @@ class BatchStarted(TypedDict):
 
 
 class ReportInput(TypedDict):
-    """The file: as it was when the batch began, where its bucket keeps versions."""
+    """The file, as it was when the batch started if its bucket keeps versions."""
 
     s3_uri: str
     version_id: str | None
@@ -48,7 +48,7 @@ class ReportInput(TypedDict):
 class ReportRecords(TypedDict):
     """Lines of the input: accepted, rejected or blank; records: embedded or failed.
 
-    Null is what nobody counted, since the batch ended before.
+    Null means not counted, because the batch ended earlier.
     """
 
     accepted: int | None
@@ -77,7 +77,7 @@ class ReportJob(TypedDict):
 
 
 class CostEstimate(TypedDict):
-    """What the instances cost, by a price table of that date."""
+    """What the instances cost, by the price table of that date."""
 
     currency: str
     amount: float
@@ -87,7 +87,7 @@ class CostEstimate(TypedDict):
 
 
 class BatchReport(TypedDict):
-    """What became of a batch. Output and rejects are S3 URIs in the order of the input."""
+    """The outcome of a batch. Output and rejects are S3 URIs in the order of the input."""
 
     batch_id: str
     status: Literal["completed", "failed", "stopped"]
@@ -106,14 +106,14 @@ class BatchReport(TypedDict):
 
 
 class Download(TypedDict):
-    """A result and a URL that gives it for an hour."""
+    """A result and a URL that works for an hour."""
 
     s3_uri: str
     url: str
 
 
 class BatchAnswer(TypedDict):
-    """A batch; with its report and downloads once it has ended."""
+    """A batch, with its report and downloads once it has ended."""
 
     batch_id: str
     status: Status
@@ -123,7 +123,7 @@ class BatchAnswer(TypedDict):
 
 
 class BatchStopped(TypedDict):
-    """A batch that is being stopped, or that had ended or nearly so already."""
+    """A batch that is being stopped, or that has already ended or nearly so."""
 
     batch_id: str
     status: Literal["stopping", "gathering", "completed", "failed", "stopped"]

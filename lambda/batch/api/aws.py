@@ -38,7 +38,7 @@ class Aws:
 
     @cached_property
     def s3(self) -> BaseClient:
-        """Signs URLs by Signature Version 4, which objects under a KMS key ask for."""
+        """Signs URLs with Signature Version 4, which objects under a KMS key require."""
         return self._session.create_client("s3", config=Config(signature_version="s3v4", **_TIMES))
 
     @cached_property
@@ -47,16 +47,16 @@ class Aws:
 
     @cached_property
     def sagemaker(self) -> BaseClient:
-        """Reading its service model takes a while; most requests do without."""
+        """Loading its service model takes a while, and most requests do not need it."""
         return self._session.create_client("sagemaker", config=Config(**_TIMES))
 
 
 def api_error(error: BotoCoreError | ClientError) -> ApiError | None:
-    """The answer to a failure that may pass; None of any other, which is a fault of ours."""
+    """The error for a failure that may pass; None for any other, which is our own bug."""
     if isinstance(error, ClientError):
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
         if error.response["Error"]["Code"] in _THROTTLES:
-            return ApiError("throttled", "AWS is busy with too many requests. Try again.")
+            return ApiError("throttled", "AWS is throttling requests. Try again in a moment.")
         if status < 500 and status != 409:
             return None
-    return ApiError("service_unavailable", "AWS did not do what it was asked. Try again.")
+    return ApiError("service_unavailable", "An AWS service failed. Try again in a moment.")

@@ -1,4 +1,4 @@
-"""Asking for batches, looking after them, stopping them."""
+"""Requesting batches, following their progress, stopping them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Batches:
         self._records = Records(aws.s3, environment.bucket)
 
     def ask(self, request: BatchRequest) -> Asked:
-        """The batch that `request` asks for: a new one, or the earlier one of its token.
+        """The requested batch: a new one, or the existing one with the same token.
 
         It begins here, unless its file is to be uploaded: then the upload's event begins it.
         Raises ApiError: invalid_request, not_found, client_token_conflict.
@@ -56,7 +56,7 @@ class Batches:
         if not record.is_of(request):
             raise ApiError(
                 "client_token_conflict",
-                "client_token: another request had it. Use a token once, or repeat the same body.",
+                "client_token: already used for another body. Use a new one, or repeat that body.",
                 field="client_token",
             )
         if new:
@@ -64,29 +64,29 @@ class Batches:
             return Asked(batch_id, "checking" if record.input else "awaiting_upload", new)
         progress = self._progress.of(record)
         if not progress.began and progress.status != "stopped":
-            self._begin(record)  # the earlier request may have died on its way
+            self._begin(record)  # the earlier request may have failed on the way
         return Asked(batch_id, progress.status, new)
 
     def progress(self, batch_id: str) -> Progress:
-        """How far a batch is. ApiError (not_found) where there is none."""
+        """How far a batch is; ApiError (not_found) if there is none."""
         return self._find(batch_id)[0]
 
     def stop(self, batch_id: str) -> Literal["stopping"] | Status:
-        """Stop a batch: its transform job, whose embeddings so far are kept, or else all of it.
+        """Stops a batch: its transform job, so that finished embeddings are kept, or all of it.
 
         Returns `stopping`, or the status of a batch that has ended or is past the job. ApiError
-        (not_found) where there is none.
+        (not_found) if there is none.
         """
         progress, record = self._find(batch_id)
         if record and not progress.began and progress.status != "stopped":
             self._records.mark_stopped(record)
             if self._progress.execution_status(batch_id) is None:
                 return "stopped"
-            progress, _ = self._find(batch_id)  # it began at this moment
+            progress, _ = self._find(batch_id)  # it started just now
         if progress.job is not None:
             return self._stop_job(batch_id, progress.job)
         if progress.status == "checking":
-            # Should its job be created at this moment, the rule for aborted executions stops it.
+            # If its job is being created just now, the rule for aborted executions stops it.
             self._aws.stepfunctions.stop_execution(
                 executionArn=execution_arn(self._environment.state_machine_arn, batch_id),
                 error="BatchStopped",
@@ -138,7 +138,7 @@ class Batches:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
-            # It has ended in the meantime, or is being stopped already.
+            # It has ended in the meantime, or is already being stopped.
             status = self.progress(batch_id).status
             return "stopping" if status == "transforming" else status
         return "stopping"

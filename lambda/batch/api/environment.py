@@ -1,4 +1,4 @@
-"""What the deployment tells the function, checked once, when Lambda starts it."""
+"""The settings that the function gets from its deployment, checked at the cold start."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Environment(BaseModel):
     transform_job_prefix: str = Field(alias="TRANSFORM_JOB_PREFIX", min_length=1)
     other_locations: Json[tuple[str, ...]] = Field(
         alias="INPUT_LOCATIONS",
-        description="JSON list of S3 prefixes that a request may name, beside the batch bucket's",
+        description="JSON list of S3 prefixes that a request may name, besides the batch bucket's",
     )
-    instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="unless asked otherwise")
+    instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="the default")
     max_instance_count: int = Field(alias="MAX_INSTANCE_COUNT", ge=1)
 
     @property
@@ -31,5 +31,5 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:
-        """Check `variables`, usually `os.environ`; pydantic's ValidationError names each fault."""
+        """Checks `variables`, usually `os.environ`; pydantic's ValidationError lists all errors."""
         return cls.model_validate(dict(variables))

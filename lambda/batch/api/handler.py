@@ -19,7 +19,7 @@ app.connect(Environment.read(os.environ), Aws())
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway proxy event."""
+    """Answers one API Gateway proxy event."""
     logger.append_keys(request_id=event["requestContext"]["requestId"])
     answer = app.resolve(event, context)
     logger.info(

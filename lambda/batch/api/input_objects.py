@@ -1,4 +1,4 @@
-"""The file that a request names: whether it may be read, and whether it is there."""
+"""The file that a request names: whether it is allowed, and whether it exists."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _FIELD = "s3_uri"
 def find_object(s3: BaseClient, s3_uri: str, locations: Sequence[str]) -> InputObject:
     """The object at `s3_uri`, which must lie below one of `locations` (S3 prefixes).
 
-    Raises ApiError: invalid_request for another place or an empty object, not_found.
+    Raises ApiError: invalid_request for another location or an empty object, not_found.
     """
     if not s3_uri.startswith(tuple(locations)):
         raise ApiError(
             "invalid_request",
-            f"{_FIELD}: must begin with {' or '.join(locations)}. For a file elsewhere, copy it "
-            "there, or ask for an upload.",
+            f"{_FIELD}: must begin with {' or '.join(locations)}. Copy other files there, or "
+            "ask for an upload.",
             field=_FIELD,
         )
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
@@ -31,7 +31,7 @@ def find_object(s3: BaseClient, s3_uri: str, locations: Sequence[str]) -> InputO
     except ClientError as error:
         if error.response["ResponseMetadata"].get("HTTPStatusCode") not in (403, 404):
             raise
-        # Of a place of somebody else's, S3 does not tell the one from the other.
+        # For a bucket of another account, S3 does not distinguish the two.
         raise ApiError(
             "not_found",
             f"{_FIELD}: there is no such object, or this stage may not read it.",

@@ -1,4 +1,4 @@
-"""How far a batch is: its report, or else its execution, its transform job, its record."""
+"""How far a batch is: its report, else its execution, its transform job, its record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batch.api.records import Record, read_json
 from contract.batch_objects import execution_arn, report_key, transform_job_names
 
 _RUNNING_JOB: Final = ("InProgress", "Stopping")
-# Of an execution that has ended; its report, which says it better, is on its way or has expired.
+# For an execution that has ended, while its report is not there yet or has expired.
 _ENDED: Final[dict[str, Status]] = {"SUCCEEDED": "completed", "ABORTED": "stopped"}
 
 
@@ -22,7 +22,7 @@ _ENDED: Final[dict[str, Status]] = {"SUCCEEDED": "completed", "ABORTED": "stoppe
 class Progress:
     """A batch's status, with its report once it has ended and its job while that runs.
 
-    `began` tells a batch that has an execution, or had one, from one that only was asked for.
+    `began`: whether it has or had an execution, and not only a request.
     """
 
     status: Status
@@ -32,7 +32,7 @@ class Progress:
 
 
 class ProgressReader:
-    """Asks S3, Step Functions and SageMaker, each only when the one before does not know.
+    """Asks S3, Step Functions and SageMaker, each only if the one before does not know.
 
     The report comes first: it outlives the execution, which is forgotten after 90 days.
     """
@@ -46,7 +46,7 @@ class ProgressReader:
         return self.of_begun(record.batch_id) or of_asked(record)
 
     def of_begun(self, batch_id: str) -> Progress | None:
-        """How far a batch is; None of one that has not begun, or that there never was."""
+        """How far a batch is; None if it has not started or never existed."""
         if found := self._reported(batch_id):
             return found
         execution = self.execution_status(batch_id)
@@ -54,11 +54,11 @@ class ProgressReader:
             return None
         if execution == "RUNNING":
             return self._running(batch_id)
-        # It may have ended, and reported, between the two questions.
+        # It may have ended, and written its report, between the two requests.
         return self._reported(batch_id) or Progress(_ENDED.get(execution, "failed"), True)
 
     def execution_status(self, batch_id: str) -> str | None:
-        """`RUNNING` or how it ended; None where there is no execution, or none any more."""
+        """`RUNNING` or how it ended; None if there is no execution, or no longer."""
         arn = execution_arn(self._environment.state_machine_arn, batch_id)
         try:
             status: str = self._aws.stepfunctions.describe_execution(executionArn=arn)["status"]
@@ -79,7 +79,7 @@ class ProgressReader:
             try:
                 job = self._aws.sagemaker.describe_transform_job(TransformJobName=name)
             except ClientError as error:
-                # SageMaker says so of a job that does not exist.
+                # The job does not exist.
                 if error.response["Error"]["Code"] == "ValidationException":
                     continue
                 raise
@@ -90,7 +90,7 @@ class ProgressReader:
 
 
 def of_asked(record: Record) -> Progress:
-    """Of a batch that has not begun."""
+    """How far a batch is that has not started."""
     if record.stopped_at is not None:
         return Progress("stopped", False)
     return Progress("checking" if record.input else "awaiting_upload", False)

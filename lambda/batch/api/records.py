@@ -1,4 +1,4 @@
-"""What was asked of POST /batch, kept beside the batch's files."""
+"""The requests to POST /batch, kept beside the batches' files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contract.batch_objects import request_key
 
 
 class InputObject(BaseModel):
-    """The file of a batch; `version_id` is None where its bucket keeps none."""
+    """The file of a batch; `version_id` is None if its bucket keeps no versions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,9 +33,9 @@ class Record(BaseModel):
         batch_id: of the batch.
         request: the body, with its defaults and without the token.
         instance_count, merge: as the batch is to run; the event of an upload reads them here.
-        input: the file; None of a file that is yet to be uploaded.
+        input: the file; None until it is uploaded.
         requested_at: when, in UTC.
-        stopped_at: when it was stopped before it had begun: it must not begin any more.
+        stopped_at: when it was stopped before its start: it must not start any more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,7 +52,7 @@ class Record(BaseModel):
     def of(
         cls, batch_id: str, request: BatchRequest, instance_count: int, found: InputObject | None
     ) -> Self:
-        """The record of a request that comes in now."""
+        """The record of a request that arrives now."""
         return cls(
             batch_id=batch_id,
             request=_asked(request),
@@ -67,7 +67,7 @@ class Record(BaseModel):
         return self.request == _asked(request)
 
     def batch(self) -> Batch | None:
-        """The batch to start; None while its file is awaited."""
+        """The batch to start; None until its file is uploaded."""
         if self.input is None:
             return None
         return Batch(
@@ -110,14 +110,14 @@ class Records:
         return None if content is None else Record.model_validate(content)
 
     def add(self, record: Record) -> Record:
-        """Write a record; where another request was quicker, its record, and nothing is written."""
+        """Writes a record and returns it, or the one of another request that came first."""
         try:
             self._put(record, IfNoneMatch="*")
         except ClientError as error:
             earlier = None
             if error.response["Error"]["Code"] in (
                 "PreconditionFailed",
-                "ConditionalRequestConflict",  # written at this very moment
+                "ConditionalRequestConflict",  # another request is writing it
             ):
                 earlier = self.read(record.batch_id)
             if earlier is None:
@@ -126,7 +126,7 @@ class Records:
         return record
 
     def mark_stopped(self, record: Record) -> None:
-        """Note that a batch must not begin."""
+        """Notes that a batch must not start."""
         self._put(record.model_copy(update={"stopped_at": datetime.now(UTC)}))
 
     def _put(self, record: Record, **condition: str) -> None:

@@ -1,4 +1,4 @@
-"""The body of POST /batch. This model is the authority on what it may hold."""
+"""The body of POST /batch; this model is the authority on it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from rest.body import WHOLE, RequestModel
 
 
 class BatchRequest(RequestModel):
-    """Where the records are, JSON lines of `id` and `text_inputs`, and how to work on them."""
+    """Where the records are, JSON lines of `id` and `text_inputs`, and how to process them."""
 
     s3_uri: str | None = Field(
         default=None,
-        # 1,024 bytes of key, 63 of bucket, and what stands before and between.
+        # 1,024 bytes of key, 63 of bucket, the scheme and the slashes.
         max_length=1100,
         pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/.*[^/]$",
-        description="The file: one S3 object, below the batch bucket's input/ or another place "
-        "that this stage may read.",
-        examples=["s3://batch-bucket/input/texts.jsonl"],
+        description="The file: one S3 object below the batch bucket's input/ or another location "
+        "that this stage allows.",
     )
     upload: bool = Field(
         default=False,
-        description="Instead of s3_uri: answer with a URL that takes the file, of up to 5 GB.",
+        description="Instead of s3_uri: return a URL for uploading the file, of up to 5 GB.",
+        examples=[True],
     )
     client_token: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Asking again with the same token gives the same batch, not another one.",
+        description="A repeated request with the same token gives the same batch, not a new one.",
     )
     instance_count: Annotated[int, Field(ge=1), WHOLE] | None = Field(
         default=None,
         description="Instances that share the work; the stage has a default and an upper bound.",
     )
     merge: bool = Field(
-        default=False, description="Also put all embeddings into one file, in the input's order."
+        default=False,
+        description="Also join all embeddings into one file, in the order of the input.",
     )
 
     @model_validator(mode="after")

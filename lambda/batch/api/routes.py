@@ -31,7 +31,7 @@ class BatchApi(RestApp):
     batches: Batches
 
     def connect(self, environment: Environment, aws: Aws) -> None:
-        """Ready the routes for requests; without it they can only be documented."""
+        """Readies the routes for requests; without it they can only be documented."""
         self.environment = environment
         self.aws = aws
         self.batches = Batches(environment, aws)
@@ -90,7 +90,7 @@ def get_batch(batch_id: BatchId) -> BatchAnswer:
     errors=_AWS_ERRORS,
 )
 def stop_batch(batch_id: BatchId) -> tuple[dict[str, str], int]:
-    """Stop a batch."""
+    """Stops a batch."""
     status = app.batches.stop(batch_id)
     answer = {"batch_id": batch_id, "status": status, "request_id": app.request_id}
     return answer, 202 if status == "stopping" else 200

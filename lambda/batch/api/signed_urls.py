@@ -17,7 +17,7 @@ MAX_DOWNLOADS: Final = 100
 
 
 def upload_url(s3: BaseClient, bucket: str, batch_id: str) -> Upload:
-    """Where the file of a batch is to be put."""
+    """Where to upload the file of a batch."""
     url: str = s3.generate_presigned_url(
         "put_object",
         Params={"Bucket": bucket, "Key": upload_key(batch_id)},

@@ -1,4 +1,4 @@
-"""Which failures the next endpoint mends, and what is said when none answers."""
+"""Which failures make the next endpoint answer, and the errors when none does."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ FAILURES = {
         "not_found",
     ),
     "other validation": (Reply.error(400, "ValidationError", Message="no"), "unavailable"),
-    "model's fault": (model_error(mms("internal_error: the index is broken")), "model_error"),
-    "server's fault": (model_error("Worker died", 500), "model_error"),
+    "model's error": (model_error(mms("internal_error: the index is broken")), "model_error"),
+    "server's error": (model_error("Worker died", 500), "model_error"),
     "workers busy": (model_error("", 503), "unavailable"),
     "an error nested deeply": (Reply(b"[" * 100_000, 424, "ModelError"), "model_error"),
     "a message nested deeply": (model_error("[" * 100_000), "model_error"),
@@ -119,7 +119,7 @@ def test_some_throttled_some_unavailable_is_not_throttled(door):
 
 @pytest.mark.parametrize(("status", "header"), [(429, ["1"]), (502, None)])
 def test_only_what_may_pass_is_worth_another_try(door, status, header):
-    failure = THROTTLED if status == 429 else FAILURES["model's fault"][0]
+    failure = THROTTLED if status == 429 else FAILURES["model's error"][0]
     for endpoint in ENDPOINTS:
         door.aws.reply(endpoint["endpoint_name"], failure)
     answer = door.handler.handler(ASK, Context())
@@ -140,7 +140,7 @@ SENTENCE = 'text 3 has "no" words — только 🦜'
     ],
     ids=["as the server words it", "decorated", "bare", "indented"],
 )
-def test_the_callers_fault_never_fails_over(door, original):
+def test_a_mistake_of_the_caller_never_fails_over(door, original):
     door.aws.reply("faq-c6i", model_error(original))
     door.aws.reply("faq-g5", GOOD)
     status, answer = door.call(ASK)
@@ -148,7 +148,7 @@ def test_the_callers_fault_never_fails_over(door, original):
     assert asked(door) == ["faq-c6i"]
 
 
-def test_the_callers_fault_is_found_in_sagemakers_own_message(door):
+def test_a_mistake_of_the_caller_is_found_in_sagemakers_own_message(door):
     message = (
         'Received client error (400) from primary with message "{"code": 400, "message": '
         f'"invalid_request: top_k is {ACCOUNT[:1]}"}}". See https://console/{ACCOUNT}'

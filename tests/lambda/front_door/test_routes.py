@@ -290,7 +290,7 @@ def test_bodies_that_are_not_utf8(door, text):
         ("/search", "\ufeff{}", None, "not valid JSON"),
     ],
 )
-def test_wrong_requests_are_told_which_field_is_wrong(door, path, body, field, says):
+def test_a_wrong_request_is_refused_with_the_wrong_field(door, path, body, field, says):
     status, answer = door.call(event(path, body))
     assert (status, answer["code"]) == (400, "invalid_request")
     assert answer.get("field") == field
@@ -305,7 +305,7 @@ def test_nearest_hits_are_bounded_by_the_corpus_not_by_top_k(door):
     assert door.aws.asked[0][1]["top_k"] == 1
 
 
-def test_several_faults_are_told_at_once_but_not_a_million(door):
+def test_several_mistakes_are_listed_but_not_a_million(door):
     _, answer = door.call(
         event(body={"queries": [""], "top_k": 0, **{f"x{i}": 1 for i in range(9)}})
     )

@@ -1,4 +1,4 @@
-"""What callers are told while the endpoints are switched off."""
+"""What callers get while the endpoints are switched off."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def off(door):
     return door
 
 
-def test_it_is_said_with_a_code_of_its_own_and_how_to_switch_on(off):
+def test_the_error_has_a_separate_code_and_says_how_to_switch_on(off):
     status, answer = off.call(ASK)
     assert (status, answer["code"]) == (503, "serving_off")
     assert "make on STAGE=local" in answer["message"]
@@ -39,14 +39,14 @@ def test_it_is_said_with_a_code_of_its_own_and_how_to_switch_on(off):
     assert "Retry-After" not in headers, "another try a second later would fail as well"
 
 
-def test_health_says_it_with_a_line_for_each_endpoint(off):
+def test_health_has_the_code_with_a_line_for_each_endpoint(off):
     status, answer = off.call(event("/health", method="GET"))
     assert (status, answer["code"]) == (503, "serving_off")
     assert [line["status"] for line in answer["endpoints"]] == ["not_found", "not_found"]
     TypeAdapter(UnhealthyAnswer).validate_python(answer, strict=True)
 
 
-def test_endpoints_says_it(off):
+def test_endpoints_shows_it(off):
     status, answer = off.call(event("/endpoints", method="GET"))
     assert (status, answer["serving"]) == (200, "off")
 
@@ -57,7 +57,7 @@ def test_an_endpoint_that_still_answers_is_used(off):
     assert off.aws.ssm.switch_reads == 0
 
 
-def test_it_is_read_only_when_an_endpoint_is_not_there(off):
+def test_the_switch_is_read_only_when_an_endpoint_is_missing(off):
     unavailable = Reply.error(503, "ServiceUnavailable", Message="…")
     for endpoint in ("faq-c6i", "faq-g5"):
         off.aws.reply(endpoint, unavailable)
@@ -72,7 +72,7 @@ def test_endpoints_that_are_missing_while_switched_on_are_unavailable(off):
     assert off.call(event("/health", method="GET"))[1]["code"] == "model_unavailable"
 
 
-def test_many_requests_read_it_once(off):
+def test_many_requests_read_the_switch_once(off):
     for _ in range(5):
         assert off.call(ASK)[1]["code"] == "serving_off"
     assert off.aws.ssm.switch_reads == 1

@@ -13,7 +13,7 @@ import pytest
 from local_aws.server import LocalAws
 from tests.support.gateway import Api, Caller, create_function, local_aws
 
-# Returns its event, or what the event's body tells it to.
+# Returns its event, or what the event's body says.
 ECHO = """
 import json, time
 def handler(event, context):

@@ -55,7 +55,7 @@ def customised(aws, echo) -> Caller:
     return api.deploy()
 
 
-def test_default_4xx_answers_for_what_has_no_response_of_its_own(customised):
+def test_default_4xx_answers_for_types_without_a_response(customised):
     status, headers, body = customised("GET", "/nothing", None, {"X-Own": "mine"})
     assert status == 403
     assert body == {

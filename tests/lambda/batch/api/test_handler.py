@@ -98,7 +98,7 @@ def test_the_same_token_is_the_same_batch(api):
     assert len(api.aws.executions) == 1
 
 
-def test_a_repeated_request_is_told_how_far_the_batch_is(api):
+def test_a_repeated_request_gets_the_status_of_the_batch(api):
     _, first = api.ask(s3_uri=URI, client_token="monday")
     del api.aws.objects[BUCKET, "input/texts.jsonl"]
     api.aws.put(f"output/{first['batch_id']}/report.json", {"status": "completed"})
@@ -175,7 +175,7 @@ def test_a_batch_whose_first_request_died_is_begun_by_the_second(api):
         ({"upload": True, "bucket": "x"}, "bucket", "not a field"),
     ],
 )
-def test_wrong_requests_are_told_what_is_wrong(api, body, field, says):
+def test_a_wrong_request_is_refused_with_the_reason(api, body, field, says):
     status, answer = api.ask(**body)
     assert (status, answer["code"], answer.get("field")) == (400, "invalid_request", field)
     assert says in answer["message"]

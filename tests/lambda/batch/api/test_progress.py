@@ -227,7 +227,7 @@ def test_a_batch_that_begins_while_it_is_stopped_is_stopped(api):
     assert api.aws.executions[batch_id]["status"] == "ABORTED"
 
 
-def test_refusals_of_sagemaker_are_told(api):
+def test_a_throttled_stop_is_a_throttled_request(api):
     running(api, (JOB, "InProgress"))
     api.aws.broken["stop_transform_job"] = failure("ThrottlingException")
     assert api.stop(ID)[1]["code"] == "throttled"
