@@ -50,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
         folder, locks = _PARTS[part]
         _install(ROOT / folder, [ROOT / lock for lock in locks], torch=part == "reference")
         if part == "app":
-            _install_cdk()
-            _vendor()
+            _install_cdk_and_vendored()
     return 0
 
 
@@ -89,17 +88,16 @@ def _prepare(environment: Path) -> None:
         print("uv could not be installed; pip does its work, more slowly.", flush=True)
 
 
-def _install_cdk() -> None:
+def _install_cdk_and_vendored() -> None:
+    """Both at once: one waits for the network while the other works."""
     print("Installing the CDK command line …", flush=True)
-    path = f"{ROOT / _VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    _call(["npm", "ci", "--silent"], PATH=path)
-
-
-def _vendor() -> None:
-    from stage.vendor import CONTAINER_PACKAGES, LAYER, vendored_bundle
-
-    for packages in (LAYER, CONTAINER_PACKAGES):
-        vendored_bundle(packages)
+    bin_folder = ROOT / _VENV / "bin"
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    vendor = [bin_folder / "python", "-m", "stage.vendor"]
+    with subprocess.Popen(vendor, cwd=ROOT) as vendoring:
+        _call(["npm", "ci", "--silent"], PATH=path)
+    if vendoring.returncode:
+        raise CommandError("The vendored packages could not be fetched; see above.")
 
 
 def _call(command: list[str | Path], **variables: str) -> None:

@@ -108,3 +108,20 @@ def _fetch(packages: Vendored) -> None:
         files = (file for file in target.rglob("*") if file.is_file())
         names = {packages.folder + f.relative_to(target).as_posix(): f for f in files}
         write_zip(packages.path, names, compression=1)
+
+
+def main() -> int:
+    """Fetches whatever is missing: `python -m stage.vendor`."""
+    try:
+        for packages in (LAYER, CONTAINER_PACKAGES):
+            vendored_bundle(packages)
+    except BundleError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
