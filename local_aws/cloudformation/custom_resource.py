@@ -1,10 +1,10 @@
-"""Custom resources: a request to a Lambda function, the answer to a URL.
+"""Custom resources: a Lambda function gets the request and puts its answer to a URL.
 
-AWS calls the function asynchronously and, where it raises, twice more after one and two
-minutes; then nothing answers and the resource fails when ServiceTimeout is over. Here the two
-retries follow at once, and when they fail too nothing can answer any more, so the resource
-fails there and then and says what the function raised. A function that ends without answering
-is waited for, since it may have left the answer to another.
+AWS invokes the function asynchronously. If it raises, AWS invokes it again after one and two
+minutes; after that nothing answers, and the resource fails once ServiceTimeout has passed. Here
+the two retries follow at once, and after the last the resource fails with what the function
+raised. A function that returns without answering may have left that to another, so its answer is
+awaited until ServiceTimeout.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import threading
 import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
-from local_aws.cloudformation.resources.base import Properties, Request, Result
+from local_aws.cloudformation.resources.base import Provider, Request, Result
 
 RESPONSE_PATH = "/cloudformation/responses/"
 ATTEMPTS = 3
 LARGEST_RESPONSE = 4096
-# In place of SUCCESS and FAILED, where nothing can answer any more.
+# Instead of SUCCESS or FAILED: the function raised, so no answer will come.
 RAISED = "RAISED"
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def stringified(value: Value) -> Value:
-    """`value` as functions get it: every number and boolean in it a string."""
+    """`value` as CloudFormation hands it to functions: numbers and booleans as strings."""
     if isinstance(value, dict):
         return {key: stringified(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
@@ -45,29 +45,26 @@ def stringified(value: Value) -> Value:
 
 @dataclass
 class _Pending:
-    """A request whose answer is not there yet."""
+    """A request that awaits its answer."""
 
     event: dict[str, Value]
     answer: Future[dict[str, Value]] = field(default_factory=Future)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def settle(self, answer: dict[str, Value]) -> None:
-        """Takes the first answer; later ones change nothing."""
+        """Takes the first answer; later ones are ignored."""
         with self.lock:
             if not self.answer.done():
                 self.answer.set_result(answer)
 
 
-class CustomResources:
+class CustomResources(Provider):
     """Provider of `Custom::*` and `AWS::CloudFormation::CustomResource`."""
-
-    tags: ClassVar[str] = ""
 
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
 
     def create(self, request: Request) -> Result:
-        """Sends Create; the answer gives physical id and attributes."""
         invented = request.name()
         try:
             answer = self._ask(request, "Create", {})
@@ -79,27 +76,23 @@ class CustomResources:
             raise ResourceError("Invalid PhysicalResourceId", invented)
         return _result(answer)
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Sends Update; another physical id in the answer means a new resource."""
-        if request.properties.get("ServiceToken") != old.get("ServiceToken"):
+    def update(self, request: Request) -> Result:
+        if request.properties.get("ServiceToken") != request.old.get("ServiceToken"):
             raise ResourceError("Modifying service token is not allowed.")
-        more = {
-            "PhysicalResourceId": physical_id,
-            "OldResourceProperties": stringified(old),
-        }
-        answer = self._ask(request, "Update", more)
+        known = {"PhysicalResourceId": request.physical_id}
+        old = {"OldResourceProperties": stringified(request.old)}
+        answer = self._ask(request, "Update", {**known, **old})
         if answer["Status"] != "SUCCESS":
             raise ResourceError(_reason(answer), answer.get("PhysicalResourceId"))
-        return _result({"PhysicalResourceId": physical_id, **answer})
+        return _result({**known, **answer})
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Sends Delete."""
-        answer = self._ask(request, "Delete", {"PhysicalResourceId": physical_id})
+    def delete(self, request: Request) -> None:
+        answer = self._ask(request, "Delete", {"PhysicalResourceId": request.physical_id})
         if answer["Status"] != "SUCCESS":
             raise ResourceError(_reason(answer))
 
     def respond(self, token: str, body: bytes) -> bool:
-        """Takes what was put to a ResponseURL; False when nobody waits for it."""
+        """Takes what was put to a ResponseURL; False if no request awaits it."""
         pending = self._pending.get(token)
         if pending is None:
             return False
@@ -152,7 +145,7 @@ class CustomResources:
             said = answer["Payload"].read().decode("utf-8", "replace")
             if "FunctionError" not in answer:
                 return
-            _log.error("%s raised in answer to %s: %s", function, request.logical_id, said)
+            logger.error("%s raised for %s: %s", function, request.logical_id, said)
             if pending.answer.done():
                 return
         reason = f"{function.rsplit(':', maxsplit=1)[-1]}: {_message(said)}"
@@ -178,8 +171,8 @@ def _checked(body: bytes, event: dict[str, Value]) -> dict[str, Value]:
         return {"Status": "FAILED", "Reason": "Invalid response object: no valid Status in it"}
     for key in ("RequestId", "StackId", "LogicalResourceId"):
         if answer.get(key) != event[key]:
-            told = f"Invalid response object: Value of property {key} must match the request"
-            return {"Status": "FAILED", "Reason": told}
+            reason = f"Invalid response object: Value of property {key} must match the request"
+            return {"Status": "FAILED", "Reason": reason}
     return answer
 
 

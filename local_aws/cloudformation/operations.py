@@ -16,7 +16,6 @@ from local_aws.cloudformation.engine import Operation
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.model import ChangeSet, Definition, Stack
-from local_aws.cloudformation.resources.base import is_idle
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Template
 from local_aws.context import Context
@@ -248,7 +247,7 @@ class Operations:
         idle = {
             resource_type
             for resource_type, properties in change_set.definition.template.properties_by_type()
-            if is_idle(self.stacks.provider(resource_type), properties)
+            if self.stacks.provider(resource_type).is_idle(properties)
         }
         if idle:
             _log.info("%s: no effect here have %s", stack.name, ", ".join(sorted(idle)))

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
-import botocore.session
-from botocore.model import ServiceModel, Shape
+from botocore.model import Shape
+
+from local_aws.service_models import service_model
 
 _NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
-@cache
-def service_model() -> ServiceModel:
-    """botocore's description of CloudFormation."""
-    return botocore.session.get_session().get_service_model("cloudformation")
-
-
 def parse_request(operation: str, form: Mapping[str, str]) -> dict[str, Any]:
     """The members that the form gives to the operation's input; absent ones are left out."""
-    shape = service_model().operation_model(operation).input_shape
+    shape = service_model("cloudformation").operation_model(operation).input_shape
     found = _parse(shape, form, "") if shape is not None else None
     return found or {}
 
@@ -64,7 +58,7 @@ def _parse_list(shape: Shape, form: Mapping[str, str], prefix: str) -> list[Any]
 def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
     """The XML answer of `operation`; keys of `result` that are None are left out."""
     root = ElementTree.Element(f"{operation}Response", xmlns=_NAMESPACE)
-    shape = service_model().operation_model(operation).output_shape
+    shape = service_model("cloudformation").operation_model(operation).output_shape
     if shape is not None:
         _render(ElementTree.SubElement(root, f"{operation}Result"), shape, result)
     metadata = ElementTree.SubElement(root, "ResponseMetadata")

@@ -15,7 +15,7 @@ from local_aws.cloudformation.changes import is_custom, replacing, with_stack_ta
 from local_aws.cloudformation.errors import ApiError, CancelledError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value, resolve
 from local_aws.cloudformation.model import Definition, Output, Resource, Stack, random_suffix
-from local_aws.cloudformation.resources.base import Provider, Request, is_idle
+from local_aws.cloudformation.resources.base import Provider, Request, Result
 from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
@@ -147,7 +147,7 @@ class ResourceWork:
                 "Requested update requires the creation of a new physical resource; "
                 "hence creating one."
             )
-        elif is_idle(provider, properties) and item.type != "AWS::CDK::Metadata":
+        elif provider.is_idle(properties) and item.type != "AWS::CDK::Metadata":
             reason = NO_EFFECT
         stack.tell(name, "", item.type, f"{verb}_IN_PROGRESS", reason)
         try:
@@ -190,9 +190,9 @@ class ResourceWork:
         self.changes[name] = Change(
             before, self._resource(item, properties, before.physical_id, before.attributes)
         )
-        request = self._request(item.type, name, properties)
+        request = self._request(item.type, name, properties, before)
         try:
-            result = provider.update(request, before.physical_id, before.properties)
+            result = provider.update(request) or Result(before.physical_id, before.attributes)
         except Exception as error:
             explained = self._explain(error, "update")
             stack.resources[name] = dataclasses.replace(
@@ -230,9 +230,9 @@ class ResourceWork:
             return
         assert after is not None
         provider = self._surroundings.provider(before.type)
-        request = self._request(before.type, name, before.properties)
+        request = self._request(before.type, name, before.properties, after)
         try:
-            result = provider.update(request, after.physical_id, after.properties)
+            result = provider.update(request) or Result(after.physical_id, before.attributes)
         except Exception as error:
             explained = self._explain(error, "update")
             stack.resources[name] = dataclasses.replace(
@@ -273,9 +273,9 @@ class ResourceWork:
     def _delete(self, resource: Resource) -> None:
         stack, name, physical_id = self._stack, resource.logical_id, resource.physical_id
         stack.tell(name, physical_id, resource.type, "DELETE_IN_PROGRESS")
-        request = self._request(resource.type, name, resource.properties)
+        request = self._request(resource.type, name, resource.properties, resource)
         try:
-            self._surroundings.provider(resource.type).delete(request, physical_id)
+            self._surroundings.provider(resource.type).delete(request)
         except Exception as error:
             explained = self._explain(error, "deletion")
             stack.tell(name, physical_id, resource.type, "DELETE_FAILED", explained)
@@ -302,7 +302,11 @@ class ResourceWork:
         return f"{type(error).__name__}: {error}"
 
     def _request(
-        self, resource_type: str, logical_id: str, properties: dict[str, Value]
+        self,
+        resource_type: str,
+        logical_id: str,
+        properties: dict[str, Value],
+        now: Resource | None = None,
     ) -> Request:
         return Request(
             context=self._context,
@@ -314,6 +318,8 @@ class ResourceWork:
             properties=properties,
             token=random_suffix(),
             cancelled=self.cancelled,
+            physical_id=now.physical_id if now else "",
+            old=now.properties if now else {},
         )
 
     def _resource(

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.context import Context
 from local_aws.sagemaker.errors import invalid
-from local_aws.sagemaker.validation import service_model
+from local_aws.service_models import service_model
 
 _DEFAULT_PAGE = 10
 
@@ -25,7 +25,7 @@ def arn_of(context: Context, kind: str, name: str) -> str:
 
 def select_members(operation: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Of `values`, those that the answer to `operation` has a member for."""
-    members = service_model().operation_model(operation).output_shape.members
+    members = service_model("sagemaker").operation_model(operation).output_shape.members
     return {name: values[name] for name in members if values.get(name) is not None}
 
 
@@ -65,7 +65,7 @@ def list_page(
         raise invalid("Invalid NextToken.")
     start = int(token)
     end = start + request.get("MaxResults", _DEFAULT_PAGE)
-    shape = service_model().operation_model(f"List{kind}s").output_shape
+    shape = service_model("sagemaker").operation_model(f"List{kind}s").output_shape
     members = shape.members[answer].member.members
     page: dict[str, Any] = {
         answer: [

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.model import ServiceModel, Shape
+from botocore.model import Shape
 
 from local_aws.sagemaker.errors import ApiError, invalid
+from local_aws.service_models import service_model
 
 # AWS's words for what stands in the JSON.
 _JSON_NAMES: dict[type, str] = {
@@ -31,12 +31,6 @@ _JAVA_CLASSES = (
     (r"\p{L}\p{Z}\p{N}_", r"\w\s"),
     (r"\p{Alnum}", "a-zA-Z0-9"),
 )
-
-
-@cache
-def service_model(service: str = "sagemaker") -> ServiceModel:
-    """botocore's model of a service; loading it takes a third of a second, once."""
-    return botocore.session.get_session().get_service_model(service)
 
 
 @cache
@@ -118,7 +112,7 @@ def check_request(operation: str, request: dict[str, Any]) -> None:
     Raises:
         ApiError: ValidationException, or SerializationException for a wrong type.
     """
-    shape = service_model().operation_model(operation).input_shape
+    shape = service_model("sagemaker").operation_model(operation).input_shape
     faults = list(_check(shape, request, ""))
     if faults:
         noun = "error" if len(faults) == 1 else "errors"

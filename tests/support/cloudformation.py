@@ -11,20 +11,18 @@ from typing import Any
 from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.handlers import OPERATIONS
 from local_aws.cloudformation.operations import Caller, Operations
-from local_aws.cloudformation.resources.base import Result
+from local_aws.cloudformation.resources.base import Provider, Result
 from local_aws.context import Context
 
 _SECTIONS = {"Conditions", "Outputs", "Parameters"}
 CALLER = Caller("eu-west-1", "test")
 
 
-class FakeProvider:
-    """Notes its calls; fails those in `failing`, e.g. ("create", "Queue").
+class FakeProvider(Provider):
+    """Records its calls; fails those in `failing`, e.g. ("create", "Queue").
 
     A failed creation leaves nothing behind unless `leaves_remains`.
     """
-
-    tags = ""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str]] = []
@@ -41,12 +39,12 @@ class FakeProvider:
         self._call("create", request, physical_id)
         return Result(physical_id, {"Value": request.properties.get("Value")})
 
-    def update(self, request, physical_id, old):
-        self._call("update", request, physical_id)
-        return Result(physical_id, {"Value": request.properties.get("Value")})
+    def update(self, request):
+        self._call("update", request, request.physical_id)
+        return Result(request.physical_id, {"Value": request.properties.get("Value")})
 
-    def delete(self, request, physical_id):
-        self._call("delete", request, physical_id)
+    def delete(self, request):
+        self._call("delete", request, request.physical_id)
 
     def _call(self, verb, request, physical_id):
         self.calls.append((verb, request.logical_id, physical_id))

@@ -1,51 +1,52 @@
-"""REST APIs, one resource for each of their parts."""
+"""API Gateway: REST APIs in resource style, one resource type for each of their parts."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
+from botocore import xform_name
+
+from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.resources.base import (
     Properties,
+    Provider,
     Request,
     Result,
     ignore_missing,
     shaped,
-    tag_map,
     text,
 )
 
 
-def call(request: Request, method: str, operation: str, **more: Any) -> Properties:
-    """Calls an operation with the resource's properties and what more it needs."""
+def _call(request: Request, operation: str, **more: Any) -> Properties:
+    """Calls an operation with the resource's properties and `more`."""
     arguments = {**shaped("apigateway", operation, request.properties), **more}
-    answer: Properties = getattr(request.client("apigateway"), method)(**arguments)
+    method = getattr(request.client("apigateway"), xform_name(operation))
+    answer: Properties = method(**arguments)
     return answer
 
 
-def replace(path: str, value: Any) -> dict[str, str]:
-    """A patch operation that sets `path`."""
+def _remove(request: Request, method: str, **arguments: str) -> None:
+    ignore_missing(getattr(request.client("apigateway"), method), **arguments)
+
+
+def _replace(path: str, value: Any) -> dict[str, str]:
     return {"op": "replace", "path": path, "value": text(value)}
 
 
-class RestApi:
-    """An API in resource style; a Body is refused."""
+class RestApi(Provider):
+    """An API without a Body."""
 
-    tags: ClassVar[str] = "list"
+    tags = "list"
 
     def create(self, request: Request) -> Result:
-        """Makes the API with its root resource."""
         types = request.properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
-        made = call(
-            request,
-            "create_rest_api",
-            "CreateRestApi",
-            tags=tag_map(request.properties),
-            endpointConfiguration={"types": types},
-        )
-        return self._result(request, made["id"])
+        api = _call(request, "CreateRestApi", endpointConfiguration={"types": types})["id"]
+        found = request.client("apigateway").get_resources(restApiId=api, limit=500)
+        root = next(item["id"] for item in found["items"] if item["path"] == "/")
+        return Result(api, {"RestApiId": api, "RootResourceId": root})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes name, description and the like."""
+    def update(self, request: Request) -> None:
         paths = {
             "Name": "/name",
             "Description": "/description",
@@ -53,61 +54,39 @@ class RestApi:
             "DisableExecuteApiEndpoint": "/disableExecuteApiEndpoint",
         }
         patch = [
-            replace(path, request.properties.get(key, ""))
+            _replace(path, request.properties.get(key, ""))
             for key, path in paths.items()
-            if request.properties.get(key) != old.get(key)
+            if request.properties.get(key) != request.old.get(key)
         ]
         if patch:
             request.client("apigateway").update_rest_api(
-                restApiId=physical_id, patchOperations=patch
+                restApiId=request.physical_id, patchOperations=patch
             )
-        return self._result(request, physical_id)
 
-    def delete(self, request: Request, physical_id: str) -> None:
+    def delete(self, request: Request) -> None:
         """Removes the API with all its parts."""
-        ignore_missing(request.client("apigateway").delete_rest_api, restApiId=physical_id)
-
-    def _result(self, request: Request, api: str) -> Result:
-        items = request.client("apigateway").get_resources(restApiId=api, limit=500)["items"]
-        root = next(item["id"] for item in items if item["path"] == "/")
-        return Result(api, {"RestApiId": api, "RootResourceId": root})
+        _remove(request, "delete_rest_api", restApiId=request.physical_id)
 
 
-class Resource:
+class Resource(Provider):
     """A part of a path; every property is create-only."""
 
-    tags: ClassVar[str] = ""
-
     def create(self, request: Request) -> Result:
-        """Makes the resource."""
-        made = call(request, "create_resource", "CreateResource")
+        made = _call(request, "CreateResource")
         return Result(made["id"], {"ResourceId": made["id"]})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes nothing."""
-        del request, old
-        return Result(physical_id, {"ResourceId": physical_id})
-
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the resource."""
-        ignore_missing(
-            request.client("apigateway").delete_resource,
-            restApiId=request.properties["RestApiId"],
-            resourceId=physical_id,
-        )
+    def delete(self, request: Request) -> None:
+        api = request.properties["RestApiId"]
+        _remove(request, "delete_resource", restApiId=api, resourceId=request.physical_id)
 
 
-class Method:
+class Method(Provider):
     """A method with its integration and responses."""
 
-    tags: ClassVar[str] = ""
-
     def create(self, request: Request) -> Result:
-        """Puts the method and what belongs to it."""
-        properties = request.properties
-        client = request.client("apigateway")
-        address = _method(properties)
-        call(request, "put_method", "PutMethod", **address)
+        properties, client = request.properties, request.client("apigateway")
+        address = _address(properties)
+        _call(request, "PutMethod", **address)
         for response in properties.get("MethodResponses", []):
             client.put_method_response(
                 **{**shaped("apigateway", "PutMethodResponse", response), **address}
@@ -115,29 +94,24 @@ class Method:
         integration = properties.get("Integration")
         if integration:
             arguments = shaped("apigateway", "PutIntegration", integration)
-            # In the operation httpMethod is the method's; the integration has a name of its own.
+            # `httpMethod` is the method's; the integration's has its own name.
             arguments["integrationHttpMethod"] = integration.get("IntegrationHttpMethod", "POST")
             client.put_integration(**{**arguments, **address})
             for response in integration.get("IntegrationResponses", []):
                 client.put_integration_response(
                     **{**shaped("apigateway", "PutIntegrationResponse", response), **address}
                 )
-        parts = (properties["RestApiId"], properties["ResourceId"], properties["HttpMethod"])
-        return Result("|".join(parts))
+        return Result("|".join(address.values()))
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Puts it anew."""
-        del old
-        self.delete(request, physical_id)
+    def update(self, request: Request) -> Result:
+        self.delete(request)
         return self.create(request)
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the method."""
-        del physical_id
-        ignore_missing(request.client("apigateway").delete_method, **_method(request.properties))
+    def delete(self, request: Request) -> None:
+        _remove(request, "delete_method", **_address(request.properties))
 
 
-def _method(properties: Properties) -> dict[str, str]:
+def _address(properties: Properties) -> dict[str, str]:
     return {
         "restApiId": properties["RestApiId"],
         "resourceId": properties["ResourceId"],
@@ -145,95 +119,67 @@ def _method(properties: Properties) -> dict[str, str]:
     }
 
 
-class GatewayResponse:
-    """What the gateway itself answers in one case."""
-
-    tags: ClassVar[str] = ""
+class GatewayResponse(Provider):
+    """A customised error response of the gateway."""
 
     def create(self, request: Request) -> Result:
-        """Puts the response."""
-        call(request, "put_gateway_response", "PutGatewayResponse")
+        _call(request, "PutGatewayResponse")
         return Result(f"{request.properties['RestApiId']}|{request.properties['ResponseType']}")
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Puts it anew."""
-        del physical_id, old
+    def update(self, request: Request) -> Result:
         return self.create(request)
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Back to the gateway's own answer."""
-        del physical_id
-        ignore_missing(
-            request.client("apigateway").delete_gateway_response,
-            restApiId=request.properties["RestApiId"],
-            responseType=request.properties["ResponseType"],
-        )
+    def delete(self, request: Request) -> None:
+        kind = request.properties["ResponseType"]
+        api = request.properties["RestApiId"]
+        _remove(request, "delete_gateway_response", restApiId=api, responseType=kind)
 
 
-class Deployment:
-    """What the API was at one moment; every property but the description is create-only."""
-
-    tags: ClassVar[str] = ""
+class Deployment(Provider):
+    """A snapshot of an API; every property but the description is create-only."""
 
     def create(self, request: Request) -> Result:
-        """Takes the API as it is."""
         made = request.client("apigateway").create_deployment(
             restApiId=request.properties["RestApiId"],
             description=request.properties.get("Description", ""),
         )
         return Result(made["id"], {"DeploymentId": made["id"]})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes nothing that has an effect."""
-        del request, old
-        return Result(physical_id, {"DeploymentId": physical_id})
-
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the deployment."""
-        ignore_missing(
-            request.client("apigateway").delete_deployment,
-            restApiId=request.properties["RestApiId"],
-            deploymentId=physical_id,
-        )
+    def delete(self, request: Request) -> None:
+        api = request.properties["RestApiId"]
+        _remove(request, "delete_deployment", restApiId=api, deploymentId=request.physical_id)
 
 
-class Stage:
+class Stage(Provider):
     """A deployment under a name in the URL."""
 
-    tags: ClassVar[str] = "list"
+    tags = "list"
 
     def create(self, request: Request) -> Result:
-        """Makes the stage and sets its methods' limits."""
         name = request.properties["StageName"]
-        call(request, "create_stage", "CreateStage", tags=tag_map(request.properties))
-        self._settings(request, name, [])
+        _call(request, "CreateStage")
+        self._patch(request, name, [])
         return Result(name)
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Moves it to its deployment and sets the rest anew."""
-        properties = request.properties
-        patch = [replace("/deploymentId", properties["DeploymentId"])]
+    def update(self, request: Request) -> None:
+        properties, old = request.properties, request.old
         variables = properties.get("Variables", {})
-        patch += [replace(f"/variables/{key}", value) for key, value in variables.items()]
+        patch = [_replace("/deploymentId", properties["DeploymentId"])]
+        patch += [_replace(f"/variables/{key}", value) for key, value in variables.items()]
         patch += [
             {"op": "remove", "path": f"/variables/{key}"}
             for key in old.get("Variables", {})
             if key not in variables
         ]
         if properties.get("TracingEnabled") != old.get("TracingEnabled"):
-            patch.append(replace("/tracingEnabled", properties.get("TracingEnabled", False)))
-        self._settings(request, physical_id, patch)
-        return Result(physical_id)
+            patch.append(_replace("/tracingEnabled", properties.get("TracingEnabled", False)))
+        self._patch(request, request.physical_id, patch)
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the stage."""
-        ignore_missing(
-            request.client("apigateway").delete_stage,
-            restApiId=request.properties["RestApiId"],
-            stageName=physical_id,
-        )
+    def delete(self, request: Request) -> None:
+        api = request.properties["RestApiId"]
+        _remove(request, "delete_stage", restApiId=api, stageName=request.physical_id)
 
-    def _settings(self, request: Request, name: str, patch: list[dict[str, str]]) -> None:
+    def _patch(self, request: Request, name: str, patch: list[dict[str, str]]) -> None:
         properties = request.properties
         names = {
             "ThrottlingRateLimit": "throttling/rateLimit",
@@ -246,15 +192,108 @@ class Stage:
             path = setting.get("ResourcePath", "/*").lstrip("/").replace("/", "~1") or "*"
             prefix = f"/{path}/{setting.get('HttpMethod', '*')}"
             patch += [
-                replace(f"{prefix}/{end}", setting[key])
+                _replace(f"{prefix}/{end}", setting[key])
                 for key, end in names.items()
                 if key in setting
             ]
         log = properties.get("AccessLogSetting", {})
         for key, end in (("DestinationArn", "destinationArn"), ("Format", "format")):
             if key in log:
-                patch.append(replace(f"/accessLogSettings/{end}", log[key]))
+                patch.append(_replace(f"/accessLogSettings/{end}", log[key]))
         if patch:
             request.client("apigateway").update_stage(
                 restApiId=properties["RestApiId"], stageName=name, patchOperations=patch
             )
+
+
+class ApiKey(Provider):
+    tags = "list"
+
+    def create(self, request: Request) -> Result:
+        name = request.properties.get("Name") or request.name()
+        made = _call(request, "CreateApiKey", name=name)
+        return Result(made["id"], {"APIKeyId": made["id"]})
+
+    def update(self, request: Request) -> None:
+        properties = request.properties
+        patch = [_replace("/enabled", properties.get("Enabled", False))]
+        patch += [
+            _replace(f"/{key.lower()}", properties[key])
+            for key in ("Name", "Description")
+            if key in properties
+        ]
+        request.client("apigateway").update_api_key(
+            apiKey=request.physical_id, patchOperations=patch
+        )
+
+    def delete(self, request: Request) -> None:
+        _remove(request, "delete_api_key", apiKey=request.physical_id)
+
+
+class UsagePlan(Provider):
+    """The stages that keys open, and how often. Quotas are refused."""
+
+    tags = "list"
+
+    def create(self, request: Request) -> Result:
+        _refuse_quota(request)
+        name = request.properties.get("UsagePlanName") or request.name()
+        made = _call(request, "CreateUsagePlan", name=name)
+        return Result(made["id"], {"Id": made["id"]})
+
+    def update(self, request: Request) -> None:
+        _refuse_quota(request)
+        properties = request.properties
+        patch = [
+            _replace(path, properties[key])
+            for key, path in (("UsagePlanName", "/name"), ("Description", "/description"))
+            if key in properties
+        ]
+        for key, value in properties.get("Throttle", {}).items():
+            patch.append(_replace(f"/throttle/{key[0].lower()}{key[1:]}", value))
+        was, now = (
+            {f"{stage['ApiId']}:{stage['Stage']}" for stage in found.get("ApiStages", [])}
+            for found in (request.old, properties)
+        )
+        for op, stages in (("remove", was - now), ("add", now - was)):
+            patch += [{"op": op, "path": "/apiStages", "value": stage} for stage in stages]
+        if patch:
+            request.client("apigateway").update_usage_plan(
+                usagePlanId=request.physical_id, patchOperations=patch
+            )
+
+    def delete(self, request: Request) -> None:
+        _remove(request, "delete_usage_plan", usagePlanId=request.physical_id)
+
+
+def _refuse_quota(request: Request) -> None:
+    if "Quota" in request.properties:
+        raise ResourceError("The local AWS enforces no quotas of usage plans")
+
+
+class UsagePlanKey(Provider):
+    """A key in a plan; every property is create-only."""
+
+    def create(self, request: Request) -> Result:
+        _call(request, "CreateUsagePlanKey")
+        name = f"{request.properties['KeyId']}:{request.properties['UsagePlanId']}"
+        return Result(name, {"Id": name})
+
+    def delete(self, request: Request) -> None:
+        key, _, plan = request.physical_id.partition(":")
+        _remove(request, "delete_usage_plan_key", usagePlanId=plan, keyId=key)
+
+
+class Account(Provider):
+    """The account's role for API Gateway's logs; it outlives the resource, as on AWS."""
+
+    def create(self, request: Request) -> Result:
+        self.update(request)
+        name = request.name()
+        return Result(name, {"Id": name})
+
+    def update(self, request: Request) -> None:
+        role = request.properties.get("CloudWatchRoleArn")
+        if role:
+            patch = [_replace("/cloudwatchRoleArn", role)]
+            request.client("apigateway").update_account(patchOperations=patch)

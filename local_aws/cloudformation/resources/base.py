@@ -1,16 +1,15 @@
-"""What a provider of a resource type is given and gives."""
+"""The interface between the engine and the providers of resource types."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-import botocore.session
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.model import Shape
@@ -18,6 +17,7 @@ from botocore.model import Shape
 from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.context import Context
+from local_aws.service_models import service_model
 
 Properties = dict[str, Value]
 
@@ -27,9 +27,11 @@ class Request:
     """One call of a provider.
 
     Args:
-        properties: Resolved properties of the resource.
-        cancelled: Set when another resource failed and waiting has become pointless.
-        token: Ends generated names: the same at a second try, another at a replacement.
+        properties: The resource's properties, with every function resolved.
+        token: Ends generated names: the same in a second attempt, another for a replacement.
+        cancelled: Set once another resource has failed, so that waiting is pointless.
+        physical_id: Of the resource to update or delete.
+        old: The properties that an update replaces.
     """
 
     context: Context
@@ -41,13 +43,15 @@ class Request:
     properties: Properties
     token: str
     cancelled: threading.Event = field(default_factory=threading.Event)
+    physical_id: str = ""
+    old: Properties = field(default_factory=dict)
 
     def client(self, service: str) -> BaseClient:
         """A client in the stack's region."""
         return self.context.client(service, self.region)
 
     def name(self, longest: int = 64) -> str:
-        """A physical name made of stack, logical id and token, of at most `longest` characters."""
+        """A name made of stack, logical id and token, of at most `longest` characters."""
         tail = f"-{self.token}"
         stem = f"{self.stack_name}-{self.logical_id}"
         if len(stem) + len(tail) > longest:
@@ -55,8 +59,12 @@ class Request:
             stem = f"{self.stack_name[:half]}-{self.logical_id[:half]}"
         return stem + tail
 
+    def removed_tags(self) -> list[str]:
+        """Keys of the tags that an update removes."""
+        return sorted(set(tag_map(self.old)) - set(tag_map(self.properties)))
+
     def wait_until(self, ready: Callable[[], bool], *, seconds: float, what: str) -> None:
-        """Asks `ready` until it says so.
+        """Polls `ready` until it is true.
 
         Raises:
             CancelledError: Another resource failed meanwhile.
@@ -74,55 +82,51 @@ class Request:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a create or an update."""
+    """The outcome of a create or an update."""
 
     physical_id: str
     attributes: Properties = field(default_factory=dict)
 
 
-class Provider(Protocol):
-    """Brings resources of one type about.
+class Provider(ABC):
+    """Manages resources of one type.
 
     Every method may raise ResourceError or botocore's ClientError.
     """
 
-    # How the type takes tags: a list of Key and Value, a map, or not at all.
-    tags: ClassVar[str]
+    # How the type takes tags: "list" (of Key and Value), "map", or "" for not at all.
+    tags: ClassVar[str] = ""
+    # Whether resources of the type do nothing on the local AWS.
+    idle: ClassVar[bool] = False
 
+    @abstractmethod
     def create(self, request: Request) -> Result:
-        """Makes the resource."""
-        ...
+        """Creates the resource."""
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes it in place; has to bear being called twice. Another id means a new one."""
-        ...
+    def update(self, request: Request) -> Result | None:
+        """Changes the resource in place. May be called twice. Does nothing by default.
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes it; what is gone already is no failure."""
-        ...
+        Returns:
+            None if id and attributes stay as they are. Another id means a new resource.
+        """
+        del request
+        return None
 
-
-class Idle:
-    """A type that does nothing here once it is made."""
+    def delete(self, request: Request) -> None:  # noqa: B027  not abstract
+        """Removes the resource if it still exists. Does nothing by default."""
 
     def is_idle(self, properties: Properties) -> bool:
-        """Whether that is so with these properties, whose functions need not be resolved."""
+        """Whether a resource with these properties, perhaps unresolved, does nothing here."""
         del properties
-        return True
+        return self.idle
 
 
-def is_idle(provider: Provider, properties: Properties) -> bool:
-    """Whether what is made so does nothing here."""
-    return isinstance(provider, Idle) and provider.is_idle(properties)
+class NoEffect(Provider):
+    """A type that is accepted and created nowhere."""
 
-
-class NoEffect(Idle):
-    """A type that is accepted and made nowhere."""
-
-    tags: ClassVar[str] = ""
+    idle = True
 
     def create(self, request: Request) -> Result:
-        """Answers with the name the properties give, or a made-up one."""
         named = [value for key, value in request.properties.items() if key.endswith("Name")]
         name = named[0] if named and isinstance(named[0], str) else request.name()
         service = request.type.split("::")[1].lower()
@@ -130,17 +134,9 @@ class NoEffect(Idle):
         arn = f"arn:aws:{service}:{request.region}:{account}:{request.logical_id}/{name}"
         return Result(name, {"Arn": arn, "Id": name})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Keeps the name."""
-        del old
-        return Result(physical_id, self.create(request).attributes)
-
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Nothing is there."""
-
 
 def missing(error: ClientError) -> bool:
-    """Whether a service refused because what it was asked about does not exist."""
+    """Whether a service refused because the resource does not exist."""
     code: str = error.response["Error"]["Code"]
     said: str = error.response["Error"]["Message"]
     return (
@@ -151,7 +147,7 @@ def missing(error: ClientError) -> bool:
 
 
 def ignore_missing(call: Callable[..., Any], **arguments: Value) -> None:
-    """Calls an API operation that may find nothing to do."""
+    """Calls an API operation; a resource that does not exist is no error."""
     try:
         call(**arguments)
     except ClientError as error:
@@ -159,17 +155,13 @@ def ignore_missing(call: Callable[..., Any], **arguments: Value) -> None:
             raise
 
 
-_SESSION = botocore.session.get_session()
-
-
 def shaped(service: str, operation: str, properties: Properties) -> dict[str, Any]:
     """`properties` as the input of an API operation.
 
-    CloudFormation's properties are mostly the API's members in other capitals. Members are
-    found whatever their capitals, values are given the type the API wants, and what the
-    operation does not know is left out.
+    CloudFormation's properties are mostly the API's members in other capitals. Capitals are
+    ignored, values get the type that the API wants, and unknown members are left out.
     """
-    shape = _SESSION.get_service_model(service).operation_model(operation).input_shape
+    shape = service_model(service).operation_model(operation).input_shape
     return _shaped(shape, properties) if shape is not None else {}
 
 
@@ -223,8 +215,3 @@ def tag_map(properties: Properties) -> dict[str, str]:
     if isinstance(tags, dict):
         return {key: text(value) for key, value in tags.items()}
     return {tag["Key"]: text(tag["Value"]) for tag in tags}
-
-
-def digest(value: str, length: int = 12) -> str:
-    """A short stable name for `value`."""
-    return hashlib.sha256(value.encode()).hexdigest()[:length]

@@ -1,65 +1,64 @@
-"""AWS::Events::Rule."""
+"""EventBridge: rules with their targets, and schedules. Nothing runs by the clock here."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from botocore.exceptions import ClientError
-
 from local_aws.cloudformation.resources.base import (
-    Idle,
     Properties,
+    Provider,
     Request,
     Result,
-    missing,
+    ignore_missing,
     shaped,
 )
 
 
-class Rule(Idle):
-    """A rule and its targets."""
-
-    tags: ClassVar[str] = ""
+class Rule(Provider):
+    """A rule of the default event bus."""
 
     def is_idle(self, properties: Properties) -> bool:
-        """A rule that goes by the clock is: its time never comes here."""
         return "ScheduleExpression" in properties
 
     def create(self, request: Request) -> Result:
-        """Makes the rule."""
         return self._put(request, request.properties.get("Name") or request.name())
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Puts rule and targets anew and removes targets that have left."""
+    def update(self, request: Request) -> Result:
         kept = {target["Id"] for target in request.properties.get("Targets", [])}
-        gone = [t["Id"] for t in old.get("Targets", []) if t["Id"] not in kept]
-        if gone:
-            request.client("events").remove_targets(**self._address(request, physical_id), Ids=gone)
-        return self._put(request, physical_id)
+        removed = [t["Id"] for t in request.old.get("Targets", []) if t["Id"] not in kept]
+        if removed:
+            request.client("events").remove_targets(Rule=request.physical_id, Ids=removed)
+        return self._put(request, request.physical_id)
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes targets and rule."""
-        client = request.client("events")
+    def delete(self, request: Request) -> None:
+        client, rule = request.client("events"), request.physical_id
         targets = [target["Id"] for target in request.properties.get("Targets", [])]
-        address = self._address(request, physical_id)
-        try:
-            if targets:
-                client.remove_targets(**address, Ids=targets)
-            address["Name"] = address.pop("Rule")
-            client.delete_rule(**address)
-        except ClientError as error:
-            if not missing(error):
-                raise
-
-    def _address(self, request: Request, name: str) -> Properties:
-        bus = request.properties.get("EventBusName")
-        return {"Rule": name} | ({"EventBusName": bus} if bus else {})
+        if targets:
+            ignore_missing(client.remove_targets, Rule=rule, Ids=targets)
+        ignore_missing(client.delete_rule, Name=rule)
 
     def _put(self, request: Request, name: str) -> Result:
         client, properties = request.client("events"), request.properties
         made = client.put_rule(**{**shaped("events", "PutRule", properties), "Name": name})
         targets = properties.get("Targets", [])
         if targets:
-            arguments = {**self._address(request, name), "Targets": targets}
-            client.put_targets(**shaped("events", "PutTargets", arguments))
+            client.put_targets(**shaped("events", "PutTargets", {"Rule": name, "Targets": targets}))
         return Result(name, {"Arn": made["RuleArn"]})
+
+
+class Schedule(Provider):
+    """A schedule of EventBridge Scheduler's default group."""
+
+    idle = True
+
+    def create(self, request: Request) -> Result:
+        name = request.properties.get("Name") or request.name()
+        arguments = shaped("scheduler", "CreateSchedule", request.properties)
+        made = request.client("scheduler").create_schedule(**{**arguments, "Name": name})
+        return Result(name, {"Arn": made["ScheduleArn"]})
+
+    def update(self, request: Request) -> None:
+        arguments = shaped("scheduler", "UpdateSchedule", request.properties)
+        name = request.physical_id
+        request.client("scheduler").update_schedule(**{**arguments, "Name": name})
+
+    def delete(self, request: Request) -> None:
+        ignore_missing(request.client("scheduler").delete_schedule, Name=request.physical_id)

@@ -1,14 +1,13 @@
-"""Models, endpoint configurations and endpoints."""
+"""SageMaker: models, endpoint configurations and endpoints. Their ids are their ARNs."""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.resources.base import (
     Properties,
+    Provider,
     Request,
     Result,
     ignore_missing,
@@ -16,46 +15,41 @@ from local_aws.cloudformation.resources.base import (
     shaped,
 )
 
-# As long as an update may take: MaximumExecutionTimeoutInSeconds at its largest.
+# The largest MaximumExecutionTimeoutInSeconds of an update.
 _SECONDS = 28_800
 
 
 def _generated_name(request: Request) -> str:
-    # The id is the ARN, which SageMaker writes in lower case: from it the name must be found again.
+    # ARNs have the name in lower case, and the name must be readable from the ARN.
     return request.name(63).lower()
 
 
-class Model:
+def _name(request: Request) -> str:
+    return request.physical_id.rpartition("/")[2]
+
+
+class Model(Provider):
     """A model; every property is create-only."""
 
-    tags: ClassVar[str] = "list"
+    tags = "list"
 
     def create(self, request: Request) -> Result:
-        """Makes the model; its id is its name, as its Ref is the ARN on AWS too."""
         properties = {"ModelName": _generated_name(request), **request.properties}
         made = request.client("sagemaker").create_model(
             **shaped("sagemaker", "CreateModel", properties)
         )
         return Result(made["ModelArn"], {"ModelName": properties["ModelName"]})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes nothing but tags, which nothing reads here."""
-        del request, old
-        return Result(physical_id, {"ModelName": physical_id.rpartition("/")[2]})
-
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the model."""
-        name = physical_id.rpartition("/")[2]
-        ignore_missing(request.client("sagemaker").delete_model, ModelName=name)
+    def delete(self, request: Request) -> None:
+        ignore_missing(request.client("sagemaker").delete_model, ModelName=_name(request))
 
 
-class EndpointConfig:
-    """What an endpoint runs; every property is create-only."""
+class EndpointConfig(Provider):
+    """An endpoint configuration; every property is create-only."""
 
-    tags: ClassVar[str] = "list"
+    tags = "list"
 
     def create(self, request: Request) -> Result:
-        """Makes the configuration."""
         name = request.properties.get("EndpointConfigName") or _generated_name(request)
         arguments = shaped("sagemaker", "CreateEndpointConfig", request.properties)
         made = request.client("sagemaker").create_endpoint_config(
@@ -63,24 +57,17 @@ class EndpointConfig:
         )
         return Result(made["EndpointConfigArn"], {"EndpointConfigName": name})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes nothing but tags, which nothing reads here."""
-        del request, old
-        return Result(physical_id, {"EndpointConfigName": physical_id.rpartition("/")[2]})
-
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the configuration."""
-        name = physical_id.rpartition("/")[2]
-        ignore_missing(request.client("sagemaker").delete_endpoint_config, EndpointConfigName=name)
+    def delete(self, request: Request) -> None:
+        client = request.client("sagemaker")
+        ignore_missing(client.delete_endpoint_config, EndpointConfigName=_name(request))
 
 
-class Endpoint:
-    """An endpoint; created and updated when it is in service."""
+class Endpoint(Provider):
+    """An endpoint; creation and updates end once it is in service."""
 
-    tags: ClassVar[str] = "list"
+    tags = "list"
 
     def create(self, request: Request) -> Result:
-        """Starts the endpoint."""
         name = request.properties.get("EndpointName") or request.name(63)
         arguments = shaped("sagemaker", "CreateEndpoint", request.properties)
         made = request.client("sagemaker").create_endpoint(**{**arguments, "EndpointName": name})
@@ -93,28 +80,24 @@ class Endpoint:
             raise ResourceError(error.reason, arn) from None
         return Result(arn, {"EndpointName": name})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Moves it to its configuration; one that runs it already is left alone."""
-        del old
-        client, name = request.client("sagemaker"), physical_id.rpartition("/")[2]
-        # An update that was given up may still be under way.
+    def update(self, request: Request) -> None:
+        """Leaves an endpoint alone that already has the configuration."""
+        client, name = request.client("sagemaker"), _name(request)
+        # An update that was given up may still be running.
         self._settle(request, name)
         wanted = shaped("sagemaker", "UpdateEndpoint", request.properties)
         wanted["EndpointName"] = name
-        now = client.describe_endpoint(EndpointName=name)
-        if now.get("EndpointConfigName") != wanted["EndpointConfigName"] or (
-            now["EndpointStatus"] != "InService"
-        ):
+        found = client.describe_endpoint(EndpointName=name)
+        config = wanted["EndpointConfigName"]
+        if found["EndpointStatus"] != "InService" or found.get("EndpointConfigName") != config:
             client.update_endpoint(**wanted)
             self._wait(request, name, "update")
-            now = client.describe_endpoint(EndpointName=name)
-            if now.get("EndpointConfigName") != wanted["EndpointConfigName"]:
-                raise ResourceError(_reason(now, "went back to its old configuration"))
-        return Result(physical_id, {"EndpointName": name})
+            found = client.describe_endpoint(EndpointName=name)
+            if found.get("EndpointConfigName") != config:
+                raise ResourceError(_reason(found, "went back to its old configuration"))
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Ends the endpoint."""
-        client, name = request.client("sagemaker"), physical_id.rpartition("/")[2]
+    def delete(self, request: Request) -> None:
+        client, name = request.client("sagemaker"), _name(request)
         self._settle(request, name)
         ignore_missing(client.delete_endpoint, EndpointName=name)
         request.wait_until(
@@ -144,5 +127,5 @@ class Endpoint:
             raise ResourceError(_reason(found, f"{what} failed"))
 
 
-def _reason(found: Properties, otherwise: str) -> str:
-    return str(found.get("FailureReason") or f"Endpoint {found['EndpointName']}: {otherwise}")
+def _reason(found: Properties, default: str) -> str:
+    return str(found.get("FailureReason") or f"Endpoint {found['EndpointName']}: {default}")

@@ -1,11 +1,9 @@
-"""AWS::SSM::Parameter."""
+"""SSM: parameters."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from local_aws.cloudformation.resources.base import (
-    Properties,
+    Provider,
     Request,
     Result,
     ignore_missing,
@@ -14,32 +12,24 @@ from local_aws.cloudformation.resources.base import (
 )
 
 
-class Parameter:
-    """A parameter of the store."""
-
-    tags: ClassVar[str] = "map"
+class Parameter(Provider):
+    tags = "map"
 
     def create(self, request: Request) -> Result:
-        """Makes the parameter; fails when there is one of that name."""
         name = request.properties.get("Name") or request.name(1000)
-        tags = [{"Key": key, "Value": v} for key, v in tag_map(request.properties).items()]
-        return self._put(request, name, Overwrite=False, Tags=tags)
+        return self._put(request, name, Overwrite=False, Tags=_tags(request))
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes value, description and tags."""
+    def update(self, request: Request) -> Result:
         client = request.client("ssm")
-        gone = set(tag_map(old)) - set(tag_map(request.properties))
-        about = {"ResourceType": "Parameter", "ResourceId": physical_id}
-        if gone:
-            client.remove_tags_from_resource(**about, TagKeys=sorted(gone))
-        tags = [{"Key": key, "Value": v} for key, v in tag_map(request.properties).items()]
-        if tags:
-            client.add_tags_to_resource(**about, Tags=tags)
-        return self._put(request, physical_id, Overwrite=True)
+        resource = {"ResourceType": "Parameter", "ResourceId": request.physical_id}
+        if request.removed_tags():
+            client.remove_tags_from_resource(**resource, TagKeys=request.removed_tags())
+        if _tags(request):
+            client.add_tags_to_resource(**resource, Tags=_tags(request))
+        return self._put(request, request.physical_id, Overwrite=True)
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the parameter."""
-        ignore_missing(request.client("ssm").delete_parameter, Name=physical_id)
+    def delete(self, request: Request) -> None:
+        ignore_missing(request.client("ssm").delete_parameter, Name=request.physical_id)
 
     def _put(self, request: Request, name: str, **more: object) -> Result:
         kind, value = request.properties["Type"], text(request.properties["Value"])
@@ -51,3 +41,7 @@ class Parameter:
             **more,
         )
         return Result(name, {"Type": kind, "Value": value})
+
+
+def _tags(request: Request) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tag_map(request.properties).items()]

@@ -1,12 +1,11 @@
-"""AWS::StepFunctions::StateMachine."""
+"""Step Functions: state machines, whose ids are their ARNs."""
 
 from __future__ import annotations
 
 import json
-from typing import ClassVar
 
 from local_aws.cloudformation.resources.base import (
-    Properties,
+    Provider,
     Request,
     Result,
     ignore_missing,
@@ -14,13 +13,10 @@ from local_aws.cloudformation.resources.base import (
 )
 
 
-class StateMachine:
-    """A state machine; its id is its ARN."""
-
-    tags: ClassVar[str] = "list"
+class StateMachine(Provider):
+    tags = "list"
 
     def create(self, request: Request) -> Result:
-        """Makes the state machine."""
         properties = request.properties
         name = properties.get("StateMachineName") or request.name(80)
         made = request.client("stepfunctions").create_state_machine(
@@ -35,22 +31,16 @@ class StateMachine:
         )
         return Result(made["stateMachineArn"], {"Arn": made["stateMachineArn"], "Name": name})
 
-    def update(self, request: Request, physical_id: str, old: Properties) -> Result:
-        """Changes definition and role."""
-        del old
+    def update(self, request: Request) -> None:
         request.client("stepfunctions").update_state_machine(
-            stateMachineArn=physical_id,
+            stateMachineArn=request.physical_id,
             definition=_definition(request),
             roleArn=request.properties["RoleArn"],
         )
-        name = physical_id.rpartition(":")[2]
-        return Result(physical_id, {"Arn": physical_id, "Name": name})
 
-    def delete(self, request: Request, physical_id: str) -> None:
-        """Removes the state machine."""
-        ignore_missing(
-            request.client("stepfunctions").delete_state_machine, stateMachineArn=physical_id
-        )
+    def delete(self, request: Request) -> None:
+        client = request.client("stepfunctions")
+        ignore_missing(client.delete_state_machine, stateMachineArn=request.physical_id)
 
 
 def _definition(request: Request) -> str:

@@ -275,7 +275,7 @@ def test_a_bucket_tells_of_new_objects_as_long_as_it_is_asked_to(
 
 def test_a_bucket_that_would_tell_anybody_else_is_refused(stack: Stack) -> None:
     asked = {"NotificationConfiguration": {"QueueConfigurations": []}}
-    with pytest.raises(AssertionError, match="by EventBridge only"):
+    with pytest.raises(AssertionError, match="to EventBridge only"):
         stack.deploy({"Bucket": resource("AWS::S3::Bucket", **asked)})
 
 

@@ -62,7 +62,7 @@ def guarded(alarm: str, seconds: str) -> Properties:
 
 
 class Deployed:
-    """One endpoint that a stack has made."""
+    """An endpoint that a stack has created."""
 
     def __init__(self, aws: LocalAws, workbench: Workbench, **properties: Any) -> None:
         self.aws = aws
@@ -70,6 +70,7 @@ class Deployed:
         self.name = f"E-{uuid4().hex[:10]}"
         self.properties: Properties = {"EndpointName": self.name}
         workbench.names.append(self.name)
+        self.arn = ""
         request = self.request({**properties, **self.config("old")})
         self.arn = Endpoint().create(request).physical_id
 
@@ -88,10 +89,12 @@ class Deployed:
             type="AWS::SageMaker::Endpoint",
             properties={**self.properties, **properties},
             token="t",
+            physical_id=self.arn,
+            old=self.properties,
         )
 
     def update(self, **properties: Any) -> None:
-        Endpoint().update(self.request(properties), self.arn, self.properties)
+        Endpoint().update(self.request(properties))
 
     def describe(self) -> dict[str, Any]:
         return self.workbench.sagemaker.describe_endpoint(EndpointName=self.name)
