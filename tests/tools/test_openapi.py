@@ -14,20 +14,10 @@ def test_the_committed_document_is_current():
 def test_it_is_valid_and_complete():
     document = openapi()
     validate(document)
-    assert {
-        path: {verb: operation["x-function"] for verb, operation in operations.items()}
-        for path, operations in document["paths"].items()
-    } == {
-        "/embed": {"post": "front_door"},
-        "/nearest": {"post": "front_door"},
-        "/search": {"post": "front_door"},
-        "/endpoints": {"get": "front_door"},
-        "/health": {"get": "front_door"},
-        "/batch": {"post": "batch"},
-        "/batch/{batch_id}": {"get": "batch", "delete": "batch"},
-    }
     for path, operations in document["paths"].items():
+        function = "batch" if path.startswith("/batch") else "front_door"
         for operation in operations.values():
+            assert operation["x-function"] == function
             assert ("{batch_id}" in path) == ("parameters" in operation)
     search = document["paths"]["/search"]["post"]
     body = search["requestBody"]["content"]["application/json"]["schema"]
