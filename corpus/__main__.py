@@ -13,7 +13,7 @@ from corpus.reader import CorpusError, CorpusInfo, Embed, describe, iter_corpus
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns 0 on success, 1 after printing what is wrong."""
+    """Runs one command; returns 0, 1 after printing what is wrong, or 130 on Ctrl-C."""
     given = _parser().parse_args(arguments)
     try:
         if given.command == "validate":
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CorpusError, FetchError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -176,6 +176,19 @@ def test_the_fetch_command_shows_progress_and_the_setting(tmp_path, capsys, monk
     assert f'[corpus] path = "{output}"' in captured.out
 
 
+def test_ctrl_c_ends_a_fetch_and_leaves_no_part_of_it(tmp_path, capsys, monkeypatch):
+    def interrupted(path, region, progress):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        return fetch(path, region, progress=interrupt, open_url=Server(Response(DATA)))
+
+    monkeypatch.setattr(corpus.__main__, "fetch", interrupted)
+    assert main(["fetch", str(tmp_path / "faq.csv")]) == 130
+    assert "".join(capsys.readouterr()) == ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_fetch_command_fails_with_advice(tmp_path, capsys, monkeypatch):
     def fake(path, region, progress):
         return fetch(path, region, open_url=Server(urllib.error.URLError("offline")))
