@@ -50,6 +50,7 @@ class Aws:
     def __init__(self) -> None:
         self._session = Session()
         self._runtime = self._session.create_client("sagemaker-runtime", config=_CONFIG)
+        # More than can be abandoned in 60 s, since an attempt takes a second at least.
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="aws")
 
     @cached_property

@@ -61,6 +61,7 @@ FAILURES = {
     "server's error": (model_error("Worker died", 500), "model_error"),
     "workers busy": (model_error("", 503), "unavailable"),
     "an error nested deeply": (Reply(b"[" * 100_000, 424, "ModelError"), "model_error"),
+    "an error that is not UTF-8": (Reply(b"\xff", 500, "InternalFailure"), "model_error"),
     "a message nested deeply": (model_error("[" * 100_000), "model_error"),
     "not an answer": (Reply(b'{"embedding": [[1.0]]}'), "model_error"),
 }
