@@ -15,6 +15,7 @@ from bench.model_server import ModelServer
 from bench.report import Chart, Section, Table, milliseconds, ratio
 from bench.texts import SHORT_QUESTION
 from container.machine import available_cpus
+from stage.model_server import CPU_WORKERS
 
 # A second program for the artifact, which makes each worker believe that it is alone and load the
 # model.
@@ -45,9 +46,6 @@ def measure(bench: Bench) -> Section:
     """One short question to the baked corpus; the servers run side by side and take turns."""
     if shutil.which("java") is None:
         raise BenchError("needs Java, for multi-model-server")
-    # Not at the top: it imports the whole CDK.
-    from stacks.model.serving_model import CPU_WORKERS  # noqa: PLC0415
-
     (bench.artifact / "code" / _MODEL_EACH).write_text(_MODEL_EACH_CODE)
     workers = "SAGEMAKER_MODEL_SERVER_WORKERS"
     cpus = str(available_cpus())
