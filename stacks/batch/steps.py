@@ -1,4 +1,4 @@
-"""The function behind the batch's workflow, and what it may do."""
+"""The function behind the batch workflow, and what it may do."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, SHARDS_PREFIX
+from stacks.common.arns import (
+    executions_arn,
+    parameter_arn,
+    s3_arn,
+    state_machine_arn,
+    transform_job_arn,
+)
 from stacks.common.policies import wildcards
 from stacks.common.python_function import PythonFunction
-from stacks.common.retention import removal_policy
 from stage.instance_types import has_local_storage, is_gpu
 from stage.prices import prices_for
 from stage.settings import Settings
 
-# The driver that the image's CUDA 12 needs; what SageMaker would take by itself may be older.
+# Has the driver that the image's CUDA 12 needs; SageMaker's default may be older.
 _GPU_AMI = "al2-ami-sagemaker-batch-gpu-535"
 
 
 class BatchSteps(Construct):
-    """One function for all steps, since they share what they know of a batch's objects.
+    """One function for all steps, since they share the code for a batch's objects.
 
     Attributes:
         function: the Lambda function.
@@ -38,54 +45,55 @@ class BatchSteps(Construct):
         settings: Settings,
         bucket: s3.IBucket,
         key: kms.IKey,
-        workflow_name: str,
-        job_prefix: str,
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
-        self._workflow_name = workflow_name
-        arn = cdk.Stack.of(self).format_arn(
-            service="sagemaker", resource="transform-job", resource_name=f"{job_prefix}-*"
-        )
+        workflow = settings.names.batch_workflow
         self._function = PythonFunction(
             self,
             "Function",
             handler="batch.steps.handler.handler",
             description="Checks, splits, prepares and reports batches",
-            # A file that takes longer is read on by another invocation.
+            # Another invocation continues with a file that takes longer.
             timeout=cdk.Duration.minutes(15),
             memory_mb=1769,  # a whole vCPU: it parses every line of the input
-            removal_policy=removal_policy(settings),
-            environment=self._environment(bucket, key, job_prefix),
+            environment=self._environment(bucket, key),
         )
         self.function: lambda_.IFunction = self._function.function
-        self.jobs = wildcards(scope, {arn: "Jobs of this stage: prefix, batch and attempt."})
+        self.jobs = wildcards(
+            scope,
+            {
+                transform_job_arn(self, f"{settings.names.prefix}-*"): "This stage's jobs are named"
+                " by prefix, batch and attempt."
+            },
+        )
         self._allow_objects(bucket)
         allow = self._function.allow
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
-        allow(["ssm:GetParameter"], [self._parameter(name) for name in self._parameters()])
-        allow(["states:StartExecution"], [self._states_arn("stateMachine")])
-        executions = f"{self._states_arn('execution')}:*"
+        allow(["ssm:GetParameter"], [parameter_arn(self, p) for p in self._parameters()])
+        allow(["states:StartExecution"], [state_machine_arn(self, workflow)])
         allow(
             ["states:DescribeExecution"],
-            wildcards(self, {executions: "Executions are named by their batches' ids."}),
+            wildcards(
+                self,
+                {executions_arn(self, workflow): "Executions are named by their batches' ids."},
+            ),
         )
         allow(["sagemaker:StopTransformJob"], self.jobs)
 
-    def _environment(self, bucket: s3.IBucket, key: kms.IKey, job_prefix: str) -> dict[str, str]:
+    def _environment(self, bucket: s3.IBucket, key: kms.IKey) -> dict[str, str]:
         settings = self._settings
         instance_type = settings.batch_instance_type
         deployment, model_name = self._parameters()
         return {
             "BATCH_BUCKET": bucket.bucket_name,
-            "STATE_MACHINE_ARN": self._states_arn("stateMachine"),
-            "TRANSFORM_JOB_PREFIX": job_prefix,
+            "STATE_MACHINE_ARN": state_machine_arn(self, settings.names.batch_workflow),
+            "TRANSFORM_JOB_PREFIX": settings.names.prefix,
             "DEPLOYMENT_PARAMETER": deployment,
             "MODEL_NAME_PARAMETER": model_name,
             "INSTANCE_TYPE": instance_type,
             "INSTANCE_COUNT": str(settings.batch.instance_count),
-            # Instance types with local storage take no key of ours: their disks are encrypted by
-            # hardware.
+            # Instance types with local storage accept no key: hardware encrypts their disks.
             "VOLUME_KMS_KEY_ID": "" if has_local_storage(instance_type) else key.key_arn,
             "KMS_KEY_ARN": key.key_arn,
             "TRANSFORM_AMI_VERSION": _GPU_AMI if is_gpu(instance_type) else "",
@@ -95,7 +103,7 @@ class BatchSteps(Construct):
         }
 
     def _price(self) -> str:
-        """What an instance costs, as JSON; empty where the price table does not have it."""
+        """The price of an instance as JSON; empty if the price table does not list it."""
         prices = prices_for(self._settings)
         per_hour = prices.instance_hour.get(self._settings.batch_instance_type)
         if per_hour is None:
@@ -104,51 +112,39 @@ class BatchSteps(Construct):
         return json.dumps({"per_hour": per_hour, "currency": prices.currency, "as_of": as_of})
 
     def _allow_objects(self, bucket: s3.IBucket) -> None:
-        """By prefix: what users put is read and never written."""
-        # The export that CDK would make of the reference, made here so that its name is known.
+        """By prefix: the function reads input and never writes it."""
+        # The export that the CDK would make of a reference, made here so that its name is known.
         bucket_arn = cdk.Stack.of(bucket).export_value(bucket.bucket_arn)
         allow = self._function.allow
 
         def below(*prefixes: str) -> list[str]:
             return wildcards(
                 self,
-                {f"{bucket_arn}/{p}*": "Named by the batch's id or its caller." for p in prefixes},
+                {
+                    f"{bucket_arn}/{prefix}*": "Objects are named by the batch's id or its caller."
+                    for prefix in prefixes
+                },
             )
 
-        # Without ListBucket an absent object looks like a forbidden one.
+        # Without ListBucket, S3 answers 403 for an object that does not exist.
         allow(["s3:ListBucket"], [bucket_arn])
-        allow(["s3:GetObject", "s3:GetObjectVersion"], [*below("input/"), *self._locations()])
-        allow(["s3:GetObject"], below("requests/", "output/"))
-        allow(["s3:PutObject", "s3:AbortMultipartUpload"], below("shards/", "output/"))
-        allow(["s3:ListMultipartUploadParts"], below("output/"))  # merging goes on where it was
+        allow(["s3:GetObject", "s3:GetObjectVersion"], [*below(INPUT_PREFIX), *self._locations()])
+        allow(["s3:GetObject"], below(REQUESTS_PREFIX, OUTPUT_PREFIX))
+        allow(["s3:PutObject", "s3:AbortMultipartUpload"], below(SHARDS_PREFIX, OUTPUT_PREFIX))
+        # A merge continues where the previous invocation stopped.
+        allow(["s3:ListMultipartUploadParts"], below(OUTPUT_PREFIX))
 
     def _locations(self) -> Sequence[str]:
-        """What requests may name beside the batch bucket."""
-        partition = cdk.Stack.of(self).partition
+        """What requests may name besides the batch bucket."""
         return wildcards(
             self,
             {
-                f"arn:{partition}:s3:::{uri.removeprefix('s3://')}*": "batch.input_locations of"
-                " the settings: whatever lies below a prefix may be named."
+                s3_arn(self, f"{uri}*"): "The settings allow every object below this prefix, in"
+                " batch.input_locations."
                 for uri in self._settings.batch.input_locations
             },
         )
 
     def _parameters(self) -> tuple[str, str]:
-        gpu = is_gpu(self._settings.batch_instance_type)
-        return self._settings.names.deployment_parameter, self._settings.names.model_name_parameter(
-            gpu=gpu
-        )
-
-    def _parameter(self, name: str) -> str:
-        return cdk.Stack.of(self).format_arn(
-            service="ssm", resource="parameter", resource_name=name.lstrip("/")
-        )
-
-    def _states_arn(self, resource: str) -> str:
-        return cdk.Stack.of(self).format_arn(
-            service="states",
-            resource=resource,
-            resource_name=self._workflow_name,
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
+        names, gpu = self._settings.names, is_gpu(self._settings.batch_instance_type)
+        return names.deployment_parameter, names.model_name_parameter(gpu=gpu)

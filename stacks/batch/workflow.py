@@ -1,11 +1,9 @@
-"""The state machine that sees a batch through, what starts it, and what tells of its failures."""
+"""The state machine that runs a batch, what starts it, and what reports its failures."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import aws_cdk as cdk
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -14,17 +12,19 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from contract.batch_objects import INPUT_PREFIX
+from stacks.alarms.workflows import batch_alarms
 from stacks.batch.steps import BatchSteps
-from stacks.common.alarms import alarm
 from stacks.common.workflow import hand_broken_executions_to, workflow
 
 _DEFINITION = Path(__file__).parent / "workflow.asl.json"
 
 
 class BatchWorkflow(Construct):
-    """One execution a batch, named by the batch's id, so that nothing is ever done twice.
+    """One execution per batch, named by the batch's id, so that nothing runs twice.
 
-    name: of the state machine: it calls a function that must know it, and other stacks do too.
+    Args:
+        name: of the state machine. The function that it calls and other stacks know it.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class BatchWorkflow(Construct):
         self._state_machine = self._build_state_machine(name)
         self._start_for_files(bucket)
         self._report_ended_executions()
-        self._tell(topic)
+        batch_alarms(
+            self, state_machine=self._state_machine, steps=self._steps.function, topic=topic
+        )
 
     def _build_state_machine(self, name: str) -> sfn.StateMachine:
         role = iam.Role(
@@ -52,7 +54,7 @@ class BatchWorkflow(Construct):
             inline_policies={
                 "Batch": iam.PolicyDocument(
                     statements=[
-                        # No role is passed: a transform job has the one of its model.
+                        # No iam:PassRole: a transform job has the role of its model.
                         iam.PolicyStatement(
                             actions=[
                                 "sagemaker:AddTags",
@@ -75,7 +77,7 @@ class BatchWorkflow(Construct):
             definition=_DEFINITION,
             role=role,
             substitutions={"BatchStepsArn": self._steps.function.function_arn},
-            # Names of files are the callers' own affair.
+            # They would show the names of callers' files.
             include_execution_data=False,
         )
 
@@ -89,46 +91,17 @@ class BatchWorkflow(Construct):
                 detail_type=["Object Created"],
                 detail={
                     "bucket": {"name": [bucket.bucket_name]},
-                    "object": {"key": [{"prefix": "input/"}]},
+                    "object": {"key": [{"prefix": INPUT_PREFIX}]},
                 },
             ),
             targets=[targets.LambdaFunction(self._steps.function)],
         )
 
     def _report_ended_executions(self) -> None:
-        """An execution that was stopped, or broke, may leave a job running and no report."""
+        """An execution that was stopped or crashed may leave a running job and no report."""
         hand_broken_executions_to(
             self._steps.function,
             self,
             self._state_machine,
-            description="A batch's execution ended otherwise than by itself",
-        )
-
-    def _tell(self, topic: sns.ITopic) -> None:
-        period = cdk.Duration.minutes(5)
-        machine = self._state_machine
-        ended = {
-            "Failed": machine.metric_failed(period=period, statistic=cloudwatch.Stats.SUM),
-            "TimedOut": machine.metric_timed_out(period=period, statistic=cloudwatch.Stats.SUM),
-        }
-        for id_, metric in ended.items():
-            alarm(
-                self,
-                id_,
-                metric=metric,
-                threshold=0,
-                topic=topic,
-                description="A batch failed; output/<batch id>/report.json in the batch bucket says"
-                " why.",
-            )
-        alarm(
-            self,
-            "FileIgnored",
-            metric=self._steps.function.metric(
-                "AsyncEventsDropped", period=period, statistic=cloudwatch.Stats.SUM
-            ),
-            threshold=0,
-            topic=topic,
-            description="A file in the batch bucket started no batch, or a batch ended without a"
-            " report; the log of the batch steps' function says why. Upload the file again.",
+            description="A batch's execution failed, timed out or was aborted",
         )

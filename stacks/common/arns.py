@@ -1,4 +1,4 @@
-"""What `cdk bootstrap` made in the account and region of a stack."""
+"""ARNs of what a stack knows by name, in its own account and region."""
 
 from __future__ import annotations
 
@@ -6,7 +6,77 @@ import aws_cdk as cdk
 from constructs import IConstruct
 
 
-def bootstrap_qualifier(scope: IConstruct) -> str:
+def endpoint_arn(scope: IConstruct, name: str) -> str:
+    """A SageMaker endpoint."""
+    return _arn(scope, "sagemaker", "endpoint", name)
+
+
+def training_job_arn(scope: IConstruct, name: str) -> str:
+    """A SageMaker training job."""
+    return _arn(scope, "sagemaker", "training-job", name)
+
+
+def transform_job_arn(scope: IConstruct, name: str) -> str:
+    """A SageMaker batch transform job."""
+    return _arn(scope, "sagemaker", "transform-job", name)
+
+
+def parameter_arn(scope: IConstruct, name: str) -> str:
+    """An SSM parameter, whose name begins with a slash."""
+    return _arn(scope, "ssm", "parameter", name.removeprefix("/"))
+
+
+def stack_arn(scope: IConstruct, name: str) -> str:
+    """A CloudFormation stack: a pattern, since CloudFormation adds an id."""
+    return _arn(scope, "cloudformation", "stack", f"{name}/*")
+
+
+def state_machine_arn(scope: IConstruct, name: str) -> str:
+    """A state machine."""
+    return _arn(scope, "states", "stateMachine", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
+
+
+def executions_arn(scope: IConstruct, state_machine: str) -> str:
+    """Every execution of a state machine."""
+    name = f"{state_machine}:*"
+    return _arn(scope, "states", "execution", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
+
+
+def alarm_arn(scope: IConstruct, name: str) -> str:
+    """A CloudWatch alarm."""
+    return _arn(scope, "cloudwatch", "alarm", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
+
+
+def log_group_arn(scope: IConstruct, name: str) -> str:
+    """A log group."""
+    stack = cdk.Stack.of(scope)
+    return f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:{name}"
+
+
+def s3_arn(scope: IConstruct, uri: str) -> str:
+    """What an `s3://` URI names: a bucket, an object, or a pattern of objects."""
+    return f"arn:{cdk.Stack.of(scope).partition}:s3:::{uri.removeprefix('s3://')}"
+
+
+def published_assets_arn(scope: IConstruct) -> str:
+    """The bucket to which the CDK publishes what stacks bring along."""
+    stack = cdk.Stack.of(scope)
+    return s3_arn(scope, f"cdk-{_qualifier(scope)}-assets-{stack.account}-{stack.region}")
+
+
+def bootstrap_role_arn(scope: IConstruct, purpose: str) -> str:
+    """A role that the CDK's command line assumes: `deploy`, `file-publishing` or `lookup`."""
+    stack = cdk.Stack.of(scope)
+    name = f"cdk-{_qualifier(scope)}-{purpose}-role-{stack.account}-{stack.region}"
+    return f"arn:{stack.partition}:iam::{stack.account}:role/{name}"
+
+
+def bootstrap_version_arn(scope: IConstruct) -> str:
+    """The SSM parameter that every template of the CDK refers to."""
+    return parameter_arn(scope, f"/cdk-bootstrap/{_qualifier(scope)}/version")
+
+
+def _qualifier(scope: IConstruct) -> str:
     """The part that tells several bootstraps of one account apart."""
     return str(
         scope.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
@@ -14,17 +84,13 @@ def bootstrap_qualifier(scope: IConstruct) -> str:
     )
 
 
-def bootstrap_role_arn(scope: IConstruct, purpose: str) -> str:
-    """ARN of a role that the CDK's command line assumes: `deploy`, `file-publishing`, `lookup`."""
-    stack = cdk.Stack.of(scope)
-    name = f"cdk-{bootstrap_qualifier(scope)}-{purpose}-role-{stack.account}-{stack.region}"
-    return f"arn:{stack.partition}:iam::{stack.account}:role/{name}"
-
-
-def bootstrap_version_arn(scope: IConstruct) -> str:
-    """ARN of the SSM parameter that every template refers to."""
+def _arn(
+    scope: IConstruct,
+    service: str,
+    resource: str,
+    name: str,
+    arn_format: cdk.ArnFormat = cdk.ArnFormat.SLASH_RESOURCE_NAME,
+) -> str:
     return cdk.Stack.of(scope).format_arn(
-        service="ssm",
-        resource="parameter",
-        resource_name=f"cdk-bootstrap/{bootstrap_qualifier(scope)}/version",
+        service=service, resource=resource, resource_name=name, arn_format=arn_format
     )

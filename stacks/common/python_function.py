@@ -11,6 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.common.policies import acknowledge, wildcards
+from stacks.common.stage_stack import StageStack
 from stage.bundles import function_bundle
 from stage.vendor import LAYER
 
@@ -35,7 +36,6 @@ class PythonFunction(Construct):
         handler: str,
         description: str,
         timeout: cdk.Duration,
-        removal_policy: cdk.RemovalPolicy,
         memory_mb: int = 256,
         environment: Mapping[str, str] | None = None,
         layers: Sequence[lambda_.ILayerVersion] = (),
@@ -48,7 +48,7 @@ class PythonFunction(Construct):
             self,
             "Logs",
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=removal_policy,
+            removal_policy=StageStack.containing(self).removal_policy,
         )
         # AWSLambdaBasicExecutionRole would let it write to every log group of the account.
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))

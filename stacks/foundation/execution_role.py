@@ -7,8 +7,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from contract.bake_objects import BAKES_PREFIX
+from contract.batch_objects import OUTPUT_PREFIX
+from stacks.common.arns import alarm_arn, log_group_arn, published_assets_arn, s3_arn
 from stacks.common.policies import wildcards
-from stacks.common.published_assets import published_assets_arn
+from stacks.common.stage_stack import StageStack
 from stacks.foundation.storage import Storage
 from stage.settings import Settings
 
@@ -16,9 +19,8 @@ from stage.settings import Settings
 class ExecutionRole(Construct):
     """What training jobs, endpoints and transform jobs may do, and nothing else.
 
-    The statements are inline policies of the role itself, never a policy beside it: SageMaker
-    checks access to image and model data the moment a Model is created, and a policy attached
-    later may not be there yet.
+    All statements are inline policies of the role: SageMaker checks access to the image and the
+    model data when a Model is created, and a separate policy might not be attached by then.
     """
 
     def __init__(
@@ -29,33 +31,29 @@ class ExecutionRole(Construct):
         settings: Settings,
         storage: Storage,
         key: kms.IKey,
-        asset_prefix: str,
     ) -> None:
         super().__init__(scope, id_)
-        stack = cdk.Stack.of(self)
         self.role = iam.Role(
             self,
             "Role",
             assumed_by=iam.ServicePrincipal(
                 "sagemaker.amazonaws.com",
-                # No other account's SageMaker may use this role on our behalf.
-                conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
+                # No other account may have SageMaker assume this role.
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
             ),
             description=f"Assumed by SageMaker for the jobs and endpoints of {settings.stage}",
             inline_policies={
-                "Data": self._data(settings, storage, key, asset_prefix),
+                "Data": self._data(settings, storage, key),
                 "Image": self._image(settings),
                 "Logs": self._logs(),
                 "Alarms": self._alarms(settings),
             },
         )
 
-    def _data(
-        self, settings: Settings, storage: Storage, key: kms.IKey, asset_prefix: str
-    ) -> iam.PolicyDocument:
-        stack = cdk.Stack.of(self)
+    def _data(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.PolicyDocument:
+        asset_prefix = StageStack.containing(self).asset_prefix
         published = published_assets_arn(self)
-        weights = f"arn:{stack.partition}:s3:::{settings.lock.weights_bucket(settings.region)}"
+        weights = s3_arn(self, settings.lock.weights_bucket(settings.region))
         readable = [
             *(bucket.bucket_arn for bucket in (storage.artifacts, storage.batch)),
             published,
@@ -65,16 +63,15 @@ class ExecutionRole(Construct):
             self,
             {
                 storage.artifacts.arn_for_objects("*"): "Bakes are named by their hashes.",
-                storage.batch.arn_for_objects("*"): "Batches are named by their callers.",
-                f"{published}/{asset_prefix}*": "Corpus and code lie below our own prefix of the"
-                " CDK's bucket, under their hashes; naming those would change this policy with"
-                " every corpus.",
+                storage.batch.arn_for_objects("*"): "Callers name the objects of batches.",
+                f"{published}/{asset_prefix}*": "Corpus and code are published under their hashes;"
+                " naming those would change this policy with every corpus.",
                 f"{weights}/{settings.jumpstart_model.weights_key}*": "The files of one version"
-                " of one model's weights: JumpStart names them.",
+                " of one model's weights; JumpStart names them.",
             },
         )
         statements = [
-            # Without ListBucket an absent object looks like a forbidden one.
+            # Without ListBucket, S3 answers 403 for an object that does not exist.
             iam.PolicyStatement(actions=["s3:ListBucket"], resources=readable),
             iam.PolicyStatement(actions=["s3:GetObject"], resources=objects),
             iam.PolicyStatement(
@@ -82,8 +79,10 @@ class ExecutionRole(Construct):
                 resources=wildcards(
                     self,
                     {
-                        storage.artifacts.arn_for_objects("bakes/*"): "Named by the bake's hash.",
-                        storage.batch.arn_for_objects("output/*"): "Named by the batch's id.",
+                        storage.artifacts.arn_for_objects(f"{BAKES_PREFIX}*"): "Bakes are named by"
+                        " their hashes.",
+                        storage.batch.arn_for_objects(f"{OUTPUT_PREFIX}*"): "Batches are named by"
+                        " their ids.",
                     },
                 ),
             ),
@@ -94,7 +93,7 @@ class ExecutionRole(Construct):
             iam.PolicyStatement(
                 actions=["kms:CreateGrant"],
                 resources=[key.key_arn],
-                # Grants that AWS makes for the volumes of jobs and instances, no others.
+                # Only grants that AWS makes, for the volumes of jobs and instances.
                 conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
             ),
         ]
@@ -129,8 +128,6 @@ class ExecutionRole(Construct):
         )
 
     def _logs(self) -> iam.PolicyDocument:
-        stack = cdk.Stack.of(self)
-        groups = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group"
         return iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(
@@ -143,7 +140,9 @@ class ExecutionRole(Construct):
                     resources=wildcards(
                         self,
                         {
-                            f"{groups}:/aws/sagemaker/*": "SageMaker names the groups by job type"
+                            log_group_arn(
+                                self, "/aws/sagemaker/*"
+                            ): "SageMaker names the groups by job type"
                             " and endpoint, the streams by instance."
                         },
                     ),
@@ -157,13 +156,8 @@ class ExecutionRole(Construct):
         )
 
     def _alarms(self, settings: Settings) -> iam.PolicyDocument:
-        """SageMaker reads, in this role, the alarms that take an endpoint's update back."""
-        named = cdk.Stack.of(self).format_arn(
-            service="cloudwatch",
-            resource="alarm",
-            resource_name=f"{settings.names.stack('Model')}-*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
+        """SageMaker assumes this role to read the alarms that roll an endpoint's update back."""
+        named = alarm_arn(self, f"{settings.names.stack('Model')}-*")
         return iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(
@@ -171,8 +165,8 @@ class ExecutionRole(Construct):
                     resources=wildcards(
                         self,
                         {
-                            named: "The Model stack's alarms: their names begin with the stack's,"
-                            " which comes after this one."
+                            named: "The Model stack's alarms, whose names begin with the stack's;"
+                            " that stack is deployed after this one."
                         },
                     ),
                 )

@@ -16,7 +16,7 @@ class Notifications(Construct):
     """An encrypted topic that only this account's alarms and budgets write to, over TLS.
 
     Attributes:
-        topic: subscribed are `alarms.emails` of the settings, each once it has confirmed.
+        topic: sends to `alarms.emails` of the settings; each address has to confirm first.
     """
 
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, key: kms.IKey) -> None:
@@ -37,9 +37,9 @@ class Notifications(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
 
     def _allow(self, publisher: str, key: kms.IKey) -> None:
-        """Lets a service write to the topic, and have its messages encrypted.
+        """Lets a service write to the topic and encrypt its messages.
 
-        EventBridge is not among them: a key's policy cannot hold it to this account (SNS, "Key
+        EventBridge may not: a key's policy cannot restrict it to this account (SNS, "Key
         management"), and no rule here notifies.
         """
         stack = cdk.Stack.of(self)
@@ -53,8 +53,8 @@ class Notifications(Construct):
                 conditions=account,
             )
         )
-        # The topic refers to the key, so the key cannot name the topic: it names all of this
-        # account, of which CloudWatch and Budgets write to what they were told to.
+        # The topic refers to the key, so the key's policy cannot refer to the topic. It names all
+        # topics of this account; alarms and budgets choose which of them they write to.
         topics = stack.format_arn(service="sns", resource="*")
         key.add_to_resource_policy(
             iam.PolicyStatement(

@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from stacks.common.retention import removal_policy
-from stacks.foundation.empty_buckets import EmptyBuckets
+from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET, TOPIC_ARN
+from stacks.common.stage_stack import StageStack
 from stacks.foundation.execution_role import ExecutionRole
 from stacks.foundation.notifications import Notifications
-from stacks.foundation.storage import Storage
+from stacks.foundation.storage import EmptyBuckets, Storage
 from stage.settings import Settings
 
 
-class FoundationStack(cdk.Stack):
+class FoundationStack(StageStack):
     """KMS key, buckets, the SageMaker execution role, and the topic that alarms notify."""
 
-    def __init__(
-        self, scope: Construct, id_: str, *, settings: Settings, asset_prefix: str, **options: Any
-    ) -> None:
-        super().__init__(scope, id_, **options)
-        policy = removal_policy(settings)
+    def __init__(self, scope: Construct, *, settings: Settings) -> None:
+        super().__init__(
+            scope,
+            "Foundation",
+            settings=settings,
+            contents="key, buckets and the role SageMaker assumes",
+        )
         self.key = kms.Key(
             self,
             "Key",
             description=f"Encrypts the corpus, the models and the batches of {settings.stage}",
             enable_key_rotation=True,
-            removal_policy=policy,
+            removal_policy=self.removal_policy,
             pending_window=cdk.Duration.days(7),
         )
         self.storage = Storage(
             self,
             "Storage",
             key=self.key,
-            removal_policy=policy,
             batch_retention=cdk.Duration.days(settings.batch.retention_days),
         )
         self.execution_role = ExecutionRole(
-            self,
-            "ExecutionRole",
-            settings=settings,
-            storage=self.storage,
-            key=self.key,
-            asset_prefix=asset_prefix,
+            self, "ExecutionRole", settings=settings, storage=self.storage, key=self.key
         ).role
         self.topic = Notifications(self, "Notifications", settings=settings, key=self.key).topic
-        # Exported whoever uses it, or the last alarm's going would block this stack's update.
+        # Always exported; otherwise removing the last alarm would block this stack's update.
         self.export_value(self.topic.topic_arn)
-        cdk.CfnOutput(
-            self, "TopicArn", value=self.topic.topic_arn, description="What alarms notify"
-        )
-        if policy is cdk.RemovalPolicy.DESTROY:
+        self.add_output(TOPIC_ARN, self.topic.topic_arn, "What alarms notify")
+        for name, bucket, contents in (
+            (ARTIFACTS_BUCKET, self.storage.artifacts, "The bakes and their corpora"),
+            (BATCH_BUCKET, self.storage.batch, "Put files for batch transform below input/"),
+        ):
+            self.add_output(name, bucket.bucket_name, contents)
+        if self.removal_policy is cdk.RemovalPolicy.DESTROY:
             EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets)

@@ -1,23 +1,29 @@
-"""The buckets."""
+"""The buckets, and how they are emptied before they are deleted."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.policies import acknowledge
+from contract.batch_objects import SHARDS_PREFIX
+from stacks.common.policies import acknowledge, wildcards
+from stacks.common.python_function import PythonFunction
+from stacks.common.stage_stack import StageStack
 
 
 class Storage(Construct):
     """Three buckets: artifacts (baked models), batch (inputs and results) and access logs.
 
-    Versioned, encrypted, TLS only, closed to the public. Nothing expires a baked model: only what
-    was replaced or never finished goes away by itself. What is put into the batch bucket is told
-    to EventBridge, and expires.
+    Versioned, encrypted, TLS only, closed to the public. Baked models never expire: only replaced
+    versions and unfinished uploads do. Objects in the batch bucket expire, and EventBridge learns
+    of each new one.
 
-    batch_retention: how long inputs and results are kept.
+    Args:
+        batch_retention: how long inputs and results are kept.
     """
 
     def __init__(
@@ -26,10 +32,10 @@ class Storage(Construct):
         id_: str,
         *,
         key: kms.IKey,
-        removal_policy: cdk.RemovalPolicy,
         batch_retention: cdk.Duration,
     ) -> None:
         super().__init__(scope, id_)
+        self._removal_policy = StageStack.containing(self).removal_policy
         self.access_logs = s3.Bucket(
             self,
             "AccessLogs",
@@ -39,7 +45,7 @@ class Storage(Construct):
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            removal_policy=removal_policy,
+            removal_policy=self._removal_policy,
             lifecycle_rules=[
                 _unfinished_and_replaced(),
                 s3.LifecycleRule(id="old", expiration=cdk.Duration.days(90)),
@@ -49,34 +55,27 @@ class Storage(Construct):
             self.access_logs,
             {"AwsSolutions-S1": "It receives the access logs; logging itself would loop."},
         )
-        self.artifacts = self._bucket("Artifacts", key, removal_policy)
+        self.artifacts = self._bucket("Artifacts", key)
         self.batch = self._bucket(
             "Batch",
             key,
-            removal_policy,
             s3.LifecycleRule(id="retention", expiration=batch_retention),
             # Copies of the input, which only the transform job reads.
             s3.LifecycleRule(
                 id="shards",
-                prefix="shards/",
+                prefix=SHARDS_PREFIX,
                 expiration=cdk.Duration.days(7),
                 noncurrent_version_expiration=cdk.Duration.days(1),
             ),
         )
-        self._tell_event_bridge(self.batch)
+        self._notify_event_bridge(self.batch)
 
     @property
     def buckets(self) -> dict[str, s3.Bucket]:
-        """Every bucket by its construct id."""
+        """Every bucket by construct id."""
         return {b.node.id: b for b in (self.artifacts, self.batch, self.access_logs)}
 
-    def _bucket(
-        self,
-        id_: str,
-        key: kms.IKey,
-        removal_policy: cdk.RemovalPolicy,
-        *lifecycle_rules: s3.LifecycleRule,
-    ) -> s3.Bucket:
+    def _bucket(self, id_: str, key: kms.IKey, *lifecycle_rules: s3.LifecycleRule) -> s3.Bucket:
         return s3.Bucket(
             self,
             id_,
@@ -89,13 +88,13 @@ class Storage(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{id_.lower()}/",
-            removal_policy=removal_policy,
+            removal_policy=self._removal_policy,
             lifecycle_rules=[_unfinished_and_replaced(), *lifecycle_rules],
         )
 
     @staticmethod
-    def _tell_event_bridge(bucket: s3.Bucket) -> None:
-        """Not by the CDK's own option: that brings a function which may change any bucket."""
+    def _notify_event_bridge(bucket: s3.Bucket) -> None:
+        """The CDK's own option would add a function that may change any bucket."""
         resource = bucket.node.default_child
         assert isinstance(resource, s3.CfnBucket)
         resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
@@ -103,6 +102,44 @@ class Storage(Construct):
                 event_bridge_enabled=True
             )
         )
+
+
+class EmptyBuckets(Construct):
+    """One function, and one custom resource a bucket that empties it before it is deleted.
+
+    CloudFormation cannot delete a bucket that holds objects or versions of them. Only for stages
+    whose removal policy is destroy.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, buckets: Mapping[str, s3.Bucket]) -> None:
+        super().__init__(scope, id_)
+        function = PythonFunction(
+            self,
+            "EmptyBucket",
+            handler="empty_bucket.handler.handler",
+            description="Empties a bucket before CloudFormation deletes it",
+            timeout=cdk.Duration.minutes(14),
+        )
+        arns = [bucket.bucket_arn for bucket in buckets.values()]
+        function.allow(["s3:ListBucketVersions", "s3:ListBucketMultipartUploads"], arns)
+        function.allow(
+            ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"],
+            wildcards(self, {f"{arn}/*": "Every object goes, whatever its key." for arn in arns}),
+        )
+        # It empties nothing while its stack stays.
+        function.allow(["cloudformation:DescribeStacks"], [cdk.Stack.of(self).stack_id])
+        for name, bucket in buckets.items():
+            emptying = cdk.CustomResource(
+                self,
+                name,
+                resource_type="Custom::EmptyBucket",
+                service_token=function.function.function_arn,
+                service_timeout=cdk.Duration.minutes(15),
+                properties={"BucketName": bucket.bucket_name},
+            )
+            # Until the bucket is empty the function needs its permissions, and the bucket must
+            # still refuse what is not TLS.
+            emptying.node.add_dependency(function.role, bucket)
 
 
 def _unfinished_and_replaced() -> s3.LifecycleRule:

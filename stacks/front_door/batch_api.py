@@ -8,10 +8,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, UPLOADS_PREFIX
 from contract.names import APP_NAME
+from stacks.common.arns import executions_arn, s3_arn, state_machine_arn, transform_job_arn
 from stacks.common.policies import wildcards
 from stacks.common.python_function import PythonFunction
-from stacks.common.retention import removal_policy
 from stacks.foundation.stack import FoundationStack
 from stage.settings import Settings
 
@@ -33,7 +34,6 @@ class BatchApi(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
-        self._prefix = settings.names.prefix
         bucket = foundation.storage.batch
         function = PythonFunction(
             self,
@@ -42,14 +42,13 @@ class BatchApi(Construct):
             description="Answers the batch routes of the REST API",
             timeout=cdk.Duration.seconds(_FUNCTION_SECONDS),
             memory_mb=1024,
-            removal_policy=removal_policy(settings),
             tracing=True,
             layers=[layer],
             environment={
                 "APP_STAGE": settings.stage,
                 "BATCH_BUCKET": bucket.bucket_name,
-                "STATE_MACHINE_ARN": self._states_arn("stateMachine"),
-                "TRANSFORM_JOB_PREFIX": self._prefix,
+                "STATE_MACHINE_ARN": state_machine_arn(self, settings.names.batch_workflow),
+                "TRANSFORM_JOB_PREFIX": settings.names.prefix,
                 "INPUT_LOCATIONS": json.dumps(settings.batch.input_locations),
                 "INSTANCE_COUNT": str(settings.batch.instance_count),
                 "MAX_INSTANCE_COUNT": str(settings.batch.max_instance_count),
@@ -57,59 +56,47 @@ class BatchApi(Construct):
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
         )
-        # The CDK would export this for the reference; doing it here fixes its name.
+        # The export that the CDK would make of a reference, made here so that its name is known.
         self._allow_objects(function, foundation.export_value(bucket.bucket_arn))
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [foundation.key.key_arn])
         self._allow_work(function)
         self.function = function.function
 
     def _allow_objects(self, function: PythonFunction, bucket_arn: str) -> None:
-        function.allow(
-            ["s3:ListBucket"], [bucket_arn]
-        )  # without it, a missing object looks like a refusal
+        # Without ListBucket, S3 answers 403 for an object that does not exist.
+        function.allow(["s3:ListBucket"], [bucket_arn])
         function.allow(
             ["s3:PutObject"],
             wildcards(
                 self,
                 {
-                    f"{bucket_arn}/input/uploads/*": "Uploads are named by their batches' ids.",
-                    f"{bucket_arn}/requests/*": "So are requests.",
+                    f"{bucket_arn}/{UPLOADS_PREFIX}*": "Uploads are named by their batches' ids.",
+                    f"{bucket_arn}/{REQUESTS_PREFIX}*": "Requests are named by their batches' ids.",
                 },
             ),
         )
         places = {
-            f"{bucket_arn}/input/*": "Callers name the files they put there.",
-            f"{bucket_arn}/output/*": "Results are named by their batches' ids.",
-            f"{bucket_arn}/requests/*": "So are requests.",
+            f"{bucket_arn}/{INPUT_PREFIX}*": "Callers name the files they put there.",
+            f"{bucket_arn}/{OUTPUT_PREFIX}*": "Results are named by their batches' ids.",
+            f"{bucket_arn}/{REQUESTS_PREFIX}*": "Requests are named by their batches' ids.",
         }
-        partition = cdk.Stack.of(self).partition
         for location in self._settings.batch.input_locations:
-            arn = f"arn:{partition}:s3:::{location.removeprefix('s3://')}*"
-            places[arn] = "The settings let callers name files there."
+            places[s3_arn(self, f"{location}*")] = "The settings let callers name files there."
         function.allow(["s3:GetObject"], wildcards(self, places))
 
     def _allow_work(self, function: PythonFunction) -> None:
-        stack = cdk.Stack.of(self)
-        function.allow(["states:StartExecution"], [self._states_arn("stateMachine")])
+        names = self._settings.names
+        workflow = names.batch_workflow
+        function.allow(["states:StartExecution"], [state_machine_arn(self, workflow)])
         function.allow(
             ["states:DescribeExecution", "states:StopExecution"],
             wildcards(
                 self,
-                {f"{self._states_arn('execution')}:*": "Executions are named by batch ids."},
+                {executions_arn(self, workflow): "Executions are named by their batches' ids."},
             ),
         )
-        jobs = stack.format_arn(
-            service="sagemaker", resource="transform-job", resource_name=f"{self._prefix}-*"
-        )
+        jobs = transform_job_arn(self, f"{names.prefix}-*")
         function.allow(
             ["sagemaker:DescribeTransformJob", "sagemaker:StopTransformJob"],
-            wildcards(self, {jobs: "Jobs of this stage: prefix, batch id and attempt."}),
-        )
-
-    def _states_arn(self, resource: str) -> str:
-        return cdk.Stack.of(self).format_arn(
-            service="states",
-            resource=resource,
-            resource_name=f"{self._prefix}-batch",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+            wildcards(self, {jobs: "This stage's jobs are named by prefix, batch and attempt."}),
         )

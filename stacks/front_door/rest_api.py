@@ -16,12 +16,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from contract.names import APP_NAME
+from contract.names import API_STAGE, APP_NAME
 from stacks.common.policies import acknowledge
-from stacks.common.retention import removal_policy
+from stacks.common.stage_stack import StageStack
 from stage.settings import Settings
 
-STAGE_NAME = "v1"
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 _TIMEOUT = cdk.Duration.seconds(29)
 
@@ -78,7 +77,7 @@ class RestApi(Construct):
             self,
             "AccessLogs",
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=removal_policy(settings),
+            removal_policy=StageStack.containing(self).removal_policy,
         )
         self.api = apigateway.RestApi(
             self,
@@ -99,7 +98,7 @@ class RestApi(Construct):
     def _stage(self, access_logs: logs.ILogGroup) -> apigateway.StageOptions:
         field = apigateway.AccessLogField
         return apigateway.StageOptions(
-            stage_name=STAGE_NAME,
+            stage_name=API_STAGE,
             throttling_rate_limit=self._settings.api.rate_limit,
             throttling_burst_limit=self._settings.api.burst_limit,
             logging_level=apigateway.MethodLoggingLevel.ERROR,

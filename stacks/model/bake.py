@@ -12,10 +12,16 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
+from stacks.common.arns import (
+    executions_arn,
+    published_assets_arn,
+    s3_arn,
+    state_machine_arn,
+    training_job_arn,
+)
 from stacks.common.policies import wildcards
-from stacks.common.published_assets import published_assets_arn
 from stacks.common.python_function import PythonFunction
-from stacks.common.retention import removal_policy
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stage.bake_inputs import bake_inputs
 from stage.instance_types import has_local_storage
@@ -27,15 +33,15 @@ _WORKFLOW = Path(__file__).parent / "bake.asl.json"
 class Bake(Construct):
     """A custom resource whose physical id is the hash of everything that decides the artifact.
 
-    CloudFormation has no resource type for training jobs and waits for an answer one hour at most.
-    So a function starts a state machine, which runs the job to its end and has the function answer
-    CloudFormation. A bake whose artifact is there already is not run again. Where the settings
-    name a bake to reuse, its id takes the hash's place, and nothing is ever run.
+    CloudFormation has no resource type for training jobs and waits at most one hour for an answer.
+    So a function starts a state machine, which waits for the job and then has the function answer
+    CloudFormation. A bake whose artifact exists is not run again. If the settings name a bake to
+    reuse, its id replaces the hash and no job ever runs.
 
     Attributes:
         bake_id: 64 hex digits, known at synth.
         model_data_url: S3 URI of model.tar.gz, known once it is baked.
-        state_machine: what sees a bake through.
+        state_machine: runs a bake from start to end.
     """
 
     def __init__(
@@ -55,10 +61,9 @@ class Bake(Construct):
         self._artifacts = artifacts
         self._execution_role = execution_role
         self._key = key
-        self._job_prefix = settings.names.prefix
-        # Named, for function and state machine call each other: the function's policy must name
-        # the state machine without referring to it.
-        self._state_machine_name = f"{self._job_prefix}-bake"
+        # Function and state machine call each other, so the function's policy must name the state
+        # machine without referring to it.
+        self._workflow_name = settings.names.bake_workflow
 
         function = self._function()
         corpus = self._corpus(function)
@@ -74,18 +79,18 @@ class Bake(Construct):
                 "BakeId": self.bake_id,
                 "ArtifactsBucket": artifacts.bucket_name,
                 "StateMachineArn": self.state_machine.state_machine_arn,
-                "TrainingJobPrefix": self._job_prefix,
+                "TrainingJobPrefix": settings.names.prefix,
                 "TrainingJob": self._training_job(corpus),
                 "Corpus": corpus,
                 **({"ReuseOnly": True} if settings.bake.reuse else {}),
             },
         )
-        # Permissions first: the function acts the moment the resource is created.
+        # Permissions first: the function runs as soon as the resource is created.
         resource.node.add_dependency(function.role, self.state_machine)
         self.model_data_url = resource.get_att_string("ModelDataUrl")
 
     def _training_job(self, corpus: dict[str, object]) -> dict[str, object]:
-        """The CreateTrainingJob request, without the name, which the function chooses."""
+        """The CreateTrainingJob request without the name, which the function chooses."""
         settings, stack, inputs = self._settings, cdk.Stack.of(self), self._inputs
         code, packages = inputs.code, inputs.packages
         code_asset = s3_assets.Asset(self, "Code", path=str(code.path), asset_hash=code.hash)
@@ -93,14 +98,14 @@ class Bake(Construct):
             self, "Packages", path=str(packages.path), asset_hash=packages.hash
         )
         weights_uri = f"s3://{settings.lock.weights_bucket(settings.region)}/{inputs.weights_key}"
-        bake_folder = f"s3://{self._artifacts.bucket_name}/bakes/{self.bake_id}/"
+        bucket = f"s3://{self._artifacts.bucket_name}/"
         file_name = code_asset.s3_object_key.rpartition("/")[2]
         resources: dict[str, object] = {
             "InstanceCount": 1,
             "InstanceType": settings.bake.instance_type,
         }
-        # Instance types with local storage take neither a volume size nor a key of ours: their
-        # disks are encrypted by hardware. The others must have both named.
+        # Instance types with local storage accept neither a volume size nor our key: hardware
+        # encrypts their disks. All others need both.
         if not has_local_storage(settings.bake.instance_type):
             resources["VolumeSizeInGB"] = settings.bake.volume_size_gb
             resources["VolumeKmsKeyId"] = self._key.key_arn
@@ -117,31 +122,31 @@ class Bake(Construct):
                 _channel("code", code_asset.s3_object_url),
                 _channel("vendor", packages_asset.s3_object_url),
                 _channel("weights", weights_uri),
-                _channel("corpus", f"{bake_folder}corpus/{corpus['FileName']}"),
+                _channel("corpus", f"{bucket}{corpus_prefix(self.bake_id)}{corpus['FileName']}"),
             ],
             "OutputDataConfig": {
-                "S3OutputPath": bake_folder,
+                "S3OutputPath": f"{bucket}{bake_prefix(self.bake_id)}",
                 "KmsKeyId": self._key.key_arn,
             },
             "ResourceConfig": resources,
             "RoleArn": self._execution_role.role_arn,
             "StoppingCondition": {"MaxRuntimeInSeconds": settings.bake.max_runtime_minutes * 60},
-            # A state machine's job does not inherit the stack's tags.
+            # A job of a state machine does not inherit the stack's tags.
             "Tags": [{"Key": k, "Value": v} for k, v in sorted(stack.tags.tag_values().items())],
         }
 
     def _corpus(self, function: PythonFunction) -> dict[str, object]:
-        """Where the function finds the corpus; it copies it into the bake's folder.
+        """Where the function finds the corpus, which it copies into the bake's folder.
 
-        There the job reads it, which cannot ask S3 for a version, and whoever wants to know later
-        what was deployed finds it.
+        The job reads it there, since it cannot ask S3 for a version. The copy also records what
+        was deployed.
         """
-        source, stack = self._settings.corpus, cdk.Stack.of(self)
+        source = self._settings.corpus
         if source.s3_uri is not None:
             bucket, _, object_key = source.s3_uri.removeprefix("s3://").partition("/")
             function.allow(
                 ["s3:GetObject", "s3:GetObjectVersion"],
-                [f"arn:{stack.partition}:s3:::{bucket}/{object_key}"],
+                [s3_arn(self, source.s3_uri)],
             )
             return {
                 "Bucket": bucket,
@@ -162,15 +167,15 @@ class Bake(Construct):
             wildcards(
                 self,
                 {
-                    f"{published_assets_arn(self)}/{folder}/*": "The CDK publishes a corpus under"
-                    " its hash; naming that would change this policy with every corpus."
+                    f"{published_assets_arn(self)}/{folder}/*": "A corpus is published under its"
+                    " hash; naming that would change this policy with every corpus."
                 },
             ),
         )
         return {
             "Bucket": asset.s3_bucket_name,
             "Key": asset.s3_object_key,
-            # Not the file's own name: the same corpus under another one changes nothing.
+            # Not the file's own name, so that renaming the file changes nothing.
             "FileName": f"corpus{Path(asset.s3_object_key).suffix}",
             "Entries": self._settings.corpus_entries,
         }
@@ -184,19 +189,19 @@ class Bake(Construct):
             description="Answers CloudFormation for the bake",
             timeout=cdk.Duration.minutes(10),  # it may copy a corpus
             memory_mb=512,  # reading SageMaker's service model takes seconds with less
-            removal_policy=removal_policy(self._settings),
         )
-        # The export that CDK would make of the reference, made here so that its name is known.
+        # The export that the CDK would make of a reference, made here so that its name is known.
         artifacts_arn = cdk.Stack.of(self._artifacts).export_value(self._artifacts.bucket_arn)
         function.allow(
-            ["states:StartExecution", "states:ListExecutions"], [self._states_arn("stateMachine")]
+            ["states:StartExecution", "states:ListExecutions"],
+            [state_machine_arn(self, self._workflow_name)],
         )
         function.allow(
             ["states:DescribeExecution", "states:StopExecution"],
             wildcards(
                 self,
                 {
-                    f"{self._states_arn('execution')}:*": "Executions are named by"
+                    executions_arn(self, self._workflow_name): "Executions are named by"
                     " CloudFormation's request ids."
                 },
             ),
@@ -211,7 +216,7 @@ class Bake(Construct):
             ["s3:GetObject", "s3:PutObject"],
             wildcards(
                 self,
-                {f"{artifacts_arn}/bakes/*": "Bakes are named by their hashes."},
+                {f"{artifacts_arn}/{BAKES_PREFIX}*": "Bakes are named by their hashes."},
             ),
         )
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [self._key.key_arn])
@@ -251,17 +256,17 @@ class Bake(Construct):
         )
         return workflow(
             self,
-            name=self._state_machine_name,
+            name=self._workflow_name,
             definition=_WORKFLOW,
             role=role,
             substitutions={"BakeFunctionArn": function.function.function_arn},
-            # Neither inputs nor outputs: they hold CloudFormation's pre-signed answer URL.
+            # Inputs and outputs hold CloudFormation's pre-signed answer URL.
             include_execution_data=False,
             logs_id="StateMachineLogs",
         )
 
     def _answer_for_broken_executions(self, function: PythonFunction) -> None:
-        """An execution that ends without an answer would leave CloudFormation waiting an hour."""
+        """Without an answer CloudFormation would wait for an hour."""
         hand_broken_executions_to(
             function.function,
             self,
@@ -269,19 +274,9 @@ class Bake(Construct):
             description="A bake's execution ended without answering CloudFormation",
         )
 
-    def _states_arn(self, resource: str) -> str:
-        return cdk.Stack.of(self).format_arn(
-            service="states",
-            resource=resource,
-            resource_name=self._state_machine_name,
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-
     def _training_jobs(self) -> list[str]:
-        arn = cdk.Stack.of(self).format_arn(
-            service="sagemaker", resource="training-job", resource_name=f"{self._job_prefix}-*"
-        )
-        return wildcards(self, {arn: "Jobs of this stage: prefix, hash and attempt."})
+        arn = training_job_arn(self, f"{self._settings.names.prefix}-*")
+        return wildcards(self, {arn: "This stage's jobs are named by prefix, hash and attempt."})
 
 
 def _channel(name: str, uri: str) -> dict[str, object]:

@@ -1,41 +1,51 @@
-"""One endpoint of one instance type."""
+"""One endpoint of one instance type: its configuration, updates, alarms and scaling."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 
+from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from stacks.common.endpoint_metrics import VARIANT
-from stacks.model.endpoint_alarms import UpdateAlarms, WatchingAlarms
-from stacks.model.endpoint_scaling import EndpointScaling
+from stacks.alarms.endpoint import UpdateAlarms, WatchingAlarms
+from stacks.common.endpoint import VARIANT, NamedEndpoint
+from stacks.common.python_function import PythonFunction
 from stacks.model.serving_model import ServingModel
 from stacks.model.switch import ServingSwitch
 from stage.instance_types import has_local_storage, is_gpu
 from stage.settings import Settings
-from stage.tables import EndpointSettings, UpdateSettings
+from stage.tables import EndpointSettings, ScalingSettings, UpdateSettings
 
-# The image's CUDA 12.4 needs driver 550; the default host image may have an older one, and then
+# The image's CUDA 12.4 needs driver 550. With the older one that the default host image may have,
 # the container does not start and leaves no log.
 _GPU_HOST_IMAGE = "al2-ami-sagemaker-inference-gpu-3-1"
-# From the start of the container to the first /ping: the model is read and compiled in between.
+# From the start of the container to its first answered ping: it reads and compiles the model.
 _STARTUP_SECONDS = 600
-# What an update may take beside the watching: finding instances, starting them, loading the
-# model. One that finds no instances ends then and is taken back; CloudFormation alone would wait
-# for 16 hours.
+# How long an update may take apart from watching: getting instances, starting them, loading the
+# model. If AWS has no instances available it is rolled back then; CloudFormation would otherwise
+# wait 16 hours.
 _UPDATE_SECONDS = 3600
+# Instances are added at once and removed late. Meanwhile SageMaker accepts no other change anyway,
+# until the new instances are in service.
+_SCALE_OUT_SECONDS = 60
+_SCALE_IN_SECONDS = 300
 
 
 class EmbeddingEndpoint(Construct):
     """An endpoint with a fixed name over a configuration without one.
 
     A new model means a new configuration, to which SageMaker moves the endpoint blue/green, with
-    alarms that take it back. The endpoint exists only while the switch is on; configuration and
+    alarms that roll it back. The endpoint exists only while the switch is on; configuration and
     alarms stay.
+
+    Attributes:
+        name: of the endpoint.
+        resource: the endpoint itself.
+        configuration: what it serves at the moment.
     """
 
     def __init__(
@@ -51,13 +61,13 @@ class EmbeddingEndpoint(Construct):
         topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
-        self.name = settings.names.endpoint(endpoint.instance_type)
         instance_type, scaling = endpoint.instance_type, endpoint.scaling
+        self._named = NamedEndpoint(settings, instance_type)
+        self.name = self._named.name
         self.configuration = sagemaker.CfnEndpointConfig(
             self,
-            # SageMaker moves an endpoint to another configuration only, never to the one it has.
-            # So another way of updating is another configuration too, or changing that alone
-            # would fail.
+            # SageMaker only updates an endpoint to a different configuration. So if the way of
+            # updating changes, the configuration must change too, or the update would fail.
             f"Configuration-{_way_of_updating(endpoint, settings.updates)}",
             production_variants=[
                 sagemaker.CfnEndpointConfig.ProductionVariantProperty(
@@ -76,19 +86,12 @@ class EmbeddingEndpoint(Construct):
             self,
             "UpdateAlarms",
             settings=settings,
-            endpoint_name=self.name,
+            endpoint=self._named,
             configuration_name=self.configuration.attr_endpoint_config_name,
             bake_id=model.bake_id,
             topic=topic,
         )
-        WatchingAlarms(
-            self,
-            "Alarms",
-            settings=settings,
-            endpoint_name=self.name,
-            instance_type=instance_type,
-            topic=topic,
-        )
+        WatchingAlarms(self, "Alarms", settings=settings, endpoint=self._named, topic=topic)
         self.resource = sagemaker.CfnEndpoint(
             self,
             "Resource",
@@ -98,8 +101,8 @@ class EmbeddingEndpoint(Construct):
         )
         switch.only_while_on(self.resource)
         if scaling is not None:
-            # An update would begin again with the configuration's count, however many instances
-            # the load has brought about. Only here: elsewhere it would swallow a changed count.
+            # Otherwise an update would start with the configuration's count, however many instances
+            # the load needs by then. Only with scaling: else a changed count would be ignored.
             self.resource.retain_all_variant_properties = True
             self.resource.exclude_retained_variant_properties = [
                 sagemaker.CfnEndpoint.VariantPropertyProperty(
@@ -114,15 +117,72 @@ class EmbeddingEndpoint(Construct):
                 scaling=scaling,
             )
 
+    def grant_invoke(self, function: PythonFunction) -> None:
+        """Lets a function send requests to the endpoint."""
+        self._named.grant_invoke(function)
+
+
+class EndpointScaling(Construct):
+    """Adds and removes instances by the concurrent requests per instance, measured every 10 s.
+
+    Low-level constructs, because the high-level one makes a role that the service ignores in
+    favour of its service-linked role.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        endpoint: sagemaker.CfnEndpoint,
+        endpoint_name: str,
+        scaling: ScalingSettings,
+    ) -> None:
+        super().__init__(scope, id_)
+        target = autoscaling.CfnScalableTarget(
+            self,
+            "Target",
+            service_namespace="sagemaker",
+            scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+            resource_id=f"endpoint/{endpoint_name}/variant/{VARIANT}",
+            min_capacity=scaling.min_instances,
+            max_capacity=scaling.max_instances,
+        )
+        # Only an existing variant can be registered; and it must not be deleted before its target.
+        target.node.add_dependency(endpoint)
+        policy = autoscaling.CfnScalingPolicy(
+            self,
+            "Policy",
+            policy_name="concurrent-requests",
+            policy_type="TargetTrackingScaling",
+            scaling_target_id=target.ref,
+            target_tracking_scaling_policy_configuration=(
+                autoscaling.CfnScalingPolicy.TargetTrackingScalingPolicyConfigurationProperty(
+                    target_value=scaling.concurrent_requests,
+                    predefined_metric_specification=(
+                        autoscaling.CfnScalingPolicy.PredefinedMetricSpecificationProperty(
+                            predefined_metric_type=(
+                                "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+                            )
+                        )
+                    ),
+                    scale_out_cooldown=_SCALE_OUT_SECONDS,
+                    scale_in_cooldown=_SCALE_IN_SECONDS,
+                )
+            ),
+        )
+        for resource in (target, policy):
+            resource.cfn_options.condition = endpoint.cfn_options.condition
+
 
 def _way_of_updating(endpoint: EndpointSettings, updates: UpdateSettings) -> str:
-    """Eight characters that change with what an update of this endpoint goes by."""
-    by = [_canary_percent(endpoint, updates), updates.watch_seconds, endpoint.scaling is not None]
-    return hashlib.sha256(json.dumps(by).encode()).hexdigest()[:8]
+    """Eight characters that change when an update of this endpoint would proceed differently."""
+    way = [_canary_percent(endpoint, updates), updates.watch_seconds, endpoint.scaling is not None]
+    return hashlib.sha256(json.dumps(way).encode()).hexdigest()[:8]
 
 
 def _canary_percent(endpoint: EndpointSettings, updates: UpdateSettings) -> int | None:
-    """A canary where there are two instances or more; of one, all moves at once."""
+    """None for a single instance, whose traffic moves all at once."""
     return updates.canary_percent if endpoint.least_instances > 1 else None
 
 
@@ -136,11 +196,11 @@ def _deployment_config(
             traffic_routing_configuration=sagemaker.CfnEndpoint.TrafficRoutingConfigProperty(
                 type="CANARY" if percent else "ALL_AT_ONCE",
                 canary_size=canary if percent else None,
-                # Without a canary too: CloudFormation can do without it, SageMaker cannot.
+                # Also without a canary: optional for CloudFormation, required by SageMaker.
                 wait_interval_in_seconds=updates.watch_seconds,
             ),
             termination_wait_in_seconds=updates.watch_seconds,
-            # It must exceed the waits, of which a canary has three.
+            # Must exceed the waits, of which a canary has three.
             maximum_execution_timeout_in_seconds=_UPDATE_SECONDS + 3 * updates.watch_seconds,
         ),
         auto_rollback_configuration=sagemaker.CfnEndpoint.AutoRollbackConfigProperty(

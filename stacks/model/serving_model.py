@@ -7,22 +7,15 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from stacks.model.bake import Bake
+from stage.model_server import CPU_WORKERS, GPU_WORKERS
 from stage.settings import Settings
-
-# The server gives a worker one request at a time. Several share one process that holds the model
-# and encodes together what arrives together.
-# Forked from a process that has loaded, a worker has about 40 MB of its own.
-CPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"}
-# With a GPU the image's toolkit cannot load before the fork (it asks for the worker's GPU, and
-# there is no worker yet), so each worker imports all that the toolkit does.
-GPU_WORKERS = {"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}
 
 
 class ServingModel(Construct):
-    """The artifact behind the image of one processor, CPU or GPU.
+    """The artifact and the image for one processor, CPU or GPU.
 
-    It has no name of its own: every property is create-only, so each change replaces it, and a
-    fixed name would clash with the one it replaces.
+    CloudFormation names it: every property is create-only, so each change replaces it, and a fixed
+    name would clash with the old one's.
 
     Attributes:
         name: known once it is deployed.

@@ -8,18 +8,16 @@ import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from contract.switch import OFF, ON, PARAMETER
 from stage.settings import Settings
-
-PARAMETER = "Serving"
-ON, OFF = "on", "off"
 
 
 class ServingSwitch(Construct):
     """The parameter `Serving` of the stack: `on` (default) or `off`.
 
-    What is put under its condition exists only while it is on. A parameter, so that CloudFormation
-    itself does the switching, with the template it has: nothing changes endpoints behind its back,
-    and a later deployment keeps the value.
+    Resources with its condition exist only while it is on. It is a parameter so that
+    CloudFormation itself does the switching, with the template it already has: nothing changes
+    endpoints behind its back, and a later deployment keeps the value.
     """
 
     def __init__(self, scope: Construct, id_: str) -> None:
@@ -41,19 +39,19 @@ class ServingSwitch(Construct):
         self._condition.override_logical_id("IsServing")
 
     def only_while_on(self, resource: cdk.CfnResource) -> None:
-        """The resource exists only while the switch is on."""
+        """Makes the resource exist only while the switch is on."""
         resource.cfn_options.condition = self._condition
 
     def choose(self, on: Any, off: Any) -> cdk.IResolvable:
         """One value while the switch is on, another while it is off.
 
-        What `on` refers to may be under the switch's condition. That is how to come after it:
-        CloudFormation's DependsOn must not name what may not be there.
+        `on` may refer to resources that exist only while the switch is on. Such a reference is
+        also how to depend on them: DependsOn must not name a resource that may not exist.
         """
         return cdk.Fn.condition_if(self._condition.logical_id, on, off)
 
-    def tell(self, settings: Settings) -> ssm.StringParameter:
-        """An SSM parameter that says `on` or `off` to those who read it at run time."""
+    def publish(self, settings: Settings) -> ssm.StringParameter:
+        """Adds an SSM parameter with the value, for those who read it at run time."""
         return ssm.StringParameter(
             self,
             "State",

@@ -11,10 +11,10 @@ from stage.tables import BudgetSettings
 
 
 class Budget(Construct):
-    """Counts what carries the stage's tag, and tells the topic before the month is over.
+    """Counts the costs with the stage's tag, and notifies the topic before the month is over.
 
-    It counts nothing until the tag `stage` is a cost allocation tag of the account, which
-    CloudFormation cannot see to: somebody activates it once, in the billing console.
+    It counts nothing until somebody activates the tag `stage` as a cost allocation tag of the
+    account, in the billing console: CloudFormation cannot.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Budget(Construct):
         budgets.CfnBudget(
             self,
             "Resource",
-            # Without a name: other notifications mean another budget.
+            # CloudFormation names it: changed notifications replace the budget.
             budget=budgets.CfnBudget.BudgetDataProperty(
                 budget_type="COST",
                 time_unit="MONTHLY",

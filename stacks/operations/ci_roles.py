@@ -1,4 +1,4 @@
-"""The roles that GitHub Actions assumes: one that looks, one that deploys."""
+"""The roles that GitHub Actions assumes: one for reviews, one for deployments."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.arns import bootstrap_role_arn
+from contract.bake_objects import corpus_prefix, marker_key
+from stacks.common.arns import bootstrap_role_arn, parameter_arn, stack_arn
 from stacks.common.policies import wildcards
 from stage.settings import Settings
 from stage.tables import CiSettings
 
 _GITHUB = "token.actions.githubusercontent.com"
-# The CDK's command line assumes its own roles for an hour at a time, and anew from this one: a
-# deployment that bakes and watches takes longer.
+# A deployment that bakes and watches takes hours. From this role the CDK's command line assumes
+# its own roles, for an hour each time.
 _DEPLOY_SESSION = cdk.Duration.hours(4)
 
 
 class CiRoles(Construct):
-    """Roles without keys: GitHub vouches for the repository, and for the branch.
+    """Roles without keys: GitHub vouches for the repository and the branch.
 
-    The identity provider is the account's, which can have one for GitHub, shared by every stage
-    and every app: it must be there, and goes with none of them.
+    The account's identity provider for GitHub must exist already. An account has only one, which
+    all stages and apps share, so no stack creates or deletes it.
 
     Attributes:
-        diff: for workflow runs of pull requests. What a pull request brings along runs with it,
-            so it reads what a review shows and nothing else. Not even the CDK's lookup role is
-            it given, which reads the whole account: `cdk diff --method=template` falls back to
-            the role itself.
-        deploy: for workflow runs of the deploy branch: the CDK's own roles, for the rest.
+        diff: for workflow runs of pull requests. The code of a pull request runs with it, so it
+            may read what a review shows and nothing else. It may not even assume the CDK's lookup
+            role, which reads the whole account: `cdk diff --method=template` falls back to the
+            role itself.
+        deploy: for workflow runs of the deploy branch. May assume the CDK's own roles.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class CiRoles(Construct):
                         )
                     ]
                 ),
-                # What is shown beside a deployment is what is shown in a review.
+                # A deployment shows the same as a review.
                 "Read": self._reading(settings, artifacts, key),
             },
         )
@@ -87,28 +88,20 @@ class CiRoles(Construct):
     def _reading(
         self, settings: Settings, artifacts: s3.IBucket, key: kms.IKey
     ) -> iam.PolicyDocument:
-        """Templates, and the corpora that were deployed, to compare with the one in the review."""
+        """Templates, and the deployed corpora, to compare with the one in the review."""
         stack = cdk.Stack.of(self)
-        stacks = stack.format_arn(
-            service="cloudformation",
-            resource="stack",
-            resource_name=f"{settings.names.stack('*')}/*",
-        )
-        parameters = stack.format_arn(
-            service="ssm",
-            resource="parameter",
-            resource_name=f"{settings.names.parameter_prefix.removeprefix('/')}/*",
-        )
-        # The export that CDK would make of the reference, made here so that its name is known.
+        stacks = stack_arn(self, settings.names.stack("*"))
+        parameters = parameter_arn(self, f"{settings.names.parameter_prefix}/*")
+        # The export that the CDK would make of a reference, made here so that its name is known.
         artifacts_arn = cdk.Stack.of(artifacts).export_value(artifacts.bucket_arn)
-        bakes = [f"{artifacts_arn}/bakes/*/{what}" for what in ("bake.json", "corpus/*")]
+        bakes = [f"{artifacts_arn}/{key}" for key in (marker_key("*"), f"{corpus_prefix('*')}*")]
         return iam.PolicyDocument(
             statements=[
                 iam.PolicyStatement(
                     actions=["cloudformation:DescribeStacks", "cloudformation:GetTemplate"],
                     resources=wildcards(
                         self,
-                        {stacks: "The stage's stacks, and the id CloudFormation adds to each."},
+                        {stacks: "The stage's stacks; CloudFormation adds an id to each ARN."},
                     ),
                 ),
                 iam.PolicyStatement(
@@ -123,7 +116,7 @@ class CiRoles(Construct):
                         self, dict.fromkeys(bakes, "Bakes are named by their hashes.")
                     ),
                 ),
-                # Without it an object that is not there looks like one that may not be read.
+                # Without ListBucket, S3 answers 403 for an object that does not exist.
                 iam.PolicyStatement(actions=["s3:ListBucket"], resources=[artifacts_arn]),
                 iam.PolicyStatement(
                     actions=["kms:Decrypt"],

@@ -1,4 +1,4 @@
-"""The dashboard of a stage: everything that there is to watch, on one page."""
+"""The dashboard of a stage: everything to watch, on one page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from stacks.common.alarms import alarm_name
-from stacks.common.endpoint_metrics import instance_metric, invocation_metric, probe_metric
+from contract.metrics import CORPUS_AGE_DAYS, FAILED_OVER, MODEL_WAIT, PROBE_FAILED, QUESTIONS
+from stacks.alarms.alarm import alarm_name
+from stacks.common.endpoint import NamedEndpoint
 from stacks.common.metrics import (
     FIVE_MINUTES,
     api_metric,
     execution_metric,
     front_door_metric,
-    own_metric,
+    stage_metric,
     unanswered_share,
 )
 from stage.instance_types import is_gpu, vcpus
@@ -24,13 +25,13 @@ from stage.settings import Settings
 from stage.tables import EndpointSettings
 
 _HEIGHT = 6
-# What fits into a row.
+# The width of the page.
 _COLUMNS = 24
 
 
 @dataclass(frozen=True)
 class _Graph:
-    """unit: of the left axis."""
+    """A graph; the unit is the left axis's."""
 
     title: str
     left: Sequence[cloudwatch.IMetric]
@@ -41,10 +42,12 @@ class _Graph:
 class Dashboard(Construct):
     """Rows: what to do, alarms, front door, each endpoint, search quality, bakes and batches.
 
-    It names metrics and alarms and refers to nothing, so it is in the way of no update; one of a
-    thing that is gone stays empty.
+    It knows metrics and alarms by name and refers to nothing, so it blocks no update. The graph of
+    a deleted resource stays empty.
 
-    alarms: to show, of any stack.
+    Args:
+        alarms: to show, of any stack.
+
     Attributes:
         name: in CloudWatch.
     """
@@ -123,7 +126,7 @@ Each alarm's description says what to do. Also:
                             api_metric(settings, "Latency", s).with_(label=f"Request, {s}")
                             for s in ("p50", "p99")
                         ),
-                        own_metric(settings, "ModelWait", "p50").with_(label="Model, p50"),
+                        stage_metric(settings, MODEL_WAIT, "p50").with_(label="Model, p50"),
                     ],
                     unit="ms",
                 ),
@@ -137,11 +140,11 @@ Each alarm's description says what to do. Also:
 
     def _endpoint(self, endpoint: EndpointSettings) -> list[list[cloudwatch.IWidget]]:
         instance_type = endpoint.instance_type
-        name = self._settings.names.endpoint(instance_type)
+        named = NamedEndpoint(self._settings, instance_type)
         use: list[cloudwatch.IMetric] = [
             cloudwatch.MathExpression(
                 expression=f"cpu / {vcpus(instance_type)}",  # it is summed over cores
-                using_metrics={"cpu": instance_metric(name, "CPUUtilization", period=FIVE_MINUTES)},
+                using_metrics={"cpu": named.instance_metric("CPUUtilization", period=FIVE_MINUTES)},
                 label="CPU",
                 period=FIVE_MINUTES,
             ),
@@ -150,15 +153,15 @@ Each alarm's description says what to do. Also:
         if is_gpu(instance_type):
             percent |= {"GPUUtilization": "GPU", "GPUMemoryUtilization": "GPU memory"}
         use += [
-            instance_metric(name, metric, period=FIVE_MINUTES).with_(label=label)
+            named.instance_metric(metric, period=FIVE_MINUTES).with_(label=label)
             for metric, label in percent.items()
         ]
         graphs = [
-            _Graph("Invocations", [invocation_metric(name, "Invocations", "Sum")]),
+            _Graph("Invocations", [named.invocation_metric("Invocations", "Sum")]),
             _Graph(
                 "Latency",
                 [
-                    _milliseconds(invocation_metric(name, metric, statistic), label)
+                    _milliseconds(named.invocation_metric(metric, statistic), label)
                     for metric, statistic, label in (
                         ("ModelLatency", "p50", "Model, p50"),
                         ("ModelLatency", "p99", "Model, p99"),
@@ -170,39 +173,39 @@ Each alarm's description says what to do. Also:
             _Graph(
                 "Errors",
                 [
-                    invocation_metric(name, metric, "Sum")
+                    named.invocation_metric(metric, "Sum")
                     for metric in (
                         "InvocationModelErrors",
                         "Invocation4XXErrors",
                         "Invocation5XXErrors",
                     )
                 ],
-                [probe_metric(self._settings.stage, name, "ProbeFailed", "Maximum")],
+                [named.probe_metric(PROBE_FAILED, "Maximum")],
             ),
             _Graph("Instances in use", use, unit="%"),
         ]
         if endpoint.scaling is not None:
-            graphs.append(_Graph("Instances", [_instances(name)], unit="instances"))
-        return [[_title(f"Endpoint {name}")], _row(*graphs)]
+            graphs.append(_Graph("Instances", [_instances(named)], unit="instances"))
+        return [[_title(f"Endpoint {named.name}")], _row(*graphs)]
 
     def _quality(self) -> list[list[cloudwatch.IWidget]]:
         settings, hour = self._settings, cdk.Duration.hours(1)
         return [
             [_title("Search quality")],
             _row(
-                _Graph("Questions", [own_metric(settings, "Questions", "Sum", period=hour)]),
+                _Graph("Questions", [stage_metric(settings, QUESTIONS, "Sum", hour)]),
                 _Graph(
                     f"Best answer below {settings.alarms.min_score:g}",
-                    [unanswered_share(settings, period=hour)],
+                    [unanswered_share(settings, hour)],
                     unit="%",
                 ),
                 _Graph(
                     "Answered by another endpoint",
-                    [own_metric(settings, "FailedOver", "Sum", period=hour)],
+                    [stage_metric(settings, FAILED_OVER, "Sum", hour)],
                 ),
                 _Graph(
                     "Age of the corpus",
-                    [own_metric(settings, "CorpusAgeDays", "Maximum", period=hour)],
+                    [stage_metric(settings, CORPUS_AGE_DAYS, "Maximum", hour)],
                     unit="days",
                 ),
             ),
@@ -248,7 +251,7 @@ def _row(*graphs: _Graph) -> list[cloudwatch.IWidget]:
 
 
 def _milliseconds(metric: cloudwatch.Metric, label: str) -> cloudwatch.MathExpression:
-    name = label.lower().replace(", ", "_")  # names are the graph's, not the expression's
+    name = label.lower().replace(", ", "_")  # must be unique in the graph
     return cloudwatch.MathExpression(
         expression=f"{name} / 1000",
         using_metrics={name: metric},
@@ -257,11 +260,11 @@ def _milliseconds(metric: cloudwatch.Metric, label: str) -> cloudwatch.MathExpre
     )
 
 
-def _instances(endpoint_name: str) -> cloudwatch.MathExpression:
+def _instances(endpoint: NamedEndpoint) -> cloudwatch.MathExpression:
     """Each instance reports its CPU once a minute."""
     return cloudwatch.MathExpression(
         expression="reports / (PERIOD(reports) / 60)",
-        using_metrics={"reports": instance_metric(endpoint_name, "CPUUtilization", "SampleCount")},
+        using_metrics={"reports": endpoint.instance_metric("CPUUtilization", "SampleCount")},
         label="Instances",
         period=cdk.Duration.minutes(1),
     )

@@ -1,4 +1,4 @@
-"""Switches the endpoints on and off by the clock."""
+"""Switches the endpoints on and off by schedule."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import aws_cdk as cdk
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.common.alarms import alarm
-from stacks.common.arns import bootstrap_version_arn
+from contract.switch import OFF, ON, PARAMETER
+from stacks.alarms.workflows import switch_alarm
+from stacks.common.arns import bootstrap_version_arn, stack_arn
 from stacks.common.policies import wildcards
 from stacks.common.workflow import workflow
 from stage.settings import Settings
@@ -24,13 +24,13 @@ _WORKFLOW = Path(__file__).parent / "switch_schedule.asl.json"
 
 
 class SwitchSchedule(Construct):
-    """Two schedules over a state machine that updates the Model stack's parameter `Serving`.
+    """Two schedules for a state machine that updates the Model stack's parameter `Serving`.
 
-    EventBridge Scheduler could call UpdateStack by itself, but then nobody would learn how the
-    update ended, a deployment at work at that minute would be in the way, and an evening on which
-    somebody had switched off before would count as a failure. The state machine waits for its
-    turn, takes "nothing to do" as done, sees the update through, and fails for an alarm to tell:
-    of instances that are not to be had in the morning, too.
+    EventBridge Scheduler could call UpdateStack itself, but then nobody would learn how the update
+    ended, a deployment in progress would make it fail, and so would endpoints that somebody has
+    switched off already. The state machine waits for its turn, accepts "nothing to do", waits for
+    the end of the update, and fails if that fails, so that an alarm notifies: for example when AWS
+    has no instances available in the morning.
     """
 
     def __init__(
@@ -43,8 +43,7 @@ class SwitchSchedule(Construct):
         topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
-        stack_name = settings.names.stack("Model")
-        state_machine = self._state_machine(settings.names.switch_workflow, stack_name)
+        state_machine = self._state_machine(settings)
         role = iam.Role(
             self,
             "SchedulerRole",
@@ -63,7 +62,7 @@ class SwitchSchedule(Construct):
                 )
             },
         )
-        for serving, cron in (("on", schedule.on), ("off", schedule.off)):
+        for serving, cron in ((ON, schedule.on), (OFF, schedule.off)):
             scheduler.CfnSchedule(
                 self,
                 serving.capitalize(),
@@ -77,26 +76,10 @@ class SwitchSchedule(Construct):
                     input=json.dumps({"serving": serving}),
                 ),
             )
-        failed = state_machine.metric_failed(statistic="Sum", period=cdk.Duration.minutes(5))
-        timed_out = state_machine.metric_timed_out(statistic="Sum", period=cdk.Duration.minutes(5))
-        alarm(
-            self,
-            "NotSwitched",
-            metric=cloudwatch.MathExpression(
-                expression="FILL(failed, 0) + FILL(timed_out, 0)",
-                using_metrics={"failed": failed, "timed_out": timed_out},
-                label="Not switched",
-                period=cdk.Duration.minutes(5),
-            ),
-            threshold=0,
-            topic=topic,
-            description=f"The schedule did not switch the endpoints of {settings.stage}. The events"
-            f" of stack {stack_name} say why (often a lack of instances). Switch by hand:"
-            f" make on STAGE={settings.stage}, or make off STAGE={settings.stage}.",
-        )
+        switch_alarm(self, settings=settings, state_machine=state_machine, topic=topic)
 
-    def _state_machine(self, name: str, stack_name: str) -> sfn.StateMachine:
-        stack = cdk.Stack.of(self)
+    def _state_machine(self, settings: Settings) -> sfn.StateMachine:
+        model_stack = settings.names.stack("Model")
         role = iam.Role(
             self,
             "StateMachineRole",
@@ -109,16 +92,13 @@ class SwitchSchedule(Construct):
                             resources=wildcards(
                                 self,
                                 {
-                                    stack.format_arn(
-                                        service="cloudformation",
-                                        resource="stack",
-                                        resource_name=f"{stack_name}/*",
-                                    ): "CloudFormation ends a stack's ARN with an id of its own."
+                                    stack_arn(self, model_stack): "CloudFormation adds an id to"
+                                    " a stack's ARN."
                                 },
                             ),
                         ),
-                        # CloudFormation reads parameters of this kind as whoever asks for the
-                        # update, not as the stack's role.
+                        # CloudFormation reads this parameter with the credentials of the update's
+                        # caller, not with the stack's role.
                         iam.PolicyStatement(
                             actions=["ssm:GetParameters"], resources=[bootstrap_version_arn(self)]
                         ),
@@ -128,9 +108,9 @@ class SwitchSchedule(Construct):
         )
         return workflow(
             self,
-            name=name,
+            name=settings.names.switch_workflow,
             definition=_WORKFLOW,
             role=role,
-            literals={"StackName": stack_name},
+            literals={"StackName": model_stack, "SwitchParameter": PARAMETER},
             include_execution_data=True,
         )

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from contract import switch
-from stacks.model import switch as serving_switch
 from stage.settings import Settings, load_settings
 from tests.support.synthesis import Templates, arn_ends, of_type, properties
 
@@ -36,10 +34,6 @@ class TestSwitch:
         assert parameter["Default"] == "on"
         assert parameter["AllowedValues"] == ["on", "off"]
         assert model["Conditions"] == {"IsServing": {"Fn::Equals": [{"Ref": "Serving"}, "on"]}}
-
-    def test_has_the_names_that_the_command_knows(self) -> None:
-        names = (switch.PARAMETER, switch.ON, switch.OFF)
-        assert names == (serving_switch.PARAMETER, serving_switch.ON, serving_switch.OFF)
 
     def test_removes_what_is_paid_by_the_hour_and_nothing_else(self, model: dict) -> None:
         for name, resource in model["Resources"].items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from contract.outputs import TOPIC_ARN
 from stacks.foundation.stack import FoundationStack
 from stage.settings import load_settings
 from tests.support.synthesis import Templates, listed, new_app, of_type, properties
@@ -80,15 +81,15 @@ def test_each_email_of_the_settings_is_subscribed(everything: Templates) -> None
     assert {s["Endpoint"] for s in subscriptions} == {"a@example.com", "b@example.com"}
 
 
-def test_the_topics_export_stays_whoever_uses_it() -> None:
-    """One that goes with its last user blocks the update in which it goes."""
+def test_the_topic_is_exported_even_without_users() -> None:
+    """An export that disappears with its last user blocks the update in which it disappears."""
     app = new_app()
-    FoundationStack(app, "Foundation", settings=load_settings("dev"), asset_prefix="assets/")
+    FoundationStack(app, settings=load_settings("dev"))
     template = app.synth().stacks[0].template
     (topic,) = of_type(template, "AWS::SNS::Topic")
     outputs = [o for o in template["Outputs"].values() if o["Value"] == {"Ref": topic}]
     assert any("Export" in output for output in outputs)
-    assert template["Outputs"]["TopicArn"]["Value"] == {"Ref": topic}
+    assert template["Outputs"][TOPIC_ARN]["Value"] == {"Ref": topic}
 
 
 def test_every_alarm_tells_the_topic_and_says_what_to_do(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,13 +12,15 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from contract.names import Names
+from contract.switch import OFF, ON, PARAMETER
 from local_aws import moto_adapter
 from tests.support.model_validator import check_request
+from tests.support.synthesis import Templates, properties
 
 REGION = "eu-west-1"
-STACK = "FaqSearch-dev-Model"
+STACK = Names("dev").stack("Model")
 ARN = f"arn:aws:cloudformation:{REGION}:123456789012:stack/{STACK}/1"
-DEFINITION = Path(__file__).parents[2] / "stacks/operations/switch_schedule.asl.json"
 
 NO_UPDATES = "No updates are to be performed."
 BUSY = f"Stack:{ARN} is in UPDATE_IN_PROGRESS state and can not be updated."
@@ -76,10 +77,10 @@ def cloudformation() -> Iterator[CloudFormation]:
 
 
 @pytest.fixture
-def switch(cloudformation: CloudFormation) -> Callable[[str], str]:
+def switch(cloudformation: CloudFormation, everything: Templates) -> Callable[[str], str]:
     """Runs the workflow as deployed, only without its pauses; returns the execution's status."""
-    text = DEFINITION.read_text(encoding="utf-8")
-    document = json.loads(text.replace("${Partition}", "aws").replace("${StackName}", STACK))
+    (machine,) = properties(everything["Operations"], "AWS::StepFunctions::StateMachine")
+    document = json.loads(machine["DefinitionString"])
     for state in document["States"].values():
         if state["Type"] == "Wait":
             state["Seconds"] = 0
@@ -105,7 +106,7 @@ def switch(cloudformation: CloudFormation) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("serving", ["on", "off"])
+@pytest.mark.parametrize("serving", [ON, OFF])
 def test_only_the_parameter_changes(
     cloudformation: CloudFormation, switch: Callable[[str], str], serving: str
 ) -> None:
@@ -118,7 +119,7 @@ def test_only_the_parameter_changes(
     (update,) = cloudformation.updates
     assert update["UsePreviousTemplate"] is True
     assert update["Parameters"] == [
-        {"ParameterKey": "Serving", "ParameterValue": serving},
+        {"ParameterKey": PARAMETER, "ParameterValue": serving},
         {"ParameterKey": "BootstrapVersion", "UsePreviousValue": True},
     ]
     # It keeps the role, the tags and the notifications that it was deployed with.
@@ -130,7 +131,7 @@ def test_nothing_to_do_is_done(
     cloudformation: CloudFormation, switch: Callable[[str], str]
 ) -> None:
     cloudformation.refusals = [NO_UPDATES]
-    assert switch("off") == "SUCCEEDED"
+    assert switch(OFF) == "SUCCEEDED"
     assert len(cloudformation.updates) == 1
 
 
@@ -138,7 +139,7 @@ def test_it_waits_until_a_deployment_is_over(
     cloudformation: CloudFormation, switch: Callable[[str], str]
 ) -> None:
     cloudformation.refusals = [BUSY, BUSY, "Rate exceeded"]
-    assert switch("off") == "SUCCEEDED"
+    assert switch(OFF) == "SUCCEEDED"
     assert len(cloudformation.updates) == 4
 
 
@@ -149,7 +150,7 @@ def test_what_cannot_pass_fails_at_once(
     cloudformation: CloudFormation, switch: Callable[[str], str], refusal: str
 ) -> None:
     cloudformation.refusals = [refusal]
-    assert switch("on") == "FAILED"
+    assert switch(ON) == "FAILED"
     assert len(cloudformation.updates) == 1
 
 
@@ -159,4 +160,4 @@ def test_an_update_that_is_taken_back_fails_the_execution(
 ) -> None:
     """As when there are no such instances in the morning."""
     cloudformation.statuses = ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", status]
-    assert switch("on") == "FAILED"
+    assert switch(ON) == "FAILED"

@@ -6,11 +6,12 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from stacks.common.alarms import alarm
-from stacks.common.metrics import FIVE_MINUTES, api_metric, front_door_metric, own_metric
+from contract.metrics import SWITCHED_OFF
+from stacks.alarms.alarm import alarm
+from stacks.common.metrics import FIVE_MINUTES, api_metric, front_door_metric, stage_metric
 from stage.settings import Settings
 
-# One error among few requests is not worth a call.
+# Fewer errors than this wake nobody, whatever their share of the requests.
 _FEWEST_ERRORS = 2
 
 
@@ -66,13 +67,13 @@ class FrontDoorAlarms(Construct):
 
 
 def _error_percent(settings: Settings) -> cloudwatch.MathExpression:
-    """5xx answers, except those that say that the endpoints are switched off."""
+    """Answers with 5xx, except those that only say that the endpoints are switched off."""
     return cloudwatch.MathExpression(
         expression=f"IF(errors - FILL(off, 0) >= {_FEWEST_ERRORS},"
         " 100 * (errors - FILL(off, 0)) / requests, 0)",
         using_metrics={
             "errors": api_metric(settings, "5XXError", "Sum"),
-            "off": own_metric(settings, "SwitchedOff", "Sum"),
+            "off": stage_metric(settings, SWITCHED_OFF, "Sum"),
             "requests": api_metric(settings, "Count", "Sum"),
         },
         label="5xx, % of requests",

@@ -1,0 +1,1 @@
+"""Every alarm of the app, whichever stack it is in."""

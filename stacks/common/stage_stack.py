@@ -1,0 +1,49 @@
+"""What all stacks of a stage have in common."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from constructs import Construct, IConstruct
+
+from contract.names import APP_NAME, StackPart
+from stage.settings import Settings
+
+
+class StageStack(cdk.Stack):
+    """A stack with the name, region, tags and protection of its stage.
+
+    Attributes:
+        settings: of the stage.
+        removal_policy: what happens to data and logs when the stack is deleted.
+        asset_prefix: of everything that the CDK publishes for the stage. Grants name the prefix,
+            so that a new corpus changes no policy.
+    """
+
+    def __init__(
+        self, scope: Construct, part: StackPart, *, settings: Settings, contents: str
+    ) -> None:
+        asset_prefix = f"{APP_NAME}/{settings.stage}/"
+        super().__init__(
+            scope,
+            settings.names.stack(part),
+            description=f"FAQ search: {contents}",
+            env=cdk.Environment(region=settings.region),
+            synthesizer=cdk.DefaultStackSynthesizer(bucket_prefix=asset_prefix),
+            tags={"application": APP_NAME, "stage": settings.stage, **settings.tags},
+            termination_protection=settings.removal_policy == "retain",
+        )
+        self.settings = settings
+        self.asset_prefix = asset_prefix
+        self.removal_policy = cdk.RemovalPolicy(settings.removal_policy.upper())
+
+    @staticmethod
+    def containing(scope: IConstruct) -> StageStack:
+        """The stack that a construct is in."""
+        stack = cdk.Stack.of(scope)
+        assert isinstance(stack, StageStack)
+        return stack
+
+    def add_output(self, name: str, value: str, description: str) -> None:
+        """Adds an output whose logical id is its name, so that commands and people find it."""
+        output = cdk.CfnOutput(self, name, value=value, description=description)
+        output.override_logical_id(name)
