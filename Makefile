@@ -113,10 +113,11 @@ bench: .build/installed-charts .build/installed-bench ## speed beside the altern
 	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
 	  $(BIN)/python -m bench $(WHERE) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
 
-lint: .build/installed-dev ## ruff and mypy
+lint: .build/installed-dev ## ruff, mypy, and who may import whom
 	@ruff check .
 	@ruff format --check .
 	@mypy app.py bench commands container contract corpus faq_search lambda local_aws stacks stage tools
+	@PYTHONPATH=lambda lint-imports --no-logo --cache-dir .build/import-linter
 
 fmt: .build/installed-dev ## fix what ruff can fix
 	@ruff check --fix .
