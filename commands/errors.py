@@ -21,9 +21,10 @@ def guard(run: Callable[[], int]) -> int:
     pipe with 141. Any other error is a bug and keeps its traceback.
     """
     try:
-        status = run()
-        sys.stdout.flush()
-        return status
+        try:
+            return run()
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

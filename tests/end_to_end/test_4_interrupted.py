@@ -14,6 +14,7 @@ def test_ctrl_c_in_the_middle_of_it_leaves_no_process_either(tmp_path: Path, mom
     app = LocalApp(tmp_path / "state")
     app.launch()
     app.wait_for(moment)
-    app.interrupt()
+    assert app.interrupt() == 130
+    assert "Traceback" not in app.output
     assert not processes(app.process.pid)
     assert not (app.state / "running.json").exists()
