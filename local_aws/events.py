@@ -71,7 +71,7 @@ class ObjectEvents:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        moto_adapter.add_object_listener(self)
+        moto_adapter.object_listeners.add(self)
 
     def object_created(self, created: moto_adapter.CreatedObject) -> None:
         """Delivers "Object Created"."""
@@ -101,4 +101,4 @@ class ObjectEvents:
 
     def close(self) -> None:
         """Reports no more."""
-        moto_adapter.remove_object_listener(self)
+        moto_adapter.object_listeners.remove(self)

@@ -61,7 +61,7 @@ class StateMachines:
         # wrong stands in the execution's history and in its end.
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
         self._context = context
-        moto_adapter.add_execution_host(self)
+        moto_adapter.execution_hosts.add(self)
 
     def client(self, service: str, region: str) -> BaseClient:
         """The client with which a task of an execution calls a service."""
@@ -102,4 +102,4 @@ class StateMachines:
 
     def close(self) -> None:
         """Leaves executions that still run to end with the process."""
-        moto_adapter.remove_execution_host(self)
+        moto_adapter.execution_hosts.remove(self)

@@ -1,4 +1,4 @@
-"""The data plane of API Gateway's REST APIs: what a deployed API answers to its callers.
+"""The data plane of API Gateway's REST APIs: a deployed API's answers to its callers.
 
 The order of checks is AWS's as far as documented: route, IAM signature, API key and usage plan,
 throttling, integration. Points that the documentation leaves open, and that

@@ -1,4 +1,4 @@
-"""Access logs in the format a stage asks for."""
+"""Access logs in a stage's format."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _VARIABLE = re.compile(r"\$context\.[A-Za-z0-9_.]*[A-Za-z0-9_]")
 
 
 class AccessLog:
-    """Writes one line a request into a file of the stage and into its log group.
+    """Writes one line a request to the stage's log group and to `<api>-<stage>.log`.
 
     Args:
-        folder: Gets `<api>-<stage>.log`; made when absent.
+        folder: Holds these files; created if needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,7 +27,7 @@ class AccessLog:
         self._lock = threading.Lock()
 
     def write(self, request: ApiRequest, stage: DeployedStage, status: int, length: int) -> None:
-        """Logs an answered request; without a format nothing is written."""
+        """Logs an answered request, if the stage has a format."""
         layout = stage.access_log.get("format")
         if not layout:
             return

@@ -1,4 +1,4 @@
-"""`/execute-api/<api id>/<stage>/<path>`: from a request to the answer of its API."""
+"""`/execute-api/<api id>/<stage>/<path>`: answers requests to deployed APIs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from local_aws.moto_adapter import DeployedStage
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class RestApis:
-    """Answers for every deployed REST API; a WSGI application.
+    """All deployed REST APIs as one WSGI application.
 
     Args:
         runtime: Runs the Lambda functions that methods are integrated with.
@@ -42,7 +42,7 @@ class RestApis:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Nothing of it runs by itself."""
+        """Has nothing to end."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
@@ -67,20 +67,19 @@ class RestApis:
         self, environ: WSGIEnvironment, request: ApiRequest, stage: DeployedStage | None
     ) -> Reply:
         responses: dict[str, dict[str, object]] = {}
-        variables: dict[str, str] = {}
         try:
             if stage is None:
-                # AWS knows no name for an unknown API, and answers so for an unknown stage.
+                # As AWS answers for an unknown stage; it has no host for an unknown API.
                 raise GatewayError("ACCESS_DENIED", error_type="ForbiddenException")
             deployment = self._deployment(stage)
-            responses, variables = deployment.gateway_responses, stage.variables
+            responses = deployment.gateway_responses
             request.context["accountId"] = stage.account_id
             return self._run(environ, request, stage, deployment)
         except GatewayError as error:
-            status, headers, body = render(error, request, responses, variables)
+            status, headers, body = render(error, request, responses)
             if error.response_type.status >= 500:
                 reason = request.context.get("integration.error", "")
-                _log.warning("%s %s: %s %s", request.method, request.path, error, reason)
+                logger.warning("%s %s: %s %s", request.method, request.path, error, reason)
             return status, list(headers.items()), body
 
     def _run(
@@ -103,15 +102,17 @@ class RestApis:
         elif authorization != "NONE":
             raise GatewayError("API_CONFIGURATION_ERROR")
         if route.method.get("apiKeyRequired"):
-            self._limits.check_key(request, stage, route)
+            self._limits.check_key(request, stage)
         self._limits.check_stage(stage, route)
         match route.integration.get("type"):
             case "AWS_PROXY":
-                return self._lambda.call(request, stage, deployment, route)
+                return self._lambda.call(request, stage, route)
             case "MOCK":
                 return mock_integration.answer(request, route)
             case kind:
-                request.context["integration.error"] = f"integration type {kind} is not run here"
+                request.context["integration.error"] = (
+                    f"the local AWS has no integrations of type {kind}"
+                )
                 raise GatewayError("API_CONFIGURATION_ERROR")
 
     def _deployment(self, stage: DeployedStage) -> Deployment:

@@ -1,4 +1,4 @@
-"""Errors that API Gateway itself answers, by the gateway response types of its documentation."""
+"""The errors of API Gateway itself, by its documented gateway response types."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RESPONSE_TYPES = _types(
     ("ACCESS_DENIED", 403, "AccessDeniedException", "Forbidden"),
     ("API_CONFIGURATION_ERROR", 500, "InternalServerErrorException", "Internal server error"),
     ("EXPIRED_TOKEN", 403, "ExpiredTokenException", "The security token has expired"),
-    # AWS documents 504 for INTEGRATION_FAILURE; a malformed answer of a Lambda function and a
-    # function's error come out as 502, which is the status used here.
+    # AWS documents 504 for INTEGRATION_FAILURE, but answers 502 for a Lambda function's error or
+    # malformed answer.
     ("INTEGRATION_FAILURE", 502, "InternalServerErrorException", "Internal server error"),
     ("INTEGRATION_TIMEOUT", 504, "InternalServerErrorException", "Endpoint request timed out"),
     ("INVALID_API_KEY", 403, "ForbiddenException", "Forbidden"),
@@ -35,19 +35,18 @@ RESPONSE_TYPES = _types(
         "MissingAuthenticationTokenException",
         "Missing Authentication Token",
     ),
-    ("QUOTA_EXCEEDED", 429, "LimitExceededException", "Limit Exceeded"),
     ("REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long"),
     ("THROTTLED", 429, "TooManyRequestsException", "Too Many Requests"),
 )
 
 
 class GatewayError(Exception):
-    """A request that API Gateway answers by itself.
+    """A request that API Gateway itself answers.
 
     Args:
         name: A gateway response type, e.g. "THROTTLED".
-        message: Default: that of the type.
-        error_type: Value of x-amzn-ErrorType; default: that of the type.
+        message: Instead of the type's.
+        error_type: Value of x-amzn-ErrorType, instead of the type's.
     """
 
     def __init__(

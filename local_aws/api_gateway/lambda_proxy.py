@@ -1,16 +1,14 @@
-"""The AWS_PROXY integration: event format 1.0 to a Lambda function, its answer to HTTP."""
+"""The AWS_PROXY integration: a Lambda function gets an event in format 1.0 and answers."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 import time
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from local_aws.api_gateway.deployment import Deployment, Route
+from local_aws.api_gateway.deployment import Route
 from local_aws.api_gateway.errors import GatewayError
 from local_aws.api_gateway.request import ApiRequest, event_identity
 from local_aws.lambda_runtime import (
@@ -24,7 +22,6 @@ from local_aws.moto_adapter import DeployedStage
 Reply: TypeAlias = tuple[int, list[tuple[str, str]], bytes]
 
 _FUNCTION = re.compile(r"/functions/(?P<arn>arn:[^/]+)/invocations")
-_STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
 _ANSWER = {
     "statusCode": (int, str, type(None)),
     "headers": (dict, type(None)),
@@ -32,7 +29,7 @@ _ANSWER = {
     "body": (str, type(None)),
     "isBase64Encoded": (bool, type(None)),
 }
-# Headers that API Gateway keeps for itself; the function's come out under another name.
+# API Gateway renames these headers of a function's answer.
 _REMAPPED = {"authorization", "connection", "date", "server", "www-authenticate"}
 _DROPPED = {"content-length", "transfer-encoding", "x-amzn-requestid", "x-amz-apigw-id"}
 
@@ -43,16 +40,14 @@ class LambdaProxy:
     def __init__(self, runtime: LambdaRuntime) -> None:
         self._runtime = runtime
 
-    def call(
-        self, request: ApiRequest, stage: DeployedStage, deployment: Deployment, route: Route
-    ) -> Reply:
+    def call(self, request: ApiRequest, stage: DeployedStage, route: Route) -> Reply:
         """The function's answer.
 
         Raises:
-            GatewayError: It failed, took too long, or its answer is not of the documented form.
+            GatewayError: It failed, took too long, or its answer is malformed.
         """
-        function = _function_arn(route.integration.get("uri") or "", stage)
-        event = build_event(request, stage, deployment, route)
+        function = _function_arn(route.integration.get("uri") or "")
+        event = build_event(request, stage, route)
         seconds = int(route.integration.get("timeoutInMillis") or 29_000) / 1000
         request.integration_started = time.monotonic()
         try:
@@ -65,7 +60,7 @@ class LambdaProxy:
         except InvocationAbandonedError as error:
             raise GatewayError("INTEGRATION_TIMEOUT") from error
         except RequestTooLargeError as error:
-            # The event must fit Lambda's 6 MB (status unverified).
+            # The event is limited to Lambda's 6 MB (status unverified).
             raise GatewayError("REQUEST_TOO_LARGE") from error
         except LambdaError as error:
             request.context["integration.error"] = str(error)
@@ -73,12 +68,10 @@ class LambdaProxy:
         if result.error:
             request.context["integration.error"] = result.payload.decode("utf-8", "replace")
             raise GatewayError("INTEGRATION_FAILURE")
-        return _read_answer(request, deployment, result.payload)
+        return _read_answer(request, result.payload)
 
 
-def build_event(
-    request: ApiRequest, stage: DeployedStage, deployment: Deployment, route: Route
-) -> dict[str, Any]:
+def build_event(request: ApiRequest, stage: DeployedStage, route: Route) -> dict[str, Any]:
     """The event in format 1.0, with every key that AWS sends."""
     headers = {
         **request.headers,
@@ -90,7 +83,6 @@ def build_event(
     query: dict[str, list[str]] = {}
     for key, value in request.query:
         query.setdefault(key, []).append(value)
-    body, encoded = _event_body(request, deployment)
     return {
         "resource": route.resource_path,
         "path": request.path,
@@ -100,7 +92,7 @@ def build_event(
         "queryStringParameters": {key: values[-1] for key, values in query.items()} or None,
         "multiValueQueryStringParameters": query or None,
         "pathParameters": request.path_parameters or None,
-        "stageVariables": stage.variables or None,
+        "stageVariables": None,
         "requestContext": {
             "resourceId": route.resource_id,
             "resourcePath": route.resource_path,
@@ -119,47 +111,30 @@ def build_event(
             "deploymentId": stage.deployment_id,
             "apiId": request.api_id,
         },
-        "body": body,
-        "isBase64Encoded": encoded,
+        "body": request.body.decode("utf-8", "replace") if request.body else None,
+        "isBase64Encoded": False,
     }
 
 
-def _event_body(request: ApiRequest, deployment: Deployment) -> tuple[str | None, bool]:
-    if not request.body:
-        return None, False
-    if _is_binary(request.media_type, deployment):
-        return base64.b64encode(request.body).decode(), True
-    return request.body.decode("utf-8", "replace"), False
-
-
-def _is_binary(media_type: str, deployment: Deployment) -> bool:
-    types = deployment.binary_media_types
-    return bool(types & {"*/*", media_type, f"{media_type.partition('/')[0]}/*"})
-
-
-def _function_arn(uri: str, stage: DeployedStage) -> str:
-    match = _FUNCTION.search(
-        _STAGE_VARIABLE.sub(lambda found: stage.variables.get(found[1], ""), uri)
-    )
+def _function_arn(uri: str) -> str:
+    match = _FUNCTION.search(uri)
     if match is None:
         raise GatewayError("API_CONFIGURATION_ERROR")
     return match["arn"]
 
 
-def _read_answer(request: ApiRequest, deployment: Deployment, payload: bytes) -> Reply:
+def _read_answer(request: ApiRequest, payload: bytes) -> Reply:
     answer = json.loads(payload or b"null")
     if not isinstance(answer, dict) or any(
         key not in _ANSWER or not isinstance(value, _ANSWER[key]) for key, value in answer.items()
     ):
         raise _malformed(request, payload)
     try:
-        # AWS may take an answer without a status for 200 (unverified); here it is malformed.
+        # AWS may treat an answer without a status as 200 (unverified); here it is malformed.
         status = int(answer["statusCode"])
         HTTPStatus(status)
         body = (answer.get("body") or "").encode()
-        if answer.get("isBase64Encoded") and _wants_bytes(request, answer, deployment):
-            body = base64.b64decode(body, validate=True)
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _malformed(request, payload) from error
     return status, _headers(answer), body
 
@@ -190,9 +165,3 @@ def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
 def _header_value(value: object) -> str:
     text = json.dumps(value) if isinstance(value, bool) else str(value)
     return text.replace("\r", " ").replace("\n", " ")
-
-
-def _wants_bytes(request: ApiRequest, answer: dict[str, Any], deployment: Deployment) -> bool:
-    accepted = request.headers.get("Accept", "").split(",")[0].partition(";")[0].strip().lower()
-    content = {n.lower(): v for n, v in _headers(answer)}["content-type"].partition(";")[0]
-    return _is_binary(accepted, deployment) or _is_binary(content.strip().lower(), deployment)

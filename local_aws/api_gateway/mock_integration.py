@@ -1,4 +1,4 @@
-"""The MOCK integration, as far as answering CORS preflight requests takes it."""
+"""The MOCK integration, as far as CORS preflight requests need it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _HEADER = "method.response.header."
 def answer(request: ApiRequest, route: Route) -> tuple[int, list[tuple[str, str]], bytes]:
     """The integration response that the request template's `statusCode` selects.
 
-    Templates are taken literally: no mapping language is evaluated, and header values are the
-    literals ('...') that the integration response gives.
+    Templates are used as they are, without evaluating the mapping language, and headers have the
+    literal values ('...') of the integration response.
 
     Raises:
         GatewayError: No integration response has that status.

@@ -1,4 +1,4 @@
-"""One request to a deployed API, and what API Gateway calls its context."""
+"""One request to a deployed API, and its context in API Gateway's words."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from local_aws.lambda_runtime.runtime import new_trace_id
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-MAX_BODY = 10 * 1024 * 1024  # bytes, AWS's fixed limit
+MAX_BODY = 10 * 1024 * 1024  # bytes; fixed by AWS
 
 
 @dataclass
 class ApiRequest:
-    """A request as its bytes came.
+    """A request as it was sent.
 
     Attributes:
         url_path: Path with "/execute-api/<api>/<stage>", percent-encoded as sent.
         path: Path below the stage, percent-encoded as sent; starts with "/".
         query_string: As sent, without "?".
-        headers: Values by name in title case; more than one value is joined by a comma.
-        context: `$context` variables that are known by now, e.g. "identity.sourceIp".
-        integration_started: Monotonic time in s; None when no integration was called.
+        headers: By name in title case; several values are joined by a comma.
+        context: The `$context` variables known so far, e.g. "identity.sourceIp".
+        integration_started: Monotonic time in s; None if no integration was called.
     """
 
     api_id: str
@@ -76,20 +76,20 @@ class ApiRequest:
 
     @property
     def media_type(self) -> str:
-        """Content type without parameters, in lower case; JSON when there is none."""
+        """Content type without parameters, in lower case; JSON by default."""
         value = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return value or "application/json"
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """Decoded parameters in their order."""
+        """Decoded parameters in order."""
         return parse_qsl(self.query_string, keep_blank_values=True)
 
     def read_body(self, environ: WSGIEnvironment) -> None:
         """Reads the body.
 
         Raises:
-            GatewayError: REQUEST_TOO_LARGE. What is left unread is the server's to throw away.
+            GatewayError: REQUEST_TOO_LARGE. The server discards the unread rest.
         """
         if int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
             raise GatewayError("REQUEST_TOO_LARGE")
@@ -136,7 +136,7 @@ def _title(name: str) -> str:
 
 
 def event_identity(context: dict[str, str]) -> dict[str, Any]:
-    """`requestContext.identity` of the event that a Lambda function gets."""
+    """`requestContext.identity` of a Lambda function's event."""
     names = (
         "accessKey accountId caller cognitoAuthenticationProvider cognitoAuthenticationType "
         "cognitoIdentityId cognitoIdentityPoolId principalOrgId sourceIp user userAgent userArn"

@@ -1,4 +1,4 @@
-"""Checks AWS Signature Version 4, in headers or in the query string."""
+"""Checks AWS Signature Version 4, in the headers or in the query string."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _SERVICE = "execute-api"
 _LOCAL_ARN = "arn:aws:iam::123456789012:user/local"
 _SKEW = timedelta(minutes=5)
 _TIME = "%Y%m%dT%H%M%SZ"
+_FIELD = re.compile(r"(\w+)=([^,\s]+)")
+_HEADERS = ("X-Amz-Date", "X-Amz-Security-Token")
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your "
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -46,7 +48,7 @@ class _Claim:
 
 
 class _Verifier(SigV4Auth):  # type: ignore[misc]
-    """Signs what the caller says it signed, instead of what botocore would choose."""
+    """Signs the headers that the caller signed instead of those that botocore would choose."""
 
     def __init__(self, credentials: Credentials, region: str, names: list[str]) -> None:
         super().__init__(credentials, _SERVICE, region)
@@ -61,13 +63,13 @@ class _Verifier(SigV4Auth):  # type: ignore[misc]
 
 
 def verify(request: ApiRequest, region: str) -> None:
-    """Checks the signature of a request and adds its caller to the request's context.
+    """Checks the signature of a request and adds the caller to the request's context.
 
-    Accepts this local AWS's own credentials and those that its IAM and STS gave out. What the
-    caller may do is not checked.
+    Accepts the local AWS's own credentials and those that its IAM and STS issued. The caller's
+    permissions are not checked.
 
     Raises:
-        GatewayError: There is no signature, or it does not hold.
+        GatewayError: There is no signature, or it is not valid.
     """
     claim = _read_claim(request)
     if claim.region != region:
@@ -93,71 +95,36 @@ def verify(request: ApiRequest, region: str) -> None:
 
 def _read_claim(request: ApiRequest) -> _Claim:
     header = request.headers.get("Authorization")
-    if header:
-        return _from_header(request, header)
     query = [pair.partition("=") for pair in request.query_string.split("&")]
     values = {unquote(key): unquote(value) for key, _, value in query}
-    if "X-Amz-Signature" not in values:
+    if header:
+        kind, _, rest = header.partition(" ")
+        if kind != _ALGORITHM:
+            raise _incomplete(f"Authorization header requires {_ALGORITHM}")
+        values = {f"X-Amz-{name}": value for name, value in _FIELD.findall(rest)}
+        values |= {name: request.headers[name] for name in _HEADERS if name in request.headers}
+        values["X-Amz-Expires"] = str(_SKEW.seconds)
+    elif "X-Amz-Signature" not in values:
         raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
-    unsigned = "&".join(f"{k}{s}{v}" for k, s, v in query if k != "X-Amz-Signature")
     try:
-        return _claim(
-            credential=values["X-Amz-Credential"],
-            signed_headers=values["X-Amz-SignedHeaders"],
+        access_key, date, region, service, last = values["X-Amz-Credential"].rsplit("/", 4)
+        if last != "aws4_request":
+            raise ValueError("a Credential that ends in aws4_request")
+        return _Claim(
+            access_key=access_key,
+            date=date,
+            region=region,
+            service=service,
+            signed_headers=values["X-Amz-SignedHeaders"].lower().split(";"),
             signature=values["X-Amz-Signature"],
             time=values["X-Amz-Date"],
             token=values.get("X-Amz-Security-Token"),
-            query_string=unsigned,
+            query_string="&".join(k + s + v for k, s, v in query if k != "X-Amz-Signature"),
             valid_for=timedelta(seconds=int(values.get("X-Amz-Expires", "300"))),
         )
     except (KeyError, ValueError) as error:
-        raise _incomplete(f"the query string lacks or misspells {error}") from error
-
-
-def _from_header(request: ApiRequest, header: str) -> _Claim:
-    algorithm, _, rest = header.partition(" ")
-    if algorithm != _ALGORITHM:
-        raise _incomplete(f"Authorization header requires {_ALGORITHM}")
-    fields = dict(re.findall(r"(\w+)=([^,\s]+)", rest))
-    try:
-        return _claim(
-            credential=fields["Credential"],
-            signed_headers=fields["SignedHeaders"],
-            signature=fields["Signature"],
-            time=request.headers["X-Amz-Date"],
-            token=request.headers.get("X-Amz-Security-Token"),
-            query_string=request.query_string,
-            valid_for=_SKEW,
-        )
-    except (KeyError, ValueError) as error:
-        raise _incomplete(f"Authorization header requires {error}") from error
-
-
-def _claim(
-    *,
-    credential: str,
-    signed_headers: str,
-    signature: str,
-    time: str,
-    token: str | None,
-    query_string: str,
-    valid_for: timedelta,
-) -> _Claim:
-    access_key, date, region, service, last = credential.rsplit("/", 4)
-    if last != "aws4_request":
-        raise ValueError("a Credential that ends in aws4_request")
-    return _Claim(
-        access_key=access_key,
-        date=date,
-        region=region,
-        service=service,
-        signed_headers=signed_headers.lower().split(";"),
-        signature=signature,
-        time=time,
-        token=token,
-        query_string=query_string,
-        valid_for=valid_for,
-    )
+        where = "Authorization header" if header else "The query string"
+        raise _incomplete(f"{where} requires {error}") from error
 
 
 def _check_time(claim: _Claim) -> None:
@@ -217,7 +184,7 @@ def _invalid(message: str) -> GatewayError:
 
 
 def _incomplete(message: str) -> GatewayError:
-    # Which gateway response AWS takes for this and the next: unverified.
+    # AWS's gateway response for this and the next error is unverified.
     return GatewayError("INVALID_SIGNATURE", message, error_type="IncompleteSignatureException")
 
 

@@ -82,11 +82,11 @@ class LambdaRuntime:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._events = ThreadPoolExecutor(max_workers=32, thread_name_prefix="lambda-event")
-        moto_adapter.add_lambda_router(self)
+        moto_adapter.lambda_routers.add(self)
 
     def close(self) -> None:
         """Ends every worker and forgets events that wait for a repetition."""
-        moto_adapter.remove_lambda_router(self)
+        moto_adapter.lambda_routers.remove(self)
         self._closed.set()
         self._events.shutdown(wait=False, cancel_futures=True)
         with self._lock:

@@ -1,7 +1,7 @@
-"""The one place that touches moto's internals, a file for each service.
+"""The only package that touches moto's internals, with a module for each service.
 
-moto is pinned exactly. Each function here is small and has a contract test
-(tests/unit/test_moto_adapter_*.py) that fails when a new moto no longer means the same.
+moto is pinned exactly. Each function is small and has a contract test in
+tests/local_aws/moto_adapter that fails when a new moto behaves differently.
 """
 
 from local_aws.moto_adapter import cloudwatch as cloudwatch
@@ -19,23 +19,20 @@ from local_aws.moto_adapter.lambda_functions import (
     LambdaFunction,
     LambdaLayer,
     LambdaRouter,
-    add_lambda_router,
     find_lambda_function,
-    remove_lambda_router,
+    lambda_routers,
 )
 from local_aws.moto_adapter.logs import put_log_lines
 from local_aws.moto_adapter.s3 import (
     CreatedObject,
     ObjectListener,
-    add_object_listener,
-    remove_object_listener,
+    object_listeners,
 )
 from local_aws.moto_adapter.server import RequestHandler, create_wsgi_app
 from local_aws.moto_adapter.step_functions import (
     EndedExecution,
     ExecutionHost,
-    add_execution_host,
-    remove_execution_host,
+    execution_hosts,
 )
 
 __all__ = [
@@ -50,17 +47,14 @@ __all__ = [
     "LambdaRouter",
     "ObjectListener",
     "RequestHandler",
-    "add_execution_host",
-    "add_lambda_router",
-    "add_object_listener",
     "create_wsgi_app",
+    "execution_hosts",
     "find_access_key",
     "find_deployed_stage",
     "find_event_targets",
     "find_lambda_function",
+    "lambda_routers",
+    "object_listeners",
     "put_log_lines",
-    "remove_execution_host",
-    "remove_lambda_router",
-    "remove_object_listener",
     "usage_plans_of_key",
 ]

@@ -1,17 +1,14 @@
-"""API Gateway: a deployed API as it was, and changes that moto does not take."""
+"""API Gateway: deployed APIs, and changes that moto cannot apply."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from moto.apigateway.models import RestAPI, apigateway_backends
 from moto.apigateway.models import UsagePlan as MotoUsagePlan
-from moto.apigateway.responses import APIGatewayResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from local_aws.moto_adapter.patching import replace
@@ -19,12 +16,11 @@ from local_aws.moto_adapter.patching import replace
 
 @dataclass(frozen=True)
 class DeployedStage:
-    """A stage and the API as it was when the stage's deployment was created.
+    """A stage, and the API as it was when the stage's deployment was created.
 
     Attributes:
-        snapshot: {"id", "binaryMediaTypes": [str], "resources": [{"id", "path", "methods": {verb:
-            method}}], "gatewayResponses": {type: response}}; the inner dictionaries are those of
-            the control plane's API.
+        snapshot: {"resources": [{"id", "path", "methods": {verb: method}}], "gatewayResponses":
+            {type: response}}; the inner dictionaries are those of the control plane's API.
         method_settings: By "<path>/<verb>" or "*/*".
         access_log: {"destinationArn", "format"} or {}.
     """
@@ -35,13 +31,12 @@ class DeployedStage:
     name: str
     deployment_id: str
     snapshot: dict[str, Any]
-    variables: dict[str, str]
     method_settings: dict[str, Any]
     access_log: dict[str, str]
 
 
 def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
-    """A stage of a REST API of any region; None when there is none."""
+    """A stage of a REST API in any region, if it exists."""
     for region, backend in list(apigateway_backends[DEFAULT_ACCOUNT_ID].items()):
         api: Any = backend.apis.get(api_id)
         stage: Any = api.stages.get(stage_name) if api else None
@@ -54,7 +49,6 @@ def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
                 name=stage_name,
                 deployment_id=deployment.id,
                 snapshot=deployment.snapshot,
-                variables=stage.variables,
                 method_settings=stage.method_settings,
                 access_log=stage.access_log_settings or {},
             )
@@ -64,7 +58,7 @@ def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
 def usage_plans_of_key(
     region: str, value: str
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """The API key of this value, None when there is none, and the usage plans it belongs to."""
+    """The API key of this value, if there is one, and the usage plans it belongs to."""
     backend = apigateway_backends[DEFAULT_ACCOUNT_ID][region]
     key = next((key for key in list(backend.keys.values()) if key.value == value), None)
     if key is None:
@@ -81,8 +75,6 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
     def create(self: Any, *args: Any, **kwargs: Any) -> Any:
         deployment = original(self, *args, **kwargs)
         content = {
-            "id": self.id,
-            "binaryMediaTypes": self.binaryMediaTypes,
             "resources": [
                 {
                     "id": resource.id,
@@ -103,38 +95,15 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
     return create
 
 
-def _keep_binary_media_types(original: Callable[..., Any]) -> Any:
-    def create(self: Any) -> Any:
-        # moto forgets them.
-        status, headers, body = original(self)
-        types = self._get_param("binaryMediaTypes")
-        if status != HTTPStatus.OK or not types:
-            return status, headers, body
-        api = self.backend.get_rest_api(json.loads(body)["id"])
-        api.binaryMediaTypes = list(types)
-        return status, headers, json.dumps(api.to_dict())
-
-    return create
-
-
-def _update_model(self: Any) -> str:
-    # moto has no UpdateModel.
-    _, _, api_id, _, name = self.path.split("/")
-    model = self.backend.get_model(api_id, name)
-    for change in self._get_param("patchOperations"):
-        setattr(model, change["path"].removeprefix("/"), change.get("value"))
-    return json.dumps(model.to_json())
-
-
-def _patch_limits(original: Callable[..., Any]) -> Any:
+def _patch_throttle(original: Callable[..., Any]) -> Any:
     def apply(self: Any, changes: list[dict[str, Any]]) -> None:
-        # moto fails at a rate that is not whole, and makes a string of a quota's limit.
-        types = {"rateLimit": float, "burstLimit": int, "limit": int, "offset": int}
+        # moto fails on rates with a fraction.
+        types = {"/throttle/rateLimit": float, "/throttle/burstLimit": int}
         rest = []
         for change in changes:
-            _, part, *names = change["path"].split("/")
-            if part in {"throttle", "quota"} and names and names[-1] in types:
-                getattr(self, part)[names[-1]] = types[names[-1]](change["value"])
+            path = change["path"]
+            if path in types:
+                self.throttle[path.rpartition("/")[2]] = types[path](change["value"])
             else:
                 rest.append(change)
         original(self, rest)
@@ -143,6 +112,4 @@ def _patch_limits(original: Callable[..., Any]) -> Any:
 
 
 replace(RestAPI, "create_deployment", _take_snapshot)
-replace(APIGatewayResponse, "create_rest_api", _keep_binary_media_types)
-replace(MotoUsagePlan, "apply_patch_operations", _patch_limits)
-setattr(APIGatewayResponse, "update_model", _update_model)  # noqa: B010  it is not declared
+replace(MotoUsagePlan, "apply_patch_operations", _patch_throttle)

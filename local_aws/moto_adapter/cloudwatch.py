@@ -1,4 +1,4 @@
-"""CloudWatch: alarms are states that somebody sets."""
+"""CloudWatch: alarms, whose states SetAlarmState sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_aws.moto_adapter.patching import replace
 
 def _keep_state(original: Callable[..., Any]) -> Any:
     def put(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        # moto makes a new alarm, whose state is OK, of a change to one.
+        # moto replaces a changed alarm by a new one in state OK.
         before = self.alarms.get(name)
         alarm = original(self, name, *args, **kwargs)
         if before is not None:

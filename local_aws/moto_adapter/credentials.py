@@ -1,4 +1,4 @@
-"""IAM and STS: whose an access key is."""
+"""IAM and STS: the owners of access keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moto.sts.models import sts_backends
 
 @dataclass(frozen=True)
 class AccessKey:
-    """A secret access key and whose it is; temporary ones have a session token and an end."""
+    """A secret access key and its owner; temporary keys have a session token and expire."""
 
     arn: str
     principal_id: str
@@ -22,7 +22,7 @@ class AccessKey:
 
 
 def find_access_key(access_key_id: str) -> AccessKey | None:
-    """The active key of an IAM user or of an assumed role; None when there is none."""
+    """The active key of an IAM user or of an assumed role, if there is one."""
     for tokens in list(sts_backends[DEFAULT_ACCOUNT_ID].values()):
         role = tokens.get_assumed_role_from_access_key(access_key_id)
         if role is not None:

@@ -1,4 +1,4 @@
-"""IAM: AWS's managed policies; moto reads its list of them anew for each partition and reset."""
+"""IAM: AWS's managed policies, which moto would parse again for each partition and reset."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def _read_once(original: Callable[..., Any]) -> Any:
             return []
         whose = self.account_id, self.region_name
         if whose not in known:
-            known[whose] = _hand_on(known, *whose) if known else original(self)
+            known[whose] = _copies(known, *whose) if known else original(self)
         for policy in known[whose]:
-            # All that anyone but AWS can change of them.
+            # The only part of them that requests change.
             policy.attachment_count = 0
         return list(known[whose])
 
     return init
 
 
-def _hand_on(
+def _copies(
     known: dict[tuple[str, str], list[ManagedPolicy]], account_id: str, region: str
 ) -> list[ManagedPolicy]:
     policies = [copy(policy) for policy in next(iter(known.values()))]

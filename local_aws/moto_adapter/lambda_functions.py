@@ -1,4 +1,4 @@
-"""Lambda: who runs the functions that moto keeps, and what moto forgets of them."""
+"""Lambda: what runs the functions that moto keeps, and what moto forgets about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moto.awslambda.models import LambdaFunction as MotoFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from local_aws.moto_adapter.patching import replace
+from local_aws.moto_adapter.patching import Substitutes, replace
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LambdaLayer:
 
 @dataclass(frozen=True)
 class LambdaFunction:
-    """What running a function takes; sizes in MB, times in seconds."""
+    """All that is needed to run a function; sizes in MB, times in seconds."""
 
     name: str
     arn: str
@@ -48,7 +48,7 @@ class LambdaFunction:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Equal as long as running processes still are what the function's owner deployed."""
+        """Changes when running processes no longer match what was deployed."""
         return (
             self.code_sha256,
             self.runtime,
@@ -64,7 +64,7 @@ class LambdaFunction:
 
 @dataclass(frozen=True)
 class LambdaAnswer:
-    """Answer of the Lambda API to Invoke."""
+    """The Lambda API's answer to Invoke."""
 
     status: int
     headers: dict[str, str]
@@ -72,7 +72,7 @@ class LambdaAnswer:
 
 
 class LambdaRouter(Protocol):
-    """Runs functions in the place of moto's Docker containers."""
+    """Runs functions instead of moto's Docker containers."""
 
     def answer(
         self, function: LambdaFunction, payload: bytes, invocation_type: str, log_type: str
@@ -80,29 +80,17 @@ class LambdaRouter(Protocol):
         """Answers Invoke."""
 
     def refusal(self, runtime: str, package_type: str) -> str | None:
-        """Why a function of this kind cannot be created; None when it can."""
+        """Why a function of this kind cannot be created; None if it can."""
 
     def function_deleted(self, arn: str) -> None:
-        """Is told of a deleted function."""
+        """Called after a function was deleted."""
 
 
-# The newest comes last and answers; with none, moto does what it does by itself.
-_lambda_routers: list[LambdaRouter] = []
-
-
-def add_lambda_router(router: LambdaRouter) -> None:
-    """Sends every invocation, whoever makes it, to `router` from now on."""
-    _lambda_routers.append(router)
-
-
-def remove_lambda_router(router: LambdaRouter) -> None:
-    """Undoes `add_lambda_router`."""
-    if router in _lambda_routers:
-        _lambda_routers.remove(router)
+lambda_routers = Substitutes[LambdaRouter]()
 
 
 def find_lambda_function(name: str, region: str) -> LambdaFunction | None:
-    """The function of this name or ARN, qualified or not; None when there is none."""
+    """The function of this name or ARN, qualified or not, if it exists."""
     parts = name.split(":")
     account = DEFAULT_ACCOUNT_ID
     if parts[0] == "arn" and len(parts) > 5:
@@ -147,38 +135,37 @@ def _as_bytes(body: str | bytes | None) -> bytes:
     return body.encode() if isinstance(body, str) else body or b""
 
 
-def _invoke_from_inside(
-    self: Any, body: str | bytes, request_headers: Any, response_headers: Any
-) -> bytes:
-    # Callers within moto: notifications of S3, targets of EventBridge, rotations of secrets.
-    kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
-    answer = _lambda_routers[-1].answer(_described(self), _as_bytes(body), kind, "None")
-    response_headers.update(answer.headers)
-    return answer.payload
+def _invoke_from_inside(original: Callable[..., Any]) -> Any:
+    def invoke(self: Any, body: str | bytes, request_headers: Any, response_headers: Any) -> Any:
+        # Callers within moto: notifications of S3, targets of EventBridge, rotations of secrets.
+        router = lambda_routers.current
+        if router is None:
+            return original(self, body, request_headers, response_headers)
+        kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
+        answer = router.answer(_described(self), _as_bytes(body), kind, "None")
+        response_headers.update(answer.headers)
+        return answer.payload
+
+    return invoke
 
 
-def _invoke_from_api(self: Any) -> tuple[int, dict[str, str], bytes]:
-    name = unquote(self.path.rsplit("/", 2)[-2])
-    function = self.backend.get_function(name, self._get_param("Qualifier"))
-    answer = _lambda_routers[-1].answer(
-        _described(function),
-        _as_bytes(self.body),
-        self.headers.get("X-Amz-Invocation-Type", "RequestResponse"),
-        self.headers.get("X-Amz-Log-Type", "None"),
-    )
-    # moto takes the status from here.
-    status = {"Content-Type": "application/json", "status": str(answer.status)}
-    return answer.status, {**status, **answer.headers}, answer.payload
+def _invoke_from_api(original: Callable[..., Any]) -> Any:
+    def invoke(self: Any) -> Any:
+        router = lambda_routers.current
+        if router is None:
+            return original(self)
+        name = unquote(self.path.rsplit("/", 2)[-2])
+        answer = router.answer(
+            _described(self.backend.get_function(name, self._get_param("Qualifier"))),
+            _as_bytes(self.body),
+            self.headers.get("X-Amz-Invocation-Type", "RequestResponse"),
+            self.headers.get("X-Amz-Log-Type", "None"),
+        )
+        # moto reads the status from this header.
+        status = {"Content-Type": "application/json", "status": str(answer.status)}
+        return answer.status, {**status, **answer.headers}, answer.payload
 
-
-def _only_routed(replacement: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return (replacement if _lambda_routers else original)(*args, **kwargs)
-
-        return call
-
-    return make
+    return invoke
 
 
 def _keep_logging_config(original: Callable[..., Any]) -> Any:
@@ -224,21 +211,22 @@ def _keep_layer_versions(original: Callable[..., Any]) -> Any:
 
 def _refuse_runtimes(original: Callable[..., Any]) -> Any:
     def create(self: Any, spec: dict[str, Any]) -> Any:
-        if _lambda_routers:
-            kind = spec.get("PackageType", "Zip")
-            refusal = _lambda_routers[-1].refusal(spec.get("Runtime", ""), kind)
-            if refusal:
-                raise InvalidParameterValueException(f"{spec['FunctionName']}: {refusal}")
+        router = lambda_routers.current
+        kind = spec.get("PackageType", "Zip")
+        refusal = router.refusal(spec.get("Runtime", ""), kind) if router else None
+        if refusal:
+            raise InvalidParameterValueException(f"{spec['FunctionName']}: {refusal}")
         return original(self, spec)
 
     return create
 
 
-def _tell_of_deletion(original: Callable[..., Any]) -> Any:
+def _report_deletion(original: Callable[..., Any]) -> Any:
     def delete(self: Any, name: str, qualifier: str | None = None) -> Any:
         arn = self.get_function(name).function_arn
         original(self, name, qualifier)
-        for router in _lambda_routers:
+        router = lambda_routers.current
+        if router is not None:
             router.function_deleted(f"{arn}:{qualifier}" if qualifier else arn)
 
     return delete
@@ -248,7 +236,7 @@ replace(MotoFunction, "__init__", _keep_logging_config)
 replace(MotoFunction, "update_configuration", _update_all_configuration)
 replace(MotoFunction, "get_configuration", _show_logging_config)
 replace(MotoFunction, "_get_layers_data", _keep_layer_versions)
-replace(MotoFunction, "invoke", _only_routed(_invoke_from_inside))
-replace(LambdaResponse, "invoke", _only_routed(_invoke_from_api))
+replace(MotoFunction, "invoke", _invoke_from_inside)
+replace(LambdaResponse, "invoke", _invoke_from_api)
 replace(LambdaBackend, "create_function", _refuse_runtimes)
-replace(LambdaBackend, "delete_function", _tell_of_deletion)
+replace(LambdaBackend, "delete_function", _report_deletion)

@@ -1,4 +1,4 @@
-"""CloudWatch Logs: lines that the local AWS writes itself."""
+"""CloudWatch Logs: lines that the local AWS itself writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local_aws.moto_adapter.patching import service_lock
 
 
 def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
-    """Appends lines (time in ms, text) to a log stream; makes group and stream when absent."""
+    """Appends lines (time in ms, text) to a log stream; creates group and stream if needed."""
     backend = logs_backends[DEFAULT_ACCOUNT_ID][region]
     events = [{"timestamp": time, "message": text} for time, text in lines]
     with service_lock("logs"):

@@ -1,4 +1,4 @@
-"""S3: what it tells of new objects, and what moto does otherwise than AWS."""
+"""S3: reports of new objects, and where moto differs from AWS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moto.s3 import notifications
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
-from local_aws.moto_adapter.patching import replace
+from local_aws.moto_adapter.patching import Substitutes, replace
 
 _CREATED = {
     "s3:ObjectCreated:Put": "PutObject",
@@ -24,7 +24,7 @@ _CREATED = {
 
 @dataclass(frozen=True)
 class CreatedObject:
-    """An object that has just come about in a bucket that reports to EventBridge.
+    """A new object in a bucket that reports to EventBridge.
 
     Attributes:
         size: Bytes.
@@ -43,34 +43,23 @@ class CreatedObject:
 
 
 class ObjectListener(Protocol):
-    """Is told of new objects."""
+    """Learns of new objects."""
 
     def object_created(self, created: CreatedObject) -> None:
-        """Is called in the request that made the object, when others can read it."""
+        """Called within the request that created the object, once others can read it."""
 
 
-# The newest comes last and is told; with none, moto does what it does by itself.
-_listeners: list[ObjectListener] = []
+object_listeners = Substitutes[ObjectListener]()
 
 
-def add_object_listener(listener: ObjectListener) -> None:
-    """Tells `listener` of new objects from now on."""
-    _listeners.append(listener)
-
-
-def remove_object_listener(listener: ObjectListener) -> None:
-    """Undoes `add_object_listener`."""
-    if listener in _listeners:
-        _listeners.remove(listener)
-
-
-def _tell_listener(original: Callable[..., Any]) -> Any:
+def _report_to_listener(original: Callable[..., Any]) -> Any:
     def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
-        # moto's own event has another form than AWS's and reaches no function.
-        if not _listeners:
+        listener = object_listeners.current
+        if listener is None:
+            # moto's own event has another form than AWS's and reaches no function.
             original(account_id, bucket, event_name, key)
         elif event_name in _CREATED:
-            _listeners[-1].object_created(
+            listener.object_created(
                 CreatedObject(
                     bucket=bucket.name,
                     region=bucket.region_name,
@@ -85,9 +74,9 @@ def _tell_listener(original: Callable[..., Any]) -> Any:
     return send
 
 
-def _tell_once(original: Callable[..., Any]) -> Any:
+def _report_once(original: Callable[..., Any]) -> Any:
     def send(account_id: str, event_name: str, bucket: Any, key: Any) -> None:
-        # moto tells of a multipart upload twice: as a Put as well.
+        # moto reports a multipart upload twice: as a Put, too.
         if event_name != "s3:ObjectCreated:Put" or key.multipart is None:
             original(account_id, event_name, bucket, key)
 
@@ -102,9 +91,9 @@ def _enforce_no_policy(_original: Callable[..., Any]) -> Any:
 _putting = threading.Lock()
 
 
-def _put_one_after_the_other(original: Callable[..., Any]) -> Any:
+def _put_one_at_a_time(original: Callable[..., Any]) -> Any:
     def put(self: Any) -> Any:
-        # Between moto's look for the object and its putting it, another may come.
+        # Another request could put the object between moto's check and its own put.
         if "If-None-Match" not in self.headers:
             return original(self)
         with _putting:
@@ -113,7 +102,7 @@ def _put_one_after_the_other(original: Callable[..., Any]) -> Any:
     return put
 
 
-replace(notifications, "_send_event_bridge_message", _tell_listener)
-replace(notifications, "send_event", _tell_once)
+replace(notifications, "_send_event_bridge_message", _report_to_listener)
+replace(notifications, "send_event", _report_once)
 replace(FakeBucket, "get_permission", _enforce_no_policy)
-replace(S3Response, "put_object", _put_one_after_the_other)
+replace(S3Response, "put_object", _put_one_at_a_time)

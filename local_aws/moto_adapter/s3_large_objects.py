@@ -1,4 +1,4 @@
-"""S3: objects of hundreds of megabytes; moto holds several copies of them in memory."""
+"""S3: objects of hundreds of megabytes, of which moto holds several copies in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 class _Reading(threading.local):
-    """The bytes, first and last, that the request of this thread asks for; what it got."""
+    """The first and last byte that this thread's request wants, and what it got."""
 
     wanted: tuple[int, int | None] | None = None
     got: tuple[int, int, int] | None = None  # first, last, size of the object
@@ -36,7 +36,7 @@ def _read(key: Any) -> bytes:
         if _reading.wanted and first < size:
             last = size - 1 if last is None else min(last, size - 1)
             _reading.got = (first, last, size)
-        else:  # the whole, or a range that moto refuses
+        else:  # everything, or a range that moto refuses
             first, last = 0, size - 1
         key._value_buffer.seek(first)
         content: bytes = key._value_buffer.read(last - first + 1)
@@ -44,10 +44,9 @@ def _read(key: Any) -> bytes:
 
 
 class _OnDisk:
-    """An object's content in a file that the object takes over.
+    """An object's content in an open file, which then belongs to the object.
 
     Args:
-        file: Open; not to be closed by anyone else.
         size: Bytes.
     """
 
@@ -65,7 +64,7 @@ def _write(key: Any, value: Any) -> None:
         key._value_buffer = value.file
         key.contentsize = len(value)
         return
-    # moto would fill its memory first and go to the disk then.
+    # moto would fill memory first and move to the disk later.
     if len(value) > key._max_buffer_size:
         key._value_buffer.rollover()
     _write_as_moto(key, value)
@@ -73,7 +72,7 @@ def _write(key: Any, value: Any) -> None:
 
 def _read_range(original: Callable[..., Any]) -> Any:
     def get(self: Any) -> Any:
-        # moto reads the whole object for each part of it.
+        # moto reads the whole object for each range of it.
         asked = _RANGE.fullmatch(self.headers.get("range") or "")
         if asked is None or (asked[2] and int(asked[2]) < int(asked[1])):
             return original(self)
@@ -110,7 +109,7 @@ def _join_on_disk(_original: Callable[..., Any]) -> Any:
         algorithm = self.metadata.get("x-amz-checksum-algorithm")
         checksums = MultipartChecksumBuilder(algorithm, self.metadata.get("x-amz-checksum-type"))
         digests = hashlib.md5(usedforsecurity=False)
-        whole = tempfile.TemporaryFile()  # noqa: SIM115  the object's from now on
+        whole = tempfile.TemporaryFile()  # noqa: SIM115  belongs to the object
         for part in parts:
             digests.update(bytes.fromhex(part.etag.strip('"')))
             content = part.value
@@ -118,7 +117,7 @@ def _join_on_disk(_original: Callable[..., Any]) -> Any:
             if algorithm:
                 checksums.addPart(content)
         value = _OnDisk(whole, whole.tell())
-        # moto keeps them beside the object as long as that is there.
+        # moto keeps the parts as long as the object.
         self.dispose()
         self.parts.clear()
         built = checksums.build() if algorithm else None

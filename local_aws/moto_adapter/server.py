@@ -25,27 +25,27 @@ from local_aws.service_errors import error_response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Keeps the underscores in the names of S3 metadata headers, which werkzeug drops.
+# Keeps S3 metadata headers with underscores in their names, which werkzeug drops.
 RequestHandler = MotoRequestHandler
 
 
 def create_wsgi_app() -> WSGIApplication:
-    """moto's server as one WSGI application; it finds the service of each request itself.
+    """moto's server as one WSGI application, which finds the service of each request.
 
-    From now on moto runs state machines and knows AWS's managed policies.
+    Makes moto run state machines and load AWS's managed policies.
     """
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     default_user_config["iam"]["load_aws_managed_policies"] = True
     application = DomainDispatcherApplication(_create_service_app)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        # What many a client calls its upload when nobody says otherwise: moto would take the
-        # content for a form, and lose it.
+        # The default content type of uploads of many clients. moto would parse the content as a
+        # form and lose it.
         form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
         if form and environ["REQUEST_METHOD"] == "PUT":
             environ["CONTENT_TYPE"] = "binary/octet-stream"
         if "HTTP_X_AMZ_TARGET" in environ and "HTTP_CONTENT_ENCODING" not in environ:
-            # moto takes JSON that it cannot read for an empty request, or fails.
+            # moto treats JSON that it cannot parse as an empty request, or fails.
             body = environ["wsgi.input"].read()
             json.loads(body or b"{}")
             environ["wsgi.input"] = io.BytesIO(body)
@@ -61,7 +61,7 @@ def _create_service_app(service: Any) -> Any:
     lock = service_lock(service)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        # S3 carries large bodies, and an invocation lasts as long as its function.
+        # S3 transfers large bodies, and invocations last as long as their functions.
         if service == "s3" or environ["PATH_INFO"].endswith("/invocations"):
             return application(environ, start_response)
         with lock:
@@ -71,7 +71,7 @@ def _create_service_app(service: Any) -> Any:
 
 
 def _without_html(error: HTTPException) -> HTTPException | Response:
-    # moto's own errors have the service's form. werkzeug's, such as 404, are pages.
+    # moto's errors have the service's form; werkzeug's, such as 404, are HTML pages.
     if not type(error).__module__.startswith("werkzeug."):
         return error
     status = error.code or 500
@@ -81,9 +81,9 @@ def _without_html(error: HTTPException) -> HTTPException | Response:
 
 
 def _one_at_a_time(original: Callable[..., Any]) -> Any:
-    # moto's method and botocore's, which it calls, cache under the same key: botocore's model
-    # stands there for a moment, and the router of another request, made in that moment, fails
-    # for what only moto's has. First requests of a service come in parallel, and answered 500.
+    # moto's method and the method of botocore that it calls cache under the same key, so for a
+    # moment the cache holds botocore's model. A router that another request builds then fails,
+    # since only moto's model has `http_trait`. First requests of a service do come in parallel.
     lock = threading.RLock()
 
     def operation_model(self: Any, operation_name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Step Functions: what executions act on and report to, and where moto strays from AWS."""
+"""Step Functions: what executions act on and report to, and where moto differs from AWS."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from local_aws.moto_adapter.patching import replace
+from local_aws.moto_adapter.patching import Substitutes, replace
 
 
 @dataclass(frozen=True)
 class EndedExecution:
-    """An execution that is over; `input` and `output` are JSON."""
+    """An execution that has ended; `input` and `output` are JSON."""
 
     arn: str
     name: str
@@ -60,29 +60,18 @@ class ExecutionHost(Protocol):
         """The boto3 client for a task."""
 
     def execution_ended(self, execution: EndedExecution) -> None:
-        """Is told of every execution's end, when the API already says so."""
+        """Called after each execution's end, once the API reports it."""
 
 
-# The newest comes last and is asked; with none, moto does what it does by itself.
-_execution_hosts: list[ExecutionHost] = []
-
-
-def add_execution_host(host: ExecutionHost) -> None:
-    """Lets executions act with the clients of `host` from now on."""
-    _execution_hosts.append(host)
-
-
-def remove_execution_host(host: ExecutionHost) -> None:
-    """Undoes `add_execution_host`; what runs goes on running."""
-    if host in _execution_hosts:
-        _execution_hosts.remove(host)
+execution_hosts = Substitutes[ExecutionHost]()
 
 
 def _client_of_host(original: Callable[..., Any]) -> Any:
     def client(region: str, service: str, state_credentials: Any = None) -> Any:
-        # moto looks for itself on the port of an environment variable.
-        if _execution_hosts:
-            return _execution_hosts[-1].client(service, region)
+        host = execution_hosts.current
+        if host is not None:
+            return host.client(service, region)
+        # moto expects itself at the port that an environment variable names.
         return original(region=region, service=service, state_credentials=state_credentials)
 
     return client
@@ -91,11 +80,12 @@ def _client_of_host(original: Callable[..., Any]) -> Any:
 def _report_end(original: Callable[..., Any]) -> Any:
     def terminated(self: Any) -> None:
         original(self)
-        if not _execution_hosts:
+        host = execution_hosts.current
+        if host is None:
             return
         execution = self.execution
         output = None if execution.output is None else json.dumps(execution.output)
-        _execution_hosts[-1].execution_ended(
+        host.execution_ended(
             EndedExecution(
                 arn=execution.exec_arn,
                 name=execution.name,
@@ -118,8 +108,8 @@ _starting = threading.Lock()
 
 def _start_once(original: Callable[..., Any]) -> Any:
     def start(self: Any, state_machine_arn: str, name: str | None = None, *rest: Any) -> Any:
-        # moto calls every execution without a name "None", and starts two of one name when two
-        # ask for it at the same time.
+        # moto names every execution without a name "None", and starts two of one name if two
+        # requests ask for it at once.
         with _starting:
             return original(self, state_machine_arn, name or str(uuid.uuid4()), *rest)
 
@@ -128,7 +118,7 @@ def _start_once(original: Callable[..., Any]) -> Any:
 
 def _keep_reason(original: Callable[..., Any]) -> Any:
     def stop(self: Any) -> Any:
-        # moto drops what is said about it.
+        # moto drops error and cause.
         execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         if execution.status == "RUNNING":
             execution.error = self._get_param("error")
@@ -138,9 +128,9 @@ def _keep_reason(original: Callable[..., Any]) -> Any:
     return stop
 
 
-def _stop_when_begun(original: Callable[..., Any]) -> Any:
+def _stop_once_running(original: Callable[..., Any]) -> Any:
     def stop(self: Any, *args: Any, **kwargs: Any) -> None:
-        # moto fails, or forgets the wish, before the execution's thread is under way.
+        # Before the execution's thread runs, moto fails or forgets the request.
         deadline = time.monotonic() + 5
         while (self.env is None or self.env.program_state() is None) and (
             time.monotonic() < deadline
@@ -153,8 +143,8 @@ def _stop_when_begun(original: Callable[..., Any]) -> Any:
 
 def _keep_stopped(original: Callable[..., Any]) -> Any:
     def set_error(self: Any, *args: Any, **kwargs: Any) -> None:
-        # A task that is under way when its execution is stopped stumbles over that; the
-        # execution was stopped all the same.
+        # A task that runs when its execution is stopped fails; the execution still counts as
+        # stopped.
         if not isinstance(self.program_state(), ProgramStopped):
             original(self, *args, **kwargs)
 
@@ -163,8 +153,8 @@ def _keep_stopped(original: Callable[..., Any]) -> Any:
 
 def _read_reserved_names(original: Callable[..., Any]) -> Any:
     def visit(self: Any, context: Any) -> Any:
-        # To moto's grammar a path in a parameter whose name is a word of the language
-        # ("RoleArn.$") is plain text.
+        # moto's grammar takes the path for plain text where the parameter's name is a keyword
+        # of the language ("RoleArn.$").
         binding = original(self, context)
         if not binding.field.endswith(".$"):
             return binding
@@ -177,7 +167,7 @@ def _read_reserved_names(original: Callable[..., Any]) -> Any:
 
 def _answer_in_json(original: Callable[..., Any]) -> Any:
     def eval_service_task(self: Any, env: Any, *args: Any, **kwargs: Any) -> None:
-        # moto leaves datetimes in the state, on which it stumbles when the execution ends.
+        # moto leaves datetimes in the state and fails on them when the execution ends.
         original(self, env, *args, **kwargs)
         env.stack[-1] = json.loads(to_json_str(env.stack[-1]))
 
@@ -186,7 +176,7 @@ def _answer_in_json(original: Callable[..., Any]) -> Any:
 
 def _read_timestamps(_original: Callable[..., Any]) -> Any:
     def string_to_timestamp(text: str) -> datetime | None:
-        # moto reads whole seconds in UTC only, not even the times of its own context object.
+        # moto reads only whole seconds in UTC, and not even the times of its context object.
         try:
             moment = datetime.fromisoformat(text)
         except (TypeError, ValueError):
@@ -201,12 +191,12 @@ replace(lambda_eval_utils, "boto_client_for", _client_of_host)
 replace(BaseExecutionWorkerCommunication, "terminated", _report_end)
 replace(StepFunctionsParserBackend, "start_execution", _start_once)
 replace(StepFunctionResponse, "stop_execution", _keep_reason)
-replace(ExecutionWorker, "stop", _stop_when_begun)
+replace(ExecutionWorker, "stop", _stop_once_running)
 replace(Environment, "set_error", _keep_stopped)
 replace(Preprocessor, "visitPayload_binding_value", _read_reserved_names)
 replace(state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _answer_in_json)
 replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
-# The services' names in errors to catch: "SageMaker.ResourceInUseException".
+# The names of services in errors that a Catch lists: "SageMaker.ResourceInUseException".
 state_task_service_aws_sdk._SERVICE_ERROR_NAMES |= {
     "cloudformation": "CloudFormation",
     "sagemaker": "SageMaker",

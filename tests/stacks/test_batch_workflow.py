@@ -108,10 +108,10 @@ class Workflow:
 @pytest.fixture
 def workflow(batch_aws: BatchAws, steps: Callable[..., Any]) -> Iterator[Workflow]:
     host = Host(batch_aws)
-    moto_adapter.add_execution_host(host)
+    moto_adapter.execution_hosts.add(host)
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         yield Workflow(batch_aws, steps)
-    moto_adapter.remove_execution_host(host)
+    moto_adapter.execution_hosts.remove(host)
 
 
 def test_a_batch_from_file_to_report(batch_aws: BatchAws, workflow: Workflow) -> None:

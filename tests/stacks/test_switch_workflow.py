@@ -70,10 +70,10 @@ class CloudFormation:
 @pytest.fixture
 def cloudformation() -> Iterator[CloudFormation]:
     host = CloudFormation()
-    moto_adapter.add_execution_host(host)
+    moto_adapter.execution_hosts.add(host)
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         yield host
-    moto_adapter.remove_execution_host(host)
+    moto_adapter.execution_hosts.remove(host)
 
 
 @pytest.fixture

@@ -30,16 +30,23 @@ def _remove(request: Request, method: str, **arguments: str) -> None:
     ignore_missing(getattr(request.client("apigateway"), method), **arguments)
 
 
+def _refuse(request: Request, *keys: str) -> None:
+    for key in keys:
+        if key in request.properties:
+            raise ResourceError(f"The local AWS does not support {key}")
+
+
 def _replace(path: str, value: Any) -> dict[str, str]:
     return {"op": "replace", "path": path, "value": text(value)}
 
 
 class RestApi(Provider):
-    """An API without a Body."""
+    """An API in resource style that carries text only."""
 
     tags = "list"
 
     def create(self, request: Request) -> Result:
+        _refuse(request, "BinaryMediaTypes", "Body", "BodyS3Location")
         types = request.properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
         api = _call(request, "CreateRestApi", endpointConfiguration={"types": types})["id"]
         found = request.client("apigateway").get_resources(restApiId=api, limit=500)
@@ -156,6 +163,7 @@ class Stage(Provider):
     tags = "list"
 
     def create(self, request: Request) -> Result:
+        _refuse(request, "Variables")
         name = request.properties["StageName"]
         _call(request, "CreateStage")
         self._patch(request, name, [])
@@ -163,14 +171,7 @@ class Stage(Provider):
 
     def update(self, request: Request) -> None:
         properties, old = request.properties, request.old
-        variables = properties.get("Variables", {})
         patch = [_replace("/deploymentId", properties["DeploymentId"])]
-        patch += [_replace(f"/variables/{key}", value) for key, value in variables.items()]
-        patch += [
-            {"op": "remove", "path": f"/variables/{key}"}
-            for key in old.get("Variables", {})
-            if key not in variables
-        ]
         if properties.get("TracingEnabled") != old.get("TracingEnabled"):
             patch.append(_replace("/tracingEnabled", properties.get("TracingEnabled", False)))
         self._patch(request, request.physical_id, patch)
@@ -231,18 +232,18 @@ class ApiKey(Provider):
 
 
 class UsagePlan(Provider):
-    """The stages that keys open, and how often. Quotas are refused."""
+    """The stages that keys open, and how often."""
 
     tags = "list"
 
     def create(self, request: Request) -> Result:
-        _refuse_quota(request)
+        _refuse(request, "Quota")
         name = request.properties.get("UsagePlanName") or request.name()
         made = _call(request, "CreateUsagePlan", name=name)
         return Result(made["id"], {"Id": made["id"]})
 
     def update(self, request: Request) -> None:
-        _refuse_quota(request)
+        _refuse(request, "Quota")
         properties = request.properties
         patch = [
             _replace(path, properties[key])
@@ -264,11 +265,6 @@ class UsagePlan(Provider):
 
     def delete(self, request: Request) -> None:
         _remove(request, "delete_usage_plan", usagePlanId=request.physical_id)
-
-
-def _refuse_quota(request: Request) -> None:
-    if "Quota" in request.properties:
-        raise ResourceError("The local AWS enforces no quotas of usage plans")
 
 
 class UsagePlanKey(Provider):

@@ -54,7 +54,7 @@ def bake(aws, bake_handler, bake_request):
     """Run a Create request through the function and the whole workflow; gives how it ended."""
     aws.functions[FUNCTION] = bake_handler
     host = Host(aws)
-    moto_adapter.add_execution_host(host)
+    moto_adapter.execution_hosts.add(host)
 
     def run(**changes: Any) -> str:
         bake_handler(bake_request("Create", NEW))
@@ -76,7 +76,7 @@ def bake(aws, bake_handler, bake_request):
 
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         yield run
-    moto_adapter.remove_execution_host(host)
+    moto_adapter.execution_hosts.remove(host)
 
 
 def artifact_is_there(aws: RecordedAws) -> str:

@@ -118,16 +118,6 @@ def test_a_plans_throttle_lets_the_burst_through_and_then_its_rate(aws, clock):
     assert [keyed()[0] for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_a_plans_quota_ends_with_its_period(aws, monkeypatch):
-    keyed = Keyed(aws, "quota", quota={"limit": 2, "period": "DAY"})
-    assert [keyed()[0] for _ in range(2)] == [200, 200]
-    status, headers, body = keyed()
-    assert (status, body) == (429, {"message": "Limit Exceeded"})
-    assert headers["x-amzn-errortype"] == "LimitExceededException"
-    monkeypatch.setattr(usage_plans, "_period", lambda kind: f"the next {kind}")
-    assert keyed()[0] == 200
-
-
 def test_the_stages_throttle_holds_for_each_method_by_itself(aws, clock):
     api = Api(aws, "stage-throttled")
     for verb in ("GET", "POST"):

@@ -263,13 +263,13 @@ def test_a_bucket_tells_of_new_objects_as_long_as_it_is_asked_to(
         return bucket
 
     client, name, listener = context.client("s3"), {"Ref": "Bucket"}, Listener()
-    moto_adapter.add_object_listener(listener)
+    moto_adapter.object_listeners.add(listener)
     try:
         for key, enabled in (("a", True), ("b", None), ("c", "true"), ("d", False)):
             bucket = put(key, enabled)
             client.delete_object(Bucket=bucket, Key=key)
     finally:
-        moto_adapter.remove_object_listener(listener)
+        moto_adapter.object_listeners.remove(listener)
     assert listener.keys == ["a", "c"]
 
 

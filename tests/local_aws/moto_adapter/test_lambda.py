@@ -43,9 +43,9 @@ def aws(tmp_path_factory) -> Iterator[LocalAws]:
 @pytest.fixture
 def router() -> Iterator[Router]:
     made = Router()
-    moto_adapter.add_lambda_router(made)
+    moto_adapter.lambda_routers.add(made)
     yield made
-    moto_adapter.remove_lambda_router(made)
+    moto_adapter.lambda_routers.remove(made)
 
 
 def test_invoke_goes_to_the_router_with_its_types_and_comes_back_with_its_headers(aws, router):
