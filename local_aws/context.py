@@ -1,4 +1,4 @@
-"""What every part of the local AWS must know: where it listens and under which account."""
+"""What every part of the local AWS knows: where it listens, region, account and clients."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import boto3
-from botocore.client import BaseClient
 from botocore.config import Config
 
 ACCESS_KEY_ID = "local"
-SECRET_ACCESS_KEY = "local-secret"  # noqa: S105  a fixed fake: nothing outside accepts it
+SECRET_ACCESS_KEY = "local-secret"  # noqa: S105  a fixed fake that nothing else accepts
 
-# Sessions are not safe to create clients from in several threads at once. One for all of them:
-# each reads the descriptions of AWS's services and regions for itself.
+# Sessions do not support creating clients in several threads at once. There is only one because
+# each session loads the descriptions of AWS's services and regions for itself.
 _creating = threading.Lock()
-_session = boto3.session.Session()
+_session: Any = boto3.session.Session()
 
 
 @cache
-def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
+def _create_client(endpoint_url: str, region: str, service: str) -> Any:
     return _session.client(
         service,
         endpoint_url=endpoint_url,
@@ -29,13 +29,13 @@ def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
         aws_access_key_id=ACCESS_KEY_ID,
         aws_secret_access_key=SECRET_ACCESS_KEY,
         config=Config(
-            # A repeated request would hide the first answer, which is the one to look at.
+            # A retry would hide the first answer, which tells what went wrong.
             retries={"total_max_attempts": 1},
             max_pool_connections=64,
             connect_timeout=5,
             # The longest a Lambda function may run.
             read_timeout=900,
-            # Nothing is lost between two threads of a process.
+            # Nothing gets lost between two threads of a process.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
@@ -47,10 +47,10 @@ class Context:
     """One local AWS.
 
     Args:
-        endpoint_url: The one URL, without a final slash, at which every service answers.
-        region: Region of clients that do not name one.
-        state_dir: Scratch folder that exists; logs and unpacked files go below it.
-        account_id: The only account there is.
+        endpoint_url: The URL, without a final slash, at which every service answers.
+        region: Default region of clients.
+        state_dir: An existing scratch folder for logs and unpacked files.
+        account_id: The only account.
     """
 
     endpoint_url: str
@@ -58,16 +58,16 @@ class Context:
     state_dir: Path
     account_id: str = "123456789012"
 
-    def client(self, service: str, region: str | None = None) -> BaseClient:
-        """A boto3 client of `service` at this local AWS, without retries.
+    def client(self, service: str, region: str | None = None) -> Any:
+        """The boto3 client of `service` at this local AWS, without retries.
 
-        Clients are shared: asking twice gives the same object. Safe in any thread.
+        The same arguments give the same client, which any thread may use.
         """
         with _creating:
             return _create_client(self.endpoint_url, region or self.region, service)
 
     def environment(self, region: str | None = None) -> dict[str, str]:
-        """Environment variables with which any AWS SDK in a child process comes here."""
+        """Environment variables that point any AWS SDK in a child process to this local AWS."""
         name = region or self.region
         return {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from typing import Any
 
 import botocore.session
-from botocore.model import ServiceModel
 
 _session = botocore.session.get_session()
 _loading = threading.Lock()
 
 
 @cache
-def _load(service: str) -> ServiceModel:
+def _load(service: str) -> Any:
     return _session.get_service_model(service)
 
 
-def service_model(service: str) -> ServiceModel:
+def service_model(service: str) -> Any:
     """The model of a service. Loading one takes up to a third of a second, once.
 
     Sessions do not support loading in several threads at once.

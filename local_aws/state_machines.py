@@ -1,4 +1,4 @@
-"""Step Functions: moto interprets state machines; this gives them the local AWS to act on."""
+"""Step Functions: connects the state machines that moto interprets to the local AWS."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Any
 
 import boto3
 import botocore.session
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.utils import parse_timestamp
 
 from local_aws import events, moto_adapter
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _creating = threading.Lock()
 
 
-def _to_iso(value: str | float) -> str:
+def _to_iso(value: Any) -> str:
     moment = parse_timestamp(value).astimezone(UTC)
     return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{moment.microsecond // 1000:03d}Z"
 
 
 @cache
-def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
-    session = botocore.session.Session()
-    # States hold JSON: times are strings there, and a Choice can compare them.
+def _create_client(endpoint_url: str, region: str, service: str) -> Any:
+    session: Any = botocore.session.Session()
+    # States hold JSON, where times are strings; a Choice can compare them.
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_to_iso)
-    return boto3.session.Session(botocore_session=session).client(
+    clients: Any = boto3.session.Session(botocore_session=session)
+    return clients.client(
         service,
         endpoint_url=endpoint_url,
         region_name=region,
         aws_access_key_id=ACCESS_KEY_ID,
         aws_secret_access_key=SECRET_ACCESS_KEY,
         config=Config(
-            # The service's own refusal is what a Catch can name.
+            # A Catch names the error of the service, not of the client.
             parameter_validation=False,
             retries={"total_max_attempts": 1},
             max_pool_connections=64,
@@ -51,27 +51,27 @@ def _create_client(endpoint_url: str, region: str, service: str) -> BaseClient:
 
 
 class StateMachines:
-    """Lets executions run against this local AWS, and reports their ends to EventBridge.
+    """Lets executions act on this local AWS and reports their ends to EventBridge.
 
-    An execution's start is not reported: AWS says RUNNING then.
+    Starts, which AWS reports as RUNNING, are not reported.
     """
 
     def __init__(self, context: Context) -> None:
-        # moto tells every caught error of a state with the whole of its parse tree; what went
-        # wrong stands in the execution's history and in its end.
+        # moto logs every caught error of a state with its whole parse tree; the execution's
+        # history and end have the error too.
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
         self._context = context
         moto_adapter.execution_hosts.add(self)
 
-    def client(self, service: str, region: str) -> BaseClient:
-        """The client with which a task of an execution calls a service."""
+    def client(self, service: str, region: str) -> Any:
+        """The client with which an execution's tasks call a service."""
         with _creating:
             return _create_client(self._context.endpoint_url, region, service)
 
     def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
         """Delivers "Step Functions Execution Status Change"."""
         if execution.status != "SUCCEEDED":
-            _log.warning(
+            logger.warning(
                 "execution %s: %s: %s: %s",
                 execution.name,
                 execution.status,
@@ -101,5 +101,5 @@ class StateMachines:
         )
 
     def close(self) -> None:
-        """Leaves executions that still run to end with the process."""
+        """Executions that still run end with the process."""
         moto_adapter.execution_hosts.remove(self)

@@ -47,7 +47,7 @@ class _Claim:
     valid_for: timedelta
 
 
-class _Verifier(SigV4Auth):  # type: ignore[misc]
+class _Verifier(SigV4Auth):  # type: ignore[misc, unused-ignore]
     """Signs the headers that the caller signed instead of those that botocore would choose."""
 
     def __init__(self, credentials: Credentials, region: str, names: list[str]) -> None:

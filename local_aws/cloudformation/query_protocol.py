@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from botocore.model import Shape
-
 from local_aws.service_models import service_model
 
 _NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
@@ -22,7 +20,7 @@ def parse_request(operation: str, form: Mapping[str, str]) -> dict[str, Any]:
     return found or {}
 
 
-def _parse(shape: Shape, form: Mapping[str, str], prefix: str) -> Any:
+def _parse(shape: Any, form: Mapping[str, str], prefix: str) -> Any:
     if shape.type_name == "structure":
         return _parse_structure(shape, form, prefix)
     if shape.type_name == "list":
@@ -35,7 +33,7 @@ def _parse(shape: Shape, form: Mapping[str, str], prefix: str) -> Any:
     return int(text) if shape.type_name in {"integer", "long"} else text
 
 
-def _parse_structure(shape: Shape, form: Mapping[str, str], prefix: str) -> dict[str, Any] | None:
+def _parse_structure(shape: Any, form: Mapping[str, str], prefix: str) -> dict[str, Any] | None:
     found = {}
     for name, member in shape.members.items():
         value = _parse(member, form, f"{prefix}.{name}" if prefix else name)
@@ -44,7 +42,7 @@ def _parse_structure(shape: Shape, form: Mapping[str, str], prefix: str) -> dict
     return found or None
 
 
-def _parse_list(shape: Shape, form: Mapping[str, str], prefix: str) -> list[Any] | None:
+def _parse_list(shape: Any, form: Mapping[str, str], prefix: str) -> list[Any] | None:
     if prefix in form:  # how an empty list is sent
         return []
     items: list[Any] = []
@@ -66,7 +64,7 @@ def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _render(node: ElementTree.Element, shape: Shape, value: Any) -> None:
+def _render(node: ElementTree.Element, shape: Any, value: Any) -> None:
     if shape.type_name == "structure":
         for name, member in shape.members.items():
             if value.get(name) is not None:

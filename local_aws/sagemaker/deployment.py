@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.client import BaseClient
-
 from local_aws.sagemaker.errors import invalid
 
 
@@ -112,7 +110,7 @@ class Alarms:
         names: Metric alarms or composite alarms; none is fine.
     """
 
-    def __init__(self, cloudwatch: BaseClient, names: Sequence[str]) -> None:
+    def __init__(self, cloudwatch: Any, names: Sequence[str]) -> None:
         self._cloudwatch = cloudwatch
         self._names = list(names)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.storage import Location, download, find_objects, relative_name
@@ -44,7 +43,7 @@ class ModelData:
         url = container.get("ModelDataUrl")
         return None if url is None else cls(Location.parse(url))
 
-    def versions(self, s3: BaseClient) -> list[tuple[str, str]]:
+    def versions(self, s3: Any) -> list[tuple[str, str]]:
         """(key, ETag) of every object of it, none when it is not there."""
         if self.prefix:
             return list(find_objects(s3, self.location))
@@ -69,7 +68,7 @@ class ModelDataCache:
     Endpoints share a folder and must not write to it.
     """
 
-    def __init__(self, folder: Path, s3: BaseClient) -> None:
+    def __init__(self, folder: Path, s3: Any) -> None:
         self._folder = folder
         self._s3 = s3
         self._lock = threading.Lock()

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from boto3.s3.transfer import TransferConfig
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 # In parts, so that no file is ever in memory; one after another, since two cores do the rest.
@@ -43,7 +43,7 @@ class Location:
         return cls(match["bucket"], match["key"])
 
 
-def find_objects(s3: BaseClient, prefix: Location) -> Iterator[tuple[str, str]]:
+def find_objects(s3: Any, prefix: Location) -> Iterator[tuple[str, str]]:
     """(key, ETag) of every object whose key starts with the prefix, but for folder markers.
 
     Nothing where the bucket does not exist.
@@ -69,13 +69,13 @@ def relative_name(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def download(s3: BaseClient, location: Location, path: Path) -> None:
+def download(s3: Any, location: Location, path: Path) -> None:
     """One object to one file; folders above it are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     s3.download_file(location.bucket, location.key, str(path), Config=_IN_PARTS)
 
 
-def upload(s3: BaseClient, path: Path, location: Location, key_id: str | None) -> None:
+def upload(s3: Any, path: Path, location: Location, key_id: str | None) -> None:
     """One file to one object, under a KMS key if there is one."""
     options = {"ExtraArgs": _encryption(key_id), "Config": _IN_PARTS}
     s3.upload_file(str(path), location.bucket, location.key, **options)
@@ -98,7 +98,7 @@ class Upload:
     """
 
     def __init__(
-        self, pool: ThreadPoolExecutor, s3: BaseClient, location: Location, key_id: str | None
+        self, pool: ThreadPoolExecutor, s3: Any, location: Location, key_id: str | None
     ) -> None:
         self._given: queue.Queue[bytes | None] = queue.Queue(_GIVEN_AHEAD)
         self._ended = self._discarded = False

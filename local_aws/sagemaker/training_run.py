@@ -16,8 +16,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from botocore.client import BaseClient
-
 from local_aws.sagemaker.children import (
     Children,
     container_environment,
@@ -68,7 +66,7 @@ class TrainingRun:
         arn: str,
         folder: Path,
         log: Path,
-        s3: BaseClient,
+        s3: Any,
         region: str,
     ) -> None:
         self._request = request

@@ -18,7 +18,6 @@ from typing import Any
 
 import urllib3
 from boto3.exceptions import S3UploadFailedError
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.children import Children
@@ -81,7 +80,7 @@ class TransformRun:
         *,
         folder: Path,
         log_folder: Path,
-        s3: BaseClient,
+        s3: Any,
         children: Children,
         cache: ModelDataCache,
         stop: threading.Event,

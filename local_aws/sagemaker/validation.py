@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from botocore.model import Shape
-
 from local_aws.sagemaker.errors import ApiError, invalid
 from local_aws.service_models import service_model
 
@@ -53,7 +51,7 @@ def _check_size(size: float, limits: dict[str, Any], what: str) -> Iterator[str]
         yield f"have {what} less than or equal to {limits['max']}"
 
 
-def _check_string(shape: Shape, value: str) -> Iterator[str]:
+def _check_string(shape: Any, value: str) -> Iterator[str]:
     limits = shape.metadata
     if "enum" in limits and value not in limits["enum"]:
         yield f"satisfy enum value set: [{', '.join(limits['enum'])}]"
@@ -62,7 +60,7 @@ def _check_string(shape: Shape, value: str) -> Iterator[str]:
         yield f"satisfy regular expression pattern: {limits['pattern']}"
 
 
-def _check_structure(shape: Shape, value: dict[str, Any], path: str) -> Iterator[str]:
+def _check_structure(shape: Any, value: dict[str, Any], path: str) -> Iterator[str]:
     prefix = f"{path}." if path else ""
     for name, member in shape.members.items():
         member_path = f"{prefix}{name[0].lower()}{name[1:]}"
@@ -75,7 +73,7 @@ def _check_structure(shape: Shape, value: dict[str, Any], path: str) -> Iterator
             )
 
 
-def _check(shape: Shape, value: object, path: str) -> Iterator[str]:
+def _check(shape: Any, value: object, path: str) -> Iterator[str]:
     limits = shape.metadata
     match shape.type_name, value:
         case "boolean", bool():

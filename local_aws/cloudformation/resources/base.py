@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from botocore.model import Shape
 
 from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
@@ -46,7 +44,7 @@ class Request:
     physical_id: str = ""
     old: Properties = field(default_factory=dict)
 
-    def client(self, service: str) -> BaseClient:
+    def client(self, service: str) -> Any:
         """A client in the stack's region."""
         return self.context.client(service, self.region)
 
@@ -165,7 +163,7 @@ def shaped(service: str, operation: str, properties: Properties) -> dict[str, An
     return _shaped(shape, properties) if shape is not None else {}
 
 
-def _shaped(shape: Shape, value: Value) -> Any:  # noqa: PLR0911
+def _shaped(shape: Any, value: Value) -> Any:  # noqa: PLR0911
     match shape.type_name:
         case "structure":
             if shape.is_document_type or not isinstance(value, dict):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.functions import Value
@@ -74,7 +74,7 @@ class Role(Provider):
         client.delete_role(RoleName=name)
 
 
-def _set_policies(client: BaseClient, name: str, properties: Properties, old: Properties) -> None:
+def _set_policies(client: Any, name: str, properties: Properties, old: Properties) -> None:
     wanted = {policy["PolicyName"]: policy for policy in properties.get("Policies", [])}
     for policy_name, policy in wanted.items():
         client.put_role_policy(

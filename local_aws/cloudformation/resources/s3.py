@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-
-from botocore.client import BaseClient
+from typing import Any
 
 from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.functions import Value
@@ -106,7 +105,7 @@ class Bucket(Provider):
         ignore_missing(request.client("s3").delete_bucket, Bucket=request.physical_id)
 
 
-def _configure(client: BaseClient, name: str, request: Request) -> None:
+def _configure(client: Any, name: str, request: Request) -> None:
     versioning = request.properties.get("VersioningConfiguration")
     if versioning:
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)
@@ -121,7 +120,7 @@ def _configure(client: BaseClient, name: str, request: Request) -> None:
     _set_notifications(client, name, request)
 
 
-def _set_notifications(client: BaseClient, name: str, request: Request) -> None:
+def _set_notifications(client: Any, name: str, request: Request) -> None:
     wanted = request.properties.get("NotificationConfiguration", {})
     if set(wanted) - {"EventBridgeConfiguration"}:
         raise ResourceError("The local AWS reports new objects to EventBridge only")
