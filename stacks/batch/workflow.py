@@ -47,36 +47,26 @@ class BatchWorkflow(Construct):
         )
 
     def _build_state_machine(self, name: str) -> sfn.StateMachine:
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
-            inline_policies={
-                "Batch": iam.PolicyDocument(
-                    statements=[
-                        # No iam:PassRole: a transform job has the role of its model.
-                        iam.PolicyStatement(
-                            actions=[
-                                "sagemaker:AddTags",
-                                "sagemaker:CreateTransformJob",
-                                "sagemaker:DescribeTransformJob",
-                            ],
-                            resources=self._steps.jobs,
-                        ),
-                        iam.PolicyStatement(
-                            actions=["lambda:InvokeFunction"],
-                            resources=[self._steps.function.function_arn],
-                        ),
-                    ]
-                )
-            },
-        )
+        function_arn = self._steps.function.function_arn
         return workflow(
             self,
             name=name,
             definition=_DEFINITION,
-            role=role,
-            substitutions={"BatchStepsArn": self._steps.function.function_arn},
+            role_id="Role",
+            policy_name="Batch",
+            statements=[
+                # No iam:PassRole: a transform job has the role of its model.
+                iam.PolicyStatement(
+                    actions=[
+                        "sagemaker:AddTags",
+                        "sagemaker:CreateTransformJob",
+                        "sagemaker:DescribeTransformJob",
+                    ],
+                    resources=self._steps.jobs,
+                ),
+                iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function_arn]),
+            ],
+            substitutions={"BatchStepsArn": function_arn},
             # They would show the names of callers' files.
             include_execution_data=False,
         )

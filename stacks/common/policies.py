@@ -1,4 +1,4 @@
-"""Reasons for what cdk-nag finds, kept beside the resources they are about."""
+"""Reasons for findings of cdk-nag, stated next to the resources."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from constructs import IConstruct
 
 
 def acknowledge(scope: IConstruct, reasons: Mapping[str, str]) -> None:
-    """Says why cdk-nag's findings on `scope`, or on what is in it, are meant: id -> reason."""
+    """Accepts findings of cdk-nag on `scope` and what it contains: id -> reason."""
     validations = cdk.Validations.of(scope)
     for finding, reason in reasons.items():
         validations.acknowledge(cdk.Acknowledgment(id=finding, reason=reason))
 
 
 def wildcards(scope: IConstruct, reasons: Mapping[str, str]) -> list[str]:
-    """ARNs with a `*` in them, for a statement of a role in `scope`: ARN -> why it needs the `*`.
+    """ARNs with a `*`, for a statement of a role in `scope`: ARN -> why it needs the `*`.
 
-    The reason is acknowledged for cdk-nag, so that a `*` without one fails the tests.
+    cdk-nag accepts each with its reason. A `*` without a reason fails the tests.
     """
     stack = cdk.Stack.of(scope)
     acknowledge(
@@ -45,4 +45,4 @@ def _as_nag_writes(arn: Any) -> str:
             return f"<{name}>"
         case {"Fn::ImportValue": export}:
             return str(export)
-    raise ValueError(f"cdk-nag's notation for {arn!r} is not known here")
+    raise ValueError(f"unknown how cdk-nag writes {arn!r}")

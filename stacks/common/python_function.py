@@ -21,11 +21,13 @@ RUNTIME = lambda_.Runtime.PYTHON_3_13
 class PythonFunction(Construct):
     """A function of `lambda/` with its own log group and role.
 
-    handler: dotted, such as `front_door.handler.handler`.
-    name: for those who watch it from another stack (default: CloudFormation makes one up).
-    tracing: whether X-Ray samples its invocations.
-    reserved_concurrency: invocations at once, kept free for it and its upper bound (default: none).
-    timeout: of one invocation. memory_mb: also decides its share of a CPU (1,769 MB is one vCPU).
+    Args:
+        handler: dotted, such as `front_door.handler.handler`.
+        timeout: of one invocation.
+        memory_mb: also decides its share of a CPU; 1,769 MB is one vCPU.
+        tracing: whether X-Ray samples its invocations.
+        name: for those who watch it from another stack; by default CloudFormation names it.
+        reserved_concurrency: how many concurrent invocations are reserved for it, and its limit.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class PythonFunction(Construct):
     def allow(
         self, actions: Sequence[str], resources: Sequence[str], **conditions: dict[str, object]
     ) -> None:
-        """Adds one statement to the function's role."""
+        """Adds a statement to the function's role."""
         self.role.add_to_policy(
             iam.PolicyStatement(
                 actions=list(actions), resources=list(resources), conditions=conditions or None

@@ -1,8 +1,8 @@
-"""State machines of this project: how they log, and who is told of one that breaks."""
+"""State machines of this project: their logs, and what happens when an execution breaks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -22,22 +22,32 @@ def workflow(
     *,
     name: str,
     definition: Path,
-    role: iam.Role,
+    policy_name: str,
+    statements: Sequence[iam.PolicyStatement],
     literals: Mapping[str, str] | None = None,
     substitutions: Mapping[str, str] | None = None,
     include_execution_data: bool = False,
+    role_id: str = "StateMachineRole",
     logs_id: str = "Logs",
 ) -> sfn.StateMachine:
-    """The state machine `StateMachine` in `scope`, traced, with a log group of its own.
+    """Adds the state machine `StateMachine` to `scope`, traced, with its own log group and role.
 
-    definition: a file in the Amazon States Language. Its `${Partition}` and what `literals` name
-        are put in at synth, what `substitutions` name by CloudFormation.
-    include_execution_data: whether inputs and outputs are logged.
-    logs_id: construct id of the log group.
+    Args:
+        definition: a file in the Amazon States Language. Synth replaces its `${Partition}` and the
+            names in `literals`; CloudFormation replaces the names in `substitutions`.
+        policy_name: of the role's inline policy, which holds the `statements`.
+        include_execution_data: whether inputs and outputs are logged.
+        role_id, logs_id: construct ids.
     """
     text = definition.read_text(encoding="utf-8")
     for key, value in {"Partition": cdk.Stack.of(scope).partition, **(literals or {})}.items():
         text = text.replace(f"${{{key}}}", value)
+    role = iam.Role(
+        scope,
+        role_id,
+        assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+        inline_policies={policy_name: iam.PolicyDocument(statements=list(statements))},
+    )
     wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
     return sfn.StateMachine(
         scope,
@@ -51,11 +61,11 @@ def workflow(
             destination=logs.LogGroup(
                 scope,
                 logs_id,
-                # Step Functions delivers to groups below this prefix without a resource policy
-                # of their own, of which an account may have only ten.
+                # Step Functions delivers to groups below this prefix without a separate resource
+                # policy, of which an account may have only ten.
                 log_group_name=f"/aws/vendedlogs/states/{name}",
                 retention=logs.RetentionDays.THREE_MONTHS,
-                # A kept group of this name would be in the way of the next deployment.
+                # A retained group of this name would make the next deployment fail.
                 removal_policy=cdk.RemovalPolicy.DESTROY,
             ),
             level=sfn.LogLevel.ALL,
@@ -71,7 +81,7 @@ def hand_broken_executions_to(
     *,
     description: str,
 ) -> None:
-    """The function gets the event of each execution that fails, times out or is aborted."""
+    """Sends the function an event for each execution that fails, times out or is aborted."""
     events.Rule(
         scope,
         "BrokenExecution",

@@ -223,42 +223,30 @@ class Bake(Construct):
         return function
 
     def _state_machine(self, function: PythonFunction) -> sfn.StateMachine:
-        role = iam.Role(
-            self,
-            "StateMachineRole",
-            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
-            inline_policies={
-                "Bake": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            actions=[
-                                "sagemaker:AddTags",
-                                "sagemaker:CreateTrainingJob",
-                                "sagemaker:DescribeTrainingJob",
-                                "sagemaker:StopTrainingJob",
-                            ],
-                            resources=self._training_jobs(),
-                        ),
-                        iam.PolicyStatement(
-                            actions=["iam:PassRole"],
-                            resources=[self._execution_role.role_arn],
-                            conditions={
-                                "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
-                            },
-                        ),
-                        iam.PolicyStatement(
-                            actions=["lambda:InvokeFunction"],
-                            resources=[function.function.function_arn],
-                        ),
-                    ]
-                )
-            },
-        )
         return workflow(
             self,
             name=self._workflow_name,
             definition=_WORKFLOW,
-            role=role,
+            policy_name="Bake",
+            statements=[
+                iam.PolicyStatement(
+                    actions=[
+                        "sagemaker:AddTags",
+                        "sagemaker:CreateTrainingJob",
+                        "sagemaker:DescribeTrainingJob",
+                        "sagemaker:StopTrainingJob",
+                    ],
+                    resources=self._training_jobs(),
+                ),
+                iam.PolicyStatement(
+                    actions=["iam:PassRole"],
+                    resources=[self._execution_role.role_arn],
+                    conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+                ),
+                iam.PolicyStatement(
+                    actions=["lambda:InvokeFunction"], resources=[function.function.function_arn]
+                ),
+            ],
             substitutions={"BakeFunctionArn": function.function.function_arn},
             # Inputs and outputs hold CloudFormation's pre-signed answer URL.
             include_execution_data=False,

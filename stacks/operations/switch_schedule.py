@@ -80,37 +80,28 @@ class SwitchSchedule(Construct):
 
     def _state_machine(self, settings: Settings) -> sfn.StateMachine:
         model_stack = settings.names.stack("Model")
-        role = iam.Role(
-            self,
-            "StateMachineRole",
-            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
-            inline_policies={
-                "Switch": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            actions=["cloudformation:DescribeStacks", "cloudformation:UpdateStack"],
-                            resources=wildcards(
-                                self,
-                                {
-                                    stack_arn(self, model_stack): "CloudFormation adds an id to"
-                                    " a stack's ARN."
-                                },
-                            ),
-                        ),
-                        # CloudFormation reads this parameter with the credentials of the update's
-                        # caller, not with the stack's role.
-                        iam.PolicyStatement(
-                            actions=["ssm:GetParameters"], resources=[bootstrap_version_arn(self)]
-                        ),
-                    ]
-                )
-            },
-        )
         return workflow(
             self,
             name=settings.names.switch_workflow,
             definition=_WORKFLOW,
-            role=role,
+            policy_name="Switch",
+            statements=[
+                iam.PolicyStatement(
+                    actions=["cloudformation:DescribeStacks", "cloudformation:UpdateStack"],
+                    resources=wildcards(
+                        self,
+                        {
+                            stack_arn(self, model_stack): "CloudFormation adds an id to a stack's"
+                            " ARN."
+                        },
+                    ),
+                ),
+                # CloudFormation reads this parameter with the credentials of the update's caller,
+                # not with the stack's role.
+                iam.PolicyStatement(
+                    actions=["ssm:GetParameters"], resources=[bootstrap_version_arn(self)]
+                ),
+            ],
             literals={"StackName": model_stack, "SwitchParameter": PARAMETER},
             include_execution_data=True,
         )
