@@ -1,4 +1,4 @@
-"""CloudFormation: templates, change sets, and the engine that brings stacks to what they ask."""
+"""CloudFormation: templates, change sets and the engine that applies them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 
 
 class CloudFormation:
-    """Answers the API and takes what custom resources put to their ResponseURL."""
+    """Answers the API and receives what custom resources put to their ResponseURLs."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -39,7 +39,7 @@ class CloudFormation:
         return response(environ, start_response)
 
     def close(self) -> None:
-        """Gives up operations that are under way."""
+        """Cancels running operations."""
         self._operations.close()
 
     def _take_response(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What an execution would change, found out without doing it."""
+"""Previews of what an execution would change."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from local_aws.cloudformation.model import Resource, Stack
 from local_aws.cloudformation.schemas import changed_create_only
 from local_aws.cloudformation.template import Wanted
 
-# Finds the scope for given Ref and Fn::GetAtt.
+# Makes a scope with the given Ref and Fn::GetAtt.
 ScopeFactory = Callable[[Callable[[str], Value], Callable[[str, str], Value]], Scope]
 
 
 def with_stack_tags(
     properties: dict[str, Value], form: str, tags: Mapping[str, str]
 ) -> dict[str, Value]:
-    """`properties` with the stack's tags among their own, which win.
+    """`properties` with the stack's tags added; the resource's own take precedence.
 
     Args:
-        properties: Resolved properties.
-        form: How the type takes tags: "list", "map" or "" for not at all.
-        tags: The stack's tags.
+        form: `Provider.tags` of the type.
     """
     if not tags or not form:
         return properties
@@ -35,7 +33,7 @@ def with_stack_tags(
 
 
 def is_custom(resource_type: str) -> bool:
-    """Whether a Lambda function of the app brings the type about."""
+    """Whether a Lambda function of the app provides the type."""
     return (
         resource_type.startswith("Custom::")
         or resource_type == "AWS::CloudFormation::CustomResource"
@@ -43,8 +41,8 @@ def is_custom(resource_type: str) -> bool:
 
 
 def replacing(resource_type: str, old: Value, new: Value) -> set[str]:
-    """Properties that differ and cannot be changed in place."""
-    # The function behind a custom resource decides for itself.
+    """The changed properties that require a replacement."""
+    # The function behind a custom resource decides that itself.
     return set() if is_custom(resource_type) else changed_create_only(resource_type, old, new)
 
 
@@ -57,10 +55,10 @@ def preview(
 ) -> list[dict[str, Value]]:
     """The changes of a change set in the API's form, in the order of the template.
 
-    Values that only the execution can tell are shown as CloudFormation shows them.
+    Values that are known only after execution are shown as CloudFormation shows them.
     """
-    fresh: set[str] = set()  # will have another physical id
-    touched: set[str] = set()  # may have other attributes
+    fresh: set[str] = set()  # will have a new physical id
+    touched: set[str] = set()  # may get other attributes
     changes: dict[str, dict[str, Value]] = {}
 
     def ref(name: str) -> Value:
@@ -137,7 +135,7 @@ def _modification(old: Resource, item: Wanted, new: dict[str, Value]) -> dict[st
 
 
 def surely_differs(old: Value, new: Value) -> bool:
-    """Whether `new` differs from `old` whatever becomes of the values it leaves open."""
+    """Whether `new` differs from `old` whatever its unknown values turn out to be."""
     if isinstance(old, dict) and isinstance(new, dict):
         return old.keys() != new.keys() or any(surely_differs(old[key], new[key]) for key in old)
     if isinstance(old, list) and isinstance(new, list):

@@ -1,4 +1,4 @@
-"""Stacks and what belongs to them in the form that the API answers with."""
+"""Stacks and their parts as the API describes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Answer = dict[str, Any]
 
 
 def describe_parameters(definition: Definition) -> list[Answer]:
-    """Parameters of a stack or change set; secret ones masked."""
+    """Parameters of a stack or change set, with secret ones masked."""
     found = []
     for name, parameter in definition.template.parameters.items():
         entry: Answer = {"ParameterKey": name, "ParameterValue": definition.parameters[name]}
@@ -71,7 +71,7 @@ def summarize_stack(stack: Stack) -> Answer:
 
 
 def describe_resource(stack: Stack, resource: Resource) -> Answer:
-    """A resource as the several operations about resources show it."""
+    """A resource as the operations about resources show it."""
     return {
         "StackName": stack.name,
         "StackId": stack.id,

@@ -1,4 +1,4 @@
-"""Brings a stack to what its definition asks, or back to what it was."""
+"""Changes a stack to match a definition, or rolls it back."""
 
 from __future__ import annotations
 
@@ -17,25 +17,23 @@ class Operation:
     """One create, update, rollback or delete of a stack.
 
     Args:
-        context: Where providers send their calls.
-        surroundings: The other stacks.
-        stack: The stack; nothing else may work on it meanwhile.
+        stack: Nothing else may work on it meanwhile.
     """
 
     def __init__(self, context: Context, surroundings: Surroundings, stack: Stack) -> None:
         self._surroundings = surroundings
         self._stack = stack
         self._work = ResourceWork(context, surroundings, stack)
-        # What was there before; an update that fails leads back to it.
+        # A failed update rolls back to these.
         self._original = dict(stack.resources)
 
     def deploy(self, definition: Definition) -> None:
-        """Creates or updates, and rolls back where that fails."""
+        """Creates or updates the stack, and rolls back on failure."""
         stack = self._stack
         creating = stack.status == "CREATE_IN_PROGRESS"
         old_imports, stack.imports = stack.imports, set()
         try:
-            failed = self._bring_about(definition)
+            failed = self._apply(definition)
             outputs = {} if failed else self._outputs(definition)
             if not failed:
                 self._surroundings.check_exports(stack, outputs)
@@ -58,7 +56,7 @@ class Operation:
         self._clean_up(definition)
         stack.enter("UPDATE_COMPLETE")
 
-    def _bring_about(self, definition: Definition) -> list[str]:
+    def _apply(self, definition: Definition) -> list[str]:
         wanted = definition.template.wanted(self._work.scope(definition))
         failures = run_graph(
             {name: set(item.dependencies) for name, item in wanted.items()},
@@ -144,14 +142,14 @@ class Operation:
         stack.enter("UPDATE_ROLLBACK_COMPLETE")
 
     def cancel(self) -> None:
-        """Gives up what is waited for."""
+        """Stops waiting for resources."""
         self._work.cancelled.set()
 
     def roll_back_again(self, skip: Iterable[str] = ()) -> None:
-        """Goes on with a rollback that failed, or begins the one that was not wanted at once.
+        """Continues a failed rollback, or starts one that was disabled before.
 
         Args:
-            skip: Logical ids to leave as they are.
+            skip: Logical ids to leave alone.
         """
         for name in skip:
             self._work.changes.pop(name, None)
@@ -159,7 +157,7 @@ class Operation:
         self._roll_back(creating, "User Initiated")
 
     def delete(self, retain: Iterable[str] = ()) -> None:
-        """Deletes every resource, then the stack.
+        """Deletes all resources, then the stack.
 
         Args:
             retain: Logical ids to leave alone.

@@ -1,4 +1,4 @@
-"""Errors in the shape that AWS answers with, and failures of single resources."""
+"""Errors of the API, and failures of single resources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ class ApiError(Exception):
     """A request that is refused.
 
     Args:
-        message: The sentence the caller sees.
         code: AWS's name of the error.
         status: HTTP status.
     """
@@ -20,11 +19,11 @@ class ApiError(Exception):
 
 
 class ResourceError(Exception):
-    """A resource could not be brought to its wanted state.
+    """A resource could not be created, changed or deleted.
 
     Args:
-        reason: The sentence that the stack event shows.
-        physical_id: What came into being all the same, and has to be deleted at rollback.
+        reason: The text in the stack's event.
+        physical_id: Of what was created all the same and has to be deleted in the rollback.
     """
 
     def __init__(self, reason: str, physical_id: str | None = None) -> None:
@@ -34,4 +33,4 @@ class ResourceError(Exception):
 
 
 class CancelledError(ResourceError):
-    """Given up because another resource of the same operation failed."""
+    """Cancelled because another resource of the same operation failed."""

@@ -1,8 +1,7 @@
-"""The intrinsic functions of templates."""
+"""The intrinsic functions of templates; Fn::FindInMap and a few others are missing."""
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +9,10 @@ from typing import Any, TypeAlias
 
 from local_aws.cloudformation.errors import ApiError
 
-# A value of a template: what JSON can hold.
+# A value in a template: any JSON value.
 Value: TypeAlias = Any
 
-# What a change set shows for a value that only the execution can tell.
+# Stands in change sets for values that are known only after execution.
 UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
 
 _NO_VALUE = object()
@@ -31,8 +30,7 @@ class Scope:
 
     Args:
         values: Parameters and pseudo parameters by name.
-        conditions: Conditions of the template, not yet evaluated.
-        mappings: Mappings of the template.
+        conditions: The template's conditions, not yet evaluated.
         ref: Physical id of a resource.
         get_att: Attribute of a resource.
         import_value: Value of an export.
@@ -41,7 +39,6 @@ class Scope:
 
     values: Mapping[str, Value]
     conditions: Mapping[str, Value] = field(default_factory=dict)
-    mappings: Mapping[str, Value] = field(default_factory=dict)
     ref: Callable[[str], Value] = _not_available
     get_att: Callable[[str, str], Value] = lambda name, _: _not_available(name)
     import_value: Callable[[str], Value] = _not_available
@@ -57,7 +54,7 @@ class Scope:
 def resolve(value: Value, scope: Scope) -> Value:
     """`value` with every function in it replaced by its result.
 
-    Keys and list items that come to `AWS::NoValue` are left out; at the top it is None.
+    Keys and list items that resolve to `AWS::NoValue` are left out; a top-level one is None.
 
     Raises:
         ApiError: A function is unknown or its arguments are wrong.
@@ -82,7 +79,7 @@ def _resolve(value: Value, scope: Scope) -> Value:
 
 
 def _call(value: dict[str, Value]) -> tuple[str, Value] | None:
-    """Function and argument, when `value` is a call of a function."""
+    """Function and argument, if `value` is a function call."""
     if len(value) != 1:
         return None
     name, argument = next(iter(value.items()))
@@ -105,7 +102,7 @@ def _get_att(argument: Value, scope: Scope) -> Value:
 
 
 def split_attribute(argument: Value) -> tuple[str, Value]:
-    """Logical id and attribute of a Fn::GetAtt in either of its forms."""
+    """Logical id and attribute of an Fn::GetAtt in either form."""
     if isinstance(argument, str):
         name, _, attribute = argument.partition(".")
         return name, attribute
@@ -116,7 +113,7 @@ def _text(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        raise ApiError("Template error: every value joined into a text must be a string")
+        raise ApiError("Template error: every value joined into a string must be a string")
     return str(value)
 
 
@@ -134,7 +131,7 @@ def _sub(argument: Value, scope: Scope) -> str:
             return _text(_get_att(name, scope))
         return _text(_ref(name, scope))
 
-    # A dynamic reference may be the result of the substitution.
+    # The substitution may result in a dynamic reference.
     return str(_resolve(_PLACEHOLDER.sub(value, text), scope))
 
 
@@ -165,33 +162,13 @@ def _if(argument: Value, scope: Scope) -> Value:
     return _resolve(argument[1] if scope.condition(argument[0]) else argument[2], scope)
 
 
-def _find_in_map(argument: Value, scope: Scope) -> Value:
-    name, first, second = (str(_resolve(part, scope)) for part in argument[:3])
-    try:
-        return scope.mappings[name][first][second]
-    except KeyError:
-        if len(argument) > 3 and "DefaultValue" in argument[3]:
-            return _resolve(argument[3]["DefaultValue"], scope)
-        message = f"Template error: Unable to get mapping for {name}::{first}::{second}"
-        raise ApiError(message) from None
-
-
-def _get_azs(argument: Value, scope: Scope) -> list[str]:
-    region = _resolve(argument, scope) or scope.values["AWS::Region"]
-    return [f"{region}{letter}" for letter in "abc"]
-
-
-def _base64(argument: Value, scope: Scope) -> str:
-    return base64.b64encode(_text(_resolve(argument, scope)).encode()).decode()
-
-
 def _equals(argument: Value, scope: Scope) -> bool:
     first, second = (_resolve(item, scope) for item in argument)
     return bool(first == second or _plain(first) == _plain(second))
 
 
 def _plain(value: Value) -> Value:
-    # "true" and true, "1" and 1 are the same to a condition.
+    # Conditions do not distinguish "true" from true or "1" from 1.
     return value if isinstance(value, dict | list) else _text(value)
 
 
@@ -213,15 +190,12 @@ _FUNCTIONS: dict[str, Callable[[Value, Scope], Value]] = {
     "Fn::Or": lambda items, scope: any(_resolve(item, scope) for item in items),
     "Fn::Not": lambda items, scope: not _resolve(items[0], scope),
     "Fn::Contains": _contains,
-    "Fn::FindInMap": _find_in_map,
-    "Fn::Base64": _base64,
-    "Fn::GetAZs": _get_azs,
     "Fn::ImportValue": lambda name, scope: scope.import_value(str(_resolve(name, scope))),
 }
 
 
 def references(value: Value, scope: Scope) -> Iterator[str]:
-    """Names that `value` refers to by Ref, Fn::GetAtt or Fn::Sub, in the branches that apply."""
+    """Names that `value` refers to by Ref, Fn::GetAtt or Fn::Sub in the branches that apply."""
     if isinstance(value, list):
         for item in value:
             yield from references(item, scope)

@@ -100,7 +100,7 @@ def _list_stacks(state: Operations, caller: Caller, request: Answer) -> Answer:
 
 def _describe_stack_events(state: Operations, caller: Caller, request: Answer) -> Answer:
     stack = state.find(caller, request["StackName"])
-    # Newest first. The token counts from the oldest, so that new events shift no page.
+    # Newest first. The token counts from the oldest event, so that new ones shift no page.
     end = int(request.get("NextToken", len(stack.events)))
     start = max(0, end - _PAGE)
     page = stack.events[start:end][::-1]
@@ -136,14 +136,6 @@ def _describe_stack_resources(state: Operations, caller: Caller, request: Answer
 
 def _list_stack_resources(state: Operations, caller: Caller, request: Answer) -> Answer:
     return {"StackResourceSummaries": _resources(state, caller, request)}
-
-
-def _describe_stack_resource(state: Operations, caller: Caller, request: Answer) -> Answer:
-    found = _resources(state, caller, request)
-    if not found:
-        name, stack = request["LogicalResourceId"], request["StackName"]
-        raise ApiError(f"Resource {name} does not exist for stack {stack}")
-    return {"StackResourceDetail": found[0]}
 
 
 def _get_template(state: Operations, caller: Caller, request: Answer) -> Answer:
@@ -188,14 +180,6 @@ def _list_exports(state: Operations, caller: Caller, request: Answer) -> Answer:
             for name, output, stack in state.stacks.exports(caller.region)
         ]
     }
-
-
-def _list_imports(state: Operations, caller: Caller, request: Answer) -> Answer:
-    name = request["ExportName"]
-    users = state.stacks.importers(caller.region, name)
-    if not users:
-        raise ApiError(f"Export '{name}' is not imported by any stack.")
-    return {"Imports": users}
 
 
 def _delete_stack(state: Operations, caller: Caller, request: Answer) -> Answer:
@@ -244,11 +228,6 @@ def _update_termination_protection(state: Operations, caller: Caller, request: A
     return {"StackId": stack.id}
 
 
-def _validate_template(state: Operations, caller: Caller, request: Answer) -> Answer:
-    template = Template(state.template_text(caller, request))
-    return {"Description": template.body.get("Description"), "Parameters": []}
-
-
 OPERATIONS: dict[str, Callable[[Operations, Caller, Answer], Answer]] = {
     "ContinueUpdateRollback": _continue_update_rollback,
     "CreateChangeSet": _create_change_set,
@@ -256,10 +235,9 @@ OPERATIONS: dict[str, Callable[[Operations, Caller, Answer], Answer]] = {
     "DeleteChangeSet": _delete_change_set,
     "DeleteStack": _delete_stack,
     "DescribeChangeSet": _describe_change_set,
-    # Early validation finds nothing here.
+    # The events of early validation, which does not exist here.
     "DescribeEvents": lambda _state, _caller, _request: {"OperationEvents": []},
     "DescribeStackEvents": _describe_stack_events,
-    "DescribeStackResource": _describe_stack_resource,
     "DescribeStackResources": _describe_stack_resources,
     "DescribeStacks": _describe_stacks,
     "ExecuteChangeSet": _execute_change_set,
@@ -267,11 +245,9 @@ OPERATIONS: dict[str, Callable[[Operations, Caller, Answer], Answer]] = {
     "GetTemplateSummary": _get_template_summary,
     "ListChangeSets": _list_change_sets,
     "ListExports": _list_exports,
-    "ListImports": _list_imports,
     "ListStackResources": _list_stack_resources,
     "ListStacks": _list_stacks,
     "RollbackStack": _roll_back_stack,
     "UpdateStack": _update_stack,
     "UpdateTerminationProtection": _update_termination_protection,
-    "ValidateTemplate": _validate_template,
 }

@@ -1,4 +1,4 @@
-"""Stacks and what they consist of."""
+"""Stacks and their parts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _LETTERS = string.ascii_uppercase + string.digits
 
 
 def random_suffix(length: int = 12) -> str:
-    """Capital letters and digits, as CloudFormation ends its names."""
+    """Capital letters and digits, as at the end of CloudFormation's names."""
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource as it was last brought about.
+    """A resource in its last successful state.
 
     Args:
-        properties: With every function resolved and the stack's tags merged in.
+        properties: With resolved functions and the stack's tags.
         attributes: What Fn::GetAtt finds.
-        dependencies: Logical ids of what it must be deleted before.
+        dependencies: Logical ids of the resources that it must be deleted before.
     """
 
     logical_id: str
@@ -59,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Output:
-    """An output of a stack and the name it is exported under, if it is."""
+    """An output of a stack, and the name of its export if it is exported."""
 
     value: str
     description: str | None
@@ -68,12 +68,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a stack is asked to be.
+    """A template with its parameters and tags.
 
     Args:
-        parameters: Values as given, or the defaults there were then.
-        values: Parameters as functions see them: defaults filled in, SSM parameters fetched.
-        tags: Tags of the stack by key.
+        parameters: The given values and the defaults.
+        values: Parameters as functions see them, with SSM parameters fetched.
+        tags: The stack's tags by key.
     """
 
     template: Template
@@ -101,10 +101,10 @@ class ChangeSet:
 
 @dataclass
 class Stack:
-    """A stack, its resources and its history. `lock` guards every change to it.
+    """A stack, its resources and its history. `lock` guards all changes to it.
 
     Args:
-        operation: Id of the operation that events belong to; the CLI explains only the last.
+        operation: Id of the operation that events belong to; the CLI explains only the last one.
     """
 
     id: str
@@ -130,11 +130,11 @@ class Stack:
 
     @property
     def in_progress(self) -> bool:
-        """Whether an operation is under way."""
+        """Whether an operation is running."""
         return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
     def now(self) -> datetime:
-        """The time, later than that of every event: the CLI orders events by it."""
+        """The time, later than that of any event, because the CLI sorts events by time."""
         now = datetime.now(UTC)
         if self.events and now <= self.events[-1].time:
             now = self.events[-1].time
@@ -142,7 +142,7 @@ class Stack:
             microsecond=(now + timedelta(milliseconds=1)).microsecond // 1000 * 1000
         )
 
-    def tell(
+    def add_event(
         self,
         logical_id: str,
         physical_id: str,
@@ -150,7 +150,7 @@ class Stack:
         status: str,
         reason: str | None = None,
     ) -> datetime:
-        """Adds an event; returns its time."""
+        """Adds an event and returns its time."""
         with self.lock:
             time = self.now()
             event = Event(
@@ -167,7 +167,7 @@ class Stack:
             return time
 
     def enter(self, status: str, reason: str | None = None) -> None:
-        """Moves the stack to `status` and adds the event that says so."""
+        """Changes the stack's status and adds the event for it."""
         with self.lock:
-            self.tell(self.name, self.id, "AWS::CloudFormation::Stack", status, reason)
+            self.add_event(self.name, self.id, "AWS::CloudFormation::Stack", status, reason)
             self.status, self.reason = status, reason

@@ -1,4 +1,4 @@
-"""What the operations of the API share: the stacks, and the work under way on them."""
+"""What the API's operations share: the stacks and the running work on them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from local_aws.context import Context
 
 Answer = dict[str, Any]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# The CDK CLI asks every 5 seconds. An operation that is over when its start is answered, or
-# when its state is, costs nobody such a pause.
+# The CDK CLI polls every 5 seconds. Waiting for the end of an operation before answering its start,
+# or a poll, saves that pause.
 _PATIENCE_AT_START = 4.0
 _PATIENCE_WHEN_ASKED = 50.0
 _NO_CHANGES = (
@@ -36,19 +36,19 @@ _NO_CHANGES = (
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the region it signed for and the name of its program."""
+    """The region that the caller signed for and the name of its program."""
 
     region: str
     agent: str
 
     @property
     def is_cdk(self) -> bool:
-        """Whether it is the CDK CLI, which looks at stacks only to wait for them."""
+        """Whether it is the CDK CLI, which polls stacks only to wait for them."""
         return "aws-cdk" in self.agent
 
 
 class Operations:
-    """What the operations share: the stacks, and the work under way on them."""
+    """What the API's operations share: the stacks and the running work on them."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -58,33 +58,33 @@ class Operations:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Gives up what is under way; nothing is waited for."""
+        """Cancels all running work without waiting for it."""
         for operation in list(self._operations.values()):
             operation.cancel()
 
     def find(self, caller: Caller, name: str) -> Stack:
-        """The stack, or AWS's refusal."""
+        """The stack; ApiError if there is none."""
         stack = self.stacks.find(caller.region, name)
         if stack is None:
             raise ApiError(f"Stack with id {name} does not exist")
         return stack
 
     def find_change_set(self, caller: Caller, request: Answer) -> tuple[Stack, ChangeSet]:
-        """The change set and its stack, or AWS's refusal."""
+        """The change set and its stack; ApiError if there is none."""
         name = request["ChangeSetName"]
         named = request.get("StackName")
         candidates = [self.find(caller, named)] if named else self.stacks.all(caller.region)
         for stack in candidates:
-            for change_set in stack.change_sets.values():
+            for change_set in list(stack.change_sets.values()):
                 if name in {change_set.name, change_set.id}:
                     return stack, change_set
         raise ApiError(f"ChangeSet [{name}] does not exist", "ChangeSetNotFound", 404)
 
     def begin(self, stack: Stack, status: str, work: Callable[[Operation], None]) -> None:
-        """Starts `work` on the stack and waits for its end a little while.
+        """Starts `work` on the stack and waits a little for its end.
 
         Raises:
-            ApiError: Something else is under way on the stack.
+            ApiError: An operation is already running.
         """
         with self._lock:
             if stack.in_progress:
@@ -106,13 +106,13 @@ class Operations:
         thread.join(_PATIENCE_AT_START)
 
     def wait(self, stack: Stack) -> None:
-        """Waits a while for what is under way on the stack."""
+        """Waits a while for the running work on the stack."""
         thread = self._running.get(stack.id)
         if thread is not None:
             thread.join(_PATIENCE_WHEN_ASKED)
 
     def definition(self, caller: Caller, request: Answer, stack: Stack | None) -> Definition:
-        """What a request asks a stack to be.
+        """The definition that a request contains.
 
         Raises:
             ApiError: It cannot be deployed here.
@@ -155,7 +155,7 @@ class Operations:
         return Definition(template, template.given_or_default(parameters), values, tags)
 
     def template_text(self, caller: Caller, request: Answer) -> str:
-        """The template that a request carries or points to."""
+        """The template that a request contains or refers to."""
         if "TemplateBody" in request:
             return str(request["TemplateBody"])
         if "TemplateURL" not in request:
@@ -176,7 +176,7 @@ class Operations:
         return True
 
     def propose(self, caller: Caller, request: Answer) -> tuple[Stack, ChangeSet]:
-        """A change set that is checked and not yet stored."""
+        """A checked change set, not yet stored."""
         name, kind = request["StackName"], request.get("ChangeSetType", "UPDATE")
         stack = self.stacks.find(caller.region, name)
         fresh = stack is None or stack.status == "REVIEW_IN_PROGRESS"
@@ -202,7 +202,7 @@ class Operations:
         definition.template.check_rules(scope)
         imports = set(stack.imports)
         changes = self._preview(stack, definition)
-        stack.imports = imports  # looking ahead imports nothing
+        stack.imports = imports  # a preview imports nothing
         nothing = not changes and not fresh and _same_rest(stack, definition)
         change_set = ChangeSet(
             id=self._arn(caller.region, "changeSet", request["ChangeSetName"]),
@@ -242,7 +242,7 @@ class Operations:
         return f"arn:aws:cloudformation:{region}:{account}:{kind}/{name}/{uuid.uuid4()}"
 
     def execute(self, stack: Stack, change_set: ChangeSet) -> None:
-        """Brings about what the change set proposes."""
+        """Applies the change set."""
         creating = stack.status == "REVIEW_IN_PROGRESS"
         idle = {
             resource_type
@@ -250,10 +250,10 @@ class Operations:
             if self.stacks.provider(resource_type).is_idle(properties)
         }
         if idle:
-            _log.info("%s: no effect here have %s", stack.name, ", ".join(sorted(idle)))
+            logger.info("%s: without effect here: %s", stack.name, ", ".join(sorted(idle)))
         stack.rollback = change_set.rollback
         if creating:
-            # A stack that fails to come about is described by what was asked all the same.
+            # Even a stack whose creation fails has the definition that was requested.
             stack.definition = change_set.definition
         else:
             stack.updated = stack.now()
@@ -269,14 +269,14 @@ def _run(work: Callable[[Operation], None], operation: Operation, stack: Stack) 
     try:
         work(operation)
     except Exception as error:
-        # A stack that stayed in progress for ever would take nothing any more.
-        _log.exception("the work on %s ended unexpectedly", stack.name)
+        # A stack that stayed in progress would accept no further operation.
+        logger.exception("The work on %s failed unexpectedly", stack.name)
         verb = stack.status.removesuffix("_CLEANUP_IN_PROGRESS").removesuffix("_IN_PROGRESS")
         stack.enter(f"{verb.removesuffix('_COMPLETE')}_FAILED", f"{type(error).__name__}: {error}")
 
 
 def _same_rest(stack: Stack, definition: Definition) -> bool:
-    """Whether what no resource shows is as it was."""
+    """Whether everything but the resources' properties is unchanged."""
     before = stack.definition
     if before is None:
         return False

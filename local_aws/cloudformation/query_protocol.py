@@ -1,4 +1,4 @@
-"""AWS's query protocol: form parameters in, XML out, both by botocore's service model."""
+"""AWS's query protocol by botocore's service model: form parameters in, XML out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def parse_request(operation: str, form: Mapping[str, str]) -> dict[str, Any]:
-    """The members that the form gives to the operation's input; absent ones are left out."""
+    """The operation's input from a form; absent members are left out."""
     shape = service_model("cloudformation").operation_model(operation).input_shape
     found = _parse(shape, form, "") if shape is not None else None
     return found or {}
@@ -43,7 +43,7 @@ def _parse_structure(shape: Any, form: Mapping[str, str], prefix: str) -> dict[s
 
 
 def _parse_list(shape: Any, form: Mapping[str, str], prefix: str) -> list[Any] | None:
-    if prefix in form:  # how an empty list is sent
+    if prefix in form:  # an empty list
         return []
     items: list[Any] = []
     while True:
@@ -54,7 +54,7 @@ def _parse_list(shape: Any, form: Mapping[str, str], prefix: str) -> list[Any] |
 
 
 def render_response(operation: str, result: Mapping[str, Any]) -> bytes:
-    """The XML answer of `operation`; keys of `result` that are None are left out."""
+    """The XML answer of `operation`, without the keys of `result` that are None."""
     root = ElementTree.Element(f"{operation}Response", xmlns=_NAMESPACE)
     shape = service_model("cloudformation").operation_model(operation).output_shape
     if shape is not None:

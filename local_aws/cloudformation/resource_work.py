@@ -1,4 +1,4 @@
-"""Brings single resources about, changes and removes them, and tells so in the events."""
+"""Creates, changes and deletes single resources and records that in the stack's events."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-NO_EFFECT = "Accepted; it has no effect on the local AWS"
+NO_EFFECT = "Accepted without effect on the local AWS"
 
 
 class Surroundings(Protocol):
-    """What an operation needs to know of the other stacks."""
+    """What an operation needs to know about the other stacks."""
 
     def provider(self, resource_type: str) -> Provider:
-        """The provider of a type; KeyError when there is none."""
+        """The provider of a type; KeyError if there is none."""
         ...
 
     def scope(
@@ -39,17 +39,17 @@ class Surroundings(Protocol):
         ref: Callable[[str], Value],
         get_att: Callable[[str, str], Value],
     ) -> Scope:
-        """What the names in a template of `stack` stand for; notes the imports it resolves."""
+        """What the names in a template of `stack` stand for; records the imports it resolves."""
         ...
 
     def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
-        """Raises ResourceError where `outputs` take from others what they import."""
+        """Raises ResourceError if `outputs` remove or change what other stacks import."""
         ...
 
 
 @dataclass(frozen=True)
 class Change:
-    """What an update did to one resource; `after` is None where it failed to come about."""
+    """What an update did to one resource; `after` is None if its creation failed."""
 
     before: Resource | None
     after: Resource | None
@@ -59,14 +59,12 @@ class ResourceWork:
     """The work on a stack's resources within one operation.
 
     Args:
-        context: Where providers send their calls.
-        surroundings: The other stacks.
-        stack: The stack; nothing else may work on it meanwhile.
+        stack: Nothing else may work on it meanwhile.
 
     Attributes:
-        changes: What was done to each resource so far, by logical id.
-        stale: Resources that others have taken the place of; to be deleted at the end.
-        cancelled: Set when waiting has become pointless.
+        changes: The changes made so far, by logical id.
+        stale: Resources that were replaced and have to be deleted at the end.
+        cancelled: Set once waiting is pointless.
     """
 
     def __init__(self, context: Context, surroundings: Surroundings, stack: Stack) -> None:
@@ -78,7 +76,7 @@ class ResourceWork:
         self._stack = stack
 
     def scope(self, definition: Definition) -> Scope:
-        """What the names in the stack's template stand for by now."""
+        """What the names in the stack's template currently stand for."""
         return self._surroundings.scope(self._stack, definition, self._ref, self._get_att)
 
     def _ref(self, name: str) -> Value:
@@ -89,7 +87,7 @@ class ResourceWork:
     def _get_att(self, name: str, attribute: str) -> Value:
         resource = self._stack.resources.get(name)
         if resource is None:
-            raise ApiError(f"Template error: instance of Fn::GetAtt references {name}, not there")
+            raise ApiError(f"Template error: Fn::GetAtt references {name}, which does not exist")
         if attribute not in resource.attributes:
             if is_custom(resource.type):
                 raise ApiError(
@@ -103,16 +101,15 @@ class ResourceWork:
         return resource.attributes[attribute]
 
     def apply(self, item: Wanted, definition: Definition) -> None:
-        """Creates, updates, replaces or leaves the resource, whichever is needed."""
+        """Creates, updates or replaces the resource, or leaves it alone, as needed."""
         provider = self._surroundings.provider(item.type)
         before = self._stack.resources.get(item.logical_id)
         try:
             properties = resolve(item.properties, self.scope(definition))
         except ApiError as error:
-            # Nothing was begun, so there is nothing to undo either.
+            # Nothing was started, so there is nothing to undo.
             verb = "CREATE" if before is None else "UPDATE"
-            told = self._stack.tell
-            told(item.logical_id, "", item.type, f"{verb}_FAILED", error.message)
+            self._stack.add_event(item.logical_id, "", item.type, f"{verb}_FAILED", error.message)
             raise
         properties = with_stack_tags(properties, provider.tags, definition.tags)
         if before is None:
@@ -149,7 +146,7 @@ class ResourceWork:
             )
         elif provider.is_idle(properties) and item.type != "AWS::CDK::Metadata":
             reason = NO_EFFECT
-        stack.tell(name, "", item.type, f"{verb}_IN_PROGRESS", reason)
+        stack.add_event(name, "", item.type, f"{verb}_IN_PROGRESS", reason)
         try:
             result = provider.create(self._request(item.type, name, properties))
         except Exception as error:
@@ -163,9 +160,9 @@ class ResourceWork:
             self.changes[name] = Change(before, after)
             if before is None and after is not None:
                 stack.resources[name] = after
-            stack.tell(name, made or "", item.type, f"{verb}_FAILED", explained)
+            stack.add_event(name, made or "", item.type, f"{verb}_FAILED", explained)
             raise
-        stack.tell(
+        stack.add_event(
             name,
             result.physical_id,
             item.type,
@@ -186,7 +183,7 @@ class ResourceWork:
         before: Resource,
     ) -> None:
         stack, name = self._stack, item.logical_id
-        stack.tell(name, before.physical_id, item.type, "UPDATE_IN_PROGRESS")
+        stack.add_event(name, before.physical_id, item.type, "UPDATE_IN_PROGRESS")
         self.changes[name] = Change(
             before, self._resource(item, properties, before.physical_id, before.attributes)
         )
@@ -198,11 +195,11 @@ class ResourceWork:
             stack.resources[name] = dataclasses.replace(
                 before, status="UPDATE_FAILED", reason=explained
             )
-            stack.tell(name, before.physical_id, item.type, "UPDATE_FAILED", explained)
+            stack.add_event(name, before.physical_id, item.type, "UPDATE_FAILED", explained)
             raise
         after = self._resource(item, properties, result.physical_id, result.attributes)
         if result.physical_id != before.physical_id:
-            stack.tell(
+            stack.add_event(
                 name,
                 result.physical_id,
                 item.type,
@@ -214,16 +211,16 @@ class ResourceWork:
         self._record(after, "UPDATE_COMPLETE")
 
     def undo(self, before: Resource, after: Resource | None) -> None:
-        """Leads one resource back to what it was before."""
+        """Restores one resource to its previous state."""
         stack, name = self._stack, before.logical_id
-        stack.tell(name, before.physical_id, before.type, "UPDATE_IN_PROGRESS")
+        stack.add_event(name, before.physical_id, before.type, "UPDATE_IN_PROGRESS")
         replaced = (
             after is None
             or before.type != after.type
             or bool(replacing(before.type, before.properties, after.properties))
         )
         if replaced:
-            # The old one was not touched: its time comes only once an update has succeeded.
+            # The old one still exists: replaced resources are deleted after successful updates.
             if after is not None:
                 self.stale.append(after)
             self._record(before, "UPDATE_COMPLETE")
@@ -238,7 +235,7 @@ class ResourceWork:
             stack.resources[name] = dataclasses.replace(
                 before, status="UPDATE_FAILED", reason=explained
             )
-            stack.tell(name, after.physical_id, before.type, "UPDATE_FAILED", explained)
+            stack.add_event(name, after.physical_id, before.type, "UPDATE_FAILED", explained)
             raise
         if result.physical_id != after.physical_id:
             self.stale.append(after)
@@ -248,14 +245,14 @@ class ResourceWork:
         self._record(restored, "UPDATE_COMPLETE")
 
     def skip(self, retained: list[Resource]) -> None:
-        """Tells that these stay although the stack lets go of them."""
+        """Records that these are kept although they leave the stack."""
         for resource in retained:
-            self._stack.tell(
+            self._stack.add_event(
                 resource.logical_id, resource.physical_id, resource.type, "DELETE_SKIPPED"
             )
 
     def delete_all(self, doomed: list[Resource]) -> list[str]:
-        """Deletes what depends on others before the others; returns whose deletion failed."""
+        """Deletes resources before those they depend on; returns the ids of failed deletions."""
         by_key = {(r.logical_id, r.physical_id): r for r in doomed}
         dependents = {
             key: {
@@ -272,20 +269,20 @@ class ResourceWork:
 
     def _delete(self, resource: Resource) -> None:
         stack, name, physical_id = self._stack, resource.logical_id, resource.physical_id
-        stack.tell(name, physical_id, resource.type, "DELETE_IN_PROGRESS")
+        stack.add_event(name, physical_id, resource.type, "DELETE_IN_PROGRESS")
         request = self._request(resource.type, name, resource.properties, resource)
         try:
             self._surroundings.provider(resource.type).delete(request)
         except Exception as error:
             explained = self._explain(error, "deletion")
-            stack.tell(name, physical_id, resource.type, "DELETE_FAILED", explained)
+            stack.add_event(name, physical_id, resource.type, "DELETE_FAILED", explained)
             with stack.lock:
                 if stack.resources.get(name) is resource:
                     stack.resources[name] = dataclasses.replace(
                         resource, status="DELETE_FAILED", reason=explained
                     )
             raise
-        stack.tell(name, physical_id, resource.type, "DELETE_COMPLETE")
+        stack.add_event(name, physical_id, resource.type, "DELETE_COMPLETE")
         with stack.lock:
             if stack.resources.get(name) is resource:
                 del stack.resources[name]
@@ -296,9 +293,9 @@ class ResourceWork:
         if isinstance(error, ResourceError):
             return error.reason
         if isinstance(error, ClientError):
-            told = error.response["Error"]
-            return f"{told['Message']} ({error.operation_name}: {told['Code']})"
-        _log.exception("a resource of %s failed unexpectedly", self._stack.name)
+            answer = error.response["Error"]
+            return f"{answer['Message']} ({error.operation_name}: {answer['Code']})"
+        logger.exception("A resource of %s failed unexpectedly", self._stack.name)
         return f"{type(error).__name__}: {error}"
 
     def _request(
@@ -347,11 +344,13 @@ class ResourceWork:
         )
 
     def _record(self, resource: Resource, status: str, updated: Resource | None = None) -> None:
-        """Makes `resource` the one of its name; silently where nothing happened to it."""
+        """Stores `resource`; without an event if it is `updated` unchanged."""
         stack = self._stack
         with stack.lock:
             if updated is None:
-                time = stack.tell(resource.logical_id, resource.physical_id, resource.type, status)
+                time = stack.add_event(
+                    resource.logical_id, resource.physical_id, resource.type, status
+                )
             else:
                 time = updated.updated
             stack.resources[resource.logical_id] = dataclasses.replace(

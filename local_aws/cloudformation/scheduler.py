@@ -1,4 +1,4 @@
-"""Runs work in the order of its dependencies, independent work at the same time."""
+"""Runs work in the order of its dependencies, and independent work at the same time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-# Nearly all of the work is waiting for an answer.
+# The work is mostly waiting for answers.
 THREADS = 16
 
 
@@ -22,16 +22,15 @@ def run_graph(
     """Calls `work` once for each key, after all that the key depends on.
 
     Args:
-        dependencies: Keys that must be done first, by key. Keys not in the mapping count as
-            done. Without cycles.
-        work: Done in several threads.
-        stop_at_failure: Whether nothing more begins after a failure. Otherwise only what
-            depends on the failed key is left out.
-        on_failure: Called at each failure, in the calling thread, before the rest is waited
-            for.
+        dependencies: The keys that must be done first, by key. Keys that are not in the mapping
+            count as done. Without cycles.
+        work: Called in several threads.
+        stop_at_failure: Whether nothing else starts after a failure. If not, only keys that
+            depend on the failed one are skipped.
+        on_failure: Called in the calling thread after each failure.
 
     Returns:
-        The exception of each key that failed. Keys left out are not in it.
+        The exceptions of the keys that failed. Skipped keys are not in it.
     """
     waiting = {key: {d for d in needs if d in dependencies} for key, needs in dependencies.items()}
     running: dict[Future[None], Key] = {}
@@ -58,7 +57,7 @@ def run_graph(
 
 
 def find_cycle(dependencies: Mapping[str, set[str]]) -> list[str]:
-    """Keys that depend on each other in a circle, sorted; empty when there are none."""
+    """The sorted keys that depend on each other in a circle."""
     left = {key: {d for d in needs if d in dependencies} for key, needs in dependencies.items()}
     while True:
         free = {key for key, needs in left.items() if not needs}

@@ -1,4 +1,4 @@
-"""What CloudFormation's resource schemas say, as cfn-lint ships them."""
+"""CloudFormation's resource schemas, as shipped with cfn-lint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_aws.cloudformation.functions import Value
 @cache
 def _create_only(resource_type: str) -> tuple[tuple[str, ...], ...]:
     try:
-        # The schemas of one region do for all: create-only properties do not differ.
+        # Create-only properties are the same in all regions.
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
     except ResourceNotFoundError:
         return ()
@@ -32,5 +32,5 @@ def _at(properties: Value, path: tuple[str, ...]) -> Value:
 
 
 def changed_create_only(resource_type: str, old: Value, new: Value) -> set[str]:
-    """Top-level properties whose change cannot be made to the resource as it stands."""
+    """The changed top-level properties that require a replacement."""
     return {path[0] for path in _create_only(resource_type) if _at(old, path) != _at(new, path)}

@@ -1,4 +1,4 @@
-"""All stacks, and what they are to each other."""
+"""All stacks, and the exports and imports between them."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ class Stacks:
         self._lock = threading.Lock()
 
     def add(self, stack: Stack) -> None:
-        """Takes a new stack in."""
+        """Adds a new stack."""
         with self._lock:
             self._stacks[stack.id] = stack
 
     def all(self, region: str) -> list[Stack]:
-        """Stacks of a region, deleted ones too, oldest first."""
+        """The stacks of a region, oldest first, including deleted ones."""
         with self._lock:
             return [stack for stack in self._stacks.values() if stack.region == region]
 
     def find(self, region: str, name: str) -> Stack | None:
-        """The stack of that id, or the one of that name that is not deleted."""
+        """The stack with this id, or the one with this name that is not deleted."""
         for stack in self.all(region):
             if stack.id == name or (stack.name == name and stack.status != "DELETE_COMPLETE"):
                 return stack
         return None
 
     def exports(self, region: str) -> Iterator[tuple[str, Output, Stack]]:
-        """Every export with its output and stack."""
+        """All exports with their outputs and stacks."""
         for stack in self.all(region):
             for output in stack.outputs.values():
                 if output.export is not None:
                     yield output.export, output, stack
 
     def importers(self, region: str, export: str) -> list[str]:
-        """Names of the stacks that import `export`."""
+        """The names of the stacks that import `export`."""
         return [stack.name for stack in self.all(region) if export in stack.imports]
 
     # What the engine asks
 
     def provider(self, resource_type: str) -> Provider:
-        """The provider of a type; KeyError when there is none."""
+        """The provider of a type; KeyError if there is none."""
         return self.custom_resources if is_custom(resource_type) else PROVIDERS[resource_type]
 
     def scope(
@@ -67,11 +67,10 @@ class Stacks:
         ref: Callable[[str], Value],
         get_att: Callable[[str, str], Value],
     ) -> Scope:
-        """What the names in a template of `stack` stand for; notes the imports it resolves."""
+        """What the names in a template of `stack` stand for; records the imports it resolves."""
         return Scope(
             values={**self.pseudo_parameters(stack), **definition.values},
             conditions=definition.template.conditions,
-            mappings=definition.template.mappings,
             ref=ref,
             get_att=get_att,
             import_value=lambda name: self._import(stack, name),
@@ -79,7 +78,7 @@ class Stacks:
         )
 
     def pseudo_parameters(self, stack: Stack) -> dict[str, Value]:
-        """AWS::Region and its like."""
+        """AWS::Region and the like."""
         return {
             "AWS::AccountId": self._context.account_id,
             "AWS::NotificationARNs": [],
@@ -106,7 +105,7 @@ class Stacks:
             raise ApiError(f"Parameters: [{rest}] cannot be found.") from None
 
     def ssm_parameter(self, region: str, name: str) -> str:
-        """Value of an SSM parameter; KeyError when there is none."""
+        """The value of an SSM parameter; KeyError if there is none."""
         try:
             answer = self._context.client("ssm", region).get_parameter(Name=name)
         except ClientError:
@@ -114,7 +113,7 @@ class Stacks:
         return str(answer["Parameter"]["Value"])
 
     def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
-        """Raises ResourceError where `outputs` take from others what they import."""
+        """Raises ResourceError if `outputs` remove or change what other stacks import."""
         new = {output.export: output.value for output in outputs.values() if output.export}
         for export, output, owner in self.exports(stack.region):
             if owner is not stack:

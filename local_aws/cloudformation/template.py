@@ -1,4 +1,4 @@
-"""Templates: reading, checking, and what of them applies under given parameters."""
+"""Templates: parsing, checking, and finding what applies under given parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SSM_PARAMETER = "AWS::SSM::Parameter::Value<"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A resource that a template asks for, with its functions not yet resolved."""
+    """A resource in a template, with unresolved functions."""
 
     logical_id: str
     type: str
@@ -37,13 +37,12 @@ class Template:
         text: JSON or YAML.
 
     Raises:
-        ApiError: It is not a template that can be deployed here.
+        ApiError: It is no template that can be deployed here.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.body = _decode(text)
-        self.mappings: dict[str, Value] = self.body.get("Mappings", {})
         self.conditions: dict[str, Value] = self.body.get("Conditions", {})
         self.outputs: dict[str, Value] = self.body.get("Outputs", {})
         self.parameters: dict[str, Value] = self.body.get("Parameters", {})
@@ -55,18 +54,18 @@ class Template:
 
     @property
     def resource_types(self) -> set[str]:
-        """Every type in the template, whether or not its condition holds."""
+        """All types in the template, whether or not their conditions hold."""
         return {resource["Type"] for resource in self._resources.values()}
 
     def properties_by_type(self) -> list[tuple[str, dict[str, Value]]]:
-        """Type and unresolved properties of every resource, whether or not its condition holds."""
+        """Type and unresolved properties of all resources, whether or not their conditions hold."""
         return [(body["Type"], body.get("Properties", {})) for body in self._resources.values()]
 
     def given_or_default(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Every parameter's value: the one that is given or, failing that, its default.
+        """All parameters' values: the given ones or the defaults.
 
         Raises:
-            ApiError: A value is missing, or of no parameter.
+            ApiError: A value is missing, or there is no such parameter.
         """
         unknown = sorted(set(given) - set(self.parameters))
         if unknown:
@@ -85,11 +84,10 @@ class Template:
         """Parameters as functions see them.
 
         Args:
-            given: Values by name.
             get_ssm: Finds the value of an SSM parameter by its name; KeyError if there is none.
 
         Raises:
-            ApiError: A value is missing, not allowed, or of no parameter.
+            ApiError: A value is missing or not allowed, or there is no such parameter.
         """
         return {
             name: _value(name, self.parameters[name], value, get_ssm)
@@ -97,27 +95,27 @@ class Template:
         }
 
     def required_capability(self) -> str | None:
-        """What a caller has to acknowledge when the template makes identities."""
+        """The capability that a caller has to acknowledge, if the template creates identities."""
         found = [r for r in self._resources.values() if r["Type"].startswith("AWS::IAM::")]
         if any(_IAM_NAMES & set(resource.get("Properties", {})) for resource in found):
             return "CAPABILITY_NAMED_IAM"
         return "CAPABILITY_IAM" if found else None
 
     def check_rules(self, scope: Scope) -> None:
-        """Raises ApiError where an assertion of the template's Rules does not hold."""
+        """Raises ApiError if an assertion of the template's Rules does not hold."""
         for rule in self.body.get("Rules", {}).values():
             if "RuleCondition" in rule and not resolve(rule["RuleCondition"], scope):
                 continue
             for assertion in rule["Assertions"]:
                 if not resolve(assertion["Assert"], scope):
-                    told = assertion.get("AssertDescription", "a rule of the template")
-                    raise ApiError(f"Template validation error: {told}")
+                    rule_text = assertion.get("AssertDescription", "a rule of the template")
+                    raise ApiError(f"Template validation error: {rule_text}")
 
     def wanted(self, scope: Scope) -> dict[str, Wanted]:
         """The resources whose conditions hold, by logical id.
 
         Raises:
-            ApiError: Something refers to what is not there, or in a circle.
+            ApiError: A reference leads nowhere, or references form a circle.
         """
         applying = {
             name: body
@@ -130,7 +128,7 @@ class Template:
             named = set(references(body.get("Properties", {}), scope))
             _check_known(named - known, "Resources")
             depends_on = body.get("DependsOn", [])
-            # Where the condition of what it depends on does not hold there is nothing to wait for.
+            # There is no need to wait for a resource whose condition does not hold.
             first = set([depends_on] if isinstance(depends_on, str) else depends_on)
             _check_known(first - set(self._resources), "Resources")
             found[name] = Wanted(
@@ -158,7 +156,7 @@ def _decode(text: str) -> dict[str, Value]:
         body, faults = decode_str(text)
         if faults or body is None:
             raise ApiError(f"Template format error: {faults[0] if faults else 'empty'}") from None
-        # Plain dicts: the parser's own remember lines and columns.
+        # To plain dicts: the parser's remember lines and columns.
         body = json.loads(json.dumps(body))
     if not isinstance(body, dict):
         raise ApiError("Template format error: unsupported structure.")

@@ -214,7 +214,7 @@ def test_a_rollback_restores_policies_and_imports(cloudformation, provider):
     provider.failing = {("create", "Broken")}
     changed = {"A": thing(DeletionPolicy="Retain"), "Broken": thing(DependsOn=["A"])}
     assert cloudformation.deploy(changed) == "UPDATE_ROLLBACK_COMPLETE"
-    assert cloudformation.call("ListImports", ExportName="x") == {"Imports": ["app"]}
+    assert cloudformation.operations.stacks.importers("eu-west-1", "x") == ["app"]
     provider.forget()
     cloudformation.delete()
     assert sorted(provider.order("delete")) == ["A", "B"]
@@ -289,7 +289,7 @@ def test_exports_in_use_stay_as_they_are(cloudformation, provider):
     assert cloudformation.delete("owner") == "UPDATE_ROLLBACK_COMPLETE"
     owner = cloudformation.call("DescribeStacks", StackName="owner")["Stacks"][0]
     assert "Cannot delete export x as it is in use by user" in owner["StackStatusReason"]
-    assert cloudformation.call("ListImports", ExportName="x") == {"Imports": ["user"]}
+    assert cloudformation.operations.stacks.importers("eu-west-1", "x") == ["user"]
     cloudformation.delete("user")
     assert cloudformation.delete("owner") == "DELETE_COMPLETE"
 
