@@ -95,16 +95,16 @@ def test_an_error_nested_deeply(aws, fake):
         aws.invoke("x", b"{}", 5)
 
 
-def test_nobody_listens(monkeypatch):
-    with running_aws(), socket.socket() as taken:
+def test_nobody_listens():
+    with running_aws(), socket.socket() as taken, pytest.MonkeyPatch.context() as patch:
         taken.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(AWS_ERRORS, match="connect"):
             Aws().invoke("x", b"{}", 5)
 
 
 @pytest.fixture
-def answering(monkeypatch):
+def answering():
     """A service that sends these bytes, each on its own connection, then closes it."""
 
     def start(*answers: bytes):
@@ -119,10 +119,10 @@ def answering(monkeypatch):
                         connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
         return Aws()
 
-    with running_aws():
+    with running_aws(), pytest.MonkeyPatch.context() as patch:
         yield start
 
 
