@@ -69,8 +69,12 @@ class Target:
         import boto3
         from botocore.config import Config
 
-        config = Config(retries={"mode": "standard"}, user_agent_appid="faq-search")
-        return boto3.client(service, region_name=self.region, config=config)
+        config = Config(
+            retries={"mode": "standard"},
+            user_agent_appid="faq-search",  # type: ignore[call-arg]
+        )
+        make_client: Any = boto3.client
+        return make_client(service, region_name=self.region, config=config)
 
     def cdk(self, *arguments: str, quiet: bool = False, output: IO[str] | None = None) -> int:
         """Runs the real CDK command line against it; see run_cdk."""

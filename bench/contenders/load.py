@@ -59,7 +59,7 @@ def endpoint(name: str, region: str, body: str) -> Tasks:
     from botocore.session import Session
 
     config = Config(max_pool_connections=max(CLIENTS), retries={"total_max_attempts": 1})
-    client = Session().create_client("sagemaker-runtime", region_name=region, config=config)
+    client: Any = Session().create_client("sagemaker-runtime", region_name=region, config=config)
 
     def ask() -> bool:
         try:

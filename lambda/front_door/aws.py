@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from botocore.session import Session
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from types_boto3_ssm import SSMClient
 
 T = TypeVar("T")
 
@@ -49,14 +52,17 @@ class Aws:
 
     def __init__(self) -> None:
         self._session = Session()
-        self._runtime = self._session.create_client("sagemaker-runtime", config=_CONFIG)
+        self._runtime = cast(
+            "SageMakerRuntimeClient",
+            self._session.create_client("sagemaker-runtime", config=_CONFIG),
+        )
         # More than can be abandoned in 60 s, since an attempt takes a second at least.
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="aws")
 
     @cached_property
-    def _ssm(self) -> BaseClient:
+    def _ssm(self) -> SSMClient:
         """Loading its service model takes a while, and most requests do not need it."""
-        return self._session.create_client("ssm", config=_CONFIG)
+        return cast("SSMClient", self._session.create_client("ssm", config=_CONFIG))
 
     def invoke(self, endpoint_name: str, payload: bytes, seconds: float) -> bytes:
         """The endpoint's answer to a JSON `payload`; one of AWS_ERRORS if there is none."""

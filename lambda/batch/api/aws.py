@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from rest.errors import ApiError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_stepfunctions import SFNClient
 
 # API Gateway waits for 29 seconds in all, and a request makes few calls.
 _TIMES: Final[dict[str, Any]] = {
@@ -37,18 +41,21 @@ class Aws:
         self._session = Session()
 
     @cached_property
-    def s3(self) -> BaseClient:
+    def s3(self) -> S3Client:
         """Signs URLs with Signature Version 4, which objects under a KMS key require."""
-        return self._session.create_client("s3", config=Config(signature_version="s3v4", **_TIMES))
+        config = Config(signature_version="s3v4", **_TIMES)
+        return cast("S3Client", self._session.create_client("s3", config=config))
 
     @cached_property
-    def stepfunctions(self) -> BaseClient:
-        return self._session.create_client("stepfunctions", config=Config(**_TIMES))
+    def stepfunctions(self) -> SFNClient:
+        config = Config(**_TIMES)
+        return cast("SFNClient", self._session.create_client("stepfunctions", config=config))
 
     @cached_property
-    def sagemaker(self) -> BaseClient:
+    def sagemaker(self) -> SageMakerClient:
         """Loading its service model takes a while, and most requests do not need it."""
-        return self._session.create_client("sagemaker", config=Config(**_TIMES))
+        config = Config(**_TIMES)
+        return cast("SageMakerClient", self._session.create_client("sagemaker", config=config))
 
 
 def api_error(error: BotoCoreError | ClientError) -> ApiError | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from batch.api.records import InputObject
 from rest.errors import ApiError
 
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
 _FIELD = "s3_uri"
 
 
-def find_object(s3: BaseClient, s3_uri: str, locations: Sequence[str]) -> InputObject:
+def find_object(s3: S3Client, s3_uri: str, locations: Sequence[str]) -> InputObject:
     """The object at `s3_uri`, which must lie below one of `locations` (S3 prefixes).
 
     Raises ApiError: invalid_request for another location or an empty object, not_found.

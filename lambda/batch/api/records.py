@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
@@ -13,6 +12,9 @@ from pydantic_core import from_json, to_json
 from batch.api.requests import BatchRequest
 from batch.execution import Batch
 from contract.batch_objects import request_key
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 
 class InputObject(BaseModel):
@@ -85,7 +87,7 @@ def _asked(request: BatchRequest) -> dict[str, Any]:
     return request.model_dump(exclude={"client_token"})
 
 
-def read_json(s3: BaseClient, bucket: str, key: str) -> dict[str, Any] | None:
+def read_json(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
     """A JSON object in S3, or None if there is none."""
     try:
         content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -100,7 +102,7 @@ def read_json(s3: BaseClient, bucket: str, key: str) -> dict[str, Any] | None:
 class Records:
     """The records in the batch bucket."""
 
-    def __init__(self, s3: BaseClient, bucket: str) -> None:
+    def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
 
@@ -129,7 +131,7 @@ class Records:
         """Notes that a batch must not start."""
         self._put(record.model_copy(update={"stopped_at": datetime.now(UTC)}))
 
-    def _put(self, record: Record, **condition: str) -> None:
+    def _put(self, record: Record, **condition: Any) -> None:
         self._s3.put_object(
             Bucket=self._bucket,
             Key=request_key(record.batch_id),

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Final
-
-from botocore.client import BaseClient
+from typing import TYPE_CHECKING, Any, Final
 
 from batch.api.answers import Download, Upload
 from contract.batch_objects import upload_key
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 VALID_SECONDS: Final = 3600
 MAX_DOWNLOADS: Final = 100
 
 
-def upload_url(s3: BaseClient, bucket: str, batch_id: str) -> Upload:
+def upload_url(s3: S3Client, bucket: str, batch_id: str) -> Upload:
     """Where to upload the file of a batch."""
     url: str = s3.generate_presigned_url(
         "put_object",
@@ -32,7 +33,7 @@ def upload_url(s3: BaseClient, bucket: str, batch_id: str) -> Upload:
     }
 
 
-def downloads(s3: BaseClient, report: Mapping[str, Any]) -> list[Download]:
+def downloads(s3: S3Client, report: Mapping[str, Any]) -> list[Download]:
     """The results of a report, at most 100: the merged file, then output, then rejects."""
     return [
         {"s3_uri": s3_uri, "url": _download_url(s3, s3_uri)}
@@ -47,7 +48,7 @@ def _results(report: Mapping[str, Any]) -> Iterable[str]:
     yield from report.get("rejects", ())
 
 
-def _download_url(s3: BaseClient, s3_uri: str) -> str:
+def _download_url(s3: S3Client, s3_uri: str) -> str:
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     url: str = s3.generate_presigned_url(
         "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=VALID_SECONDS
