@@ -6,21 +6,18 @@ With the real function behind it, on an AWS in memory.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
-from local_aws import moto_adapter
 from stage.bundles import ROOT
 from tests.support.batch_scenarios import BATCH_ID, BUCKET, BatchAws, put_input
-from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, make_real_client
+from tests.support.recorded_aws import ACCOUNT, REGION, AwsError
+from tests.support.state_machine import run_execution, tasks_through
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:BatchSteps"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/StateMachine"
-DEFINITION = ROOT / "stacks/batch/workflow.asl.json"
+DEFINITION = (ROOT / "stacks/batch/workflow.asl.json").read_text(encoding="utf-8")
 # Enough for several shards an instance; 8,000 records, of which every seventh has no vector.
 LONG = b"".join(
     b'{"id": %d, "text_inputs": "%s"}\n' % (n, b"x" * 400 if n % 7 else b"unencodable")
@@ -28,30 +25,6 @@ LONG = b"".join(
 )
 LINES = b"".join(b'{"id": %d, "text_inputs": "question %d"}\n' % (n, n) for n in range(30))
 JOB = f"faq-search-dev-{BATCH_ID.replace('-', '')}"
-
-
-class Host:
-    """Lets the tasks of executions act on the recorded AWS."""
-
-    def __init__(self, aws: RecordedAws) -> None:
-        self._aws = aws
-
-    def client(self, service: str, region: str) -> Any:
-        return self._aws.client(service, region_name=region)
-
-    def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
-        pass
-
-
-def definition() -> str:
-    """As deployed, only that what is tried again is tried once more, soon."""
-    text = DEFINITION.read_text(encoding="utf-8")
-    document = json.loads(text.replace("${Partition}", "aws").replace("${BatchStepsArn}", FUNCTION))
-    for state in document["States"].values():
-        for retry in state.get("Retry", []):
-            if retry["MaxAttempts"]:
-                retry.update(IntervalSeconds=1, BackoffRate=1, MaxAttempts=1)
-    return json.dumps(document)
 
 
 class Workflow:
@@ -87,31 +60,15 @@ class Workflow:
 
     def run(self, content: bytes = LINES, **asked: Any) -> str:
         """Embed a file of this content; returns the status of the execution."""
-        stepfunctions = make_real_client("stepfunctions", region_name=REGION)
-        machine = stepfunctions.create_state_machine(
-            name="batch", definition=definition(), roleArn=ROLE
-        )
-        execution = stepfunctions.start_execution(
-            stateMachineArn=machine["stateMachineArn"],
-            name=BATCH_ID,
-            input=json.dumps({**put_input(self._aws, content), **asked}),
-        )
-        give_up_at = time.monotonic() + 30
-        while time.monotonic() < give_up_at:
-            ended = stepfunctions.describe_execution(executionArn=execution["executionArn"])
-            if ended["status"] != "RUNNING":
-                return str(ended["status"])
-            time.sleep(0.02)
-        raise AssertionError("the execution does not end")
+        task = {**put_input(self._aws, content), **asked}
+        ended = run_execution(DEFINITION, task, BATCH_ID, BatchStepsArn=FUNCTION)
+        return str(ended["status"])
 
 
 @pytest.fixture
 def workflow(batch_aws: BatchAws, steps: Callable[..., Any]) -> Iterator[Workflow]:
-    host = Host(batch_aws)
-    moto_adapter.execution_hosts.add(host)
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+    with tasks_through(batch_aws.client):
         yield Workflow(batch_aws, steps)
-    moto_adapter.execution_hosts.remove(host)
 
 
 def test_a_batch_from_file_to_report(batch_aws: BatchAws, workflow: Workflow) -> None:

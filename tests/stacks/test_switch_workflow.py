@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from contract.names import Names
 from contract.switch import OFF, ON, PARAMETER
-from local_aws import moto_adapter
 from tests.support.model_validator import check_request
+from tests.support.state_machine import run_execution, tasks_through
 from tests.support.synthesis import Templates, properties
 
 REGION = "eu-west-1"
@@ -40,12 +36,9 @@ class CloudFormation:
         self.statuses = ["UPDATE_COMPLETE"]
         self.updates: list[dict[str, Any]] = []
 
-    def client(self, service: str, region: str) -> CloudFormation:
-        assert (service, region) == ("cloudformation", REGION)
+    def client(self, service: str, region_name: str) -> CloudFormation:
+        assert (service, region_name) == ("cloudformation", REGION)
         return self
-
-    def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
-        pass
 
     def update_stack(self, **request: Any) -> dict[str, Any]:
         assert check_request("cloudformation", "UpdateStack", request) == []
@@ -69,41 +62,17 @@ class CloudFormation:
 
 @pytest.fixture
 def cloudformation() -> Iterator[CloudFormation]:
-    host = CloudFormation()
-    moto_adapter.execution_hosts.add(host)
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
-        yield host
-    moto_adapter.execution_hosts.remove(host)
+    aws = CloudFormation()
+    with tasks_through(aws.client):
+        yield aws
 
 
 @pytest.fixture
 def switch(cloudformation: CloudFormation, everything: Templates) -> Callable[[str], str]:
-    """Runs the workflow as deployed, only without its pauses; returns the execution's status."""
+    """Runs the workflow as deployed; returns the execution's status."""
     (machine,) = properties(everything["Operations"], "AWS::StepFunctions::StateMachine")
-    document = json.loads(machine["DefinitionString"])
-    for state in document["States"].values():
-        if state["Type"] == "Wait":
-            state["Seconds"] = 0
-
-    def run(serving: str) -> str:
-        states = boto3.client("stepfunctions", region_name=REGION)
-        machine = states.create_state_machine(
-            name="switch",
-            definition=json.dumps(document),
-            roleArn="arn:aws:iam::123456789012:role/StateMachine",
-        )
-        execution = states.start_execution(
-            stateMachineArn=machine["stateMachineArn"], input=json.dumps({"serving": serving})
-        )
-        give_up_at = time.monotonic() + 30
-        while time.monotonic() < give_up_at:
-            ended = states.describe_execution(executionArn=execution["executionArn"])
-            if ended["status"] != "RUNNING":
-                return str(ended["status"])
-            time.sleep(0.02)
-        raise AssertionError("the execution does not end")
-
-    return run
+    definition = machine["DefinitionString"]
+    return lambda serving: str(run_execution(definition, {"serving": serving})["status"])
 
 
 @pytest.mark.parametrize("serving", [ON, OFF])

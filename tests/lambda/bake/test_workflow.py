@@ -2,81 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import time
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
-from local_aws import moto_adapter
 from stage.bundles import ROOT
 from tests.support.bake_scenarios import BUCKET, NEW, name, output, started
-from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, make_real_client
+from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws
+from tests.support.state_machine import run_execution, tasks_through
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:Bake"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/StateMachine"
-DEFINITION = ROOT / "stacks/model/bake.asl.json"
-
-
-class Host:
-    """Lets the tasks of executions act on the recorded AWS."""
-
-    def __init__(self, aws: RecordedAws) -> None:
-        self._aws = aws
-
-    def client(self, service: str, region: str) -> Any:
-        return self._aws.client(service, region_name=region)
-
-    def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
-        pass
-
-
-def definition() -> str:
-    """As deployed, only without its pauses."""
-    text = DEFINITION.read_text(encoding="utf-8")
-    document = json.loads(
-        text.replace("${Partition}", "aws").replace("${BakeFunctionArn}", FUNCTION)
-    )
-    document["States"]["Wait"]["Seconds"] = 0
-    for state in document["States"].values():
-        for retry in state.get("Retry", []):
-            retry.update(
-                {"IntervalSeconds": 1, "BackoffRate": 1, "MaxAttempts": 1}
-                if retry["MaxAttempts"]
-                else {}
-            )
-    return json.dumps(document)
+DEFINITION = (ROOT / "stacks/model/bake.asl.json").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def bake(aws, bake_handler, bake_request):
-    """Run a Create request through the function and the whole workflow; gives how it ended."""
-    aws.functions[FUNCTION] = bake_handler
-    host = Host(aws)
-    moto_adapter.execution_hosts.add(host)
+def run(aws, bake):
+    """Runs a Create request through the function and the whole workflow; gives how it ended."""
+    aws.functions[FUNCTION] = bake.handle
 
     def run(**changes: Any) -> str:
-        bake_handler(bake_request("Create", NEW))
+        bake("Create", NEW)
         task = {**started(aws), **changes}
-        stepfunctions = make_real_client("stepfunctions", region_name=REGION)
-        machine = stepfunctions.create_state_machine(
-            name="bake", definition=definition(), roleArn=ROLE
-        )
-        execution = stepfunctions.start_execution(
-            stateMachineArn=machine["stateMachineArn"], name="e", input=json.dumps(task)
-        )
-        give_up_at = time.monotonic() + 30
-        while time.monotonic() < give_up_at:
-            ended = stepfunctions.describe_execution(executionArn=execution["executionArn"])
-            if ended["status"] != "RUNNING":
-                return ended.get("error", ended["status"])
-            time.sleep(0.02)
-        raise AssertionError("the execution does not end")
+        ended = run_execution(DEFINITION, task, BakeFunctionArn=FUNCTION)
+        return ended.get("error", ended["status"])
 
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+    with tasks_through(aws.client):
         yield run
-    moto_adapter.execution_hosts.remove(host)
 
 
 def artifact_is_there(aws: RecordedAws) -> str:
@@ -85,10 +36,10 @@ def artifact_is_there(aws: RecordedAws) -> str:
     return f"s3://{BUCKET}/{key}"
 
 
-def test_a_bake_from_request_to_answer(aws, answers, bake):
+def test_a_bake_from_request_to_answer(aws, answers, run):
     url = artifact_is_there(aws)
     aws.outcome = {"TrainingJobStatus": "Completed"}
-    assert bake() == "SUCCEEDED"
+    assert run() == "SUCCEEDED"
     assert answers.only["Status"] == "SUCCESS"
     assert answers.only["Data"] == {"ModelDataUrl": url, "TrainingJobName": name(NEW)}
     assert (BUCKET, f"bakes/{NEW}/bake.json") in aws.objects
@@ -97,18 +48,18 @@ def test_a_bake_from_request_to_answer(aws, answers, bake):
     assert request["AlgorithmSpecification"]["ContainerEntrypoint"][0] == "python3"
 
 
-def test_a_job_that_fails_fails_the_resource_with_its_reason(aws, answers, bake):
+def test_a_job_that_fails_fails_the_resource_with_its_reason(aws, answers, run):
     aws.outcome = {"TrainingJobStatus": "Failed", "FailureReason": "corpus.csv:3: empty answer"}
-    assert bake() == "BakeFailed"
+    assert run() == "BakeFailed"
     assert answers.only["Status"] == "FAILED"
     assert "corpus.csv:3: empty answer" in answers.only["Reason"]
 
 
-def test_a_job_in_progress_is_joined(aws, answers, bake):
+def test_a_job_in_progress_is_joined(aws, answers, run):
     artifact_is_there(aws)
     aws.add_job(name(NEW), "InProgress", output(NEW))
     ends_after_first_look(aws, {"TrainingJobStatus": "Completed"})
-    assert bake() == "SUCCEEDED"
+    assert run() == "SUCCEEDED"
     assert answers.only["Status"] == "SUCCESS"
     assert len(aws.called("CreateTrainingJob")) == 1
 
@@ -125,30 +76,30 @@ def ends_after_first_look(aws: RecordedAws, outcome: dict[str, Any]) -> None:
     aws._describe_training_job = look
 
 
-def test_past_the_deadline_the_job_is_stopped_and_the_resource_fails(aws, answers, bake):
-    assert bake(deadline="2020-01-01T00:00:00Z") == "BakeFailed"
+def test_past_the_deadline_the_job_is_stopped_and_the_resource_fails(aws, answers, run):
+    assert run(deadline="2020-01-01T00:00:00Z") == "BakeFailed"
     assert answers.only["Status"] == "FAILED"
     assert "50 minutes after the request" in answers.only["Reason"]
     assert "batch transform" in answers.only["Reason"]
     assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
 
-def test_a_job_that_ended_counts_even_past_the_deadline(aws, answers, bake):
+def test_a_job_that_ended_counts_even_past_the_deadline(aws, answers, run):
     artifact_is_there(aws)
     aws.outcome = {"TrainingJobStatus": "Completed"}
-    bake(deadline="2020-01-01T00:00:00Z")
+    run(deadline="2020-01-01T00:00:00Z")
     assert answers.only["Status"] == "SUCCESS"
 
 
 @pytest.mark.parametrize("operation", ["CreateTrainingJob", "DescribeTrainingJob"])
-def test_an_error_of_sagemaker_becomes_the_reason(aws, answers, bake, operation):
+def test_an_error_of_sagemaker_becomes_the_reason(aws, answers, run, operation):
     code = "ResourceLimitExceeded" if operation == "CreateTrainingJob" else "AccessDeniedException"
     if operation == "DescribeTrainingJob":
         # Only in the workflow: the function may describe.
         break_after_creation(aws, operation, AwsError(code, "That is not allowed here"))
     else:
         aws.broken[operation] = AwsError(code, "That is not allowed here")
-    assert bake() == "BakeFailed"
+    assert run() == "BakeFailed"
     assert answers.only["Reason"] == "The bake failed: That is not allowed here."
 
 
@@ -162,25 +113,25 @@ def break_after_creation(aws: RecordedAws, operation: str, error: AwsError) -> N
     aws._create_training_job = create_and_break
 
 
-def test_a_stop_that_fails_does_not_keep_the_answer_back(aws, answers, bake):
+def test_a_stop_that_fails_does_not_keep_the_answer_back(aws, answers, run):
     aws.broken["StopTrainingJob"] = AwsError("AccessDeniedException", "no")
-    assert bake(deadline="2020-01-01T00:00:00Z") == "BakeFailed"
+    assert run(deadline="2020-01-01T00:00:00Z") == "BakeFailed"
     assert "50 minutes after the request" in answers.only["Reason"]
 
 
-def test_a_finish_that_breaks_is_reported(aws, answers, bake):
+def test_a_finish_that_breaks_is_reported(aws, answers, run):
     artifact_is_there(aws)
     aws.outcome = {"TrainingJobStatus": "Completed"}
     aws.broken["PutObject"] = AwsError("AccessDenied", "the marker may not be written", 403)
-    assert bake() == "BakeFailed"
+    assert run() == "BakeFailed"
     assert answers.only["Status"] == "FAILED"
     assert "the marker may not be written" in answers.only["Reason"]
 
 
 def test_what_cannot_be_answered_fails_the_execution_so_that_the_event_rule_answers(
-    aws, answers, bake
+    aws, answers, run
 ):
     aws.outcome = {"TrainingJobStatus": "Failed"}
     answers.refusals = [403] * 100
-    assert bake() == "Unanswered"
+    assert run() == "Unanswered"
     assert answers.received == []
