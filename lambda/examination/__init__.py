@@ -1,1 +1,1 @@
-"""Comparing an endpoint's answers with the bake's probes: the smoke test and the probe."""
+"""The smoke test and the probe: both compare an endpoint's answers with what its bake recorded."""

@@ -1,4 +1,4 @@
-"""Requests to one endpoint, for the functions that examine whether it answers right."""
+"""Requests to one endpoint, repeated while it fails in ways that pass."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
-_PASSING = {
+if TYPE_CHECKING:
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+_MOMENTARY = {
     "ThrottlingException",
     "ServiceUnavailable",
     "ServiceUnavailableException",
@@ -19,37 +22,36 @@ _PASSING = {
     "InternalServerException",
 }
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class EndpointError(Exception):
-    """The endpoint gave no answer; the message is the reason, in words."""
+    """The endpoint gave no usable answer; the message says why."""
 
 
 class Endpoint:
     """One endpoint.
 
     Args:
-        runtime: a boto3 client for sagemaker-runtime, without retries of its own.
+        runtime: a client that does not retry by itself.
         name: the endpoint's.
-        give_up_at: time.monotonic() after which no request starts again.
-        pauses: seconds between a request and its repetitions, while it meets trouble that may
-            pass; one repetition for each.
+        give_up_at: time.monotonic() after which nothing is repeated.
+        pauses: seconds before each repetition.
     """
 
     def __init__(
-        self, runtime: BaseClient, name: str, give_up_at: float, pauses: Sequence[float]
+        self, runtime: SageMakerRuntimeClient, name: str, give_up_at: float, pauses: Sequence[float]
     ) -> None:
         self.name = name
         self.give_up_at = give_up_at
         self._runtime = runtime
-        self._pauses = tuple(pauses)
+        self._pauses = pauses
 
-    def ask(self, request: Mapping[str, object]) -> object:
-        """Send one request and return the parsed answer; trouble that passes is waited out.
+    def ask(self, request: Mapping[str, object]) -> Any:
+        """Sends one request and returns the parsed answer.
 
         Raises:
-            EndpointError: an error that stays, or an answer that is not JSON.
+            EndpointError: no answer, or one that is not JSON.
         """
         body = json.dumps(request)
         pauses = iter(self._pauses)
@@ -66,28 +68,29 @@ class Endpoint:
                 pause = next(pauses, None)
                 if (
                     pause is None
-                    or not _may_pass(error)
+                    or not _is_momentary(error)
                     or time.monotonic() + pause > self.give_up_at
                 ):
-                    raise EndpointError(_words(error)) from error
-                _log.warning("Endpoint %s, again in %s s: %s", self.name, pause, error)
+                    raise EndpointError(f"no answer: {_message(error)}") from error
+                logger.warning("Asking endpoint %s again in %s s: %s", self.name, pause, error)
                 time.sleep(pause)
             except ValueError as error:
                 raise EndpointError(f"its answer is not JSON: {error}") from error
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_momentary(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return True
-    if error.response["Error"]["Code"] == "ModelError":
-        status: int = error.response.get("OriginalStatusCode", 500)
-        return status >= 500
-    return error.response["Error"]["Code"] in _PASSING
+    response: Mapping[str, Any] = error.response
+    if response["Error"]["Code"] == "ModelError":
+        return bool(response.get("OriginalStatusCode", 500) >= 500)
+    return response["Error"]["Code"] in _MOMENTARY
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """The model's own message where there is one; the server wraps it in JSON."""
-    original = error.response.get("OriginalMessage") if isinstance(error, ClientError) else None
+    response: Mapping[str, Any] = error.response if isinstance(error, ClientError) else {}
+    original = response.get("OriginalMessage")
     if not original:
         return str(error)
     try:

@@ -1,7 +1,6 @@
-"""Runs every minute: asks every endpoint what the bake's own probes ask, and counts the failures.
+"""Runs every minute: asks every endpoint its bake's probes and publishes what failed as metrics.
 
-What it prints are metrics (see metric_lines): alarms on them take a bad update back, and tell
-somebody about an endpoint that answers wrong. Its dimensions are Stage, EndpointName and BakeId.
+Alarms on them roll a bad update back and report endpoints that answer wrong.
 """
 
 from __future__ import annotations
@@ -10,80 +9,128 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 from boto_config import PATIENT
+from contract.metrics import (
+    CORPUS_AGE_DAYS,
+    NAMESPACE,
+    PROBE_FAILED,
+    PROBE_LATENCY,
+    endpoint_dimensions,
+    stage_dimensions,
+)
 from examination.endpoint import Endpoint
-from examination.metric_lines import print_metrics
-from examination.probes import Probe
-from examination.rounds import Examination, examine
+from examination.examine import Examination, Probe, examine
 
-# A question that takes longer is no answer; its caller would have gone.
+# A caller would not wait longer for an answer.
 _READ_SECONDS = 15
-# No request starts when this much of the function's time is left, so that the metrics get out.
+# No request starts with less of the function's time left, so that the metrics get out.
 _RESERVE_SECONDS = _READ_SECONDS + 5.0
-# Trouble of a moment, e.g. an instance that is being replaced, is none.
+# Momentary failures, e.g. while an instance is replaced, do not count.
 _PAUSES_SECONDS = (1.0, 2.0)
-# As many as make it likely that each part of the fleet is met, in an update the new one as well.
+# Enough to meet each part of the fleet with some likelihood, and during an update the new one too.
 _ROUNDS = 5
+# CloudWatch takes no more values of one metric in a line.
+_MAX_VALUES = 100
 
 logging.getLogger().setLevel(logging.INFO)
-_log = logging.getLogger(__name__)
-
-_stage = os.environ["APP_STAGE"]
-_endpoint_names: list[str] = json.loads(os.environ["ENDPOINT_NAMES"])
-_deployment_parameter = os.environ["DEPLOYMENT_PARAMETER"]
-_tolerance = float(os.environ["TOLERANCE"])
-
-_runtime = boto3.client(
-    "sagemaker-runtime",
-    config=Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=_READ_SECONDS),
-)
-_ssm = boto3.client("ssm", config=PATIENT)
-# The probes of the bakes met last, by endpoint: a fleet that is being replaced serves two.
-_known: dict[str, dict[str, list[Probe]]] = {}
+logger = logging.getLogger(__name__)
 
 
-def handler(event: Any, context: Any) -> None:
-    """Examine all endpoints at once and print what was found."""
-    del event
-    give_up_at = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    give_up_at -= _RESERVE_SECONDS
+class Prober:
+    """Probes the endpoints that its environment variables name."""
 
-    def examined(name: str) -> Examination:
-        endpoint = Endpoint(_runtime, name, give_up_at, _PAUSES_SECONDS)
-        return examine(endpoint, _known.setdefault(name, {}), _tolerance, _ROUNDS)
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._stage = variables["APP_STAGE"]
+        self._endpoint_names: list[str] = json.loads(variables["ENDPOINT_NAMES"])
+        self._deployment_parameter = variables["DEPLOYMENT_PARAMETER"]
+        self._tolerance = float(variables["TOLERANCE"])
+        self._runtime = boto3.client(
+            "sagemaker-runtime",
+            config=Config(
+                retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=_READ_SECONDS
+            ),
+        )
+        self._ssm = boto3.client("ssm", config=PATIENT)
+        # By endpoint and bake: during an update an endpoint serves two.
+        self._known: dict[str, dict[str, list[Probe]]] = {name: {} for name in self._endpoint_names}
 
-    with ThreadPoolExecutor(len(_endpoint_names)) as pool:
-        for name, found in zip(_endpoint_names, pool.map(examined, _endpoint_names), strict=True):
-            _print(name, found)
-    _print_corpus_age()
+    def run(self, remaining_seconds: float) -> None:
+        """Examines all endpoints at once and prints the metrics."""
+        give_up_at = time.monotonic() + remaining_seconds - _RESERVE_SECONDS
+
+        def examined(name: str) -> Examination:
+            endpoint = Endpoint(self._runtime, name, give_up_at, _PAUSES_SECONDS)
+            return examine(endpoint, self._tolerance, rounds=_ROUNDS, known=self._known[name])
+
+        with ThreadPoolExecutor(len(self._endpoint_names)) as pool:
+            results = pool.map(examined, self._endpoint_names)
+            for name, found in zip(self._endpoint_names, results, strict=True):
+                self._print_examination(name, found)
+        self._print_corpus_age()
+
+    def _print_examination(self, name: str, found: Examination) -> None:
+        for fault in dict.fromkeys(found.faults):  # rounds tend to find the same
+            logger.error("Endpoint %s: %s", name, fault)
+        metrics: dict[str, Any] = {PROBE_FAILED: (int(found.failed), "None")}
+        if found.milliseconds:
+            metrics[PROBE_LATENCY] = (found.milliseconds, "Milliseconds")
+        print_metrics(endpoint_dimensions(self._stage, name), metrics)
+        for bake_id, failed in found.by_bake().items():
+            dimensions = endpoint_dimensions(self._stage, name, bake_id)
+            print_metrics(dimensions, {PROBE_FAILED: (int(failed), "None")})
+
+    def _print_corpus_age(self) -> None:
+        """Prints how long the deployed corpus, model and code have been the same."""
+        try:
+            parameter = self._ssm.get_parameter(Name=self._deployment_parameter)["Parameter"]
+        except Exception:
+            # The metrics of the endpoints are out and must not be lost.
+            logger.exception("The deployment parameter cannot be read")
+            return
+        age = datetime.now(UTC) - parameter["LastModifiedDate"]
+        days = age.total_seconds() / 86_400
+        print_metrics(stage_dimensions(self._stage), {CORPUS_AGE_DAYS: (days, "None")})
 
 
-def _print(name: str, found: Examination) -> None:
-    for fault in dict.fromkeys(found.faults):  # each round may find the same
-        _log.error("Endpoint %s: %s", name, fault)
-    dimensions = {"Stage": _stage, "EndpointName": name}
-    metrics: dict[str, Any] = {"ProbeFailed": (int(found.failed), "None")}
-    if found.milliseconds:
-        metrics["ProbeLatency"] = (found.milliseconds, "Milliseconds")
-    print_metrics(dimensions, metrics)
-    for bake_id, failed in found.by_bake().items():
-        print_metrics({**dimensions, "BakeId": bake_id}, {"ProbeFailed": (int(failed), "None")})
+def print_metrics(
+    dimensions: Mapping[str, str], metrics: Mapping[str, tuple[float | Sequence[float], str]]
+) -> None:
+    """Prints a line from which CloudWatch makes metrics (embedded metric format).
+
+    Unlike a call to CloudWatch it cannot be slow or throttled.
+
+    Args:
+        dimensions: of each metric.
+        metrics: by name, one or more values and their unit, e.g. ([12.5, 13], "Milliseconds").
+    """
+    values = {
+        name: list(value)[:_MAX_VALUES] if isinstance(value, Sequence) else value
+        for name, (value, _) in metrics.items()
+    }
+    directive = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in metrics.items()],
+    }
+    described = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    # Logging would put a prefix before the line.
+    print(json.dumps({"_aws": described, **dimensions, **values}), flush=True)
 
 
-def _print_corpus_age() -> None:
-    """How long the deployed corpus, model or code has been the same."""
-    try:
-        parameter = _ssm.get_parameter(Name=_deployment_parameter)["Parameter"]
-    except Exception:
-        # No reason to lose the metrics of the endpoints.
-        _log.exception("What is deployed cannot be read")
-        return
-    age = datetime.now(UTC) - parameter["LastModifiedDate"]
-    print_metrics({"Stage": _stage}, {"CorpusAgeDays": (age.total_seconds() / 86_400, "None")})
+@cache
+def _prober() -> Prober:
+    return Prober(os.environ)
+
+
+def handler(_event: object, context: Any) -> None:
+    """Probes every endpoint once."""
+    _prober().run(context.get_remaining_time_in_millis() / 1000)

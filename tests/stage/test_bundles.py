@@ -14,7 +14,7 @@ from stage.bundles import container_bundle, function_bundle, write_zip
 
 def test_a_functions_bundle_has_what_it_imports_and_no_more() -> None:
     names = zipfile.ZipFile(function_bundle("examination.smoke_test").path).namelist()
-    ours = {"__init__.py", "endpoint.py", "probes.py", "smoke_test.py"}
+    ours = {"__init__.py", "endpoint.py", "examine.py", "smoke_test.py"}
     assert {name for name in names if "/" in name} == {f"examination/{name}" for name in ours}
     assert "custom_resource.py" in names
 

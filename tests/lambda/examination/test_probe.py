@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.lambda_functions import load_function
-from tests.support.recorded_aws import AwsError, context
+from examination.probe import Prober, print_metrics
+from tests.support.recorded_aws import AwsError
 
 CPU, GPU = "faq-search-dev-c6i-xlarge", "faq-search-dev-g5-2xlarge"
 OLD, NEW = "a" * 64, "b" * 64
@@ -83,31 +83,23 @@ def finds_nonsense(fleet: Fleet, bake: str) -> None:
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    made = []
-    monkeypatch.setattr("time.sleep", made.append)
-    return made
-
-
-@pytest.fixture
-def probe(aws, monkeypatch, capsys, pauses):
+def probe(aws, capsys, pauses):
     """Runs the function; gives its metrics by dimensions."""
     aws.parameters[PARAMETER] = "{}"
-    loaded = []
+    probers = {}
 
     def run(*endpoints: str, seconds: float = 50) -> dict[tuple[str, ...], dict[str, Any]]:
-        if not loaded:
-            loaded.append(
-                load_function(
-                    "examination.probe",
-                    monkeypatch,
-                    APP_STAGE="dev",
-                    ENDPOINT_NAMES=json.dumps(endpoints or (CPU,)),
-                    DEPLOYMENT_PARAMETER=PARAMETER,
-                    TOLERANCE="0.005",
-                )
+        names = json.dumps(endpoints or (CPU,))
+        if names not in probers:
+            probers[names] = Prober(
+                {
+                    "APP_STAGE": "dev",
+                    "ENDPOINT_NAMES": names,
+                    "DEPLOYMENT_PARAMETER": PARAMETER,
+                    "TOLERANCE": "0.005",
+                }
             )
-        loaded[0].handler({}, context(seconds))
+        probers[names].run(seconds)
         return metrics(capsys.readouterr().out)
 
     return run
@@ -267,16 +259,6 @@ class TestCorpusAge:
         assert () not in found
 
 
-def test_a_line_holds_no_more_values_than_cloudwatch_takes(monkeypatch, capsys, aws):
-    load_function(
-        "examination.probe",
-        monkeypatch,
-        APP_STAGE="dev",
-        ENDPOINT_NAMES="[]",
-        DEPLOYMENT_PARAMETER=PARAMETER,
-        TOLERANCE="0.005",
-    )
-    from examination.metric_lines import print_metrics
-
+def test_a_line_holds_no_more_values_than_cloudwatch_takes(capsys):
     print_metrics({"Stage": "dev"}, {"Latency": (list(range(150)), "Milliseconds")})
     assert len(json.loads(capsys.readouterr().out)["Latency"]) == 100

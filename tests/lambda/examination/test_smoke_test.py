@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.lambda_functions import load_function
-from tests.support.recorded_aws import AwsError, context
+from examination.smoke_test import SmokeTest
+from tests.support.recorded_aws import AwsError
 
 BAKE = "a" * 64
 CPU, GPU = "faq-search-dev-c6i-xlarge", "faq-search-dev-g5-2xlarge"
@@ -38,7 +38,9 @@ class Served:
         self.requests.append(request)
         if self.troubles:
             raise self.troubles.pop(0)
-        return self.manifest if request["mode"] == "info" else self.found
+        if request["mode"] == "info":
+            return self.manifest
+        return {"bake_id": self.manifest["bake_id"], "results": self.found}
 
 
 @pytest.fixture
@@ -52,15 +54,8 @@ def gpu(aws):
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    made = []
-    monkeypatch.setattr("time.sleep", made.append)
-    return made
-
-
-@pytest.fixture
-def test(aws, answers, pauses, monkeypatch):
-    module = load_function("examination.smoke_test", monkeypatch)
+def test(aws, answers, pauses):
+    smoke_test = SmokeTest()
 
     def run(*endpoints: str, kind: str = "Update", seconds: float = 300, **properties: Any):
         event = {
@@ -79,7 +74,7 @@ def test(aws, answers, pauses, monkeypatch):
         }
         if kind != "Create":
             event["PhysicalResourceId"] = "SmokeTest"
-        module.handler(event, context(seconds))
+        smoke_test.handle(event, seconds)
         return answers.received[-1]
 
     return run
@@ -99,7 +94,7 @@ def test_endpoints_that_answer_like_the_bake_pass(test, cpu, gpu, kind):
     assert cpu.requests[1] == {
         "queries": ["Is R supported?", "What does it cost?"],
         "top_k": 3,
-        "mode": "nn_train_data",
+        "mode": "search",
     }
 
 
@@ -116,7 +111,7 @@ def test_the_sentence_names_endpoint_probe_and_difference(test, cpu, gpu):
     sentence = reason(test(CPU, GPU))
     assert sentence == (
         f'Endpoint {GPU} fails the smoke test: for the query "What does it cost?" it finds '
-        "5 (0.8000), 1 (0.3000), but the bake found 7 (0.8000), 1 (0.3000)."
+        f"5 (0.8000), 1 (0.3000), but bake {BAKE} recorded 7 (0.8000), 1 (0.3000)."
     )
 
 
