@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from types_boto3_stepfunctions import SFNClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +18,8 @@ class Batch:
     """What a batch is asked to do.
 
     Attributes:
-        batch_id: see batch_names.
         bucket, key: the file with the records.
-        version_id: of the file; None where its bucket keeps none.
+        version_id: of the file; None if its bucket keeps no versions.
         size: of the file, in bytes.
         instance_count: instances of the transform job.
         merge: whether the answers are wanted in one file as well.
@@ -33,7 +34,7 @@ class Batch:
     merge: bool = False
 
     def execution_input(self, requested_at: datetime) -> dict[str, Any]:
-        """What the state machine is started with."""
+        """The input of the state machine."""
         return {
             "batch_id": self.batch_id,
             "input": {
@@ -49,16 +50,16 @@ class Batch:
 
 
 def start_batch(
-    stepfunctions: BaseClient,
+    stepfunctions: SFNClient,
     state_machine_arn: str,
     batch: Batch,
     requested_at: datetime | None = None,
 ) -> bool:
-    """Start a batch; one that was started before is left as it is.
+    """Starts a batch unless it was started before.
 
     Returns:
-        Whether the batch is new. (It may also be True for a batch that runs already and was asked
-        for in the same second with the same words: Step Functions takes that for one request.)
+        Whether the batch is new. (Also True if it was asked for in the same second with the same
+        input and still runs: Step Functions takes that for one request.)
     """
     try:
         stepfunctions.start_execution(

@@ -7,17 +7,17 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-import boto3
 import numpy as np
 import pytest
 
+from batch.steps.environment import Environment
+from batch.steps.handler import Steps
 from container.serving.batch_lines import parse_lines
 from container.serving.requests import Record
 from container.serving.responses import record_error_json, record_json
-from tests.support.lambda_functions import load_function
-from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, context
+from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, installed
 
 BUCKET = "batch-bucket"
 KEY = "input/questions.jsonl"
@@ -49,18 +49,6 @@ ENVIRONMENT = {
 Handle = Callable[..., Any]
 
 
-_clients: dict[str, Any] = {}
-
-
-class _Current:
-    """The AWS of the test that runs."""
-
-    aws: BatchAws
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_Current.aws, name)
-
-
 class BatchAws(RecordedAws):
     """RecordedAws with versions, ranges and multipart uploads, and with transform jobs.
 
@@ -89,17 +77,6 @@ class BatchAws(RecordedAws):
             ENVIRONMENT["DEPLOYMENT_PARAMETER"]: json.dumps(DEPLOYMENT),
             ENVIRONMENT["MODEL_NAME_PARAMETER"]: "CpuModel-1",
         }
-
-    def client(self, service_name: str, **settings: Any) -> Any:
-        """In the place of boto3.client: made once a service, since that takes a while."""
-        _Current.aws = self
-        if service_name not in _clients:
-            _clients[service_name] = super().client(service_name, **settings)
-        return _clients[service_name]
-
-    def take_over(self, client: Any, service_name: str) -> None:
-        """Every test's own AWS answers in its turn."""
-        RecordedAws.take_over(cast(RecordedAws, _Current()), client, service_name)
 
     def keys(self, prefix: str) -> list[str]:
         """The keys in the batch bucket, in order."""
@@ -333,31 +310,28 @@ def put_input(aws: BatchAws, content: bytes) -> dict[str, Any]:
     return batch(content)
 
 
-def load_steps(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Any:
-    """The module of the handler."""
-    return load_function("batch.steps.handler", monkeypatch, **{**ENVIRONMENT, **environment})
-
-
 @pytest.fixture
 def batch_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchAws]:
-    """AWS for one test of batches, whose every request its model must allow."""
-    recorded = BatchAws()
-    monkeypatch.setattr(boto3, "client", recorded.client)
-    yield recorded
-    assert not recorded.violations, recorded.violations
+    """AWS for one test of batches."""
+    yield from installed(BatchAws(), monkeypatch)
 
 
-@pytest.fixture
-def steps(batch_aws: BatchAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
+def deployed_steps(**environment: str) -> Handle:
     """The function; `seconds` is the time that it has left, at every look."""
-    module = load_steps(monkeypatch)
+    deployed = Steps(Environment.read({**ENVIRONMENT, **environment}))
 
     def handle(event: dict[str, Any], seconds: float = 900) -> Any:
         # What Step Functions hands on went through JSON.
-        answered = module.handler(json.loads(json.dumps(event, default=str)), context(seconds))
+        answered = deployed.handle(json.loads(json.dumps(event, default=str)), lambda: seconds)
         return json.loads(json.dumps(answered))
 
     return handle
+
+
+@pytest.fixture
+def steps(batch_aws: BatchAws) -> Handle:
+    """The function as usually deployed."""
+    return deployed_steps()
 
 
 def split_all(steps: Handle, asked: dict[str, Any], seconds: float = 900) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""What the deployment tells the function."""
+"""The function's environment variables."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +10,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The environment variables, read once.
+    """What the deployment sets.
 
     Attributes:
         batch_bucket: holds inputs, shards and results.
-        state_machine_arn: sees a batch through.
-        transform_job_prefix: what the names of transform jobs begin with.
+        state_machine_arn: runs batches.
+        transform_job_prefix: begins the names of transform jobs.
         deployment_parameter, model_name_parameter: SSM parameters that say what is deployed.
         instance_type: of transform jobs.
-        instance_count: of a batch that a file started, which asks for no number.
-        volume_kms_key_id: for the disks of the instances; empty where they have disks of their
-            own, which take none.
+        instance_count: of a batch that a file started, which cannot ask for a number.
+        volume_kms_key_id: for the disks of the instances; empty for instance types with disks of
+            their own, which do not accept one.
         kms_key_arn: for the results.
-        transform_ami_version: of the machines below the containers; empty for SageMaker's choice.
+        transform_ami_version: machine image of the instances; empty for SageMaker's choice.
         tags: of transform jobs.
-        price: per_hour of one instance, currency and as_of; None where it is not known.
+        price: per_hour of one instance, currency and as_of; None if unknown.
     """
 
     batch_bucket: str
@@ -42,9 +41,8 @@ class Environment:
     price: Mapping[str, Any] | None
 
     @classmethod
-    def read(cls) -> Environment:
-        """Raises KeyError for a variable that is missing."""
-        variables = os.environ
+    def read(cls, variables: Mapping[str, str]) -> Environment:
+        """Raises KeyError for a missing variable."""
         return cls(
             batch_bucket=variables["BATCH_BUCKET"],
             state_machine_arn=variables["STATE_MACHINE_ARN"],
@@ -57,5 +55,5 @@ class Environment:
             kms_key_arn=variables["KMS_KEY_ARN"],
             transform_ami_version=variables["TRANSFORM_AMI_VERSION"],
             tags=json.loads(variables["TAGS"]),
-            price=json.loads(variables["PRICE"]) if variables["PRICE"] else None,
+            price=json.loads(variables["PRICE"] or "null"),
         )

@@ -1,10 +1,10 @@
-"""The error whose message is for the one who asked for the batch."""
+"""The error whose message is for the person who asked for the batch."""
 
 from __future__ import annotations
 
 
 class BatchError(Exception):
-    """A batch that cannot go on. The message is a sentence: what was found, what is allowed.
+    """The batch cannot go on. The message says what was found and what is allowed.
 
-    Repeating does not help, so the workflow does not; the message becomes the report's reason.
+    The workflow does not retry it, and the message becomes the report's reason.
     """

@@ -1,16 +1,13 @@
-"""The action "gather": counts what a transform job gave, merges it where asked, and reports."""
+"""The action "gather": counts what a transform job wrote, and merges it if that was asked."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
-from botocore.client import BaseClient
-
-from batch.steps import failure_reasons
-from batch.steps.answer_count import count_answers
+from batch.steps import failures
 from batch.steps.errors import BatchError
 from batch.steps.merge import Merge, MergeCursor
 from batch.steps.object_stream import ObjectStream
@@ -18,7 +15,15 @@ from batch.steps.outputs import Output, list_outputs
 from batch.steps.report import Outcome, Status
 from contract.batch_objects import merged_key
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# As the container writes them. Inside a string the quotes would be escaped, so these are keys.
+_EMBEDDED = b'"embedding":['
+_FAILED = b'"error":"'
+_OVERLAP = max(len(_EMBEDDED), len(_FAILED)) - 1
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -26,9 +31,8 @@ class GatherCursor:
     """How far the gathering is: what the workflow carries from one invocation to the next.
 
     Attributes:
-        shard: number of the next to be counted.
-        embedded, failed: records with a vector, and with an error instead, of those before it.
-        merge: see MergeCursor.
+        shard: number of the next shard to count.
+        embedded, failed: records with a vector, and with an error instead, in those before it.
     """
 
     shard: int = 0
@@ -38,7 +42,7 @@ class GatherCursor:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
-        """The cursor of a document, which may have other members."""
+        """The cursor in a document, which may have other members."""
         return cls(
             shard=document["shard"],
             embedded=document["embedded"],
@@ -52,20 +56,19 @@ class GatherCursor:
 
 
 class Gathering:
-    """Goes on with what a batch gave from event["gather"], or begins where that is null.
+    """Goes on with a batch's results from event["gather"], or begins if that is null.
 
     Args:
-        s3: a boto3 client.
         bucket: the batch bucket.
         event: with batch, cursor, transform_job, job and gather.
 
     Attributes:
         cursor: how far it is.
-        outputs: what there is, in order.
-        outcome: how the batch ended; None until run has come to the end.
+        outputs: what the transform job wrote, in order.
+        outcome: how the batch ended; None until `run` has reached the end.
     """
 
-    def __init__(self, s3: BaseClient, bucket: str, event: Mapping[str, Any]) -> None:
+    def __init__(self, s3: S3Client, bucket: str, event: Mapping[str, Any]) -> None:
         self._s3 = s3
         self._bucket = bucket
         self._event = event
@@ -76,52 +79,63 @@ class Gathering:
         self.outcome: Outcome | None = None
 
     def run(self, is_time_up: Callable[[], bool]) -> None:
-        """Move the cursor on, to the end or until time is up."""
+        """Moves the cursor on, to the end or until time is up."""
         while self.cursor.shard < self._event["cursor"]["shards"]:
             self._count(self._by_shard.get(self.cursor.shard))
             if is_time_up():
                 return
-        outcome = self._ended()
+        outcome = self._unmerged()
         if outcome.status == "completed" and self._event["batch"]["merge"]:
             self._merge(outcome, is_time_up)
         else:
             self.outcome = outcome
 
     def _count(self, output: Output | None) -> None:
-        """Count one shard's answers; there are none where its job did not come to it."""
+        """Counts the answers to one shard, which has none if its job did not reach it."""
         if output:
-            counted = count_answers(ObjectStream(self._s3, self._bucket, output.key).chunks())
-            self.cursor.embedded += counted.embedded
-            self.cursor.failed += counted.failed
+            stream = ObjectStream(self._s3, self._bucket, output.key)
+            embedded, failed = count_answers(stream.chunks())
+            self.cursor.embedded += embedded
+            self.cursor.failed += failed
         self.cursor.shard += 1
 
-    def _ended(self) -> Outcome:
+    def _unmerged(self) -> Outcome:
+        """How the batch ended, apart from the merged file."""
         job, embedded, failed = self._event["job"], self.cursor.embedded, self.cursor.failed
         accepted, answered = self._event["cursor"]["accepted"], embedded + failed
-        missing = [] if answered == accepted else [failure_reasons.of_missing(accepted, answered)]
-        if job["TransformJobStatus"] == "Completed":
-            return Outcome(
-                "failed" if missing else "completed",
-                " ".join(missing) or None,
-                embedded,
-                failed,
-            )
-        name = self._event["transform_job"]["TransformJobName"]
-        reason = " ".join([failure_reasons.of_job(name, job), *missing])
-        status: Status = "stopped" if job["TransformJobStatus"] == "Stopped" else "failed"
-        return Outcome(status, reason, embedded, failed)
+        reasons = [] if answered == accepted else [failures.of_missing(accepted, answered)]
+        status: Status = "failed" if reasons else "completed"
+        if job["TransformJobStatus"] != "Completed":
+            name = self._event["transform_job"]["TransformJobName"]
+            reasons.insert(0, failures.of_job(name, job))
+            status = "stopped" if job["TransformJobStatus"] == "Stopped" else "failed"
+        return Outcome(status, " ".join(reasons) or None, embedded, failed)
 
     def _merge(self, outcome: Outcome, is_time_up: Callable[[], bool]) -> None:
         key = merged_key(self._event["batch"]["batch_id"])
         try:
             merge = Merge(self._s3, self._bucket, key, self.outputs)
         except BatchError as error:
-            # The results are there; that they are in many files is worth a sentence, no failure.
-            _log.warning("Not merged: %s", error)
-            self.outcome = Outcome("completed", str(error), outcome.embedded, outcome.failed)
+            # The results are complete, only in many files: worth a sentence, but not a failure.
+            logger.warning("Not merged: %s", error)
+            self.outcome = replace(outcome, reason=str(error))
             return
         merge.run(self.cursor.merge, is_time_up)
         if self.cursor.merge.done:
-            self.outcome = Outcome(
-                "completed", None, outcome.embedded, outcome.failed, is_merged=True
-            )
+            self.outcome = replace(outcome, is_merged=True)
+
+
+def count_answers(chunks: Iterable[bytes]) -> tuple[int, int]:
+    """Counts the records of one output that have a vector, and those that have an error.
+
+    Does not parse them: they are many gigabytes, and all alike.
+    """
+    embedded = failed = 0
+    end = b""
+    for chunk in chunks:
+        # A key may be split between two chunks; one that lies before was counted.
+        seen = end + chunk
+        embedded += seen.count(_EMBEDDED) - end.count(_EMBEDDED)
+        failed += seen.count(_FAILED) - end.count(_FAILED)
+        end = seen[-_OVERLAP:]
+    return embedded, failed

@@ -17,128 +17,139 @@ of executions that failed, timed out or were aborted.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from batch.steps import failure_reasons
-from batch.steps.deployment import Deployment, read_deployment
-from batch.steps.ended_executions import batch_of, outcome_of, stop_what_is_left
+from batch.steps import failures
 from batch.steps.environment import Environment
+from batch.steps.errors import BatchError
 from batch.steps.gather import Gathering
-from batch.steps.input_events import InputEvents
-from batch.steps.outputs import list_outputs
-from batch.steps.report import Outcome, Report
-from batch.steps.report_store import write_first_report, write_report
+from batch.steps.input_events import start_for_file
+from batch.steps.outputs import Output, list_outputs
+from batch.steps.report import Outcome, Reports
 from batch.steps.split import split
-from batch.steps.transform_jobs import stop_jobs
-from batch.steps.transform_request import prepare
+from batch.steps.transform import prepare, stop_jobs
 from boto_config import PATIENT
+from contract.deployment import Deployment
 
-# What of the function's time is kept back for the piece of work that has begun.
+# Kept back of the function's time for the piece of work that has begun.
 _RESERVE_SECONDS = 90.0
 # S3 answers a copy of half a gigabyte once it is done.
 _S3 = PATIENT.merge(Config(read_timeout=120))
+# An execution that is stopped may have been about to create a job, which appears only then.
+_SETTLE_SECONDS = 5.0
 
 logging.getLogger().setLevel(logging.INFO)
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_environment = Environment.read()
-_s3 = boto3.client("s3", config=_S3)
-_ssm = boto3.client("ssm", config=PATIENT)
-_sagemaker = boto3.client("sagemaker", config=PATIENT)
-_stepfunctions = boto3.client("stepfunctions", config=PATIENT)
+
+class Steps:
+    """Does one step, or handles one event."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._bucket = environment.batch_bucket
+        self._s3 = boto3.client("s3", config=_S3)
+        self._ssm = boto3.client("ssm", config=PATIENT)
+        self._sagemaker = boto3.client("sagemaker", config=PATIENT)
+        self._stepfunctions = boto3.client("stepfunctions", config=PATIENT)
+        self._reports = Reports(self._s3, self._bucket, environment.price)
+
+    def handle(
+        self, event: Mapping[str, Any], remaining_seconds: Callable[[], float]
+    ) -> dict[str, Any] | None:
+        if event.get("source") == "aws.s3":
+            start_for_file(self._s3, self._stepfunctions, self._environment, event)
+            return None
+        if "detail" in event:
+            self._end(event["detail"])
+            return None
+        logger.info("%s of batch %s", event["action"], event["batch"]["batch_id"])
+
+        def is_time_up() -> bool:
+            return remaining_seconds() < _RESERVE_SECONDS
+
+        match event["action"]:
+            case "split":
+                return split(
+                    self._s3, self._bucket, event, lambda: self._deployment().dimension, is_time_up
+                )
+            case "prepare":
+                model_name = self._parameter(self._environment.model_name_parameter)
+                return prepare(self._environment, self._deployment(), model_name, event)
+            case "gather":
+                return self._gather(event, is_time_up)
+            case "fail":
+                return self._fail(event)
+        raise ValueError(f"unknown action {event['action']!r}")
+
+    def _gather(self, event: Mapping[str, Any], is_time_up: Callable[[], bool]) -> dict[str, Any]:
+        gathering = Gathering(self._s3, self._bucket, event)
+        gathering.run(is_time_up)
+        outcome = gathering.outcome
+        if outcome is None:
+            return {**gathering.cursor.document(), "done": False}
+        self._reports.write(event, outcome, gathering.outputs)
+        return {**gathering.cursor.document(), "done": True, "status": outcome.status}
+
+    def _fail(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Reports an error of the workflow, and stops the job that nobody awaits now."""
+        batch_id = event["batch"]["batch_id"]
+        try:
+            self._stop_jobs(batch_id)
+        except Exception:
+            # The rule for failed executions tries again; the report must not wait for that.
+            logger.exception("The transform job of batch %s was not stopped", batch_id)
+        outcome = Outcome("failed", failures.of_error(event["error"]))
+        self._reports.write(event, outcome, self._outputs(batch_id))
+        return {"status": outcome.status}
+
+    def _end(self, detail: Mapping[str, Any]) -> None:
+        """Cleans up after an execution that broke, and reports it unless there is a report."""
+        execution = self._stepfunctions.describe_execution(executionArn=detail["executionArn"])
+        batch = json.loads(execution["input"])
+        batch_id = batch["batch_id"]
+        if not self._stop_jobs(batch_id) and detail["status"] != "FAILED":
+            time.sleep(_SETTLE_SECONDS)
+            self._stop_jobs(batch_id)
+        outcome = failures.outcome_of_execution(detail)
+        self._reports.write({"batch": batch}, outcome, self._outputs(batch_id), replace=False)
+
+    def _stop_jobs(self, batch_id: str) -> int:
+        return stop_jobs(self._sagemaker, self._environment.transform_job_prefix, batch_id)
+
+    def _outputs(self, batch_id: str) -> list[Output]:
+        return list(list_outputs(self._s3, self._bucket, batch_id).values())
+
+    def _deployment(self) -> Deployment:
+        return Deployment.from_json(self._parameter(self._environment.deployment_parameter))
+
+    def _parameter(self, name: str) -> str:
+        """A parameter that the Model stack writes after each smoke test."""
+        try:
+            return self._ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ParameterNotFound":
+                raise
+            raise BatchError(
+                f"No model is deployed (there is no parameter {name}). Deploy, then try again."
+            ) from error
+
+
+@cache
+def _steps() -> Steps:
+    return Steps(Environment.read(os.environ))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
-    """Do one step, or take one event."""
-    if event.get("source") == "aws.s3":
-        _start(event)
-        return None
-    if "detail" in event:
-        _end(event["detail"])
-        return None
-    _log.info("%s of batch %s", event["action"], event["batch"]["batch_id"])
-
-    def is_time_up() -> bool:
-        left: int = context.get_remaining_time_in_millis()
-        return left < _RESERVE_SECONDS * 1000
-
-    return _ACTIONS[event["action"]](event, is_time_up)
-
-
-def _split(event: Mapping[str, Any], is_time_up: Callable[[], bool]) -> dict[str, Any]:
-    return split(_s3, _environment.batch_bucket, event, lambda: _deployment().dimension, is_time_up)
-
-
-def _prepare(event: Mapping[str, Any], _is_time_up: Callable[[], bool]) -> dict[str, Any]:
-    return prepare(_environment, _deployment(), event)
-
-
-def _gather(event: Mapping[str, Any], is_time_up: Callable[[], bool]) -> dict[str, Any]:
-    gathering = Gathering(_s3, _environment.batch_bucket, event)
-    gathering.run(is_time_up)
-    outcome = gathering.outcome
-    if outcome is None:
-        return {**gathering.cursor.document(), "done": False}
-    report = _reports().make(event, outcome, gathering.outputs, datetime.now(UTC))
-    write_report(_s3, _environment.batch_bucket, report)
-    return {**gathering.cursor.document(), "done": True, "status": outcome.status}
-
-
-def _fail(event: Mapping[str, Any], _is_time_up: Callable[[], bool]) -> dict[str, Any]:
-    """Report an error of the workflow, and leave no job behind that nobody awaits."""
-    batch_id = event["batch"]["batch_id"]
-    try:
-        stop_jobs(_sagemaker, _environment.transform_job_prefix, batch_id)
-    except Exception:
-        # The rule for failed executions tries again; the report must not wait for that.
-        _log.exception("The transform job of batch %s is not stopped", batch_id)
-    outcome = Outcome("failed", failure_reasons.of_error(event["error"]))
-    write_report(_s3, _environment.batch_bucket, _report_now(event, outcome))
-    return {"status": outcome.status}
-
-
-def _start(event: Mapping[str, Any]) -> None:
-    InputEvents(
-        _s3,
-        _stepfunctions,
-        bucket=_environment.batch_bucket,
-        state_machine_arn=_environment.state_machine_arn,
-        instance_count=_environment.instance_count,
-    ).start(event)
-
-
-def _end(detail: Mapping[str, Any]) -> None:
-    """Clear up after an execution that ended by itself; one that reported has its report."""
-    batch = batch_of(_stepfunctions, detail)
-    stop_what_is_left(_sagemaker, _environment.transform_job_prefix, batch["batch_id"], detail)
-    report = _report_now({"batch": batch}, outcome_of(detail))
-    write_first_report(_s3, _environment.batch_bucket, report)
-
-
-def _report_now(event: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    outputs = list_outputs(_s3, _environment.batch_bucket, event["batch"]["batch_id"])
-    return _reports().make(event, outcome, outputs.values(), datetime.now(UTC))
-
-
-def _reports() -> Report:
-    return Report(_environment.batch_bucket, _environment.price)
-
-
-def _deployment() -> Deployment:
-    return read_deployment(
-        _ssm, _environment.deployment_parameter, _environment.model_name_parameter
-    )
-
-
-_ACTIONS: Mapping[str, Callable[[Mapping[str, Any], Callable[[], bool]], dict[str, Any]]] = {
-    "split": _split,
-    "prepare": _prepare,
-    "gather": _gather,
-    "fail": _fail,
-}
+    """Does one step, or handles one event."""
+    return _steps().handle(event, lambda: context.get_remaining_time_in_millis() / 1000)

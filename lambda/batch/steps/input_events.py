@@ -6,12 +6,12 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from batch.execution import Batch, start_batch
+from batch.steps.environment import Environment
 from contract.batch_objects import (
     INPUT_PREFIX,
     batch_id_of_object,
@@ -19,88 +19,59 @@ from contract.batch_objects import (
     request_key,
 )
 
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_stepfunctions import SFNClient
+
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class InputEvents:
-    """Starts a batch for each event "Object Created"; a repeated event starts no second one.
+def start_for_file(
+    s3: S3Client, stepfunctions: SFNClient, environment: Environment, event: Mapping[str, Any]
+) -> None:
+    """Starts the batch of an event "Object Created", if the object is one to embed.
 
-    Args:
-        s3, stepfunctions: boto3 clients.
-        bucket: the batch bucket.
-        state_machine_arn: what sees a batch through.
-        instance_count: where nobody asked for a number.
+    A repeated event starts no second batch.
     """
+    detail = event["detail"]
+    bucket, key = detail["bucket"]["name"], detail["object"]["key"]
+    if bucket != environment.batch_bucket or not key.startswith(INPUT_PREFIX):
+        return
+    if key.endswith("/"):
+        return  # what consoles make of an empty folder
+    version_id = detail["object"].get("version-id")
+    batch_id = batch_id_of_upload(key)
+    asked = _request(s3, bucket, batch_id) if batch_id else None
+    if batch_id is None or asked is None:
+        # Includes a file that only looks as if the API had asked for it.
+        batch_id, asked = batch_id_of_object(bucket, key, version_id), {}
+    if asked.get("stopped_at"):
+        logger.info("Batch %s was stopped before it began", batch_id)
+        return
+    batch = Batch(
+        batch_id=batch_id,
+        bucket=bucket,
+        key=key,
+        version_id=version_id,
+        size=detail["object"]["size"],
+        instance_count=asked.get("instance_count") or environment.instance_count,
+        merge=bool(asked.get("merge")),
+    )
+    is_new = start_batch(
+        stepfunctions, environment.state_machine_arn, batch, datetime.fromisoformat(event["time"])
+    )
+    logger.info("Batch %s %s", batch_id, "started" if is_new else "had been started before")
 
-    def __init__(
-        self,
-        s3: BaseClient,
-        stepfunctions: BaseClient,
-        *,
-        bucket: str,
-        state_machine_arn: str,
-        instance_count: int,
-    ) -> None:
-        self._s3 = s3
-        self._stepfunctions = stepfunctions
-        self._bucket = bucket
-        self._state_machine_arn = state_machine_arn
-        self._instance_count = instance_count
 
-    def start(self, event: Mapping[str, Any]) -> str | None:
-        """Start the batch of an event.
-
-        Returns:
-            Its id; None where the object is none that starts a batch.
-        """
-        detail = event["detail"]
-        key = detail["object"]["key"]
-        if detail["bucket"]["name"] != self._bucket or not key.startswith(INPUT_PREFIX):
+def _request(s3: S3Client, bucket: str, batch_id: str) -> dict[str, Any] | None:
+    """What was asked of the API, if anything."""
+    try:
+        response = s3.get_object(Bucket=bucket, Key=request_key(batch_id))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _ABSENT:
             return None
-        if key.endswith("/"):
-            return None  # what consoles make of an empty folder
-        batch = self._batch(key, detail["object"])
-        if batch is None:
-            return None
-        is_new = start_batch(
-            self._stepfunctions,
-            self._state_machine_arn,
-            batch,
-            datetime.fromisoformat(event["time"]),
-        )
-        _log.info("Batch %s %s", batch.batch_id, "started" if is_new else "was started before")
-        return batch.batch_id
-
-    def _batch(self, key: str, source: Mapping[str, Any]) -> Batch | None:
-        """The batch of a file; None where it was stopped before the file was there."""
-        version_id = source.get("version-id")
-        batch_id = batch_id_of_upload(key)
-        asked = self._request(batch_id) if batch_id else None
-        if batch_id is None or asked is None:
-            # Also for a file that only looks as if the API had asked for it.
-            batch_id, asked = batch_id_of_object(self._bucket, key, version_id), {}
-        if asked.get("stopped_at"):
-            _log.info("Batch %s was stopped before it had begun", batch_id)
-            return None
-        return Batch(
-            batch_id=batch_id,
-            bucket=self._bucket,
-            key=key,
-            version_id=version_id,
-            size=source["size"],
-            instance_count=asked.get("instance_count") or self._instance_count,
-            merge=bool(asked.get("merge")),
-        )
-
-    def _request(self, batch_id: str) -> dict[str, Any] | None:
-        """What was asked of the API, if anything."""
-        try:
-            response = self._s3.get_object(Bucket=self._bucket, Key=request_key(batch_id))
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                return None
-            raise
-        request: dict[str, Any] = json.loads(response["Body"].read())
-        return request
+        raise
+    request: dict[str, Any] = json.loads(response["Body"].read())
+    return request

@@ -1,12 +1,11 @@
-"""Makes one object of all outputs, without reading more of them than it must."""
+"""Merges all outputs into one object, reading no more of them than it must."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from batch.steps.errors import BatchError
@@ -16,10 +15,13 @@ from batch.steps.merge_plan import (
     Part,
     Range,
     Source,
-    is_copy,
+    copied_range,
     plan_parts,
 )
 from batch.steps.outputs import Output
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 _CONTENT_TYPE = "application/jsonlines"
 
@@ -30,8 +32,8 @@ class MergeCursor:
 
     Attributes:
         upload_id: of the multipart upload; None until there is one.
-        parts: uploaded or copied.
-        done: whether the object is there.
+        parts: how many were uploaded or copied.
+        done: whether the merged object exists.
     """
 
     upload_id: str | None = None
@@ -40,38 +42,37 @@ class MergeCursor:
 
 
 class Merge:
-    """Goes on with a merge from a cursor. A part that is repeated takes its own place.
+    """Goes on with a merge from a cursor. Repeating a part replaces it with itself.
 
     Args:
-        s3: a boto3 client.
-        bucket: of outputs and merged object.
+        bucket: of the outputs and the merged object.
         key: of the merged object.
         outputs: in order.
 
     Raises:
-        BatchError: it would be larger than an object of S3 may be.
+        BatchError: the merged object would be larger than S3 allows.
     """
 
-    def __init__(self, s3: BaseClient, bucket: str, key: str, outputs: Iterable[Output]) -> None:
+    def __init__(self, s3: S3Client, bucket: str, key: str, outputs: Iterable[Output]) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._place = {"Bucket": bucket, "Key": key}
+        self._place: dict[str, Any] = {"Bucket": bucket, "Key": key}
         sources = [self._source(output) for output in outputs]
         self._plan = plan_parts(sources)
         size = sum(source.size for source in sources)
         if size > MAX_OBJECT_BYTES or len(self._plan) > MAX_PARTS:
             raise BatchError(
-                f"The outputs are too many for one file ({len(sources):,} with {size:,} bytes;"
-                " S3 allows 5 TiB). They are complete by themselves."
+                f"The outputs are too large for one file ({len(sources):,} with {size:,} bytes;"
+                " S3 allows 5 TiB). They are complete as they are."
             )
 
     def run(self, cursor: MergeCursor, is_time_up: Callable[[], bool]) -> None:
-        """Move the cursor on, by one part at least, to the end or until time is up."""
+        """Moves the cursor on, by at least one part, to the end or until time is up."""
         try:
             self._run(cursor, is_time_up)
         except ClientError as error:
-            # An invocation before this one may have ended the upload and not lived to say so.
-            if error.response["Error"]["Code"] != "NoSuchUpload" or not self._is_there():
+            # An earlier invocation may have completed the upload and died before it said so.
+            if error.response["Error"]["Code"] != "NoSuchUpload" or not self._exists():
                 raise
             cursor.done = True
 
@@ -81,39 +82,37 @@ class Merge:
             cursor.upload_id = created["UploadId"]
         upload = {**self._place, "UploadId": cursor.upload_id}
         for part in self._plan[cursor.parts :]:
-            self._bring(part, {**upload, "PartNumber": cursor.parts + 1})
+            self._add(part, {**upload, "PartNumber": cursor.parts + 1})
             cursor.parts += 1
             if is_time_up():
                 return
         pages = self._s3.get_paginator("list_parts").paginate(**upload)
-        parts = [
-            {"PartNumber": part["PartNumber"], "ETag": part["ETag"]}
-            for page in pages
-            for part in page.get("Parts", [])
-        ]
-        self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        self._s3.complete_multipart_upload(
+            **upload,
+            MultipartUpload={
+                "Parts": [
+                    {"PartNumber": part["PartNumber"], "ETag": part["ETag"]}
+                    for page in pages
+                    for part in page.get("Parts", [])
+                ]
+            },
+        )
         cursor.done = True
 
-    def _bring(self, part: Part, target: Mapping[str, Any]) -> None:
-        if is_copy(part):
-            [source] = part
-            self._s3.upload_part_copy(**target, **self._copied(source))  # type: ignore[arg-type]
+    def _add(self, part: Part, target: dict[str, Any]) -> None:
+        if source := copied_range(part):
+            if not source.is_whole:
+                target["CopySourceRange"] = source.header
+            self._s3.upload_part_copy(
+                **target, CopySource={"Bucket": self._bucket, "Key": source.key}
+            )
         else:
             body = b"".join(self._read(p) if isinstance(p, Range) else p for p in part)
             self._s3.upload_part(**target, Body=body)
 
-    def _copied(self, source: Range) -> dict[str, Any]:
-        copied: dict[str, Any] = {"CopySource": {"Bucket": self._bucket, "Key": source.key}}
-        if not source.is_whole:
-            copied["CopySourceRange"] = f"bytes={source.start}-{source.end - 1}"
-        return copied
-
     def _read(self, source: Range) -> bytes:
-        response = self._s3.get_object(
-            Bucket=self._bucket, Key=source.key, Range=f"bytes={source.start}-{source.end - 1}"
-        )
-        data: bytes = response["Body"].read()
-        return data
+        response = self._s3.get_object(Bucket=self._bucket, Key=source.key, Range=source.header)
+        return response["Body"].read()
 
     def _source(self, output: Output) -> Source:
         ends_line = True
@@ -122,7 +121,7 @@ class Merge:
             ends_line = self._read(last) == b"\n"
         return Source(output.key, output.size, ends_line)
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         try:
             self._s3.head_object(**self._place)
         except ClientError:

@@ -1,7 +1,7 @@
 """How outputs become one object: the parts of a multipart upload.
 
-S3 copies parts by itself, but none except the last may be smaller than 5 MiB. So large outputs
-are copied, and what is too small for that is put together in between.
+S3 copies parts by itself, but only the last may be smaller than 5 MiB. So large outputs are
+copied, and what is too small for that is joined in between.
 """
 
 from __future__ import annotations
@@ -18,12 +18,7 @@ MAX_OBJECT_BYTES = 5 * 1024**4
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An output to be merged.
-
-    Attributes:
-        key, size: of the object.
-        ends_line: whether its last byte is a line feed.
-    """
+    """An output to be merged; `ends_line` says whether its last byte is a line feed."""
 
     key: str
     size: int
@@ -32,7 +27,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The bytes of an object from `start` up to, but without, `end`."""
+    """The bytes of an object from `start` up to, but not including, `end`."""
 
     key: str
     start: int
@@ -43,16 +38,21 @@ class Range:
     def size(self) -> int:
         return self.end - self.start
 
+    @property
+    def header(self) -> str:
+        """As S3 takes it."""
+        return f"bytes={self.start}-{self.end - 1}"
+
 
 Part = tuple[Range | bytes, ...]
-"""Bytes are meant as they are: the line feed that a source lacks."""
+"""Bytes stand for themselves: the line feed that a source lacks."""
 
 
 def plan_parts(sources: Iterable[Source]) -> list[Part]:
-    """The parts whose concatenation is all sources, one line after another.
+    """The parts that together are all sources, one line after another.
 
-    Each part is a range of 5 MiB to 512 MiB, to be copied; or several pieces of 5 MiB together at
-    most, to be read; or the last, which may be smaller.
+    Each part is a range of 5 MiB to 512 MiB, to be copied; or several pieces of at most 5 MiB
+    together, to be read; or the last, which may be smaller.
     """
     parts: list[Part] = []
     small: list[Range | bytes] = []
@@ -72,7 +72,7 @@ def plan_parts(sources: Iterable[Source]) -> list[Part]:
             small.append(_range(source, start, source.size))
             room -= rest
         if not source.ends_line:
-            # This may use up the last of the room; the next source then adds nothing to it.
+            # This may take the last of the room; the next source then adds nothing to it.
             small.append(b"\n")
             room -= 1
     if small:
@@ -80,14 +80,16 @@ def plan_parts(sources: Iterable[Source]) -> list[Part]:
     return parts
 
 
-def is_copy(part: Part) -> bool:
-    """Whether S3 can copy the part by itself."""
+def copied_range(part: Part) -> Range | None:
+    """The range that S3 can copy by itself, if the part is one."""
     [first, *others] = part
-    return isinstance(first, Range) and not others and first.size >= MIN_PART_BYTES
+    if isinstance(first, Range) and not others and first.size >= MIN_PART_BYTES:
+        return first
+    return None
 
 
 def _cut(source: Source, start: int) -> Iterable[Range]:
-    """The rest of a source in equal ranges."""
+    """The rest of a source as equal ranges."""
     rest = source.size - start
     count = -(-rest // MAX_COPY_BYTES)
     edges = [start + rest * number // count for number in range(count + 1)]

@@ -1,54 +1,54 @@
-"""An S3 object, read by chunks from any place on, however large it is."""
+"""An S3 object of any size, read in chunks from any offset."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
 from batch.steps.errors import BatchError
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from types_boto3_s3 import S3Client
 
 CHUNK_BYTES = 256 * 1024
 _ATTEMPTS = 5
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class ObjectStream:
-    """One object, and of it one state: never a beginning of one and an end of another.
+    """One state of one object: never the beginning of one and the end of another.
 
     Args:
-        s3: a boto3 client.
-        bucket, key: which object.
-        version_id: which version; None where the bucket keeps none.
-        etag: of what was read before; None until then.
+        version_id: None if the bucket keeps no versions.
+        etag: of what was read before; None at first.
 
     Attributes:
-        etag: of what is read, once a chunk was.
-        size: in bytes, once a chunk was read.
+        etag, size: of the object, once a chunk was read.
     """
 
     def __init__(
         self,
-        s3: BaseClient,
+        s3: S3Client,
         bucket: str,
         key: str,
         version_id: str | None = None,
         etag: str | None = None,
     ) -> None:
         self._s3 = s3
-        self._request = {"Bucket": bucket, "Key": key}
+        self._request: dict[str, Any] = {"Bucket": bucket, "Key": key}
         if version_id is not None:
             self._request["VersionId"] = version_id
         self.etag = etag
         self.size = 0
 
     def chunks(self, offset: int = 0) -> Iterator[bytes]:
-        """The bytes from `offset` on. A connection that breaks is made again where it broke.
+        """The bytes from `offset` on. A connection that breaks is resumed where it broke.
 
         `offset` is less than the object's size, or 0.
 
@@ -65,7 +65,7 @@ class ObjectStream:
                     failures += 1
                     if failures == _ATTEMPTS:
                         raise
-                    _log.warning("Reading goes on at byte %d: %s", offset, error)
+                    logger.warning("Resuming at byte %d after: %s", offset, error)
                     break
                 if not chunk:
                     return
@@ -73,7 +73,7 @@ class ObjectStream:
                 offset += len(chunk)
                 yield chunk
 
-    def _open(self, offset: int) -> Any:
+    def _open(self, offset: int) -> StreamingBody:
         request = dict(self._request)
         if offset:
             request["Range"] = f"bytes={offset}-"
@@ -84,19 +84,19 @@ class ObjectStream:
         except ClientError as error:
             raise self._explained(error) or error from error
         self.etag = response["ETag"]
-        self.size = offset + int(response["ContentLength"])
+        self.size = offset + response["ContentLength"]
         return response["Body"]
 
     def _explained(self, error: ClientError) -> BatchError | None:
-        """A sentence for what no repetition mends; None for the rest."""
+        """What no repetition would help with, in words; None for the rest."""
         name = f"s3://{self._request['Bucket']}/{self._request['Key']}"
         if "VersionId" in self._request:
             name += f" (version {self._request['VersionId']})"
         code = error.response["Error"]["Code"]
         if code in _GONE:
-            return BatchError(f"The file {name} does not exist, or no longer.")
+            return BatchError(f"The file {name} does not exist, or no longer does.")
         if code in ("PreconditionFailed", "412"):
-            return BatchError(f"The file {name} was replaced while it was read. Start a new batch.")
+            return BatchError(f"The file {name} was replaced while being read. Start a new batch.")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         if 400 <= status < 500 and status != 429:
             return BatchError(f"The file {name} cannot be read: {error}")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 * 1024 * 1024
 _CONTENT_TYPE = "application/jsonlines"
@@ -16,19 +19,15 @@ _CONTENT_TYPE = "application/jsonlines"
 class ObjectWriter:
     """A context manager: the object appears whole when the block ends, or not at all.
 
-    Nothing is written where nothing was given.
-
-    Args:
-        s3: a boto3 client.
-        bucket, key: what to write.
+    If nothing was written there is no object.
     """
 
-    def __init__(self, s3: BaseClient, bucket: str, key: str) -> None:
+    def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
         self._s3 = s3
-        self._place = {"Bucket": bucket, "Key": key}
+        self._place: dict[str, Any] = {"Bucket": bucket, "Key": key}
         self._buffer = bytearray()
         self._upload: dict[str, Any] = {}
-        self._parts: list[dict[str, Any]] = []
+        self._parts: list[CompletedPartTypeDef] = []
 
     def write(self, data: bytes) -> None:
         self._buffer += data
@@ -66,7 +65,7 @@ class ObjectWriter:
 
     def _abort(self) -> None:
         if self._upload:
-            # What failed before this is the better error. Parts that stay expire.
+            # The earlier error is the one to report. Parts that stay expire.
             with contextlib.suppress(ClientError, BotoCoreError):
                 self._s3.abort_multipart_upload(**self._upload)
 

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from botocore.client import BaseClient
+from typing import TYPE_CHECKING
 
 from contract.batch_objects import output_prefix, shard_of_output
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The answers to one shard.
-
-    Attributes:
-        key: in the batch bucket.
-        size: in bytes.
-    """
+    """The answers to one shard: an object in the batch bucket, and its bytes."""
 
     key: str
     size: int
 
 
-def list_outputs(s3: BaseClient, bucket: str, batch_id: str) -> dict[int, Output]:
+def list_outputs(s3: S3Client, bucket: str, batch_id: str) -> dict[int, Output]:
     """The answers that exist, by number of the shard, in the order of the input.
 
-    They are found by their names' ends: whether a job repeats the folder of its input in the path
-    of its output is not the same in all descriptions of it.
+    They are recognized by the ends of their names, since descriptions of transform jobs differ on
+    whether the output path repeats the folder of the input.
     """
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=output_prefix(batch_id)

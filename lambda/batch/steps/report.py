@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
 
 from batch.steps.outputs import Output
-from contract.batch_objects import merged_key, rejects_key
+from contract.batch_objects import merged_key, rejects_key, report_key
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 Status = Literal["completed", "failed", "stopped"]
+
+_EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +26,8 @@ class Outcome:
     """How a batch ended.
 
     Attributes:
-        status: completed, failed or stopped.
-        reason: a sentence; None where there is nothing to explain.
-        embedded, failed: records with a vector, and with an error instead; None where nobody
-            counted.
+        reason: a sentence; None if there is nothing to explain.
+        embedded, failed: records with a vector, and with an error instead; None if not counted.
         is_merged: whether the outputs are in one file as well.
     """
 
@@ -32,42 +38,66 @@ class Outcome:
     is_merged: bool = False
 
 
-class Report:
-    """Makes reports.
+class Reports:
+    """Writes reports to the batch bucket. A batch that has one has ended.
 
     Args:
-        bucket: the batch bucket.
-        price: per_hour of one instance, currency and as_of; None where it is not known.
+        price: per_hour of one instance, currency and as_of; None if unknown.
     """
 
-    def __init__(self, bucket: str, price: Mapping[str, Any] | None) -> None:
+    def __init__(self, s3: S3Client, bucket: str, price: Mapping[str, Any] | None) -> None:
+        self._s3 = s3
         self._bucket = bucket
         self._price = price
 
-    def make(
+    def write(
+        self,
+        event: Mapping[str, Any],
+        outcome: Outcome,
+        outputs: Iterable[Output],
+        *,
+        replace: bool = True,
+    ) -> None:
+        """Writes the report of a batch that has just ended.
+
+        Args:
+            event: with batch, and as far as the batch got: cursor, transform_job, deployment, job.
+            outputs: what the transform job wrote, in order.
+            replace: whether to replace a report that is there.
+        """
+        report = self._make(event, outcome, outputs, datetime.now(UTC))
+        request: dict[str, Any] = {
+            "Bucket": self._bucket,
+            "Key": report_key(report["batch_id"]),
+            "Body": json.dumps(report, indent=2).encode(),
+            "ContentType": "application/json",
+        }
+        if replace:
+            self._s3.put_object(**request)
+            return
+        try:
+            self._s3.put_object(**request, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _EXISTS:
+                raise
+
+    def _make(
         self,
         event: Mapping[str, Any],
         outcome: Outcome,
         outputs: Iterable[Output],
         ended_at: datetime,
     ) -> dict[str, Any]:
-        """The report of a batch.
-
-        Args:
-            event: with batch, and as far as the batch got: cursor, transform_job, deployment, job.
-            outcome: how it ended.
-            outputs: what the transform job wrote, in order.
-            ended_at: now.
-        """
         batch, cursor = event["batch"], event.get("cursor") or {}
-        job, seconds = event.get("job") or {}, _seconds(event.get("job") or {})
-        source = batch["input"]
-        reason = {"reason": outcome.reason} if outcome.reason else {}
+        batch_id, source = batch["batch_id"], batch["input"]
+        job = event.get("job") or {}
+        seconds = _seconds(job)
         started_at = _time(batch["requested_at"])
+        reject_keys = [rejects_key(batch_id, n) for n in range(cursor.get("reject_parts", 0))]
         return {
-            "batch_id": batch["batch_id"],
+            "batch_id": batch_id,
             "status": outcome.status,
-            **reason,
+            **({"reason": outcome.reason} if outcome.reason else {}),
             "input": {
                 "s3_uri": f"s3://{source['bucket']}/{source['key']}",
                 "version_id": source["version_id"],
@@ -81,12 +111,9 @@ class Report:
                 "embedded": outcome.embedded,
                 "failed": outcome.failed,
             },
-            "rejects": [
-                self._uri(rejects_key(batch["batch_id"], number))
-                for number in range(cursor.get("reject_parts", 0))
-            ],
+            "rejects": [self._uri(key) for key in reject_keys],
             "output": [self._uri(output.key) for output in outputs],
-            "merged": self._uri(merged_key(batch["batch_id"])) if outcome.is_merged else None,
+            "merged": self._uri(merged_key(batch_id)) if outcome.is_merged else None,
             "deployment": event.get("deployment"),
             "transform_job": _transform_job(event.get("transform_job"), seconds),
             "started_at": _text(started_at),

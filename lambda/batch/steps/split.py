@@ -1,62 +1,203 @@
-"""The action "split": checks the input and cuts it into what the transform job reads."""
+"""The action "split": checks the input and cuts it into shards of records and files of rejects."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
-
-from batch.steps.file_check import check_beginning
-from batch.steps.line_reader import read_lines
+from batch.steps.lines import (
+    MAX_LINE_BYTES,
+    RejectedLineError,
+    check_beginning,
+    read_lines,
+    read_record,
+)
 from batch.steps.object_stream import ObjectStream
-from batch.steps.split_cursor import SplitCursor
-from batch.steps.splitter import Splitter, shard_bytes
+from batch.steps.object_writer import ObjectWriter
+from batch.steps.record_groups import RecordGroups, records_per_group
+from contract.batch_objects import rejects_key, shard_key
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+MAX_SHARD_BYTES = 64 * 1024 * 1024
+MAX_SHARD_RECORDS = 50_000
+"""A record's answer may be a hundred times its length, and a shard's answers are one object."""
+MAX_REJECTS = 50_000
+# Several shards for each instance, if they are worth it: a job that is stopped keeps the answers
+# of whole shards only, and instances seldom finish at the same time.
+_SHARDS_PER_INSTANCE = 4
+_WORTH_A_SHARD = 1024 * 1024
+_SHOWN_CHARACTERS = 500
+
+
+@dataclass(slots=True)
+class SplitCursor:
+    """How far the input was read: what the workflow carries from one invocation to the next.
+
+    All that decides how the rest is cut is in here or in the batch, so that a repeated invocation
+    writes the same objects again, byte for byte.
+
+    Attributes:
+        etag, size: of the input: ETag and bytes.
+        dimension: numbers in a vector of the model that was deployed at the beginning.
+        offset: bytes read.
+        line_number: lines begun.
+        in_long_line: whether the offset lies within a line that was rejected for its length.
+        shards, reject_parts: objects written.
+        accepted, rejected, blank: lines of each kind.
+        done: whether the input has been read to its end.
+    """
+
+    etag: str
+    size: int
+    dimension: int
+    offset: int = 0
+    line_number: int = 0
+    in_long_line: bool = False
+    shards: int = 0
+    reject_parts: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    blank: int = 0
+    done: bool = False
 
 
 def split(
-    s3: BaseClient,
+    s3: S3Client,
     bucket: str,
     event: Mapping[str, Any],
     read_dimension: Callable[[], int],
     is_time_up: Callable[[], bool],
 ) -> dict[str, Any]:
-    """Read on from event["cursor"], or from the beginning where that is null.
+    """Reads on from event["cursor"], or from the beginning if that is null.
 
     Args:
-        s3: a boto3 client.
         bucket: where shards and rejects go.
-        event: with batch and cursor.
-        read_dimension: of the deployed model; asked once a batch.
+        read_dimension: of the deployed model; called once for each batch.
         is_time_up: whether to leave the rest to the next invocation.
 
     Returns:
         The next cursor.
 
     Raises:
-        BatchError: a fault of the file as a whole.
+        BatchError: the file as a whole cannot be used.
     """
-    batch, source = event["batch"], event["batch"]["input"]
-    document = event.get("cursor")
+    batch, document = event["batch"], event.get("cursor")
+    source = batch["input"]
     etag = document["etag"] if document else None
     stream = ObjectStream(s3, source["bucket"], source["key"], source["version_id"], etag)
     if document:
-        cursor = SplitCursor.read(document)
+        cursor = SplitCursor(**document)
         chunks = stream.chunks(cursor.offset)
     else:
-        chunks, cursor = _begin(stream, read_dimension)
+        chunks = stream.chunks()
+        beginning = next(chunks, b"")
+        check_beginning(beginning)
+        chunks = itertools.chain([beginning], chunks)
+        cursor = SplitCursor(stream.etag or "", stream.size, read_dimension())
     segment_bytes = shard_bytes(cursor.size, batch["instance_count"])
-    lines = read_lines(chunks)
-    Splitter(s3, bucket, batch["batch_id"], lines, segment_bytes).run(cursor, is_time_up)
-    return cursor.document()
+    splitter = Splitter(s3, bucket, batch["batch_id"], read_lines(chunks), segment_bytes)
+    while not cursor.done:
+        splitter.split_segment(cursor)
+        if is_time_up():
+            break
+    return asdict(cursor)
 
 
-def _begin(
-    stream: ObjectStream, read_dimension: Callable[[], int]
-) -> tuple[Iterator[bytes], SplitCursor]:
-    chunks = stream.chunks()
-    beginning = next(chunks, b"")
-    check_beginning(beginning)
-    cursor = SplitCursor(etag=stream.etag or "", size=stream.size, dimension=read_dimension())
-    return itertools.chain([beginning], chunks), cursor
+def shard_bytes(size: int, instance_count: int) -> int:
+    """How much of the input goes into each shard.
+
+    The number of shards is a multiple of the number of instances if lines are of similar length,
+    since one instance processes a shard alone.
+    """
+    share = math.ceil(size / instance_count)
+    for_balance = min(_SHARDS_PER_INSTANCE, math.ceil(share / _WORTH_A_SHARD))
+    for_size = math.ceil(share / MAX_SHARD_BYTES)
+    return max(1, math.ceil(share / max(1, for_balance, for_size)))
+
+
+class Splitter:
+    """Cuts the input into segments, by size and counts alone and never by time.
+
+    Each segment becomes one shard, one file of rejects, both or neither.
+
+    Args:
+        lines: of the input, from the cursor's offset on; see `read_lines`.
+    """
+
+    def __init__(
+        self, s3: S3Client, bucket: str, batch_id: str, lines: Iterator[bytes], segment_bytes: int
+    ) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._batch_id = batch_id
+        self._lines = lines
+        self._segment_bytes = segment_bytes
+
+    def split_segment(self, cursor: SplitCursor) -> None:
+        """Moves the cursor on by one segment."""
+        accepted, rejected = cursor.accepted, cursor.rejected
+        shard = ObjectWriter(self._s3, self._bucket, shard_key(self._batch_id, cursor.shards))
+        rejects = ObjectWriter(
+            self._s3, self._bucket, rejects_key(self._batch_id, cursor.reject_parts)
+        )
+        with shard, rejects:
+            groups = RecordGroups(shard.write, records_per_group(cursor.dimension))
+            self._read(cursor, groups.add, rejects.write)
+            groups.flush()
+        cursor.shards += cursor.accepted > accepted
+        cursor.reject_parts += cursor.rejected > rejected
+
+    def _read(
+        self,
+        cursor: SplitCursor,
+        accept: Callable[[bytes], None],
+        write_reject: Callable[[bytes], None],
+    ) -> None:
+        end = cursor.offset + self._segment_bytes
+        max_accepted = cursor.accepted + MAX_SHARD_RECORDS
+        max_rejected = cursor.rejected + MAX_REJECTS
+        for line in self._lines:
+            cursor.offset += len(line)
+            if cursor.in_long_line:
+                cursor.in_long_line = not line.endswith(b"\n")
+            else:
+                cursor.line_number += 1
+                try:
+                    record = _record(line, cursor)
+                except RejectedLineError as error:
+                    cursor.rejected += 1
+                    write_reject(_reject(cursor.line_number, str(error), line))
+                else:
+                    if record is None:
+                        cursor.blank += 1
+                    else:
+                        cursor.accepted += 1
+                        accept(record)
+            if (
+                cursor.offset >= end
+                or cursor.accepted == max_accepted
+                or cursor.rejected == max_rejected
+            ):
+                break
+        cursor.done = cursor.offset == cursor.size
+
+
+def _record(line: bytes, cursor: SplitCursor) -> bytes | None:
+    if len(line) > MAX_LINE_BYTES:
+        cursor.in_long_line = not line.endswith(b"\n")
+        raise RejectedLineError(f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+    return read_record(line)
+
+
+def _reject(line_number: int, reason: str, line: bytes) -> bytes:
+    """A line of a file of rejects."""
+    # No character of UTF-8 is longer than four bytes.
+    shown = line[: 4 * _SHOWN_CHARACTERS].decode(errors="replace").rstrip("\r\n")
+    reject = {"line_number": line_number, "reason": reason, "line": shown[:_SHOWN_CHARACTERS]}
+    return json.dumps(reject).encode() + b"\n"

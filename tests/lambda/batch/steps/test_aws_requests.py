@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batch.steps import answer_count, line_check, record_groups
+from batch.steps import gather, lines, record_groups
 from container.serving.responses import record_error_json, record_json
 from stage.bundles import ROOT
 from tests.support.batch_scenarios import (
     BATCH_ID,
-    ENVIRONMENT,
     answer,
-    load_steps,
+    deployed_steps,
     put_input,
     split_all,
 )
 from tests.support.model_validator import check_request
-from tests.support.recorded_aws import context
 
 WORKFLOW = ROOT / "stacks/batch/workflow.asl.json"
 # What a deployment on machines with GPUs and disks of their own has instead.
@@ -32,19 +30,14 @@ GPU = {
 
 
 @pytest.fixture(params=[{}, GPU], ids=["cpu", "gpu"])
-def transform_job(request, batch_aws, monkeypatch) -> dict[str, Any]:
+def transform_job(request, batch_aws) -> dict[str, Any]:
     """The CreateTransformJob request of a batch, on the stage with the longest name."""
     prefix = "faq-search-" + "s" * 16
-    module = load_steps(monkeypatch, **{**request.param, "TRANSFORM_JOB_PREFIX": prefix})
+    steps = deployed_steps(**request.param, TRANSFORM_JOB_PREFIX=prefix)
     asked = put_input(batch_aws, b'{"id":1,"text_inputs":"a"}')
-
-    def handle(event: dict[str, Any], seconds: float = 900) -> Any:
-        return module.handler(event, context(seconds))
-
-    cursor = split_all(handle, asked)
+    cursor = split_all(steps, asked)
     event = {"action": "prepare", "batch": asked, "cursor": cursor, "attempt": 2}
-    job: dict[str, Any] = handle(event)["transform_job"]
-    return job
+    return steps(event)["transform_job"]
 
 
 def test_create_transform_job(transform_job):
@@ -68,9 +61,9 @@ def test_the_container_takes_every_line_of_a_shard(batch_aws, steps):
     split_all(steps, put_input(batch_aws, content))
     [shard] = batch_aws.keys(f"shards/{BATCH_ID}/")
     # Split as strictly, and as loosely, as any reader of lines does.
-    lines = batch_aws.text(shard).splitlines()
-    assert len(lines) == batch_aws.text(shard).count("\n") == 3
-    answers = [json.loads(each) for line in lines for each in answer(line)]
+    groups = batch_aws.text(shard).splitlines()
+    assert len(groups) == batch_aws.text(shard).count("\n") == 3
+    answers = [json.loads(each) for group in groups for each in answer(group)]
     assert [each["id"] for each in answers] == [record["id"] for record in given]
 
 
@@ -81,19 +74,12 @@ def test_answers_of_the_container_are_counted():
         record_error_json('"embedding":[', 'text_inputs is "error":"'),
         record_error_json(None, "the line is null"),
     ]
-    assert answer_count.count_answers([b"\n".join(texts)]) == (2, 2)
+    assert gather.count_answers([b"\n".join(texts)]) == (2, 2)
 
 
 @pytest.mark.parametrize("dimension", [384, 768, 1024, 1536])
 def test_the_longest_answer_fits_a_response(dimension):
     vector = np.full(dimension, -0.0000095130945, dtype=np.float32)
-    line = record_json("\U0001f600" * line_check.MAX_ID_CHARACTERS, vector)
+    line = record_json("\U0001f600" * lines.MAX_ID_CHARACTERS, vector)
     body = (len(line) + 1) * record_groups.records_per_group(dimension)
-    assert 500_000 < body < 6_553_500  # of multi-model-server, unless told otherwise
-
-
-@pytest.mark.parametrize("name", ENVIRONMENT)
-def test_a_variable_that_is_missing_is_told_at_once(batch_aws, monkeypatch, name):
-    monkeypatch.delitem(ENVIRONMENT, name)
-    with pytest.raises(KeyError, match=name):
-        load_steps(monkeypatch)
+    assert 500_000 < body < 6_553_500  # of multi-model-server, by default

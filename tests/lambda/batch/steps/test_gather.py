@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.steps import answer_count, merge_plan
+from batch.steps import gather, merge, merge_plan
 from tests.support.batch_scenarios import (
     BATCH_ID,
     BUCKET,
@@ -153,7 +153,7 @@ class TestReport:
         assert gathered["status"] == report["status"] == "failed"
         assert report["reason"].startswith(
             f"The transform job {JOB} failed: AlgorithmError: See job logs for more information."
-            f" Its log: CloudWatch, group /aws/sagemaker/TransformJobs, streams {JOB}/."
+            f" Its log is in the CloudWatch group /aws/sagemaker/TransformJobs, streams {JOB}/*."
             " The results are incomplete: "
         )
         assert len(report["output"]) == 1
@@ -222,10 +222,10 @@ class TestCount:
     @pytest.mark.parametrize("size", [*range(1, 16), 1000])
     def test_does_not_depend_on_chunks(self, size):
         chunks = [self.LINES[at : at + size] for at in range(0, len(self.LINES), size)]
-        assert answer_count.count_answers(chunks) == (2, 2)
+        assert gather.count_answers(chunks) == (2, 2)
 
     def test_of_nothing(self):
-        assert answer_count.count_answers([]) == (0, 0)
+        assert gather.count_answers([]) == (0, 0)
 
 
 def concatenated(sources: dict[str, bytes]) -> bytes:
@@ -243,7 +243,7 @@ def plan(sources: dict[str, bytes]) -> list:
             merge_plan.Source(key, len(content), not content or content.endswith(b"\n"))
             for key, content in sources.items()
         )
-        return [(part, merge_plan.is_copy(part)) for part in parts]
+        return [(part, merge_plan.copied_range(part) is not None) for part in parts]
 
 
 def sized(size: int, ends_line: bool, mark: int) -> bytes:
@@ -354,14 +354,12 @@ class TestMerge:
     def test_beyond_what_s3_holds_is_left_out_with_a_sentence(
         self, batch_aws, steps, transformed, monkeypatch
     ):
-        from batch.steps import merge
-
         monkeypatch.setattr(merge, "MAX_OBJECT_BYTES", 1000)
         gathered, _ = gather_all(steps, transformed(merge=True))
         report = batch_aws.report()
         assert gathered["status"] == report["status"] == "completed"
         assert report["merged"] is None
-        assert report["reason"].startswith("The outputs are too many for one file (2 with ")
+        assert report["reason"].startswith("The outputs are too large for one file (2 with ")
         assert batch_aws.called("CreateMultipartUpload") == []
 
     def test_error_of_s3_is_left_to_the_workflow(self, batch_aws, steps, transformed):

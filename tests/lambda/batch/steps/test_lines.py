@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.steps import errors as batch_error
-from batch.steps import file_check, line_check, line_reader
-
-read_record, Rejected = line_check.read_record, line_check.RejectedLineError
-read_lines, LIMIT = line_reader.read_lines, line_reader.MAX_LINE_BYTES
+from batch.steps.errors import BatchError
+from batch.steps.lines import MAX_LINE_BYTES as LIMIT
+from batch.steps.lines import RejectedLineError as Rejected
+from batch.steps.lines import check_beginning, read_lines, read_record
 
 ASTRAL = "\U0001f600"
 
@@ -68,15 +67,15 @@ BAD = {
     "not UTF-8": (b'{"id":1,"text_inputs":"caf\xe9"}', "not UTF-8: byte 0xe9 at position 27"),
     "overlong UTF-8": (b'{"id":1,"text_inputs":"\xc0\xaf"}', "not UTF-8: byte 0xc0"),
     "a surrogate as UTF-8": (b'{"id":1,"text_inputs":"\xed\xa0\x80"}', "not UTF-8"),
-    "a lone surrogate": (rb'{"id":1,"text_inputs":"\ud800"}', "it holds half of a surrogate pair"),
+    "a lone surrogate": (rb'{"id":1,"text_inputs":"\ud800"}', "it contains half a surrogate pair"),
     "a lone surrogate as id": (
         rb'{"id":"\udc00","text_inputs":"a"}',
-        "it holds half of a surrogate pair",
+        "it contains half a surrogate pair",
     ),
-    "an escaped NUL": (rb'{"id":1,"text_inputs":"a\u0000"}', "text_inputs holds a NUL"),
-    "an escaped NUL in the id": (rb'{"id":"\u0000","text_inputs":"a"}', "id holds a NUL"),
-    "NaN": (b'{"id":1,"text_inputs":"a","score":NaN}', "it holds NaN"),
-    "Infinity": (b'{"id":-Infinity,"text_inputs":"a"}', "it holds -Infinity"),
+    "an escaped NUL": (rb'{"id":1,"text_inputs":"a\u0000"}', "text_inputs contains a NUL"),
+    "an escaped NUL in the id": (rb'{"id":"\u0000","text_inputs":"a"}', "id contains a NUL"),
+    "NaN": (b'{"id":1,"text_inputs":"a","score":NaN}', "it contains NaN"),
+    "Infinity": (b'{"id":-Infinity,"text_inputs":"a"}', "it contains -Infinity"),
     "an array": (b'[{"id":1,"text_inputs":"a"}]', 'an array; a line is {"id": ..., '),
     "a string": (b'"a"', "a string; a line is"),
     "a number": (b"3", "a number; a line is"),
@@ -230,8 +229,8 @@ class TestWholeFiles:
         ],
     )
     def test_that_are_no_text_of_ours_are_told(self, beginning, found):
-        with pytest.raises(batch_error.BatchError, match=found) as caught:
-            file_check.check_beginning(beginning)
+        with pytest.raises(BatchError, match=found) as caught:
+            check_beginning(beginning)
         assert str(caught.value).startswith("The file is")
         assert str(caught.value).endswith(".")
 
@@ -240,4 +239,4 @@ class TestWholeFiles:
         [b"{", b"\n", b"x", b"\0\0\0\0", codecs.BOM_UTF8 + b"{", b'{"id', b"\xff", b"\0{", b"BZ\n"],
     )
     def test_that_begin_with_one_bad_line_at_worst_are_read(self, beginning):
-        file_check.check_beginning(beginning)
+        check_beginning(beginning)

@@ -14,9 +14,9 @@ from tests.support.batch_scenarios import (
     ENVIRONMENT,
     MACHINE,
     batch,
-    load_steps,
+    deployed_steps,
 )
-from tests.support.recorded_aws import ACCOUNT, REGION, context
+from tests.support.recorded_aws import ACCOUNT, REGION
 
 CURSOR = {
     "etag": '"e"',
@@ -84,17 +84,14 @@ class TestRequest:
             "VolumeKmsKeyId": ENVIRONMENT["VOLUME_KMS_KEY_ID"],
         }
 
-    def test_names_the_machine_image_of_gpus_and_no_key_for_their_own_disks(
-        self, batch_aws, monkeypatch
-    ):
-        module = load_steps(
-            monkeypatch,
+    def test_names_the_machine_image_of_gpus_and_no_key_for_their_own_disks(self, batch_aws):
+        steps = deployed_steps(
             INSTANCE_TYPE="ml.g5.2xlarge",
             VOLUME_KMS_KEY_ID="",
             TRANSFORM_AMI_VERSION="al2-ami-sagemaker-batch-gpu-535",
             PRICE="",
         )
-        prepared = module.handler(event(), context())
+        prepared = steps(event())
         assert prepared["transform_job"]["TransformResources"] == {
             "InstanceType": "ml.g5.2xlarge",
             "InstanceCount": 2,
@@ -132,7 +129,7 @@ class TestRefusals:
             steps(event(accepted=0, shards=0, rejected=1200, blank=3))
         assert type(caught.value).__name__ == "BatchError"
         assert str(caught.value) == (
-            "The file holds no record that can be embedded: 1,200 lines were rejected, 3 are blank."
+            "The file has no record that can be embedded: 1,200 lines were rejected, 3 are blank."
         )
 
     def test_a_model_whose_answers_may_be_too_large_for_the_groups(self, steps):

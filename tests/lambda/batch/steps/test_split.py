@@ -12,7 +12,9 @@ import random
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from batch.steps import line_reader, record_groups, splitter
+from batch.steps import record_groups
+from batch.steps import split as splitter
+from batch.steps.lines import MAX_LINE_BYTES as LIMIT
 from tests.support.batch_scenarios import (
     BATCH_ID,
     BUCKET,
@@ -25,8 +27,6 @@ from tests.support.batch_scenarios import (
     split_all,
 )
 from tests.support.recorded_aws import AwsError
-
-LIMIT = line_reader.MAX_LINE_BYTES
 
 
 def line(number: int, text: str = "a question") -> bytes:
@@ -337,7 +337,7 @@ class TestSource:
         cursor = steps({"action": "split", "batch": asked, "cursor": None}, 0)
         assert cursor["size"] == len(lines(20_000, "x" * 100))  # not as somebody said
         batch_aws.objects["elsewhere", KEY] = lines(20_000, "y" * 100)
-        with pytest.raises(Exception, match="was replaced while it was read") as caught:
+        with pytest.raises(Exception, match="was replaced while being read") as caught:
             steps({"action": "split", "batch": asked, "cursor": cursor})
         assert type(caught.value).__name__ == "BatchError"
         assert "s3://elsewhere/input/questions.jsonl" in str(caught.value)
@@ -346,7 +346,7 @@ class TestSource:
         asked = put_input(batch_aws, lines(20_000, "x" * 100))
         cursor = steps({"action": "split", "batch": asked, "cursor": None}, 0)
         batch_aws.versions.clear()
-        with pytest.raises(Exception, match=r"\(version v1\) does not exist, or no longer"):
+        with pytest.raises(Exception, match=r"\(version v1\) does not exist, or no longer does"):
             steps({"action": "split", "batch": asked, "cursor": cursor})
 
     def test_that_may_not_be_read_fails_with_a_sentence(self, batch_aws, steps):

@@ -1,45 +1,59 @@
-"""The action "prepare": the transform job that a batch is worth."""
+"""The action "prepare": the transform job for a batch; and the end of jobs that nobody awaits."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from batch.steps.deployment import Deployment
+from botocore.exceptions import ClientError
+
 from batch.steps.environment import Environment
 from batch.steps.errors import BatchError
-from contract.batch_objects import MAX_ATTEMPTS, output_prefix, shards_prefix, transform_job_name
+from contract.batch_objects import (
+    MAX_ATTEMPTS,
+    output_prefix,
+    shards_prefix,
+    transform_job_name,
+    transform_job_names,
+)
+from contract.deployment import Deployment
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
 
 # A group of records stays below 1 MB, and its answer below 5 MB.
 _MAX_PAYLOAD_MB = 6
-# While one group is encoded others are read and written, by workers of their own. On a CPU two in
-# flight would do; a GPU encodes a group of short texts faster than a worker reads and writes one.
+# While one group is encoded, other workers read and write other groups. On a CPU two in flight
+# would do; a GPU encodes a group of short texts faster than a worker reads and writes one.
 _CONCURRENT = 4
 # The longest that a group may take: 256 texts of full length on the smallest machine take ten
 # minutes, and a group may have to wait for the others.
 _INVOCATION_SECONDS = 600 * _CONCURRENT
 _INVOCATION_RETRIES = 3
 
-_LEAST_WAIT, _LONGEST_WAIT = 3, 300
+_MIN_WAIT, _MAX_WAIT = 3, 300
 # An execution may have 25,000 events; each round of waiting and looking takes ten.
 _ROUNDS = 2000
 # What the slowest machine does with the largest model, of long texts.
-_RECORDS_A_SECOND, _BYTES_A_SECOND = 2, 2000
+_RECORDS_PER_SECOND, _BYTES_PER_SECOND = 2, 2000
+
+# For SageMaker a job that is unknown or has ended is a validation error too.
+_NOTHING_TO_STOP = {"ResourceNotFound", "ResourceNotFoundException", "ValidationException"}
 
 
 def prepare(
-    environment: Environment, deployment: Deployment, event: Mapping[str, Any]
+    environment: Environment, deployment: Deployment, model_name: str, event: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What CreateTransformJob is asked for the shards that were written.
+    """Makes the CreateTransformJob request for the shards that were written.
 
     Args:
-        environment: of the function.
-        deployment: now.
+        model_name: SageMaker's name for the deployed model, on the processor of the job.
         event: with batch, cursor, and attempt: how many attempts there were (0 or null: none).
 
     Returns:
-        transform_job (the request; always with the same fields, since the workflow names each),
+        transform_job (the request, always with the same fields, since the workflow names each),
         deployment, wait_seconds between two looks at the job, attempt (the number of this one).
 
     Raises:
@@ -50,25 +64,41 @@ def prepare(
     _check(cursor, deployment, attempt)
     # More instances than shards would idle.
     instance_count = min(batch["instance_count"], cursor["shards"])
+    shown = asdict(deployment)
+    del shown["corpus_sha256"]  # the vectors of a batch do not depend on it
     return {
         "transform_job": _request(
-            environment, deployment, batch["batch_id"], instance_count, attempt
+            environment, model_name, batch["batch_id"], instance_count, attempt
         ),
-        "deployment": deployment.about,
+        "deployment": shown,
         "wait_seconds": _wait_seconds(cursor, instance_count),
         "attempt": attempt,
     }
+
+
+def stop_jobs(sagemaker: SageMakerClient, prefix: str, batch_id: str) -> int:
+    """Stops each running job of a batch and returns how many there were."""
+    stopped = 0
+    for name in transform_job_names(prefix, batch_id):
+        try:
+            sagemaker.stop_transform_job(TransformJobName=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NOTHING_TO_STOP:
+                raise
+        else:
+            stopped += 1
+    return stopped
 
 
 def _check(cursor: Mapping[str, Any], deployment: Deployment, attempt: int) -> None:
     if attempt > MAX_ATTEMPTS:
         raise BatchError(
             f"The model was replaced {MAX_ATTEMPTS} times before the transform job could begin."
-            " Start a new batch when deployments have come to rest."
+            " Start a new batch once no deployment is running."
         )
     if not cursor["accepted"]:
         lines = f"{cursor['rejected']:,} lines were rejected, {cursor['blank']:,} are blank"
-        raise BatchError(f"The file holds no record that can be embedded: {lines}.")
+        raise BatchError(f"The file has no record that can be embedded: {lines}.")
     if deployment.dimension > cursor["dimension"]:
         raise BatchError(
             f"A model with larger vectors ({deployment.dimension} numbers instead of"
@@ -77,11 +107,7 @@ def _check(cursor: Mapping[str, Any], deployment: Deployment, attempt: int) -> N
 
 
 def _request(
-    environment: Environment,
-    deployment: Deployment,
-    batch_id: str,
-    instance_count: int,
-    attempt: int,
+    environment: Environment, model_name: str, batch_id: str, instance_count: int, attempt: int
 ) -> dict[str, Any]:
     resources: dict[str, Any] = {
         "InstanceType": environment.instance_type,
@@ -94,16 +120,16 @@ def _request(
     bucket = f"s3://{environment.batch_bucket}"
     return {
         "TransformJobName": transform_job_name(environment.transform_job_prefix, batch_id, attempt),
-        "ModelName": deployment.model_name,
+        "ModelName": model_name,
         "MaxConcurrentTransforms": _CONCURRENT,
         "MaxPayloadInMB": _MAX_PAYLOAD_MB,
         "ModelClientConfig": {
             "InvocationsTimeoutInSeconds": _INVOCATION_SECONDS,
             "InvocationsMaxRetries": _INVOCATION_RETRIES,
         },
-        # One line a request: lines are groups of records already, see record_groups.
+        # One line per request: each line is a group of records already, see record_groups.
         "BatchStrategy": "SingleRecord",
-        # The server's own patience with a worker is an endpoint's, whose callers wait a minute.
+        # By default the server gives a worker as long as an endpoint's caller waits, a minute.
         "Environment": {"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(_INVOCATION_SECONDS)},
         "TransformInput": {
             "DataSource": {
@@ -128,7 +154,9 @@ def _request(
 
 
 def _wait_seconds(cursor: Mapping[str, Any], instance_count: int) -> int:
-    """Short for a short job, and long enough for a long one not to use up its execution."""
-    longest: float = max(cursor["accepted"] / _RECORDS_A_SECOND, cursor["size"] / _BYTES_A_SECOND)
+    """Short for a short job, but long enough for a long one not to use up its execution."""
+    longest: float = max(
+        cursor["accepted"] / _RECORDS_PER_SECOND, cursor["size"] / _BYTES_PER_SECOND
+    )
     wait = math.ceil(longest / instance_count / _ROUNDS)
-    return min(max(wait, _LEAST_WAIT), _LONGEST_WAIT)
+    return min(max(wait, _MIN_WAIT), _MAX_WAIT)
