@@ -1,4 +1,4 @@
-"""What Step Functions says of a failure, as a sentence for people."""
+"""Sentences that say why something failed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import re
 _CALL_DETAILS = re.compile(r"\s*\(Service: .*\)\s*$", re.DOTALL)
 
 
-def unwrap(cause: str) -> tuple[str, str]:
-    """Type and message inside a cause: a failed function's is JSON, an API call's has a tail.
+def reason_of(error: str | None, cause: str | None) -> str:
+    """The message in an error and cause of Step Functions.
 
-    The type is empty where the cause does not tell it.
+    The cause of a failed function is JSON, that of a failed API call ends with details of the
+    call. Without a cause the error's name must do.
     """
     try:
-        document = json.loads(cause)
-        return str(document.get("errorType", "")), str(document["errorMessage"])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return "", _CALL_DETAILS.sub("", cause)
+        return str(json.loads(cause or "")["errorMessage"])
+    except (KeyError, TypeError, ValueError):
+        return _CALL_DETAILS.sub("", cause or "") or error or ""
 
 
-def sentence(text: str) -> str:
-    """The text with a full stop, unless it has its own end."""
+def because(failure: str, reason: str = "") -> str:
+    """The failure and its reason, if there is one, as a sentence."""
+    text = f"{failure}: {reason}" if reason else failure
     return text if text.endswith((".", "!", "?")) else f"{text}."

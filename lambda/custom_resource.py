@@ -1,4 +1,4 @@
-"""Answers to CloudFormation, which waits for a document at the ResponseURL of its request."""
+"""What every custom resource needs: answers to CloudFormation, and its stack's status."""
 
 from __future__ import annotations
 
@@ -8,44 +8,41 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-Status = Literal["SUCCESS", "FAILED"]
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
 
-# CloudFormation drops a longer answer and then waits until its time-out.
+# CloudFormation drops a longer answer and then waits for its time-out.
 MAX_ANSWER_BYTES = 4096
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 10.0
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def answer(
     event: Mapping[str, Any],
-    status: Status,
+    status: Literal["SUCCESS", "FAILED"],
     *,
     physical_id: str,
     data: Mapping[str, str] | None = None,
     reason: str = "",
 ) -> None:
-    """Answer one custom resource request.
-
-    A second answer to the same request is harmless: CloudFormation heeds the first.
+    """Answers one request; CloudFormation ignores any answer after the first.
 
     Args:
         event: the request as CloudFormation sent it.
-        status: "SUCCESS" or "FAILED".
-        physical_id: the PhysicalResourceId; another one than before means replacement.
+        physical_id: the PhysicalResourceId; a new one means replacement.
         data: what `Fn::GetAtt` can read.
-        reason: a sentence for the stack's events, cut where the whole answer would
-            otherwise pass 4,096 bytes.
+        reason: a sentence for the stack's events, cut where the answer would pass 4,096 bytes.
 
     Raises:
         OSError: the answer could not be delivered in four attempts. Let it escape: Lambda
-            then repeats the asynchronous invocation, and Step Functions its task.
+            repeats an asynchronous invocation, and Step Functions its task.
     """
     body = _body(event, status, physical_id, data or {}, reason)
-    _log.info("Answering %s for %s: %s", status, event["LogicalResourceId"], reason or data)
+    logger.info("Answering %s for %s: %s", status, event["LogicalResourceId"], reason or data)
     # An empty content type, because the signature of the URL was made for one.
     request = urllib.request.Request(  # noqa: S310 - the URL is CloudFormation's own
         event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""}
@@ -56,20 +53,20 @@ def answer(
                 return
         except OSError as error:
             # The URL is a credential, so only the error's own words are logged.
-            _log.warning("Attempt %d to answer CloudFormation failed: %s", attempt, error)
+            logger.warning("Attempt %d to answer CloudFormation failed: %s", attempt, error)
             if attempt == _ATTEMPTS or _is_final(error):
                 raise
             time.sleep(2.0 ** (attempt - 1))
 
 
 def _is_final(error: OSError) -> bool:
-    """Whether repeating cannot help: the URL has expired or was never good."""
+    """Whether repeating cannot help: the URL has expired or was never valid."""
     return isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
 
 
 def _body(
     event: Mapping[str, Any],
-    status: Status,
+    status: str,
     physical_id: str,
     data: Mapping[str, str],
     reason: str,
@@ -84,14 +81,32 @@ def _body(
     }
     if data:
         document["Data"] = dict(data)
-    body = _encode(document)
-    while len(body) > MAX_ANSWER_BYTES and reason:
-        # By steps, since a character takes one to six bytes of JSON.
+    while len(body := json.dumps(document, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES:
+        if not reason:
+            break
+        # Step by step, since a character takes one to six bytes of JSON.
         reason = reason[: len(reason) * 9 // 10]
-        document["Reason"] = reason + "…"
-        body = _encode(document)
+        document["Reason"] = f"{reason}…"
     return body
 
 
-def _encode(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False).encode()
+def is_rolling_back(cloudformation: CloudFormationClient, stack_id: str) -> bool:
+    """Whether CloudFormation is undoing a deployment, when a failure would break the stack.
+
+    A status that cannot be read counts as a deployment's, so that failures are reported.
+    """
+    try:
+        return "ROLLBACK" in _stack_status(cloudformation, stack_id)
+    except Exception:
+        logger.exception("The stack's status cannot be read; assuming a deployment")
+        return False
+
+
+def is_going_away(cloudformation: CloudFormationClient, stack_id: str) -> bool:
+    """Whether the whole stack is being deleted, or its creation undone."""
+    status = _stack_status(cloudformation, stack_id)
+    return status in ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+
+
+def _stack_status(cloudformation: CloudFormationClient, stack_id: str) -> str:
+    return cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]

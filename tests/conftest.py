@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.bake_scenarios import bake_handler, bake_request
+from tests.support.bake_scenarios import bake
 from tests.support.batch_scenarios import batch_aws, steps
 from tests.support.cloudformation_answers import answers
 from tests.support.recorded_aws import aws
 
-__all__ = ["answers", "aws", "bake_handler", "bake_request", "batch_aws", "steps"]
+__all__ = ["answers", "aws", "bake", "batch_aws", "steps"]

@@ -1,1 +1,1 @@
-"""The custom resource Custom::Bake: a corpus baked by a training job, or one found baked."""
+"""The custom resource Custom::Bake: a training job bakes the corpus, unless it was baked before."""

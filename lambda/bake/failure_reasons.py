@@ -1,4 +1,4 @@
-"""Sentences for the stack's events that say why a bake failed and what to do."""
+"""Sentences for the stack's events that say why a bake failed and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,63 +6,46 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from causes import sentence, unwrap
+from causes import because, reason_of
 
 _TOO_LARGE = re.compile(
     r"out of memory|outofmemory|memoryerror|cannot allocate memory|exit code:? ?(137|-9)\b"
     r"|no space left|disk (is )?full|too large",
     re.IGNORECASE,
 )
-_BATCH_HINT = (
-    "The corpus seems too large for this bake: choose a larger bake instance type, or use "
-    "batch transform, which has no such limit."
+_SIZE_HINT = (
+    "The corpus seems too large for this bake: choose a larger bake instance type, or use"
+    " batch transform, which has no such limit."
 )
-_RUNTIME_HINT = (
-    "Choose a larger bake instance type; a corpus that is too large for that belongs in "
-    "batch transform."
+_TIME_HINT = (
+    "Choose a larger bake instance type; if the corpus is too large even for that, use batch"
+    " transform."
 )
 
 
 def of_job(name: str, job: Mapping[str, Any]) -> str:
-    """Why a job that did not complete ended.
-
-    Args:
-        name: the training job's.
-        job: what DescribeTrainingJob says about it.
-    """
-    status = job["TrainingJobStatus"].lower()
+    """Why a training job did not complete, from what DescribeTrainingJob says about it."""
     reason = job.get("FailureReason", "").strip()
     hints = []
     if job.get("SecondaryStatus") in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded"):
         reason = reason or "it reached its maximum run time"
-        hints.append(_RUNTIME_HINT)
+        hints.append(_TIME_HINT)
     elif _TOO_LARGE.search(reason) and "batch transform" not in reason.lower():
-        hints.append(_BATCH_HINT)
-    ended = f"The bake's training job {name} {'failed' if status == 'failed' else 'was stopped'}"
-    log = f"Its log: CloudWatch, group /aws/sagemaker/TrainingJobs, streams {name}/."
-    return " ".join([sentence(f"{ended}: {reason}" if reason else ended), *hints, log])
+        hints.append(_SIZE_HINT)
+    ended = "failed" if job["TrainingJobStatus"] == "Failed" else "was stopped"
+    log = f"Its log is in the CloudWatch group /aws/sagemaker/TrainingJobs, streams {name}/*."
+    return " ".join([because(f"The bake's training job {name} {ended}", reason), *hints, log])
 
 
 def of_error(error: Mapping[str, Any]) -> str:
-    """What a state of the workflow caught.
-
-    Args:
-        error: Error and Cause, as Step Functions gives them.
-    """
-    _, cause = unwrap(str(error.get("Cause") or ""))
-    return sentence(f"The bake failed: {cause or error.get('Error') or 'for no stated reason'}")
+    """Why the workflow failed, from the Error and Cause that a state of it caught."""
+    return because("The bake failed", reason_of(error.get("Error"), error.get("Cause")))
 
 
 def of_execution(detail: Mapping[str, Any]) -> str:
-    """Why an execution ended without an answer.
-
-    Args:
-        detail: the detail of the event "Step Functions Execution Status Change".
-    """
-    status = detail["status"].lower().replace("_", " ")
-    _, cause = unwrap(str(detail.get("cause") or ""))
-    cause = cause or str(detail.get("error") or "")
-    ended = f"The bake's workflow ({detail['executionArn']}) has {status}"
-    if status == "aborted":
-        ended = ended.replace("has aborted", "was aborted")
-    return sentence(f"{ended}: {cause}" if cause else ended)
+    """Why an execution ended without an answer, from "Step Functions Execution Status Change"."""
+    ended = {"ABORTED": "was aborted", "TIMED_OUT": "timed out"}.get(detail["status"], "failed")
+    return because(
+        f"The bake's workflow ({detail['executionArn']}) {ended}",
+        reason_of(detail.get("error"), detail.get("cause")),
+    )

@@ -1,4 +1,4 @@
-"""Gives the values of a request the types its service wants.
+"""Gives the values of a request the types that its service expects.
 
 CloudFormation hands every number and boolean of a custom resource over as a string.
 """
@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from botocore.model import Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 _BOOLEANS = {"true": True, "false": False}
 
 
 def retype_structure(value: object, shape: StructureShape, where: str) -> dict[str, object]:
-    """Return an object with the types of a botocore structure, all the way down.
+    """Returns an object with the types of a botocore structure, all the way down.
 
     Args:
-        value: what CloudFormation sent.
-        shape: the structure it must have.
-        where: how to name the value in an error, e.g. "TrainingJob".
+        where: the value's name in an error, e.g. "TrainingJob".
 
     Raises:
-        ValueError: a field that the structure does not have, or a value that cannot have its
-            type; the message names it.
+        ValueError: a field that the structure does not have, or a value of the wrong type; the
+            message names it.
     """
     if not isinstance(value, dict):
         raise _wrong(value, shape, where)
@@ -38,14 +36,11 @@ def retype_structure(value: object, shape: StructureShape, where: str) -> dict[s
 
 
 def _retype(value: object, shape: Shape, where: str) -> object:
-    if shape.type_name == "structure":
+    if isinstance(shape, StructureShape):
         return retype_structure(value, shape, where)
-    if shape.type_name == "list" and isinstance(value, list):
-        return [
-            _retype(inner, shape.member, f"{where}[{position}]")
-            for position, inner in enumerate(value)
-        ]
-    if shape.type_name == "map" and isinstance(value, dict):
+    if isinstance(shape, ListShape) and isinstance(value, list):
+        return [_retype(each, shape.member, f"{where}[{n}]") for n, each in enumerate(value)]
+    if isinstance(shape, MapShape) and isinstance(value, dict):
         return {key: _retype(inner, shape.value, f"{where}.{key}") for key, inner in value.items()}
     try:
         return _SCALARS[shape.type_name](value)
@@ -57,18 +52,6 @@ def _wrong(value: object, shape: Shape, where: str) -> ValueError:
     return ValueError(f"{where} must be a {shape.type_name}, not {value!r}.")
 
 
-def _to_boolean(value: object) -> bool:
-    return _BOOLEANS[str(value).lower()]
-
-
-def _to_integer(value: object) -> int:
-    return int(str(value))
-
-
-def _to_float(value: object) -> float:
-    return float(str(value))
-
-
 def _to_string(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -78,10 +61,10 @@ def _to_string(value: object) -> str:
 
 
 _SCALARS: dict[str, Callable[[object], object]] = {
-    "integer": _to_integer,
-    "long": _to_integer,
-    "float": _to_float,
-    "double": _to_float,
-    "boolean": _to_boolean,
+    "integer": lambda value: int(str(value)),
+    "long": lambda value: int(str(value)),
+    "float": lambda value: float(str(value)),
+    "double": lambda value: float(str(value)),
+    "boolean": lambda value: _BOOLEANS[str(value).lower()],
     "string": _to_string,
 }

@@ -1,37 +1,34 @@
-"""Executions of the state machine that sees a bake through."""
+"""Executions of the state machine that runs a bake."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from types_boto3_stepfunctions import SFNClient
 
 # CloudFormation gives up after 60 minutes; the rest is for stopping the job and answering.
 DEADLINE = timedelta(minutes=50)
-# The error of an execution that has told CloudFormation of a failure.
+# The error of an execution that has reported a failure to CloudFormation.
 BAKE_FAILED = "BakeFailed"
 
 
 class Workflow:
-    """The state machine.
+    """The state machine."""
 
-    Args:
-        stepfunctions: a boto3 client.
-        state_machine_arn: which one.
-    """
-
-    def __init__(self, stepfunctions: BaseClient, state_machine_arn: str) -> None:
+    def __init__(self, stepfunctions: SFNClient, state_machine_arn: str) -> None:
         self._stepfunctions = stepfunctions
         self._state_machine_arn = state_machine_arn
 
     def start(
         self, event: Mapping[str, Any], bake_id: str, training_job: Mapping[str, Any]
     ) -> None:
-        """Start the execution of a CloudFormation request; a repeated request starts no second."""
+        """Starts the execution for a request of CloudFormation, once however often it repeats."""
         deadline = datetime.now(UTC) + DEADLINE
         execution_input = {
             "event": event,
@@ -50,7 +47,7 @@ class Workflow:
                 raise
 
     def stop(self, bake_id: str) -> None:
-        """Stop the running executions of one bake."""
+        """Stops the running executions of one bake."""
         pages = self._stepfunctions.get_paginator("list_executions").paginate(
             stateMachineArn=self._state_machine_arn, statusFilter="RUNNING"
         )
@@ -61,12 +58,12 @@ class Workflow:
                     self._stepfunctions.stop_execution(
                         executionArn=arn,
                         error="BakeDeleted",
-                        cause="CloudFormation no longer wants this bake.",
+                        cause="CloudFormation no longer needs this bake.",
                     )
 
 
-def input_of(stepfunctions: BaseClient, execution_arn: str) -> dict[str, Any]:
-    """What an execution was started with."""
+def input_of(stepfunctions: SFNClient, execution_arn: str) -> dict[str, Any]:
+    """The input that an execution was started with."""
     description = stepfunctions.describe_execution(executionArn=execution_arn)
     parsed: dict[str, Any] = json.loads(description["input"])
     return parsed

@@ -3,41 +3,113 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from boto_config import PATIENT
-from custom_resource import answer
-from empty_bucket.bucket import empty
-from stack_status import is_going_away
+from custom_resource import answer, is_going_away
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# DeleteObjects takes no more.
+_MAX_AT_ONCE = 1000
 
 logging.getLogger().setLevel(logging.INFO)
-_log = logging.getLogger(__name__)
-
-_s3 = boto3.client("s3", config=PATIENT)
-_cloudformation = boto3.client("cloudformation", config=PATIENT)
+logger = logging.getLogger(__name__)
 
 
-def handler(event: dict[str, Any], _context: object) -> None:
-    """Empty the bucket on Delete, if the whole stack goes; do nothing on Create and Update.
+class EmptyBucket:
+    """Empties the bucket on Delete if the whole stack goes; otherwise does nothing.
 
     CloudFormation also sends a Delete when an update drops or renames this resource while the
     bucket stays, e.g. once its removal policy says "retain". Then nothing may be lost.
     """
-    if event["RequestType"] != "Delete":
-        answer(event, "SUCCESS", physical_id=event["ResourceProperties"]["BucketName"])
-        return
-    # The id that Create gave, not the properties: it alone surely names the old bucket.
-    name = event["PhysicalResourceId"]
+
+    def __init__(self) -> None:
+        self._s3 = boto3.client("s3", config=PATIENT)
+        self._cloudformation = boto3.client("cloudformation", config=PATIENT)
+
+    def handle(self, event: Mapping[str, Any]) -> None:
+        if event["RequestType"] != "Delete":
+            answer(event, "SUCCESS", physical_id=event["ResourceProperties"]["BucketName"])
+            return
+        # The id that Create gave: the properties alone may already name another bucket.
+        name = event["PhysicalResourceId"]
+        try:
+            if not is_going_away(self._cloudformation, event["StackId"]):
+                logger.warning("Bucket %s keeps its objects because its stack stays", name)
+            elif name == event["ResourceProperties"]["BucketName"]:
+                logger.info("Removed %d versions from bucket %s", empty(self._s3, name), name)
+        except Exception as error:
+            logger.exception("Bucket %s was not emptied", name)
+            reason = f"Bucket {name} could not be emptied: {error}"
+            answer(event, "FAILED", physical_id=name, reason=reason)
+            return
+        answer(event, "SUCCESS", physical_id=name)
+
+
+def empty(s3: S3Client, bucket: str) -> int:
+    """Removes all versions, delete markers and unfinished uploads of a bucket.
+
+    Returns:
+        How many versions and delete markers were removed; 0 if there is no such bucket.
+    """
     try:
-        if not is_going_away(_cloudformation, event["StackId"]):
-            _log.warning("Bucket %s keeps its objects, for its stack stays", name)
-        elif name == event["ResourceProperties"]["BucketName"]:
-            _log.info("Removed %d versions from bucket %s", empty(_s3, name), name)
-    except Exception as error:
-        _log.exception("Bucket %s was not emptied", name)
-        reason = f"Bucket {name} could not be emptied: {error}"
-        answer(event, "FAILED", physical_id=name, reason=reason)
-        return
-    answer(event, "SUCCESS", physical_id=name)
+        _abort_uploads(s3, bucket)
+        return _delete_versions(s3, bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucket":
+            return 0
+        raise
+
+
+def _abort_uploads(s3: S3Client, bucket: str) -> None:
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+        for upload in page.get("Uploads", []):
+            try:
+                s3.abort_multipart_upload(
+                    Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "NoSuchUpload":
+                    raise
+
+
+def _delete_versions(s3: S3Client, bucket: str) -> int:
+    """Deletes from the beginning of the bucket until nothing is left."""
+    removed = 0
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=_MAX_AT_ONCE)
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])][:_MAX_AT_ONCE]
+        if not found:
+            return removed
+        response = s3.delete_objects(
+            Bucket=bucket,
+            Delete={
+                "Objects": [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in found],
+                "Quiet": True,
+            },
+        )
+        refused = response.get("Errors", [])
+        if refused:
+            first = refused[0]
+            raise RuntimeError(
+                f"{first.get('Key')}: {first.get('Message') or first.get('Code')}"
+                f" (and {len(refused) - 1} more)"
+            )
+        removed += len(found)
+
+
+@cache
+def _resource() -> EmptyBucket:
+    return EmptyBucket()
+
+
+def handler(event: dict[str, Any], _context: object) -> None:
+    """Empties the bucket if that is asked, and answers CloudFormation."""
+    _resource().handle(event)

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.support.lambda_functions import load_function
+from bake.training_jobs import TrainingJobs
 from tests.support.model_validator import check_request, service_model
 from tests.support.resolved_template import Resolver
 
@@ -48,11 +48,8 @@ def as_cloudformation_sends(value: Any) -> Any:
 
 
 @pytest.fixture
-def training_job(aws, model_stack, monkeypatch):
+def training_job(aws, model_stack):
     """The CreateTrainingJob request as the function makes it from the template."""
-    load_function("bake.handler", monkeypatch)
-    from bake.training_jobs import TrainingJobs
-
     [bake] = map(as_cloudformation_sends, model_stack("Custom::Bake"))
     jobs = TrainingJobs(boto3.client("sagemaker"), bake["TrainingJobPrefix"], bake["BakeId"])
     return jobs.request(bake["TrainingJob"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bake.handler import BakeResource
 from tests.support.cloudformation_answers import Answers
-from tests.support.lambda_functions import load_function
 from tests.support.recorded_aws import ACCOUNT, REGION, RecordedAws
 
 BUCKET = "artifacts-bucket"
@@ -19,8 +18,6 @@ CORPUS = b"A question?,An answer.\n"
 ASSETS, ASSET = "assets", "faq-search/dev/0123.csv"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/Execution"
-
-Handle = Callable[[dict[str, Any]], None]
 
 
 def output(bake_id: str, bucket: str = BUCKET) -> str:
@@ -115,19 +112,25 @@ def marked(
     return url
 
 
-@pytest.fixture
-def bake_handler(aws: RecordedAws, monkeypatch: pytest.MonkeyPatch) -> Handle:
-    aws.objects[ASSETS, ASSET] = CORPUS
-    module = load_function("bake.handler", monkeypatch)
-    return lambda event: module.handler(event, None)
+class BakeFunction:
+    """The function, and requests of CloudFormation for it."""
 
+    def __init__(self, response_url: str) -> None:
+        self._response_url = response_url
+        self._resource = BakeResource()
 
-@pytest.fixture
-def bake_request(answers: Answers) -> Callable[..., dict[str, Any]]:
-    def make(kind: str, bake_id: str, old: str | None = None, **others: Any) -> dict[str, Any]:
+    def __call__(self, kind: str, bake_id: str, old: str | None = None, **members: Any) -> None:
+        self.handle(self.request(kind, bake_id, old, **members))
+
+    def handle(self, event: dict[str, Any]) -> None:
+        self._resource.handle(event)
+
+    def request(
+        self, kind: str, bake_id: str, old: str | None = None, **members: Any
+    ) -> dict[str, Any]:
         event = {
             "RequestType": kind,
-            "ResponseURL": answers.url,
+            "ResponseURL": self._response_url,
             "StackId": STACK,
             "RequestId": f"request-{kind}-{bake_id[:4]}",
             "ResourceType": "Custom::Bake",
@@ -138,9 +141,13 @@ def bake_request(answers: Answers) -> Callable[..., dict[str, Any]]:
             event["PhysicalResourceId"] = old or bake_id
         if kind == "Update":
             event["OldResourceProperties"] = properties(old or bake_id)
-        return {**event, **others}
+        return {**event, **members}
 
-    return make
+
+@pytest.fixture
+def bake(aws: RecordedAws, answers: Answers) -> BakeFunction:
+    aws.objects[ASSETS, ASSET] = CORPUS
+    return BakeFunction(answers.url)
 
 
 def started(aws: RecordedAws) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
@@ -27,7 +28,10 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 WRITTEN_AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 """When every object was, as far as GetObject says."""
-make_real_client = boto3.client
+_make_client = boto3.client
+# Made once, since that takes a while, and answered by the AWS of the test that runs.
+_clients: dict[tuple[str, str], Any] = {}
+_current: RecordedAws
 
 
 class AwsError(Exception):
@@ -70,32 +74,24 @@ class RecordedAws:
         self.parameters_changed_at = datetime.now(UTC)
         self.functions: dict[str, Callable[[dict[str, Any]], None]] = {}
 
-    def client(self, service_name: str, **settings: Any) -> Any:
+    def client(self, service_name: str, *, region_name: str = REGION, **_: Any) -> Any:
         """In the place of boto3.client."""
-        usual = {
-            "region_name": REGION,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
-        }
-        client = make_real_client(service_name, **{**usual, **settings})
-        self.take_over(client, service_name)
-        return client
+        global _current  # noqa: PLW0603
+        _current = self
+        if (service_name, region_name) not in _clients:
+            client = _make_client(
+                service_name,
+                region_name=region_name,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+            _take_over(client, service_name, lambda: _current)
+            _clients[service_name, region_name] = client
+        return _clients[service_name, region_name]
 
     def take_over(self, client: Any, service_name: str) -> None:
         """Records, checks and answers every request of a client from now on."""
-        latest = threading.local()  # several threads may use a client
-
-        def keep(params: dict[str, Any], **_: Any) -> None:
-            latest.parameters = params
-
-        def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-            # Only now: botocore's own handlers have had their turn at the parameters.
-            params = latest.parameters
-            self._record(service_name, model.name, params)
-            return self._respond(model.name, params)
-
-        client.meta.events.register_first("provide-client-params.*.*", keep)
-        client.meta.events.register_first("before-call.*.*", respond)
+        _take_over(client, service_name, lambda: self)
 
     def take_over_sessions(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Takes over every client that botocore itself makes from now on."""
@@ -127,7 +123,11 @@ class RecordedAws:
             **members,
         }
 
-    def _respond(self, operation: str, request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def respond(
+        self, service_name: str, operation: str, request: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """What botocore would make of the service's answer."""
+        self._record(service_name, operation, request)
         meta = {"ResponseMetadata": {"HTTPStatusCode": 200, "RequestId": "r"}}
         try:
             if operation in self.broken:
@@ -240,13 +240,36 @@ class RecordedAws:
         return {"StatusCode": 200, "Payload": io.BytesIO(b"null")}
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedAws]:
-    """AWS for one test, whose every request its model must allow."""
-    recorded = RecordedAws()
+def _take_over(client: Any, service_name: str, aws: Callable[[], RecordedAws]) -> None:
+    latest = threading.local()  # several threads may use a client
+
+    def keep(params: dict[str, Any], **_: Any) -> None:
+        latest.parameters = params
+
+    def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        # Only now: botocore's own handlers have had their turn at the parameters.
+        return aws().respond(service_name, model.name, latest.parameters)
+
+    client.meta.events.register_first("provide-client-params.*.*", keep)
+    client.meta.events.register_first("before-call.*.*", respond)
+
+
+Recorded = TypeVar("Recorded", bound=RecordedAws)
+
+
+def installed(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
+    """Gives boto3's clients this AWS, whose every request its model must allow."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setattr(boto3, "client", recorded.client)
     yield recorded
     assert not recorded.violations, recorded.violations
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedAws]:
+    """AWS for one test."""
+    yield from installed(RecordedAws(), monkeypatch)
 
 
 def context(seconds: float = 300) -> Any:

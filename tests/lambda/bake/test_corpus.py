@@ -29,19 +29,13 @@ PINNED = {
 }
 
 
-def asked(bake_request, kind: str, bake_id: str, old: str | None = None, **others):
-    return bake_request(kind, bake_id, old, ResourceProperties=properties(bake_id, **others))
-
-
 def marker(aws, bake_id: str):
     return json.loads(aws.objects[BUCKET, f"bakes/{bake_id}/bake.json"])
 
 
 class TestCorpus:
-    def test_as_published_is_kept_beside_the_bake_before_the_job(
-        self, aws, answers, bake_handler, bake_request
-    ):
-        bake_handler(bake_request("Create", NEW))
+    def test_as_published_is_kept_beside_the_bake_before_the_job(self, aws, answers, bake):
+        bake("Create", NEW)
         [copy] = aws.called("CopyObject")
         assert copy["CopySource"] == f"{ASSETS}/{ASSET}"
         assert copy["TaggingDirective"] == "REPLACE"  # or reading its tags would have to be allowed
@@ -49,11 +43,9 @@ class TestCorpus:
         names = [operation for _, operation, _ in aws.requests]
         assert names.index("CopyObject") < names.index("StartExecution")
 
-    def test_that_is_pinned_is_copied_from_that_very_version(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_that_is_pinned_is_copied_from_that_very_version(self, aws, answers, bake):
         aws.objects["their-bucket", "faq/their.csv"] = b"q,a"
-        bake_handler(asked(bake_request, "Create", NEW, Corpus=PINNED))
+        bake("Create", NEW, ResourceProperties=properties(NEW, Corpus=PINNED))
         [copy] = aws.called("CopyObject")
         assert copy["CopySource"] == "their-bucket/faq/their.csv?versionId=v7"
         assert aws.objects[BUCKET, f"bakes/{NEW}/corpus/their.csv"] == b"q,a"
@@ -68,19 +60,15 @@ class TestCorpus:
             ),
         ],
     )
-    def test_that_is_gone_fails_with_a_sentence(
-        self, aws, answers, bake_handler, bake_request, corpus, named
-    ):
-        bake_handler(asked(bake_request, "Create", NEW, Corpus=corpus))
+    def test_that_is_gone_fails_with_a_sentence(self, aws, answers, bake, corpus, named):
+        bake("Create", NEW, ResourceProperties=properties(NEW, Corpus=corpus))
         assert answers.only["Status"] == "FAILED"
         assert named in answers.only["Reason"]
         assert aws.executions == {}
 
-    def test_is_not_copied_again_for_a_bake_that_has_it(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_is_not_copied_again_for_a_bake_that_has_it(self, aws, answers, bake):
         marked(aws, OLD)
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert answers.only["Status"] == "SUCCESS"
         assert aws.called("CopyObject") == aws.called("PutObject") == []
 
@@ -96,8 +84,8 @@ class TestMarkerOfAnEarlierApp:
         aws.objects[BUCKET, f"bakes/{OLD}/bake.json"] = json.dumps(told).encode()
         return url
 
-    def test_is_reused_and_completed(self, aws, answers, bake_handler, bake_request, url):
-        bake_handler(bake_request("Create", OLD))
+    def test_is_reused_and_completed(self, aws, answers, bake, url):
+        bake("Create", OLD)
         assert answers.only["Data"]["ModelDataUrl"] == url
         assert aws.executions == {}
         assert marker(aws, OLD) == {
@@ -109,32 +97,30 @@ class TestMarkerOfAnEarlierApp:
         }
         assert aws.objects[BUCKET, f"bakes/{OLD}/corpus/corpus.csv"] == CORPUS
 
-    def test_keeps_the_corpus_that_is_there(self, aws, answers, bake_handler, bake_request, url):
+    def test_keeps_the_corpus_that_is_there(self, aws, answers, bake, url):
         aws.objects[BUCKET, f"bakes/{OLD}/corpus/corpus.csv"] = CORPUS
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert aws.called("CopyObject") == []
         assert marker(aws, OLD)["corpus_file"] == "corpus.csv"
 
     @pytest.mark.parametrize("operation", ["CopyObject", "PutObject", "DescribeStacks"])
     def test_that_cannot_be_completed_is_reused_all_the_same(
-        self, aws, answers, bake_handler, bake_request, url, operation
+        self, aws, answers, bake, url, operation
     ):
         aws.broken[operation] = AwsError("AccessDenied", "no", 403)
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_is_left_alone_in_a_rollback(self, aws, answers, bake_handler, bake_request, url):
+    def test_is_left_alone_in_a_rollback(self, aws, answers, bake, url):
         aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Data"]["ModelDataUrl"] == url
         assert aws.called("CopyObject") == aws.called("PutObject") == []
 
-    def test_a_later_apps_facts_are_kept_and_do_no_harm(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_a_later_apps_facts_are_kept_and_do_no_harm(self, aws, answers, bake):
         url = marked(aws, OLD, colour="green")
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert answers.only["Data"]["ModelDataUrl"] == url
         assert marker(aws, OLD)["colour"] == "green"
 
@@ -143,16 +129,14 @@ class TestReuseOnly:
     """bake.reuse in the settings: the artifact as it is, and never a training job."""
 
     @pytest.fixture
-    def request_(self, bake_request):
-        aws_gives = {"ReuseOnly": "true"}
-        return lambda kind="Update", **others: asked(
-            bake_request, kind, OLD, NEW if kind == "Update" else None, **aws_gives, **others
-        )
+    def reuse(self, bake):
+        asked = properties(OLD, ReuseOnly="true")
+        return lambda kind="Update": bake(kind, OLD, NEW, ResourceProperties=asked)
 
-    def test_answers_with_the_artifact(self, aws, answers, bake_handler, request_):
+    def test_answers_with_the_artifact(self, aws, answers, reuse):
         url = marked(aws, OLD)
         aws.stack_status = "UPDATE_IN_PROGRESS"
-        bake_handler(request_())
+        reuse()
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["PhysicalResourceId"] == OLD
         assert answers.only["Data"]["ModelDataUrl"] == url
@@ -162,16 +146,16 @@ class TestReuseOnly:
     @pytest.mark.parametrize("kind", ["Create", "Update"])
     @pytest.mark.parametrize("missing", ["bake.json", f"{name(OLD)}/output/model.tar.gz"])
     def test_fails_with_a_sentence_where_something_is_missing(
-        self, aws, answers, bake_handler, request_, kind, missing
+        self, aws, answers, reuse, kind, missing
     ):
         marked(aws, OLD)
         del aws.objects[BUCKET, f"bakes/{OLD}/{missing}"]
-        bake_handler(request_(kind))
+        reuse(kind)
         assert answers.only["Status"] == "FAILED"
         assert answers.only["Reason"] == (
-            f"The bake could not be reused: the settings reuse bake {OLD}, but its marker or its"
-            f" artifact is not in s3://{BUCKET}/bakes/. Reuse another one, or leave bake.reuse out"
-            " to bake again."
+            f"The bake could not be reused: the settings reuse bake {OLD}, but its marker or"
+            f" artifact is not in s3://{BUCKET}/bakes/. Reuse another bake, or remove bake.reuse to"
+            " bake again."
         )
         assert aws.executions == {}
         assert aws.called("CreateTrainingJob") == []
@@ -186,43 +170,35 @@ class TestReuseOnly:
             ("corpus_sha256", "another"),
         ],
     )
-    def test_refuses_what_the_settings_do_not_describe(
-        self, aws, answers, bake_handler, request_, fact, value
-    ):
+    def test_refuses_what_the_settings_do_not_describe(self, aws, answers, reuse, fact, value):
         marked(aws, OLD, **{**facts(OLD), fact: value})
-        bake_handler(request_())
+        reuse()
         assert answers.only["Status"] == "FAILED"
         assert f"its {fact} is {value!r}, not {facts(OLD)[fact]!r}" in answers.only["Reason"]
 
-    def test_takes_the_word_of_a_marker_that_tells_nothing(
-        self, aws, answers, bake_handler, request_
-    ):
+    def test_takes_the_word_of_a_marker_that_tells_nothing(self, aws, answers, reuse):
         url = marked(aws, OLD, baked_at="2030-01-01T00:00:00+00:00")
-        bake_handler(request_())
+        reuse()
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_succeeds_in_a_rollback_whatever_is_left(self, aws, answers, bake_handler, request_):
+    def test_succeeds_in_a_rollback_whatever_is_left(self, aws, answers, reuse):
         aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-        bake_handler(request_())
+        reuse()
         assert answers.only["Status"] == "SUCCESS"
         assert aws.executions == {}
 
-    def test_is_not_held_up_by_a_difference_in_a_rollback(
-        self, aws, answers, bake_handler, request_
-    ):
+    def test_is_not_held_up_by_a_difference_in_a_rollback(self, aws, answers, reuse):
         # Another attempt left an artifact too: the marker knows which one was finished.
         aws.objects[BUCKET, f"bakes/{OLD}/{name(OLD, 2)}/output/model.tar.gz"] = b"artifact"
         url = marked(aws, OLD, model_id="another-model")
         aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-        bake_handler(request_())
+        reuse()
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_stops_the_bake_it_takes_the_place_of(self, aws, answers, bake_handler, request_):
+    def test_stops_the_bake_it_takes_the_place_of(self, aws, answers, reuse):
         marked(aws, OLD)
         execution = MACHINE.replace(":stateMachine:", ":execution:") + ":1"
         aws.executions[execution] = {"status": "RUNNING", "input": json.dumps({"bake_id": NEW})}
-        event = request_()
-        event["OldResourceProperties"] = properties(NEW)
-        bake_handler(event)
+        reuse()
         assert aws.executions[execution]["status"] == "ABORTED"
         assert answers.only["Status"] == "SUCCESS"

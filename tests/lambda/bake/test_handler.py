@@ -21,58 +21,52 @@ from tests.support.recorded_aws import AwsError
 
 
 class TestReuse:
-    def test_answers_at_once_with_a_marked_artifact(self, aws, answers, bake_handler, bake_request):
+    def test_answers_at_once_with_a_marked_artifact(self, aws, answers, bake):
         url = marked(aws, OLD, attempt=2)
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["PhysicalResourceId"] == OLD
         assert answers.only["Data"] == {"ModelDataUrl": url, "TrainingJobName": name(OLD, 2)}
         assert aws.executions == {}
 
-    def test_needs_the_artifact_and_not_the_marker_alone(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_needs_the_artifact_and_not_the_marker_alone(self, aws, answers, bake):
         marked(aws, OLD)
         del aws.objects[BUCKET, f"bakes/{OLD}/{name(OLD)}/output/model.tar.gz"]
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert answers.received == []
         assert len(aws.executions) == 1
 
-    def test_needs_the_marker_and_not_the_artifact_alone(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_needs_the_marker_and_not_the_artifact_alone(self, aws, answers, bake):
         marked(aws, OLD)
         del aws.objects[BUCKET, f"bakes/{OLD}/bake.json"]
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert len(aws.executions) == 1
 
     @pytest.mark.parametrize(
         "body", [b"{", b"{}", b"[]", b'"x"', b'{"bake_id": 1}', b"\xff", b'{"bake_id": "a"}']
     )
-    def test_bakes_again_where_the_marker_is_damaged(
-        self, aws, answers, bake_handler, bake_request, body
-    ):
+    def test_bakes_again_where_the_marker_is_damaged(self, aws, answers, bake, body):
         marked(aws, OLD)
         aws.objects[BUCKET, f"bakes/{OLD}/bake.json"] = body
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert len(aws.executions) == 1
 
-    def test_does_not_count_an_artifact_of_another_bucket(self, aws, bake_handler, bake_request):
+    def test_does_not_count_an_artifact_of_another_bucket(self, aws, bake):
         url = marked(aws, OLD, bucket="yesterdays-bucket")
         aws.objects[BUCKET, url.split("/", 3)[3]] = b"of the same key"
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert len(aws.executions) == 1
 
-    def test_a_completed_job_alone_is_no_artifact(self, aws, bake_handler, bake_request):
+    def test_a_completed_job_alone_is_no_artifact(self, aws, bake):
         aws.add_job(name(OLD), "Completed", output(OLD))
-        bake_handler(bake_request("Create", OLD))
+        bake("Create", OLD)
         assert started(aws)["training_job"]["TrainingJobName"] == name(OLD, 2)
 
 
 class TestStart:
-    def test_hands_a_typed_request_to_the_workflow(self, aws, answers, bake_handler, bake_request):
-        event = bake_request("Create", NEW)
-        bake_handler(event)
+    def test_hands_a_typed_request_to_the_workflow(self, aws, answers, bake):
+        event = bake.request("Create", NEW)
+        bake.handle(event)
         assert answers.received == []
         task = started(aws)
         assert task["event"] == event
@@ -88,42 +82,40 @@ class TestStart:
         assert job["Tags"] == []
         assert job["Environment"] == {}
 
-    def test_the_deadline_is_50_minutes_from_the_request(self, aws, bake_handler, bake_request):
-        bake_handler(bake_request("Create", NEW))
+    def test_the_deadline_is_50_minutes_from_the_request(self, aws, bake):
+        bake("Create", NEW)
         deadline = datetime.fromisoformat(started(aws)["deadline"])
         left = deadline - datetime.now(UTC)
         assert timedelta(minutes=49.9) < left <= timedelta(minutes=50)
 
-    def test_a_repeated_request_starts_no_second_execution(
-        self, aws, answers, bake_handler, bake_request
-    ):
-        event = bake_request("Create", NEW)
-        bake_handler(event)
-        bake_handler(event)
+    def test_a_repeated_request_starts_no_second_execution(self, aws, answers, bake):
+        event = bake.request("Create", NEW)
+        bake.handle(event)
+        bake.handle(event)
         assert len(aws.executions) == 1
         assert answers.received == []
 
-    def test_takes_the_first_name_sagemaker_does_not_know(self, aws, bake_handler, bake_request):
+    def test_takes_the_first_name_sagemaker_does_not_know(self, aws, bake):
         aws.add_job(name(NEW, 1), "Failed", output(NEW))
         aws.add_job(name(NEW, 2), "Stopped", output(NEW))
         aws.add_job(name(NEW, 3), "Stopping", output(NEW))
-        bake_handler(bake_request("Create", NEW))
+        bake("Create", NEW)
         assert started(aws)["training_job"]["TrainingJobName"] == name(NEW, 4)
 
-    def test_joins_a_job_of_this_bake_in_progress(self, aws, bake_handler, bake_request):
+    def test_joins_a_job_of_this_bake_in_progress(self, aws, bake):
         aws.add_job(name(NEW, 1), "Failed", output(NEW))
         aws.add_job(name(NEW, 2), "InProgress", output(NEW))
-        bake_handler(bake_request("Create", NEW))
+        bake("Create", NEW)
         assert started(aws)["training_job"]["TrainingJobName"] == name(NEW, 2)
 
-    def test_does_not_join_a_job_that_writes_elsewhere(self, aws, bake_handler, bake_request):
+    def test_does_not_join_a_job_that_writes_elsewhere(self, aws, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW, "yesterdays-bucket"))
-        bake_handler(bake_request("Create", NEW))
+        bake("Create", NEW)
         assert started(aws)["training_job"]["TrainingJobName"] == name(NEW, 2)
 
-    def test_a_long_prefix_gives_way_to_hash_and_attempt(self, aws, bake_handler, bake_request):
+    def test_a_long_prefix_gives_way_to_hash_and_attempt(self, aws, bake):
         long = properties(NEW, TrainingJobPrefix="faq-search-of-a-team-with-a-very-long-na-e" * 2)
-        bake_handler(bake_request("Create", NEW, ResourceProperties=long))
+        bake("Create", NEW, ResourceProperties=long)
         chosen = started(aws)["training_job"]["TrainingJobName"]
         assert len(chosen) <= 63
         assert chosen.endswith(f"-{NEW[:12]}-1")
@@ -140,34 +132,30 @@ class TestStart:
             (("VpcConfig",), {"Subnets": ["s"], "SecurityGroupIds": ["g"]}, "VpcConfig"),
         ],
     )
-    def test_a_wrong_request_fails_with_its_field(
-        self, aws, answers, bake_handler, bake_request, path, value, named
-    ):
+    def test_a_wrong_request_fails_with_its_field(self, aws, answers, bake, path, value, named):
         wrong = properties(NEW)
         inner = wrong["TrainingJob"]
         for key in path[:-1]:
             inner = inner[key]
         inner[path[-1]] = value
-        bake_handler(bake_request("Create", NEW, ResourceProperties=wrong))
+        bake("Create", NEW, ResourceProperties=wrong)
         assert answers.only["Status"] == "FAILED"
         assert named in answers.only["Reason"]
         assert answers.only["PhysicalResourceId"] == NEW
 
-    def test_a_missing_field_is_named(self, aws, answers, bake_handler, bake_request):
+    def test_a_missing_field_is_named(self, aws, answers, bake):
         wrong = properties(NEW)
         del wrong["TrainingJob"]["RoleArn"]
-        bake_handler(bake_request("Create", NEW, ResourceProperties=wrong))
+        bake("Create", NEW, ResourceProperties=wrong)
         assert answers.only["Status"] == "FAILED"
         assert answers.only["Reason"].endswith("not among them: RoleArn.")
 
     @pytest.mark.parametrize(
         "operation", ["GetObject", "DescribeStacks", "DescribeTrainingJob", "StartExecution"]
     )
-    def test_any_error_of_aws_fails_instead_of_waiting_an_hour(
-        self, aws, answers, bake_handler, bake_request, operation
-    ):
+    def test_any_error_of_aws_fails_instead_of_waiting_an_hour(self, aws, answers, bake, operation):
         aws.broken[operation] = AwsError("AccessDeniedException", "not allowed", 403)
-        bake_handler(bake_request("Create", NEW))
+        bake("Create", NEW)
         if operation == "DescribeStacks":
             # Without the status it is a deployment like any other.
             assert len(aws.executions) == 1
@@ -177,21 +165,17 @@ class TestStart:
 
 
 class TestUpdate:
-    def test_bakes_the_new_hash_and_lets_the_old_one_be(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_bakes_the_new_hash_and_lets_the_old_one_be(self, aws, answers, bake):
         marked(aws, OLD)
         aws.stack_status = "UPDATE_IN_PROGRESS"
-        bake_handler(bake_request("Update", NEW, old=OLD))
+        bake("Update", NEW, old=OLD)
         assert answers.received == []
         assert started(aws)["training_job"]["TrainingJobName"] == name(NEW)
 
-    def test_back_to_an_earlier_corpus_needs_no_second_training(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_back_to_an_earlier_corpus_needs_no_second_training(self, aws, answers, bake):
         url = marked(aws, OLD)
         aws.stack_status = "UPDATE_IN_PROGRESS"
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Data"]["ModelDataUrl"] == url
         assert answers.only["PhysicalResourceId"] == OLD
 
@@ -203,80 +187,68 @@ ROLLBACKS = ["UPDATE_ROLLBACK_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"]
 class TestRollback:
     """CloudFormation undoes an update by one with the old properties."""
 
-    def test_answers_with_the_old_artifact(self, aws, answers, bake_handler, bake_request, status):
+    def test_answers_with_the_old_artifact(self, aws, answers, bake, status):
         aws.stack_status = status
         url = marked(aws, OLD)
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["PhysicalResourceId"] == OLD
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_without_a_marker_answers_with_the_artifact_there_is(
-        self, aws, answers, bake_handler, bake_request, status
-    ):
+    def test_without_a_marker_answers_with_the_artifact_there_is(self, aws, answers, bake, status):
         aws.stack_status = status
         url = marked(aws, OLD, attempt=3)
         del aws.objects[BUCKET, f"bakes/{OLD}/bake.json"]
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["Data"] == {"ModelDataUrl": url, "TrainingJobName": name(OLD, 3)}
         assert aws.executions == {}
 
-    def test_with_nothing_left_still_succeeds(
-        self, aws, answers, bake_handler, bake_request, status
-    ):
+    def test_with_nothing_left_still_succeeds(self, aws, answers, bake, status):
         aws.stack_status = status
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Status"] == "SUCCESS"
         expected = f"{output(OLD)}{name(OLD)}/output/model.tar.gz"
         assert answers.only["Data"]["ModelDataUrl"] == expected
         assert aws.executions == {}
 
-    def test_succeeds_though_s3_refuses_everything(
-        self, aws, answers, bake_handler, bake_request, status
-    ):
+    def test_succeeds_though_s3_refuses_everything(self, aws, answers, bake, status):
         aws.stack_status = status
         for operation in ("GetObject", "HeadObject", "ListObjectsV2"):
             aws.broken[operation] = AwsError("AccessDenied", "no", 403)
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Status"] == "SUCCESS"
 
-    def test_stops_the_bake_that_was_cut_short(
-        self, aws, answers, bake_handler, bake_request, status
-    ):
+    def test_stops_the_bake_that_was_cut_short(self, aws, answers, bake, status):
         marked(aws, OLD)
         aws.stack_status = "UPDATE_IN_PROGRESS"
-        bake_handler(bake_request("Update", NEW, old=OLD))
+        bake("Update", NEW, old=OLD)
         aws.add_job(name(NEW), "InProgress", output(NEW))
         aws.stack_status = status
-        bake_handler(bake_request("Update", OLD, old=NEW, RequestId="rollback"))
+        bake("Update", OLD, old=NEW, RequestId="rollback")
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
         assert [e["status"] for e in aws.executions.values()] == ["ABORTED"]
         assert answers.only["Status"] == "SUCCESS"
 
-    def test_succeeds_though_nothing_can_be_stopped(
-        self, aws, answers, bake_handler, bake_request, status
-    ):
+    def test_succeeds_though_nothing_can_be_stopped(self, aws, answers, bake, status):
         aws.stack_status = status
         url = marked(aws, OLD)
         for operation in ("ListExecutions", "DescribeTrainingJob"):
             aws.broken[operation] = AwsError("AccessDeniedException", "no", 403)
-        bake_handler(bake_request("Update", OLD, old=NEW))
+        bake("Update", OLD, old=NEW)
         assert answers.only["Data"]["ModelDataUrl"] == url
 
 
 class TestDelete:
-    def test_stops_only_this_bake_and_keeps_its_artifact(
-        self, aws, answers, bake_handler, bake_request
-    ):
-        bake_handler(bake_request("Create", OLD))
-        bake_handler(bake_request("Create", NEW))
+    def test_stops_only_this_bake_and_keeps_its_artifact(self, aws, answers, bake):
+        bake("Create", OLD)
+        bake("Create", NEW)
         marked(aws, NEW, attempt=2)
         aws.add_job(name(OLD), "InProgress", output(OLD))
         aws.add_job(name(NEW, 1), "Failed", output(NEW))
         aws.add_job(name(NEW, 2), "InProgress", output(NEW))
         objects = dict(aws.objects)
-        bake_handler(bake_request("Delete", NEW))
+        bake("Delete", NEW)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["PhysicalResourceId"] == NEW
         assert aws.jobs[name(OLD)]["TrainingJobStatus"] == "InProgress"
@@ -285,34 +257,32 @@ class TestDelete:
         assert by_bake == {OLD: "RUNNING", NEW: "ABORTED"}
         assert aws.objects == objects
 
-    def test_twice_is_as_good_as_once(self, aws, answers, bake_handler, bake_request):
+    def test_twice_is_as_good_as_once(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
-        bake_handler(bake_request("Delete", NEW))
-        bake_handler(bake_request("Delete", NEW))
+        bake("Delete", NEW)
+        bake("Delete", NEW)
         assert [answer["Status"] for answer in answers.received] == ["SUCCESS", "SUCCESS"]
         assert len(aws.called("StopTrainingJob")) == 1
 
-    def test_an_id_that_cloudformation_made_up_stops_the_unanswered_bake(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_an_id_that_cloudformation_made_up_stops_the_unanswered_bake(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         made_up = "FaqSearch-dev-Model-Bake-1ABCDEF"
-        bake_handler(bake_request("Delete", NEW, PhysicalResourceId=made_up))
+        bake("Delete", NEW, PhysicalResourceId=made_up)
         assert answers.only["Status"] == "SUCCESS"
         assert answers.only["PhysicalResourceId"] == made_up
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
     def test_an_execution_that_cannot_be_stopped_does_not_keep_the_job_running(
-        self, aws, answers, bake_handler, bake_request
+        self, aws, answers, bake
     ):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         aws.broken["ListExecutions"] = AwsError("AccessDeniedException", "no")
-        bake_handler(bake_request("Delete", NEW))
+        bake("Delete", NEW)
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
         assert answers.only["Status"] == "SUCCESS"
 
-    def test_succeeds_though_everything_fails(self, aws, answers, bake_handler, bake_request):
+    def test_succeeds_though_everything_fails(self, aws, answers, bake):
         for operation in ("ListExecutions", "DescribeTrainingJob", "StopTrainingJob"):
             aws.broken[operation] = AwsError("AccessDeniedException", "no")
-        bake_handler(bake_request("Delete", NEW))
+        bake("Delete", NEW)
         assert answers.only["Status"] == "SUCCESS"

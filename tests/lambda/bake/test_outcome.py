@@ -13,12 +13,12 @@ from tests.support.recorded_aws import ACCOUNT, REGION
 EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:Bake:request-1"
 
 
-def finish(bake_request, aws, status: str, **members):
+def finish(bake, aws, status: str, **members):
     aws.add_job(name(NEW), status, output(NEW), **members)
     job = {**aws.jobs[name(NEW)], "CreationTime": "2030-01-01T00:00:00Z"}
     return {
         "action": "finish",
-        "event": bake_request("Create", NEW),
+        "event": bake.request("Create", NEW),
         "bake_id": NEW,
         "training_job_name": name(NEW),
         "job": job,
@@ -26,10 +26,10 @@ def finish(bake_request, aws, status: str, **members):
 
 
 class TestFinish:
-    def test_marks_the_artifact_and_then_succeeds(self, aws, answers, bake_handler, bake_request):
+    def test_marks_the_artifact_and_then_succeeds(self, aws, answers, bake):
         key = f"bakes/{NEW}/{name(NEW)}/output/model.tar.gz"
         aws.objects[BUCKET, key] = b"artifact"
-        bake_handler(finish(bake_request, aws, "Completed"))
+        bake.handle(finish(bake, aws, "Completed"))
         url = f"s3://{BUCKET}/{key}"
         marker = json.loads(aws.objects[BUCKET, f"bakes/{NEW}/bake.json"])
         baked_at = marker["baked_at"]
@@ -47,22 +47,22 @@ class TestFinish:
         order = [operation for _, operation, _ in aws.requests]
         assert order.index("HeadObject") < order.index("PutObject")
 
-    def test_what_it_marks_is_reused(self, aws, answers, bake_handler, bake_request):
+    def test_what_it_marks_is_reused(self, aws, answers, bake):
         aws.objects[BUCKET, f"bakes/{NEW}/{name(NEW)}/output/model.tar.gz"] = b"artifact"
-        bake_handler(finish(bake_request, aws, "Completed"))
-        bake_handler(bake_request("Create", NEW))
+        bake.handle(finish(bake, aws, "Completed"))
+        bake("Create", NEW)
         assert answers.received[0] == answers.received[1]
         assert aws.executions == {}
 
-    def test_no_artifact_no_marker(self, aws, answers, bake_handler, bake_request):
-        bake_handler(finish(bake_request, aws, "Completed"))
+    def test_no_artifact_no_marker(self, aws, answers, bake):
+        bake.handle(finish(bake, aws, "Completed"))
         assert answers.only["Status"] == "FAILED"
         assert "is not in the artifacts bucket" in answers.only["Reason"]
         assert aws.called("PutObject") == []
 
-    def test_carries_the_jobs_own_reason(self, aws, answers, bake_handler, bake_request):
+    def test_carries_the_jobs_own_reason(self, aws, answers, bake):
         reason = "AlgorithmError: corpus.csv:7: empty answer, exit code: 1"
-        bake_handler(finish(bake_request, aws, "Failed", FailureReason=reason))
+        bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert answers.only["Status"] == "FAILED"
         assert answers.only["PhysicalResourceId"] == NEW
         assert answers.only["Reason"].startswith(
@@ -81,35 +81,31 @@ class TestFinish:
             "The corpus is too large",
         ],
     )
-    def test_names_batch_transform_where_the_corpus_is_too_large(
-        self, aws, answers, bake_handler, bake_request, reason
-    ):
-        bake_handler(finish(bake_request, aws, "Failed", FailureReason=reason))
+    def test_names_batch_transform_where_the_corpus_is_too_large(self, aws, answers, bake, reason):
+        bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert reason in answers.only["Reason"]
         assert answers.only["Reason"].count("batch transform") == 1
 
-    def test_does_not_repeat_advice_that_the_bake_gave(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_does_not_repeat_advice_that_the_bake_gave(self, aws, answers, bake):
         reason = "The corpus is too large: use batch transform."
-        bake_handler(finish(bake_request, aws, "Failed", FailureReason=reason))
+        bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert answers.only["Reason"].count("batch transform") == 1
 
-    def test_a_job_that_ran_out_of_time(self, aws, answers, bake_handler, bake_request):
+    def test_a_job_that_ran_out_of_time(self, aws, answers, bake):
         members = {"SecondaryStatus": "MaxRuntimeExceeded"}
-        bake_handler(finish(bake_request, aws, "Stopped", **members))
+        bake.handle(finish(bake, aws, "Stopped", **members))
         assert "was stopped: it reached its maximum run time." in answers.only["Reason"]
         assert "larger bake instance type" in answers.only["Reason"]
 
-    def test_a_job_that_somebody_stopped(self, aws, answers, bake_handler, bake_request):
-        bake_handler(finish(bake_request, aws, "Stopped", SecondaryStatus="Stopped"))
+    def test_a_job_that_somebody_stopped(self, aws, answers, bake):
+        bake.handle(finish(bake, aws, "Stopped", SecondaryStatus="Stopped"))
         assert f"training job {name(NEW)} was stopped." in answers.only["Reason"]
 
 
-def fail(bake_request, error: str, cause: str):
+def fail(bake, error: str, cause: str):
     return {
         "action": "fail",
-        "event": bake_request("Create", NEW),
+        "event": bake.request("Create", NEW),
         "bake_id": NEW,
         "training_job_name": name(NEW),
         "error": {"Error": error, "Cause": cause},
@@ -136,41 +132,35 @@ class TestFail:
             ("X", "5", "The bake failed: 5."),
         ],
     )
-    def test_says_the_cause_in_a_sentence(
-        self, aws, answers, bake_handler, bake_request, error, cause, sentence
-    ):
-        bake_handler(fail(bake_request, error, cause))
+    def test_says_the_cause_in_a_sentence(self, aws, answers, bake, error, cause, sentence):
+        bake.handle(fail(bake, error, cause))
         assert answers.only["Status"] == "FAILED"
         assert answers.only["Reason"] == sentence
         assert answers.only["PhysicalResourceId"] == NEW
 
-    def test_leaves_no_job_running_that_nobody_awaits(
-        self, aws, answers, bake_handler, bake_request
-    ):
+    def test_leaves_no_job_running_that_nobody_awaits(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
-        bake_handler(fail(bake_request, "X", "y"))
+        bake.handle(fail(bake, "X", "y"))
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
     @pytest.mark.parametrize("status", ["Completed", "Failed", None])
-    def test_answers_whatever_became_of_the_job(
-        self, aws, answers, bake_handler, bake_request, status, caplog
-    ):
+    def test_answers_whatever_became_of_the_job(self, aws, answers, bake, status, caplog):
         if status:
             aws.add_job(name(NEW), status, output(NEW))
-        bake_handler(fail(bake_request, "X", "y"))
+        bake.handle(fail(bake, "X", "y"))
         assert answers.only["Reason"] == "The bake failed: y."
         assert "Not stopped" not in caplog.text
 
 
 class TestEndedExecution:
     @pytest.fixture
-    def ended(self, aws, bake_request):
+    def ended(self, aws, bake):
         def make(status: str, **members):
             aws.executions[EXECUTION] = {
                 "status": status,
                 "input": json.dumps(
                     {
-                        "event": bake_request("Create", NEW),
+                        "event": bake.request("Create", NEW),
                         "bake_id": NEW,
                         "training_job": {"TrainingJobName": name(NEW)},
                     }
@@ -187,28 +177,26 @@ class TestEndedExecution:
     @pytest.mark.parametrize(
         ("status", "words"),
         [
-            ("FAILED", "has failed"),
-            ("TIMED_OUT", "has timed out"),
+            ("FAILED", "failed"),
+            ("TIMED_OUT", "timed out"),
             ("ABORTED", "was aborted"),
         ],
     )
-    def test_is_answered_with_what_became_of_it(
-        self, aws, answers, bake_handler, ended, status, words
-    ):
+    def test_is_answered_with_what_became_of_it(self, aws, answers, bake, ended, status, words):
         aws.add_job(name(NEW), "InProgress", output(NEW))
-        bake_handler(ended(status))
+        bake.handle(ended(status))
         assert answers.only["Status"] == "FAILED"
         assert answers.only["PhysicalResourceId"] == NEW
         assert answers.only["Reason"] == f"The bake's workflow ({EXECUTION}) {words}."
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
-    def test_that_has_answered_is_not_answered_for(self, aws, answers, bake_handler, ended):
+    def test_that_has_answered_is_not_answered_for(self, aws, answers, bake, ended):
         """A second answer could take the place of the first, which has the reason."""
         aws.add_job(name(NEW), "InProgress", output(NEW))
-        bake_handler(ended("FAILED", error="BakeFailed", cause="CloudFormation has been told why."))
+        bake.handle(ended("FAILED", error="BakeFailed", cause="CloudFormation has been told why."))
         assert answers.received == []
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "InProgress"
 
-    def test_tells_the_cause(self, answers, bake_handler, ended):
-        bake_handler(ended("FAILED", error="States.Runtime", cause="a path leads nowhere"))
-        assert answers.only["Reason"].endswith("has failed: a path leads nowhere.")
+    def test_tells_the_cause(self, answers, bake, ended):
+        bake.handle(ended("FAILED", error="States.Runtime", cause="a path leads nowhere"))
+        assert answers.only["Reason"].endswith(") failed: a path leads nowhere.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
-from tests.support.lambda_functions import load_function
+from empty_bucket.handler import EmptyBucket
 from tests.support.model_validator import check_request
 
 BUCKET = "artifacts-bucket"
@@ -29,22 +30,21 @@ def bucket(s3):
 
 @pytest.fixture
 def handle(s3, answers, monkeypatch):
-    module = load_function(
-        "empty_bucket.handler", monkeypatch, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test"
-    )
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    resource = EmptyBucket()
     faults = []
 
     def check(params, model, **_):
         run.requests.append(model.name)
         faults.extend(check_request("s3", model.name, params))
 
-    module._s3.meta.events.register("provide-client-params.s3.*", check)
+    resource._s3.meta.events.register("provide-client-params.s3.*", check)
 
     def run(kind: str, status: str = "DELETE_IN_PROGRESS", **members):
         def describe_stacks(**_):
             return {"Stacks": [{"StackStatus": status}]}
 
-        monkeypatch.setattr(module._cloudformation, "describe_stacks", describe_stacks)
+        monkeypatch.setattr(resource._cloudformation, "describe_stacks", describe_stacks)
         event = {
             "RequestType": kind,
             "ResponseURL": answers.url,
@@ -55,10 +55,10 @@ def handle(s3, answers, monkeypatch):
             **({} if kind == "Create" else {"PhysicalResourceId": BUCKET}),
             **members,
         }
-        module.handler(event, None)
+        resource.handle(event)
         return answers.received[-1]
 
-    run.requests = []
+    run.requests, run.s3 = [], resource._s3
     yield run
     assert faults == []
 
@@ -129,23 +129,16 @@ def test_an_id_that_cloudformation_made_up_names_no_bucket(s3, bucket, handle):
     assert versions(s3) == 1
 
 
-def test_what_s3_refuses_fails_with_its_words(s3, bucket, handle, monkeypatch):
+def test_what_s3_refuses_fails_with_its_words(s3, bucket, handle):
     s3.put_object(Bucket=BUCKET, Key="locked", Body=b"x")
-    from empty_bucket import bucket as module
-
-    refused = {"Errors": [{"Key": "locked", "Code": "AccessDenied", "Message": "Access Denied"}]}
-    monkeypatch.setattr(module, "_delete", _refusing(module._delete, refused))
+    error = {"Key": "locked", "Code": "AccessDenied", "Message": "Access Denied"}
+    handle.s3.meta.events.register(
+        "before-call.s3.DeleteObjects",
+        lambda **_: (AWSResponse("", 200, {}, None), {"Errors": [error]}),
+    )
     answer = handle("Delete")
     assert answer["Status"] == "FAILED"
     assert answer["Reason"] == (
         f"Bucket {BUCKET} could not be emptied: locked: Access Denied (and 0 more)"
     )
     assert versions(s3) == 1
-
-
-def _refusing(delete, response):
-    class Refusing:
-        def delete_objects(self, **_):
-            return response
-
-    return lambda _s3, *arguments: delete(Refusing(), *arguments)

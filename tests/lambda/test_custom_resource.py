@@ -1,4 +1,4 @@
-"""The answer itself, as each custom resource delivers it."""
+"""Answers to CloudFormation, as each custom resource delivers them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ import urllib.error
 
 import pytest
 
-from tests.support.lambda_functions import load_function
+import custom_resource
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    made = []
-    monkeypatch.setattr("time.sleep", made.append)
-    return made
-
-
-@pytest.fixture
-def answer(aws, answers, pauses, monkeypatch):
-    send = load_function("bake.handler", monkeypatch).answer
+def answer(answers, pauses):
     event = {
         "ResponseURL": answers.url,
         "StackId": "stack",
         "RequestId": "request",
         "LogicalResourceId": "Bake",
     }
-    return lambda **members: send(event, **{"status": "FAILED", "physical_id": "id", **members})
+    return lambda **members: custom_resource.answer(
+        event, **{"status": "FAILED", "physical_id": "id", **members}
+    )
 
 
 def test_holds_what_cloudformation_needs(answer, answers):
