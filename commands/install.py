@@ -93,7 +93,7 @@ def _install_cdk_and_vendored() -> None:
     print("Installing the CDK command line …", flush=True)
     bin_folder = ROOT / _VENV / "bin"
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
-    vendor = [bin_folder / "python", "-m", "stage.vendor"]
+    vendor = [str(bin_folder / "python"), "-m", "stage.vendor"]
     with subprocess.Popen(vendor, cwd=ROOT) as vendoring:
         _call(["npm", "ci", "--silent"], PATH=path)
     if vendoring.returncode:
