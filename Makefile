@@ -123,10 +123,10 @@ fmt: .build/installed-dev ## fix what ruff can fix
 	@ruff check --fix .
 	@ruff format .
 
-snapshots: .build/installed-dev ## write the snapshots of the templates anew, after an intended change
+snapshots: .build/installed-dev ## rewrite the snapshots of the templates, after an intended change
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/stacks/test_snapshots.py tests/stacks/test_stateful.py
 
-openapi: .build/installed-dev ## write docs/openapi.json anew, after a change of the routes
+openapi: .build/installed-dev ## rewrite docs/openapi.json, after a change of the routes
 	@PYTHONPATH=lambda $(BIN)/python -m tools.openapi
 
 lock: .build/installed-dev ## lock requirements/*.in again, after an edit

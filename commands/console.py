@@ -12,7 +12,7 @@ console = Console(highlight=False)
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Prints text as it is: without markup, and without line breaks of its own."""
+    """Prints text as it is: no markup, no added line breaks."""
     console.print(text, style=style, markup=False, soft_wrap=True)
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from rich.table import Table
 
 from commands.console import console
@@ -196,13 +195,10 @@ def deployed_estimate(target: Target, stack_names: Iterable[str], prices: Prices
     client = target.client("cloudformation")
     templates, serving = [], True
     for name in stack_names:
-        try:
-            (stack,) = client.describe_stacks(StackName=name)["Stacks"]
-            templates.append(client.get_template(StackName=name)["TemplateBody"])
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
+        stack = target.find_stack(name)
+        if stack is None:
             continue
+        templates.append(client.get_template(StackName=name)["TemplateBody"])
         for parameter in stack.get("Parameters", []):
             if parameter["ParameterKey"] == switch.PARAMETER:
                 serving = parameter["ParameterValue"] == switch.ON

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
 from commands.errors import CommandError
 from commands.target import Choice, Target
 from contract import outputs
@@ -35,12 +33,9 @@ def find_api(target: Target, choice: Choice) -> DeployedApi:
     Raises CommandError when the stage is not deployed there.
     """
     name = choice.settings.names.stack("FrontDoor")
-    try:
-        (stack,) = target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
-        if "does not exist" not in str(error):
-            raise
-        raise CommandError(f"{name} is not deployed. Deploy it first: make deploy") from error
+    stack = target.find_stack(name)
+    if stack is None:
+        raise CommandError(f"{name} is not deployed. Deploy it first: make deploy")
     return read_api(target, {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", ())})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -106,19 +107,14 @@ class DeployedStage:
                 " has finished; repair one that failed."
             )
 
-    def _stack(self, part: StackPart) -> dict[str, Any]:
+    def _stack(self, part: StackPart) -> Mapping[str, Any]:
         name = self.settings.names.stack(part)
-        try:
-            answer = self.target.client("cloudformation").describe_stacks(StackName=name)
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-            raise CommandError(
-                f"Stage {self.settings.stage} is not deployed in {self.target.region}: there is no"
-                f" stack {name}."
-            ) from None
-        stack: dict[str, Any] = answer["Stacks"][0]
-        return stack
+        if stack := self.target.find_stack(name):
+            return stack
+        raise CommandError(
+            f"Stage {self.settings.stage} is not deployed in {self.target.region}: there is no"
+            f" stack {name}."
+        )
 
 
 def _deployment(parameter: dict[str, Any]) -> Deployment | None:

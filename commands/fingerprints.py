@@ -69,7 +69,7 @@ class CorpusDiff:
 
 
 def fingerprints(path: Path) -> Fingerprints:
-    """Reads a corpus once. Raises CorpusError where it is none."""
+    """Reads a corpus once. Raises CorpusError when it cannot be used."""
     ids: list[str] = []
     hashes = bytearray()
     by_row = True
@@ -84,8 +84,8 @@ def fingerprints(path: Path) -> Fingerprints:
 def compare(old: Fingerprints, new: Fingerprints) -> CorpusDiff:
     """What a deploy of `new` in the place of `old` changes.
 
-    Entries are told apart by their ids. Where neither file gives ids they are matched by their
-    texts instead: a row put in at the top changes one entry, though every id moves.
+    Entries are matched by their ids, and where neither file gives ids by their texts: a row
+    inserted at the top changes one entry, though every id moves.
     """
     diff = CorpusDiff(len(old), len(new))
     if old.by_row and new.by_row:

@@ -1,7 +1,7 @@
 """`make local`: starts the local AWS, deploys to it with the real CDK, prints what to ask.
 
-Ctrl-C stops everything. Meanwhile `.local/api.json` (url, api_key, auth, region) tells the client
-where the API is, and `.local/running.json` tells the other commands where the local AWS is.
+Ctrl-C stops everything. Meanwhile the client finds the API through `.local/api.json` (url, api_key,
+auth, region), and the other commands find the local AWS through `.local/running.json`.
 """
 
 from __future__ import annotations

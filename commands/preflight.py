@@ -176,7 +176,7 @@ def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
         service_quotas = client("service-quotas")
         allowed = {
             quota["QuotaName"]: quota["Value"]
-            # What was granted to the account counts; what was never asked for has its default.
+            # A quota granted to the account replaces the default.
             for operation in ("list_aws_default_service_quotas", "list_service_quotas")
             for page in service_quotas.get_paginator(operation).paginate(ServiceCode="sagemaker")
             for quota in page["Quotas"]
@@ -343,7 +343,7 @@ def _stack_remedy(name: str, status: str) -> str:
 
 
 def _physical_ids(stack_name: str, client: Client) -> set[str] | None:
-    """Of the stack's resources; empty where there is no stack, None where that cannot be told."""
+    """Of the stack's resources; empty without a stack, None where CloudFormation refuses to say."""
     try:
         pages = client("cloudformation").get_paginator("list_stack_resources")
         return {

@@ -21,7 +21,7 @@ _SHORTEST_PREFIX = 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which stage, and which version."""
     add_target_arguments(parser)
-    parser.add_argument("bake_id", help="its bake id, or the beginning of it")
+    parser.add_argument("bake_id", help="its bake id, or the start of it")
     parser.add_argument("--yes", action="store_true", help="deploy without asking")
 
 
@@ -45,7 +45,7 @@ class Earlier:
 
 
 def prepare(stage: DeployedStage, prefix: str) -> Earlier:
-    """Checks that the one bake whose id begins with `prefix` can be served, and brings its corpus.
+    """Checks that the one bake whose id starts with `prefix` can be served, and fetches its corpus.
 
     Raises CommandError with what is in the way.
     """
@@ -61,7 +61,7 @@ def prepare(stage: DeployedStage, prefix: str) -> Earlier:
             " To bake its corpus again, deploy that corpus."
         )
     _check_model(stage, marker)
-    return Earlier(bake_id, _bring_corpus(stage, bake_id, marker))
+    return Earlier(bake_id, _fetch_corpus(stage, bake_id, marker))
 
 
 def choice_of(choice: Choice, earlier: Earlier) -> Choice:
@@ -96,13 +96,13 @@ def _find(stage: DeployedStage, prefix: str) -> str:
     if len(prefix) < _SHORTEST_PREFIX or not found:
         listed = ", ".join(each[:12] for each in known) or "none"
         raise CommandError(
-            f"No bake of stage {stage.settings.stage} begins with {prefix!r}; give at least"
+            f"No bake of stage {stage.settings.stage} starts with {prefix!r}; give at least"
             f" {_SHORTEST_PREFIX} digits. There are: {listed}."
             if not found
             else f"{prefix!r} is too short: give at least {_SHORTEST_PREFIX} digits of a bake id."
         )
     if len(found) > 1:
-        raise CommandError(f"{prefix!r} begins more than one bake's id: {', '.join(found)}.")
+        raise CommandError(f"{prefix!r} is the start of several bake ids: {', '.join(found)}.")
     return found[0]
 
 
@@ -128,7 +128,7 @@ def _check_model(stage: DeployedStage, marker: dict[str, Any]) -> None:
         )
 
 
-def _bring_corpus(stage: DeployedStage, bake_id: str, marker: dict[str, Any]) -> Path:
+def _fetch_corpus(stage: DeployedStage, bake_id: str, marker: dict[str, Any]) -> Path:
     """The bake's corpus in a file below .build/, checked."""
     key = stage.bakes.corpus_key(bake_id)
     if key is None:

@@ -1,4 +1,4 @@
-"""Switches a stage's endpoints off, on again, and says how it stands (`make off`, `on`, `status`).
+"""Switches a stage's endpoints off and on again, or shows them (`make off`, `on`, `status`).
 
 Off, nothing is paid for endpoints by the hour, and nothing is lost: models and bakes stay. On, they
 are made again and tested, in minutes. CloudFormation does it, by a parameter of the Model stack; a
@@ -25,7 +25,7 @@ from contract.switch import OFF, ON, PARAMETER
 if TYPE_CHECKING:
     from stage.settings import Settings
 
-# What an update may begin from.
+# States from which an update can start.
 _SETTLED = {
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
@@ -36,7 +36,7 @@ _SETTLED = {
 _REMEDIES = {
     "UPDATE_ROLLBACK_FAILED": "Have it finish going back: aws cloudformation"
     " continue-update-rollback --stack-name {name} (docs/operations.md).",
-    "DELETE_FAILED": "Delete it again, or deploy anew.",
+    "DELETE_FAILED": "Delete it again, or deploy again.",
 }
 _REMEDY = "Its first deployment failed: delete it (cdk destroy), then deploy again."
 _CANCELLED = "cancelled"
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs `on`, `off` or `status`; returns its exit status."""
     target, choice = choose(options)
     settings = choice.settings
-    stack = DeployedStack(target.client("cloudformation"), settings.names.stack("Model"))
+    stack = DeployedStack(target, settings.names.stack("Model"))
     if options.command == "status":
         _show_status(stack, settings, target)
         return 0
@@ -75,7 +75,7 @@ def _ask_before_off(settings: Settings) -> None:
     confirm(
         f"This removes the endpoints of {settings.stage} in {settings.region}:\n{endpoints}\n"
         "Until `make on`, its API answers no search (503 serving_off). Switch it off?",
-        unasked=f"To switch it off all the same: make off STAGE={settings.stage} YES=1",
+        unasked=f"To switch it off without asking: make off STAGE={settings.stage} YES=1",
     )
 
 
@@ -149,35 +149,25 @@ class Step:
 
 
 class DeployedStack:
-    """A stack that is deployed.
+    """A stack that is deployed."""
 
-    client: for CloudFormation. name: the stack's.
-    """
-
-    def __init__(self, client: Any, name: str) -> None:
-        self._client = client
+    def __init__(self, target: Target, name: str) -> None:
+        self._target = target
+        self._client = target.client("cloudformation")
         self._name = name
 
     def describe(self) -> Mapping[str, Any]:
         """The stack. Raises CommandError where there is none."""
-        stack: Mapping[str, Any]
-        try:
-            (stack,) = self._client.describe_stacks(StackName=self._name)["Stacks"]
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-            stack = {"StackStatus": "REVIEW_IN_PROGRESS"}  # as good as none
-        if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
-            raise CommandError(
-                f"There is no stack {self._name} in {self._client.meta.region_name}: deploy first."
-            )
-        return stack
+        if stack := self._target.find_stack(self._name):
+            return stack
+        raise CommandError(
+            f"There is no stack {self._name} in {self._target.region}: deploy first."
+        )
 
     def update(self, parameters: Mapping[str, str]) -> Iterator[Step]:
-        """Gives parameters other values, keeps all else, and yields what happens until it is over.
+        """Changes parameters and nothing else, and yields what happens until it is over.
 
-        The update begins with the first step, and continues if nobody asks for more. The stack
-        keeps its template, tags and CloudFormation role.
+        The update starts with the first step, and continues if the caller stops iterating.
 
         Raises:
             CommandError: it cannot be updated now, or the update was rolled back.
@@ -205,7 +195,7 @@ class DeployedStack:
     @property
     def _interval(self) -> float:
         """Seconds between two looks: the local AWS is faster, and nobody else asks it."""
-        return 0.5 if "127.0.0.1" in self._client.meta.endpoint_url else 5.0
+        return 0.5 if self._target.local else 5.0
 
     def _refuse_unless_settled(self, status: str) -> None:
         if status in _SETTLED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -75,6 +76,20 @@ class Target:
         )
         make_client: Any = boto3.client
         return make_client(service, region_name=self.region, config=config)
+
+    def find_stack(self, name: str) -> Mapping[str, Any] | None:
+        """A deployed stack as CloudFormation describes it; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self.client("cloudformation").describe_stacks(StackName=name)
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            return None
+        stack: Mapping[str, Any] = answer["Stacks"][0]
+        # One that only a change set has touched has no resources yet.
+        return None if stack.get("StackStatus") == "REVIEW_IN_PROGRESS" else stack
 
     def cdk(self, *arguments: str, quiet: bool = False, output: IO[str] | None = None) -> int:
         """Runs the real CDK command line against it; see run_cdk."""

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
             return _COMMANDS[given.command](api, given, console)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has gone; Python flushes it at exit
+    except BrokenPipeError:  # nobody reads the output; Python flushes it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (FaqSearchError, CorpusError, ValueError, OSError) as error:
@@ -110,7 +110,7 @@ def _embed(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
     if given.json:
         print(json.dumps(found.embeddings))
         return 0
-    table = Table("text", "numbers", "begins with")
+    table = Table("text", "numbers", "starts with")
     for text, numbers in zip(given.texts, found.embeddings, strict=True):
         table.add_row(text, str(len(numbers)), " ".join(f"{n:+.4f}" for n in numbers[:6]))
     console.print(table, _served(found.served_by))

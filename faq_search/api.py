@@ -68,7 +68,7 @@ class FaqSearch:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         self._transport.close()
 
     def embed(self, texts: Sequence[str], instance_type: str | None = None) -> Embeddings:
@@ -129,7 +129,7 @@ class FaqSearch:
         )
 
     def health(self) -> Health:
-        """The state of each endpoint; being unwell is an answer too, not an error."""
+        """The state of each endpoint; an unhealthy one is an answer too, not an error."""
         try:
             answer = self._transport.request("GET", "/health").answer
         except FaqSearchError as error:
@@ -156,19 +156,19 @@ class FaqSearch:
         client_token: str | None = None,
         on_bytes: OnBytes | None = None,
     ) -> Batch:
-        """Begin to embed a file of JSON lines, `{"id": …, "text_inputs": "…"}`.
+        """Starts to embed a file of JSON lines, `{"id": …, "text_inputs": "…"}`.
 
         Args:
-            source: a file here, up to 5 GB, which is uploaded; or the S3 URI of one, below the
-                batch bucket's `input/` or where else the stage may read.
-            merge: put all embeddings into one object as well.
+            source: a local file of up to 5 GB, which is uploaded; or the S3 URI of one, below the
+                batch bucket's `input/` or another location that the stage may read.
+            merge: also put all embeddings into one object.
             instance_count: instances that share the work; default: the stage's.
-            client_token: asking again with the same gives the same batch (1 to 64 of `A-Z a-z 0-9
-                _ -`); default: a new one, so that retries of this call begin no second batch.
-            on_bytes: hears how many bytes of the upload are read, and of how many.
+            client_token: the same token again gives the same batch (1 to 64 of `A-Z a-z 0-9
+                _ -`); default: a new one, so that retries of this call start no second batch.
+            on_bytes: called with the bytes uploaded so far, and their total.
 
         Raises ValueError for a file that is empty or too large, OSError for one that cannot be
-        read, FaqSearchError for the rest.
+        read, and otherwise FaqSearchError.
         """
         return start_batch(
             self._transport,
@@ -180,7 +180,7 @@ class FaqSearch:
         )
 
     def find_batch(self, batch_id: str) -> Batch:
-        """The batch with this id; nothing is asked until one of its methods is called."""
+        """The batch with this id; sends no request until one of its methods is called."""
         return Batch(self._transport, batch_id)
 
     def _post(self, path: str, instance_type: str | None, **body: object) -> Reply:

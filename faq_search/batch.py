@@ -31,7 +31,7 @@ def start_batch(
     on_bytes: OnBytes | None,
 ) -> Batch:
     """See FaqSearch.batch."""
-    # A token in any case: a request that is repeated after a lost answer begins no second batch.
+    # Always a token: repeating a request after a lost answer starts no second batch.
     asked: dict[str, object] = {"client_token": client_token or uuid.uuid4().hex, "merge": merge}
     if instance_count is not None:
         asked["instance_count"] = instance_count
@@ -50,7 +50,7 @@ def start_batch(
     answer = transport.request("POST", "/batch", {**asked, "upload": True}).answer
     if "upload" in answer:  # else an earlier request with this token has uploaded it
         target = answer["upload"]
-        upload(target["url"], target["headers"], file, on_bytes or _unheard)
+        upload(target["url"], target["headers"], file, on_bytes or _ignore_progress)
     return Batch(transport, answer["batch_id"])
 
 
@@ -65,11 +65,11 @@ class Batch:
         self.batch_id = batch_id
 
     def state(self) -> BatchState:
-        """How far it is."""
+        """Its state now."""
         return BatchState.from_json(self._transport.request("GET", self._path).answer)
 
     def stop(self) -> BatchState:
-        """Stop it. What was embedded until then is kept; it has ended once `state` says so."""
+        """Stops it. What was embedded until then is kept; it has ended once `state` says so."""
         return BatchState.from_json(self._transport.request("DELETE", self._path).answer)
 
     def wait(
@@ -77,11 +77,11 @@ class Batch:
         timeout: float | None = None,
         on_state: Callable[[BatchState], None] | None = None,
     ) -> BatchState:
-        """Wait until it has ended, asking every second first, every half minute in the end.
+        """Waits until it has ended, polling every second at first and every 30 seconds later.
 
-        `on_state` hears every answer. Raises BatchError for a batch that failed or was stopped,
-        and FaqSearchError (wait_timed_out) after `timeout` seconds (default: never); the batch
-        goes on then.
+        Calls `on_state` with every answer. Raises BatchError for a batch that failed or was
+        stopped, and FaqSearchError (wait_timed_out) after `timeout` seconds (default: never); the
+        batch continues then.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pause, without_report = _FIRST_PAUSE_SECONDS, 0
@@ -94,7 +94,7 @@ class Batch:
                 break
             if deadline is not None and time.monotonic() + pause > deadline:
                 raise FaqSearchError(
-                    "wait_timed_out", f"Batch {self.batch_id} is {state.status} still."
+                    "wait_timed_out", f"Batch {self.batch_id} is still {state.status}."
                 )
             time.sleep(pause)
             if not state.ended:
@@ -104,7 +104,7 @@ class Batch:
         return state
 
     def download(self, to: str | Path, on_bytes: OnBytes | None = None) -> Path:
-        """Write the embeddings to one file of JSON lines, in the input's order, merged or not.
+        """Writes the embeddings to one file of JSON lines, in the input's order, merged or not.
 
         Raises FaqSearchError: no_results while there are none, too_many_files where the API gives
         no URL for some (`merge` avoids that), download_failed.
@@ -116,7 +116,7 @@ class Batch:
         return self._fetch(parts, Path(to), on_bytes)
 
     def download_rejects(self, to: str | Path, on_bytes: OnBytes | None = None) -> Path | None:
-        """Write the lines that were refused, with their reasons; None if there are none."""
+        """Writes the refused lines with their reasons; None if there are none."""
         parts = self._report().rejects
         return self._fetch(parts, Path(to), on_bytes) if parts else None
 
@@ -131,7 +131,7 @@ class Batch:
         return state.report
 
     def _fetch(self, parts: Sequence[str], to: Path, on_bytes: OnBytes | None) -> Path:
-        """The parts, one after the other; the file appears when it is whole."""
+        """Downloads the parts in order; the file appears once it is complete."""
         part_file = to.with_name(f"{to.name}.part")
         urls, asked_at = dict[str, str](), 0.0
         with part_file.open("w+b") as file:
@@ -144,19 +144,19 @@ class Batch:
                         f"The results are {len(parts)} files, more than the API gives URLs for."
                         " Ask for them merged, or fetch them with `aws s3 cp`.",
                     )
-                download(urls[part], file, on_bytes or _unheard)
+                download(urls[part], file, on_bytes or _ignore_progress)
                 _end_line(file)
         part_file.replace(to)
         return to
 
 
 def _end_line(file: BinaryIO) -> None:
-    """Whatever comes next begins on a line of its own."""
+    """Ends the last line, so that what follows starts a new one."""
     if file.tell():
         file.seek(-1, SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
 
 
-def _unheard(_so_far: int, _of: int) -> None:
-    """Nobody wants to know how far it is."""
+def _ignore_progress(_so_far: int, _of: int) -> None:
+    """Ignores progress."""

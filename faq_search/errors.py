@@ -1,4 +1,4 @@
-"""The exceptions of the client: one, and one of its kind for batches."""
+"""The client's exceptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class FaqSearchError(Exception):
-    """The API did not do what was asked.
+    """The API refused or could not be reached.
 
     Attributes:
         code: the API's stable code (`invalid_request`, `throttled`, `time_out` …), or one of the
@@ -19,8 +19,8 @@ class FaqSearchError(Exception):
             `too_many_files`, `wait_timed_out`, and those of BatchError.
         message: a sentence.
         status: the HTTP status; None without an answer.
-        request_id: to look the request up in the logs; None without an answer.
-        field: the faulty part of the request (`queries.3`), if it is known.
+        request_id: finds the request in the logs; None without an answer.
+        field: the wrong part of the request (`queries.3`), if it is known.
         answer: the whole JSON object.
     """
 

@@ -12,7 +12,7 @@ ENDED: Final = ("completed", "failed", "stopped")
 
 @dataclass(frozen=True, slots=True)
 class FailedOver:
-    """An endpoint that was asked and did not answer, and why (`throttled`, `time_out` …)."""
+    """An endpoint that did not answer, and why (`throttled`, `time_out` …)."""
 
     instance_type: str
     reason: str
@@ -20,7 +20,7 @@ class FailedOver:
 
 @dataclass(frozen=True, slots=True)
 class ServedBy:
-    """The endpoint that answered, and those that had been asked before it."""
+    """The endpoint that answered, and those that were tried before it."""
 
     instance_type: str
     failed_over_from: tuple[FailedOver, ...]
@@ -39,9 +39,9 @@ class ServedBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What every answer of an endpoint comes with.
+    """Part of every answer of an endpoint.
 
-    `timing` is the server's own account in milliseconds: `model` waiting for the endpoint,
+    `timing` is measured by the server, in milliseconds: `model` waiting for the endpoint,
     `front_door` everything else in the Lambda function.
     """
 
@@ -140,9 +140,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Lines of the input by what became of them; None is what nobody counted.
+    """Counts of the input's lines by their outcome; None where nothing was counted.
 
-    Of the accepted ones the model embedded or failed on each. Blank lines are no records.
+    The model embedded or failed on each accepted one. Blank lines are not records.
     """
 
     accepted: int | None
@@ -154,7 +154,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a batch's instances cost, by a price table of that date."""
+    """What a batch's instances cost, by the price table of that date."""
 
     amount: float
     currency: str
@@ -164,7 +164,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a batch: S3 URIs in the order of the input; `whole` is the API's JSON."""
+    """The outcome of a batch: S3 URIs in the order of the input; `whole` is the API's JSON."""
 
     status: str
     reason: str | None
@@ -198,13 +198,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class BatchState:
-    """How far a batch is.
+    """The state of a batch.
 
     Attributes:
         status: `awaiting_upload`, `checking`, `transforming`, `gathering`, `completed`, `failed`
             or `stopped`; after stopping also `stopping`.
         report: once it has ended.
-        urls: for an hour, where results can be fetched, by S3 URI; at most 100.
+        urls: where results can be fetched for an hour, by S3 URI; at most 100.
     """
 
     batch_id: str

@@ -1,4 +1,4 @@
-"""Who is asking: an API key, or AWS credentials (Signature Version 4)."""
+"""Proof of who asks: an API key, or AWS credentials (Signature Version 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files to and from S3 by signed URLs, streamed: a file is never in memory as a whole."""
+"""Files to and from S3 by signed URLs, streamed: no file is ever held in memory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from faq_search.errors import FaqSearchError
 OnBytes = Callable[[int, int], None]
 
 MAX_UPLOAD_BYTES: Final = 5 * 1024**3
-"""What S3 takes in one request."""
+"""The most that S3 accepts in one request."""
 
 _BLOCK_BYTES: Final = 1024 * 1024
 _TIMEOUT_SECONDS: Final = 60.0
 _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 1.0
-_FAULT: Final = re.compile(rb"<Code>([^<]+)</Code>(?:\s*<Message>([^<]+)</Message>)?")
+_S3_ERROR: Final = re.compile(rb"<Code>([^<]+)</Code>(?:\s*<Message>([^<]+)</Message>)?")
 
 
 def upload(url: str, headers: Mapping[str, str], file: Path, on_bytes: OnBytes) -> None:
-    """Put a file at a signed URL; FaqSearchError (upload_failed) after three tries."""
+    """Puts a file at a signed URL. Raises FaqSearchError (upload_failed) after three tries."""
     size = file.stat().st_size
     for further in range(_TRIES - 1, -1, -1):
         with file.open("rb") as content:
@@ -39,12 +39,12 @@ def upload(url: str, headers: Mapping[str, str], file: Path, on_bytes: OnBytes) 
         if status is not None and status < 300:
             return
         if not further or (status is not None and status < 500):
-            raise FaqSearchError("upload_failed", f"{file}: {_fault(status, answer)}", status)
+            raise FaqSearchError("upload_failed", f"{file}: {_reason(status, answer)}", status)
         time.sleep(_PAUSE_SECONDS)
 
 
 def download(url: str, to: BinaryIO, on_bytes: OnBytes) -> None:
-    """Append what is at a signed URL to a file. A connection that breaks off goes on where it was.
+    """Appends what is at a signed URL to a file, and resumes where a connection breaks.
 
     Raises FaqSearchError (download_failed) after three tries in a row without a byte.
     """
@@ -59,12 +59,12 @@ def download(url: str, to: BinaryIO, on_bytes: OnBytes) -> None:
             return
         tries = 0 if to.tell() > begin else tries + 1
         if tries >= _TRIES or (status is not None and status < 500):
-            raise FaqSearchError("download_failed", _fault(status, answer), status)
+            raise FaqSearchError("download_failed", _reason(status, answer), status)
         time.sleep(_PAUSE_SECONDS)
 
 
 class _Counted:
-    """A file that tells how far it was read."""
+    """A file that reports how far it was read."""
 
     def __init__(self, content: BinaryIO, size: int, on_bytes: OnBytes) -> None:
         self._content = content
@@ -82,7 +82,7 @@ class _Counted:
 def _put(url: str, headers: Mapping[str, str], body: _Counted) -> tuple[int, bytes]:
     connection, target = _connect(url)
     try:
-        # S3 does not read on when it refuses; its reason may be waiting.
+        # S3 stops reading when it refuses; its reason may already have arrived.
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.request("PUT", target, body=body, headers=dict(headers))
         response = connection.getresponse()
@@ -96,7 +96,7 @@ def _get(url: str, begin: int, to: BinaryIO, on_bytes: OnBytes) -> tuple[int, by
     try:
         connection.request("GET", target, headers={"Range": f"bytes={begin}-"} if begin else {})
         response = connection.getresponse()
-        if response.status != (206 if begin else 200):  # a whole file in the place of its rest
+        if response.status != (206 if begin else 200):  # the whole file instead of its rest
             return max(response.status, 300), response.read()
         _copy(response, begin, to, on_bytes)
         return response.status, b""
@@ -111,8 +111,8 @@ def _copy(response: HTTPResponse, begin: int, to: BinaryIO, on_bytes: OnBytes) -
         to.write(block)
         have += len(block)
         on_bytes(have, whole)
-    if have < whole:  # reading in blocks, http.client says nothing of it
-        raise ConnectionError("the connection broke off")
+    if have < whole:  # http.client does not notice when read in blocks
+        raise ConnectionError("the connection was lost")
 
 
 def _connect(url: str) -> tuple[HTTPConnection, str]:
@@ -124,10 +124,12 @@ def _connect(url: str) -> tuple[HTTPConnection, str]:
     return connection, f"{parts.path}?{parts.query}"
 
 
-def _fault(status: int | None, answer: bytes) -> str:
+def _reason(status: int | None, answer: bytes) -> str:
     if status is None:
-        return f"S3 gave no answer ({answer.decode(errors='replace') or 'it hung up'})."
-    said = _FAULT.search(answer)
+        return (
+            f"S3 did not answer ({answer.decode(errors='replace') or 'it closed the connection'})."
+        )
+    said = _S3_ERROR.search(answer)
     if said is None:
         return f"S3 refused (HTTP {status})."
     return f"S3 refused: {(said[2] or said[1]).decode(errors='replace').rstrip('.')}."

@@ -1,4 +1,4 @@
-"""JSON over one HTTP connection that is kept open, with few retries."""
+"""JSON over one persistent HTTP connection, with few retries."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ class Reply:
 class Transport:
     """Requests to the API at `url`. Not for use by several threads at once.
 
-    `retries` bounds the further tries after 429 and 503 (but for endpoints that are switched off);
-    nothing else is retried, but for one reconnection when the server closed a connection that was
-    idle.
+    Retries 429 and 503 up to `retries` times (not for endpoints that are switched off), and
+    anything else only once, when an idle connection turns out to be closed.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Transport:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"url is {url!r}; it must begin with https:// or http://")
+            raise ValueError(f"url is {url!r}; it must start with https:// or http://")
         self._base = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -54,7 +53,7 @@ class Transport:
         self._sleep = sleep
 
     def close(self) -> None:
-        """Close the connection; a later request opens it again."""
+        """Closes the connection; a later request opens it again."""
         self._connection.close()
 
     def request(self, method: str, path: str, body: object = None) -> Reply:
@@ -108,7 +107,7 @@ class Transport:
 
 
 def _is_worth_another_try(status: int, answer: Mapping[str, Any] | None) -> bool:
-    # Endpoints that were switched off stay so for longer than anybody would wait here.
+    # Endpoints that are switched off stay off longer than a caller would wait.
     return status in _WORTH_ANOTHER_TRY and (answer or {}).get("code") != "serving_off"
 
 
@@ -138,4 +137,4 @@ def _error(status: int, answer: Mapping[str, Any] | None) -> FaqSearchError:
 
 
 def _unreachable(base: str, error: Exception) -> FaqSearchError:
-    return FaqSearchError("unreachable", f"{base} gave no answer: {error or type(error).__name__}.")
+    return FaqSearchError("unreachable", f"{base} did not answer: {error or type(error).__name__}.")

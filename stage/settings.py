@@ -39,7 +39,7 @@ CONFIG_DIRECTORY = ROOT / "config"
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message lists every fault and what is allowed."""
+    """The settings cannot be used; the message lists every problem and what is allowed."""
 
 
 class Settings(Table):
@@ -91,7 +91,7 @@ def load_settings(
     directory: where the settings files are, default `config` (`-c config=…`).
     reuse: a bake id that is served without training (`-c reuse=…`).
 
-    Raises SettingsError with one message that lists every fault.
+    Raises SettingsError with one message that lists every problem.
     """
     config = ROOT / directory if directory else CONFIG_DIRECTORY
     stages = {path.stem: path for path in config.glob("*.toml")}
@@ -119,14 +119,14 @@ def check_settings(
         values = {**values, "corpus": {"path": corpus}}
     corpus_file = _table(values, "corpus").get("path")
     values, known, corpus_error = _check_corpus(values)
-    faults = list(_lock_faults(values, lock))
+    problems = list(_lock_problems(values, lock))
     try:
         settings = Settings(**{**values, "stage": stage, **known, "lock": lock})
     except ValidationError as error:
-        faults = [*_pydantic_faults(error), *faults]
+        problems = [*_pydantic_problems(error), *problems]
     except TypeError as error:
-        faults = [str(error), *faults]
-    messages = [_message(source, faults, len(faults))] if faults else []
+        problems = [str(error), *problems]
+    messages = [_message(source, problems, len(problems))] if problems else []
     if corpus_error:
         title = corpus or f"{corpus_file} (corpus.path in {source})"
         messages.append(_message(title, str(corpus_error).splitlines(), corpus_error.count))
@@ -135,22 +135,22 @@ def check_settings(
     return settings
 
 
-def _message(file: str, faults: list[str], count: int) -> str:
-    faults_in_all = "1 fault" if count == 1 else f"{count} faults"
-    return "\n  - ".join([f"{file} cannot be used, {faults_in_all}:", *faults])
+def _message(file: str, problems: list[str], count: int) -> str:
+    counted = "1 problem" if count == 1 else f"{count} problems"
+    return "\n  - ".join([f"{file} cannot be used, {counted}:", *problems])
 
 
-def _pydantic_faults(error: ValidationError) -> Iterable[str]:
-    for fault in error.errors(include_url=False):
-        if fault["type"] == "too_short" and fault["input"]:
-            continue  # pydantic counts the right items alone; the wrong ones have their own fault
-        key = ".".join(str(part) for part in fault["loc"]) or "settings"
-        found = fault["input"]
-        shown = "" if isinstance(found, dict) or fault["type"] == "missing" else f" ({found!r})"
-        yield f"{key}{shown}: {fault['msg'].removeprefix('Value error, ')}"
+def _pydantic_problems(error: ValidationError) -> Iterable[str]:
+    for each in error.errors(include_url=False):
+        if each["type"] == "too_short" and each["input"]:
+            continue  # pydantic counts the right items alone; the wrong ones are listed themselves
+        key = ".".join(str(part) for part in each["loc"]) or "settings"
+        found = each["input"]
+        shown = "" if isinstance(found, dict) or each["type"] == "missing" else f" ({found!r})"
+        yield f"{key}{shown}: {each['msg'].removeprefix('Value error, ')}"
 
 
-def _lock_faults(values: dict[str, Any], lock: Lock) -> Iterable[str]:
+def _lock_problems(values: dict[str, Any], lock: Lock) -> Iterable[str]:
     """What the JumpStart lock does not know: models, instance types, regions."""
     region = values.get("region")
     if isinstance(region, str) and region not in lock.ecr_registries:
@@ -175,13 +175,13 @@ def _lock_faults(values: dict[str, Any], lock: Lock) -> Iterable[str]:
     ]
     for key, instance_type in wanted:
         if model is not None and isinstance(instance_type, str):
-            yield from _instance_type_faults(key, instance_type, model, lock)
+            yield from _instance_type_problems(key, instance_type, model, lock)
     types = [table.get("instance_type") for table in tables]
     for repeated in sorted({t for t in types if isinstance(t, str) and types.count(t) > 1}):
         yield f"endpoints: {repeated} is listed twice; one endpoint serves each instance type"
     bake_type = _table(values, "bake").get("instance_type")
     if model is not None and bake_type in model.instance_types:
-        yield from _precision_faults(model_settings.get("precision"), bake_type)
+        yield from _precision_problems(model_settings.get("precision"), bake_type)
     length = _table(model_settings, "hyperparameters").get("max_seq_length")
     if model is not None and isinstance(length, int) and length > model.max_seq_length:
         yield (
@@ -190,7 +190,7 @@ def _lock_faults(values: dict[str, Any], lock: Lock) -> Iterable[str]:
         )
 
 
-def _precision_faults(precision: Any, instance_type: str) -> Iterable[str]:
+def _precision_problems(precision: Any, instance_type: str) -> Iterable[str]:
     able = precisions(instance_type)
     if precision in ("bf16", "fp16") and precision not in able:
         yield (
@@ -199,7 +199,7 @@ def _precision_faults(precision: Any, instance_type: str) -> Iterable[str]:
         )
 
 
-def _instance_type_faults(
+def _instance_type_problems(
     key: str, instance_type: str, model: JumpStartModel, lock: Lock
 ) -> Iterable[str]:
     allowed = [t for t in model.instance_types if t not in lock.retired_instance_types]

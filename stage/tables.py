@@ -17,13 +17,13 @@ S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9
 
 
 class Table(BaseModel):
-    """Unknown keys are faults; what was read never changes."""
+    """Refuses unknown keys; immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Hyperparameters(Table):
-    """What the bake is told.
+    """How the bake encodes.
 
     batch_size: texts encoded at once (default 64).
     max_seq_length: tokens a text is cut to; None (default) is the model's own limit.
@@ -115,7 +115,7 @@ class ScalingSettings(Table):
 class EndpointSettings(Table):
     """One endpoint: an instance type and how many of it.
 
-    instance_count: default 1; where scaling is given, what the endpoint begins with, default its
+    instance_count: default 1; with scaling, what the endpoint starts with, default its
         min_instances.
     scaling: lets the count follow the load (default: it stays as it is).
     """
@@ -217,7 +217,7 @@ class ApiSettings(Table):
     rate_limit: requests a second, steady; burst_limit: requests at once.
     api_keys: a key each; the client commands use the last. Rotation: add one, deploy, hand it
         out, remove the old one, deploy.
-    reserved_concurrency: requests at work at once, kept free for this API and its upper bound
+    reserved_concurrency: concurrent requests, kept free for this API and its upper bound
         (default: neither; an account must keep 100 unreserved).
     """
 
@@ -235,7 +235,7 @@ class ApiSettings(Table):
 
 
 class AlarmSettings(Table):
-    """Who is told, and when.
+    """Whom alarms notify, and when.
 
     emails: subscribed to the stage's topic (each address must confirm). Other subscribers can be
         added to the topic.
@@ -257,7 +257,7 @@ class AlarmSettings(Table):
 
 
 class BudgetSettings(Table):
-    """A monthly budget for what carries the stage's tags; alarms.emails are told at 80 %."""
+    """A monthly budget for what carries the stage's tags; alarms.emails are notified at 80 %."""
 
     monthly_usd: float = Field(gt=0)
 

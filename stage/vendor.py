@@ -1,6 +1,6 @@
 """The packages from PyPI that travel with our code, as zips in `.build/`.
 
-Lambda and the SageMaker container run on Linux x86_64 with Pythons of their own, so their packages
+Lambda and the SageMaker container run on Linux x86_64 with their own Pythons, so their packages
 are fetched as wheels for that platform, whatever this machine is. The first synth (or `make
 install`) fetches them; after that none needs a network.
 """

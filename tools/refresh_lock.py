@@ -1,7 +1,7 @@
 """Refreshes `jumpstart.lock.json`: `python -m tools.refresh_lock`.
 
 Reads JumpStart's public manifest, the specifications it names, and the SageMaker SDK's tables of
-images and regions (requirements/tools.txt, an environment of its own). What JumpStart and the SDK
+images and regions (requirements/tools.txt, in a separate environment). What JumpStart and the SDK
 publish is rewritten; what is kept by hand stays: dimension, prefixes and the rest of the model
 cards, and the retired instance types. The layout of manifest and specifications is the one the SDK
 reads; it is unverified against the live manifest. Without a network nothing is changed.
@@ -79,7 +79,7 @@ def refresh(
         fetch: gives the bytes at an address.
         tables: of the SageMaker SDK.
         region: whose manifest is read.
-        today: stands as `read_at` of what was read.
+        today: becomes the `read_at` of what was read.
 
     Raises:
         RefreshError: an address that cannot be read, or contents in another layout.
@@ -130,9 +130,9 @@ def _refresh_models(lock: Lock, fetch: Fetch, region: str) -> Iterator[str]:
             continue
         spec_url = _url(lock, region, found.spec_key)
         spec = _validated(Specification.model_validate_json, fetch(spec_url), spec_url)
-        fault = _unusable(spec)
-        if fault:
-            yield f"models.{model_id}: {found.version} {fault}; kept as it was"
+        reason = _unusable(spec)
+        if reason:
+            yield f"models.{model_id}: {found.version} {reason}; kept as it was"
             continue
         model.update(
             version=spec.version,

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from commands import cost, diff
 from commands.cost import HOURS_A_MONTH, estimate
+from commands.target import Target
 from stage.prices import Prices, QueryPrices, Usage, prices_for
 from stage.settings import load_settings
 
@@ -166,18 +167,10 @@ class CloudFormation:
         return {"TemplateBody": model_template()}
 
 
-class Target:
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def client(self, service: str) -> Any:
-        assert service == "cloudformation"
-        return self._client
-
-
 @pytest.mark.parametrize(("serving", "hour"), [("on", 0.5), ("off", 0.0)])
-def test_what_is_deployed(serving, hour) -> None:
-    target: Any = Target(CloudFormation(serving))
+def test_what_is_deployed(serving, hour, monkeypatch) -> None:
+    monkeypatch.setattr(Target, "client", lambda *_: CloudFormation(serving))
+    target = Target("us-east-1")
     assert cost.deployed_estimate(target, ["Model", "NotThere"], PRICES).hour == hour
 
 

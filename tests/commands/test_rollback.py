@@ -102,7 +102,7 @@ class TestPrepare:
     def test_an_unknown_one_names_those_there_are(self, dev):
         with pytest.raises(CommandError, match="aaaaaaaaaaaa, cccccccccccc") as caught:
             prepare(dev.stage, "dddd")
-        assert "begins with 'dddd'" in str(caught.value)
+        assert "starts with 'dddd'" in str(caught.value)
 
     def test_too_short_a_beginning_is_refused(self, dev):
         with pytest.raises(CommandError, match="'aaa' is too short"):
@@ -110,7 +110,7 @@ class TestPrepare:
 
     def test_an_ambiguous_beginning_is_refused(self, dev):
         dev.add_bake("aaaa" + "f" * 60)
-        with pytest.raises(CommandError, match="begins more than one bake's id: aaaa"):
+        with pytest.raises(CommandError, match="is the start of several bake ids: aaaa"):
             prepare(dev.stage, "aaaa")
 
     @pytest.mark.parametrize("missing", ["bake.json", "job-1/output/model.tar.gz"])
@@ -210,4 +210,4 @@ class TestDeploy:
 
     def test_the_command_says_what_is_in_the_way(self, dev, capsys):
         assert main(["rollback", "dddd", "--stage", "dev"]) == 1
-        assert "begins with 'dddd'" in capsys.readouterr().err
+        assert "starts with 'dddd'" in capsys.readouterr().err

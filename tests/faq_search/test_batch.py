@@ -136,7 +136,7 @@ def test_an_upload_to_nobody(api, faq, s3, pauses, tmp_path):
     (tmp_path / "a").write_bytes(LINES)
     s3.url = "http://127.0.0.1:9"
     api.answer(202, awaited(s3))
-    with pytest.raises(FaqSearchError, match="no answer") as failed:
+    with pytest.raises(FaqSearchError, match="did not answer") as failed:
         faq.batch(tmp_path / "a")
     assert (failed.value.code, failed.value.status) == ("upload_failed", None)
 
@@ -182,7 +182,7 @@ def test_a_report_that_never_comes_is_not_waited_for_forever(api, faq, pauses):
 
 def test_waiting_has_an_end(api, faq):
     api.answer(200, state("transforming"))
-    with pytest.raises(FaqSearchError, match="transforming still") as failed:
+    with pytest.raises(FaqSearchError, match="still transforming") as failed:
         faq.find_batch(ID).wait(timeout=0.5)
     assert failed.value.code == "wait_timed_out"
 

@@ -27,7 +27,7 @@ def check(**changes: Any) -> Settings:
     return check_settings("dev", copy.deepcopy(GOOD) | changes, source="config/dev.toml")
 
 
-def faults(**changes: Any) -> str:
+def problems(**changes: Any) -> str:
     with pytest.raises(SettingsError) as caught:
         check(**changes)
     return str(caught.value)
@@ -72,7 +72,7 @@ def test_a_precision_that_the_bake_has_instructions_for(precision: str, instance
 def test_a_precision_that_the_bake_cannot_compute_in(
     precision: str, instance_type: str, allowed: str
 ) -> None:
-    message = faults(
+    message = problems(
         model=GOOD["model"] | {"precision": precision}, bake={"instance_type": instance_type}
     )
     assert (
@@ -82,7 +82,7 @@ def test_a_precision_that_the_bake_cannot_compute_in(
 
 
 def test_an_unknown_precision() -> None:
-    assert "Input should be 'fp32', 'bf16' or 'fp16'" in faults(
+    assert "Input should be 'fp32', 'bf16' or 'fp16'" in problems(
         model=GOOD["model"] | {"precision": "int8"}
     )
 
@@ -109,15 +109,15 @@ def test_endpoint_names_are_lower_case_without_dots() -> None:
     assert check().names.endpoint("ml.g5.2xlarge") == "faq-search-dev-g5-2xlarge"
 
 
-def test_one_message_lists_every_fault() -> None:
-    message = faults(
+def test_one_message_lists_every_problem() -> None:
+    message = problems(
         region="mars-north-1",
         removal_policy="burn",
         bake={"instance_type": "ml.c6i.large", "volume_size_gb": 1},
         endpoints=[{"instance_type": "ml.p3.2xlarge", "instance_count": 0}],
         extra=1,
     )
-    assert message.startswith("config/dev.toml cannot be used, 7 faults:")
+    assert message.startswith("config/dev.toml cannot be used, 7 problems:")
     for part in (
         "region ('mars-north-1'): no inference image is published there; allowed: af-south-1",
         "removal_policy ('burn'): Input should be 'destroy' or 'retain'",
@@ -131,35 +131,35 @@ def test_one_message_lists_every_fault() -> None:
 
 
 def test_an_unknown_model_is_answered_with_those_there_are() -> None:
-    message = faults(model={"id": "bge-huge"})
+    message = problems(model={"id": "bge-huge"})
     assert "model.id ('bge-huge'): not in jumpstart.lock.json; it has:" in message
     assert "huggingface-sentencesimilarity-all-MiniLM-L6-v2" in message
 
 
 def test_retired_instance_types_are_not_offered() -> None:
-    allowed = faults(endpoints=[{"instance_type": "ml.m5.large"}]).partition("allowed: ")[2]
+    allowed = problems(endpoints=[{"instance_type": "ml.m5.large"}]).partition("allowed: ")[2]
     assert "ml.c6i.xlarge" in allowed
     assert "p3" not in allowed
 
 
-def test_an_instance_type_listed_twice_is_a_fault() -> None:
+def test_an_instance_type_listed_twice_is_a_problem() -> None:
     twice = [{"instance_type": "ml.c6i.xlarge"}] * 2
-    assert "ml.c6i.xlarge is listed twice" in faults(endpoints=twice)
+    assert "ml.c6i.xlarge is listed twice" in problems(endpoints=twice)
 
 
-def test_no_endpoint_is_a_fault() -> None:
-    assert "endpoints ([]): Tuple should have at least 1 item" in faults(endpoints=[])
+def test_no_endpoint_is_a_problem() -> None:
+    assert "endpoints ([]): Tuple should have at least 1 item" in problems(endpoints=[])
 
 
-def test_more_tokens_than_the_model_reads_is_a_fault() -> None:
+def test_more_tokens_than_the_model_reads_is_a_problem() -> None:
     model = GOOD["model"] | {"hyperparameters": {"max_seq_length": 513}}
-    assert "reads at most 512 tokens" in faults(model=model)
+    assert "reads at most 512 tokens" in problems(model=model)
 
 
 def test_a_corpus_file_that_is_not_there() -> None:
-    message = faults(corpus={"path": "none.csv"})
+    message = problems(corpus={"path": "none.csv"})
     assert message.splitlines() == [
-        "none.csv (corpus.path in config/dev.toml) cannot be used, 1 fault:",
+        "none.csv (corpus.path in config/dev.toml) cannot be used, 1 problem:",
         "  - none.csv: cannot be read: No such file or directory",
     ]
 
@@ -167,11 +167,11 @@ def test_a_corpus_file_that_is_not_there() -> None:
 def test_faults_of_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
     corpus = tmp_path / "faq.csv"
     corpus.write_text("question,answer,id\nq,a,1\nq,,2\nq,b,1\n")
-    message = faults(corpus={"path": str(corpus)}, removal_policy="burn")
+    message = problems(corpus={"path": str(corpus)}, removal_policy="burn")
     lines = message.splitlines()
-    assert lines[0] == "config/dev.toml cannot be used, 1 fault:"
+    assert lines[0] == "config/dev.toml cannot be used, 1 problem:"
     assert lines[1].startswith("  - removal_policy")
-    assert lines[2] == f"{corpus} (corpus.path in config/dev.toml) cannot be used, 2 faults:"
+    assert lines[2] == f"{corpus} (corpus.path in config/dev.toml) cannot be used, 2 problems:"
     assert [line.partition(": ")[0] for line in lines[3:]] == [f"  - {corpus}:3", f"  - {corpus}:4"]
 
 
@@ -189,7 +189,7 @@ def test_embedding_questions_needs_questions(tmp_path: Path) -> None:
     corpus.write_text("id,text\n1,Only an answer.\n")
     source = {"path": str(corpus)}
     assert check(corpus=source).corpus_sha256
-    assert f"{corpus}:2" in faults(corpus=source, model=GOOD["model"] | {"embed": "both"})
+    assert f"{corpus}:2" in problems(corpus=source, model=GOOD["model"] | {"embed": "both"})
 
 
 def test_a_pinned_object_needs_all_three_parts() -> None:
@@ -197,8 +197,8 @@ def test_a_pinned_object_needs_all_three_parts() -> None:
     assert check(corpus=pinned).corpus_sha256 == "0" * 64
     for missing in pinned:
         rest = {k: v for k, v in pinned.items() if k != missing}
-        assert "give path, or all of s3_uri, version_id and sha256" in faults(corpus=rest)
-    assert "not both" in faults(corpus=pinned | {"path": SAMPLE})
+        assert "give path, or all of s3_uri, version_id and sha256" in problems(corpus=rest)
+    assert "not both" in problems(corpus=pinned | {"path": SAMPLE})
 
 
 def test_a_stage_without_settings_is_answered_with_those_there_are() -> None:
@@ -233,7 +233,7 @@ def test_settings_may_live_elsewhere(tmp_path: Path) -> None:
 def test_a_value_where_a_table_belongs(key: str, value: object) -> None:
     if key == "endpoints" and value == []:
         return
-    assert key in faults(**{key: value})
+    assert key in problems(**{key: value})
 
 
 @pytest.mark.parametrize(
