@@ -8,6 +8,7 @@ import pytest
 
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
+from local_aws.cloudformation.resource_work import NO_EFFECT
 from local_aws.cloudformation.resources.registry import PROVIDERS
 from tests.support.cloudformation import CALLER, Deployer, FakeProvider, thing
 
@@ -141,8 +142,8 @@ def test_types_without_effect_say_so(cloudformation, caplog):
     cloudformation.deploy({"A": {"Type": "AWS::Budgets::Budget", "Properties": {}}})
     events = cloudformation.call("DescribeStackEvents", StackName="app")["StackEvents"]
     reasons = [event["ResourceStatusReason"] for event in events]
-    assert "Accepted; it has no effect on the local AWS" in reasons
-    assert "app: no effect here have AWS::Budgets::Budget" in caplog.messages
+    assert NO_EFFECT in reasons
+    assert "app: without effect here: AWS::Budgets::Budget" in caplog.messages
 
 
 def test_secret_parameters_are_masked(cloudformation):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local_aws import moto_adapter
+from local_aws.cloudformation.resource_work import NO_EFFECT
 from local_aws.context import Context
 from local_aws.server import LocalAws
 
@@ -212,7 +213,7 @@ def test_a_schedule_is_kept_and_said_to_be_idle(stack: Stack, context: Context) 
     shown = client.get_schedule(Name=made["Name"])
     assert shown["ScheduleExpressionTimezone"] == "Europe/Berlin"
     assert shown["Target"]["Input"] == '{"serving": "off"}'
-    assert "Accepted; it has no effect on the local AWS" in stack.reasons()
+    assert NO_EFFECT in stack.reasons()
     stack.deploy(resources("cron(0 21 * * ? *)"))
     assert client.get_schedule(Name=made["Name"])["ScheduleExpression"] == "cron(0 21 * * ? *)"
 
@@ -222,14 +223,14 @@ def test_a_rule_by_the_clock_is_idle_and_one_by_events_is_not(
 ) -> None:
     clock = resource("AWS::Events::Rule", ScheduleExpression="rate(1 minute)", State="DISABLED")
     stack.deploy({"Clock": clock}, Name={"Ref": "Clock"})
-    assert "Accepted; it has no effect on the local AWS" in stack.reasons()
+    assert NO_EFFECT in stack.reasons()
     rule = context.client("events").list_rules(NamePrefix="resources-Clock")["Rules"][0]
     assert rule["State"] == "DISABLED"
     before = len(stack.reasons())
     event = resource("AWS::Events::Rule", EventPattern={"source": ["aws.s3"]})
     stack.deploy({"Clock": clock, "Event": event})
     new = stack.reasons()[: len(stack.reasons()) - before]
-    assert "Accepted; it has no effect on the local AWS" not in new
+    assert NO_EFFECT not in new
 
 
 def test_a_dashboard_has_its_body(stack: Stack, context: Context) -> None:
