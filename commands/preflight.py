@@ -61,10 +61,19 @@ def examine(settings: Settings, client: Client) -> Iterator[Finding]:
         if finding.state == "failed":
             return
     for check in CHECKS:
-        try:
-            yield from check(settings, client)
-        except BotoCoreError as error:  # no such region, no network
-            yield Finding(check.__name__.replace("_", " "), "unknown", str(error))
+        yield from findings_of(check, settings, client)
+
+
+def findings_of(check: Check, settings: Settings, client: Client) -> Iterator[Finding]:
+    """What a check finds, up to where AWS refuses to answer or cannot be reached."""
+    try:
+        yield from check(settings, client)
+    except (BotoCoreError, ClientError) as error:
+        yield Finding(check.__name__.replace("_", " "), "unknown", f"AWS does not say: {error}")
+
+
+def _judged(subject: str, found: str, remedy: str, *, ok: bool) -> Finding:
+    return Finding(subject, "ok", found) if ok else Finding(subject, "failed", found, remedy)
 
 
 def report(findings: Iterable[Finding]) -> int:
@@ -111,15 +120,13 @@ def bootstrap(
         name = f"/cdk-bootstrap/{qualifier}/version"
         version = int(client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
     except ClientError as error:
-        if _code(error) == "ParameterNotFound":
-            found = f"{settings.region} is not bootstrapped for the CDK"
-            yield Finding("bootstrap", "failed", found, remedy)
-        else:
-            yield _unknown("bootstrap", error)
+        if _code(error) != "ParameterNotFound":
+            raise
+        found = f"{settings.region} is not bootstrapped for the CDK"
+        yield Finding("bootstrap", "failed", found, remedy)
         return
-    state: State = "ok" if version >= _BOOTSTRAP_VERSION else "failed"
     found = f"version {version}; {_BOOTSTRAP_VERSION} or newer is needed"
-    yield Finding("bootstrap", state, found, "" if state == "ok" else remedy)
+    yield _judged("bootstrap", found, remedy, ok=version >= _BOOTSTRAP_VERSION)
 
 
 def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -129,14 +136,13 @@ def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
         try:
             (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            if "does not exist" in str(error):
-                yield Finding(name, "ok", "not deployed yet")
-            else:
-                yield _unknown(name, error)
+            if "does not exist" not in str(error):
+                raise
+            yield Finding(name, "ok", "not deployed yet")
             continue
         status = stack["StackStatus"]
         remedy = _stack_remedy(name, status)
-        yield Finding(name, "failed" if remedy else "ok", status, remedy)
+        yield _judged(name, status, remedy, ok=not remedy)
 
 
 def images(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -144,26 +150,18 @@ def images(settings: Settings, client: Client) -> Iterator[Finding]:
     lock = settings.lock
     registry = lock.ecr_registries[settings.region]
     for gpu in sorted({is_gpu(instance_type) for instance_type, _, _ in _wanted(settings)}):
-        tag = lock.image.gpu_tag if gpu else lock.image.cpu_tag
-        subject = f"image for {'GPU' if gpu else 'CPU'}"
-        try:
-            answer = client("ecr").batch_get_image(
-                registryId=registry.account,
-                repositoryName=lock.image.repository,
-                imageIds=[{"imageTag": tag}],
-            )
-        except ClientError as error:
-            yield _unknown(subject, error)
-            continue
-        if answer.get("images"):
-            yield Finding(subject, "ok", lock.image_uri(settings.region, gpu=gpu))
-        else:
-            yield Finding(
-                subject,
-                "failed",
-                f"{lock.image_uri(settings.region, gpu=gpu)} is not there",
-                "Choose another region, or refresh jumpstart.lock.json (docs/configuration.md).",
-            )
+        answer = client("ecr").batch_get_image(
+            registryId=registry.account,
+            repositoryName=lock.image.repository,
+            imageIds=[{"imageTag": lock.image.gpu_tag if gpu else lock.image.cpu_tag}],
+        )
+        uri, there = lock.image_uri(settings.region, gpu=gpu), bool(answer.get("images"))
+        yield _judged(
+            f"image for {'GPU' if gpu else 'CPU'}",
+            uri if there else f"{uri} does not exist",
+            "Choose another region, or refresh jumpstart.lock.json (docs/configuration.md).",
+            ok=there,
+        )
 
 
 def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -172,18 +170,14 @@ def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
     An update runs the old instances and the new ones side by side, so an endpoint needs twice its
     number.
     """
-    try:
-        service_quotas = client("service-quotas")
-        allowed = {
-            quota["QuotaName"]: quota["Value"]
-            # A quota granted to the account replaces the default.
-            for operation in ("list_aws_default_service_quotas", "list_service_quotas")
-            for page in service_quotas.get_paginator(operation).paginate(ServiceCode="sagemaker")
-            for quota in page["Quotas"]
-        }
-    except ClientError as error:
-        yield _unknown("instance quotas", error)
-        return
+    service_quotas = client("service-quotas")
+    allowed = {
+        quota["QuotaName"]: quota["Value"]
+        # A quota granted to the account replaces the default.
+        for operation in ("list_aws_default_service_quotas", "list_service_quotas")
+        for page in service_quotas.get_paginator(operation).paginate(ServiceCode="sagemaker")
+        for quota in page["Quotas"]
+    }
     for instance_type, usage, count in _wanted(settings):
         name = f"{instance_type} for {usage} usage"
         have = allowed.get(name)
@@ -214,10 +208,9 @@ def endpoint_names(settings: Settings, client: Client) -> Iterator[Finding]:
         try:
             arn = client("sagemaker").describe_endpoint(EndpointName=name)["EndpointArn"]
         except ClientError as error:
-            if "Could not find" in str(error):
-                yield Finding(name, "ok", "the name is free")
-            else:
-                yield _unknown(name, error)
+            if "Could not find" not in str(error):
+                raise
+            yield Finding(name, "ok", "the name is free")
             continue
         if own is None:
             yield Finding(name, "unknown", "exists; CloudFormation does not say whose it is")
@@ -258,11 +251,7 @@ def weights(settings: Settings, client: Client) -> Iterator[Finding]:
     bucket = settings.lock.weights_bucket(settings.region)
     prefix = settings.jumpstart_model.weights_key
     uri = f"s3://{bucket}/{prefix}"
-    try:
-        answer = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
-    except ClientError as error:
-        yield _unknown("weights", error)
-        return
+    answer = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
     names = {item["Key"].rpartition("/")[2] for item in answer.get("Contents", [])}
     if any(name.endswith((".safetensors", ".bin")) for name in names) and "config.json" in names:
         yield Finding("weights", "ok", f"{uri}: {len(names)} files")
@@ -281,24 +270,17 @@ def concurrency(settings: Settings, client: Client) -> Iterator[Finding]:
     wanted = settings.api.reserved_concurrency
     if wanted is None:
         return
-    try:
-        limits = client("lambda").get_account_settings()["AccountLimit"]
-    except ClientError as error:
-        yield _unknown("Lambda concurrency", error)
-        return
+    limits = client("lambda").get_account_settings()["AccountLimit"]
     free = limits["UnreservedConcurrentExecutions"] - _UNRESERVED
+    # A deployed front door holds its share already.
     deployed = _physical_ids(settings.names.stack("FrontDoor"), client)
-    if free >= wanted or deployed:
-        # A deployed front door holds its share already.
-        yield Finding("Lambda concurrency", "ok", f"{free} can be reserved, {wanted} wanted")
-    else:
-        yield Finding(
-            "Lambda concurrency",
-            "failed",
-            f"{free} can be reserved, {wanted} wanted",
-            "Lower api.reserved_concurrency, or ask for more “Concurrent executions” in Service"
-            " Quotas, AWS Lambda.",
-        )
+    yield _judged(
+        "Lambda concurrency",
+        f"{free} can be reserved, {wanted} wanted",
+        "Lower api.reserved_concurrency, or ask for more “Concurrent executions” in Service"
+        " Quotas, AWS Lambda.",
+        ok=free >= wanted or bool(deployed),
+    )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -354,10 +336,6 @@ def _physical_ids(stack_name: str, client: Client) -> set[str] | None:
         }
     except ClientError as error:
         return set() if "does not exist" in str(error) else None
-
-
-def _unknown(subject: str, error: ClientError) -> Finding:
-    return Finding(subject, "unknown", f"AWS does not say: {error}")
 
 
 def _code(error: ClientError) -> str:

@@ -78,7 +78,7 @@ def settings_with(**changes: Any) -> Settings:
 
 
 def run(check: Callable[..., Any], settings: Settings, aws: Aws) -> list[preflight.Finding]:
-    return list(check(settings, aws.client))
+    return list(preflight.findings_of(check, settings, aws.client))
 
 
 def one(check: Callable[..., Any], settings: Settings, aws: Aws) -> preflight.Finding:
