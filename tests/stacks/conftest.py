@@ -1,4 +1,4 @@
-"""Synthesised templates, once a session for each stage."""
+"""Synthesised templates, once per session and stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from functools import cache
 
 import pytest
 
-from tests.support.synthesis import Templates, assemble, synthesise, with_everything
+from stage.settings import Settings, load_settings
+from tests.support.synthesis import Templates, synthesise, templates_of, with_everything
 
 
 @pytest.fixture(scope="session")
@@ -27,5 +28,10 @@ def stage_templates(stage: str, templates: Callable[[str], Templates]) -> Templa
 
 @pytest.fixture(scope="session")
 def everything() -> Templates:
-    """Stage dev with each table of the settings that may be left out."""
-    return {name: stack.template for name, stack in assemble(with_everything("dev")).items()}
+    """Stage dev with every optional table of the settings."""
+    return templates_of(with_everything("dev"))
+
+
+@pytest.fixture
+def settings(stage: str) -> Settings:
+    return load_settings(stage)

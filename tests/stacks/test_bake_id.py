@@ -1,4 +1,4 @@
-"""The bake's id: other inputs, another id; the same inputs, the same id wherever it runs."""
+"""The bake's id depends on all inputs of the artifact, and on nothing else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import stage.bake_inputs
+from contract.deployment import Deployment
 from stage.bundles import Bundle
 from stage.settings import Settings, load_settings
 from tests.support.synthesis import assemble, properties
@@ -31,7 +32,7 @@ def bake_id(settings: Settings) -> str:
 
 
 def _model(settings: Settings, **changes: Any) -> Settings:
-    """Settings whose JumpStart model differs in what the lock says of it."""
+    """Settings whose lock has another entry for the JumpStart model."""
     model = settings.jumpstart_model.model_copy(update=changes)
     lock = settings.lock.model_copy(update={"models": {**settings.lock.models, model.id: model}})
     return settings.model_copy(update={"lock": lock})
@@ -76,13 +77,13 @@ def _hyperparameters(settings: Settings, **changes: Any) -> Settings:
         ),
     ],
 )
-def test_whatever_decides_the_artifact_decides_its_id(
+def test_every_input_of_the_artifact_changes_the_id(
     settings: Settings, bake_id: str, change: Callable[[Settings], Settings]
 ) -> None:
     assert _bake(change(settings))["BakeId"] != bake_id
 
 
-def test_a_bake_to_reuse_gives_its_id_to_everything_and_is_never_run(settings: Settings) -> None:
+def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Settings) -> None:
     bake = settings.bake.model_copy(update={"reuse": "e" * 64})
     template = assemble(settings.model_copy(update={"bake": bake}))["Model"].template
     (values,) = properties(template, "Custom::Bake")
@@ -90,12 +91,12 @@ def test_a_bake_to_reuse_gives_its_id_to_everything_and_is_never_run(settings: S
     assert values["ReuseOnly"] is True
     for model in properties(template, "AWS::SageMaker::Model"):
         assert model["PrimaryContainer"]["Environment"]["BAKE_ID"] == "e" * 64
-    deployed = next(
-        json.loads(p["Value"])
+    (deployed,) = (
+        Deployment.from_json(p["Value"])
         for p in properties(template, "AWS::SSM::Parameter")
         if p["Name"] == settings.names.deployment_parameter
     )
-    assert deployed["bake_id"] == "e" * 64
+    assert deployed.bake_id == "e" * 64
 
 
 def test_a_bake_is_run_unless_the_settings_reuse_one(settings: Settings) -> None:
@@ -132,8 +133,8 @@ def test_the_precision_changes_one_hyperparameter_of_the_job_and_the_ids(
 
 
 def test_the_prefixes_reach_the_job(settings: Settings) -> None:
-    told = _bake(_model(settings, query_prefix="query: ", passage_prefix="passage: "))
-    hyperparameters = told["TrainingJob"]["HyperParameters"]
+    bake = _bake(_model(settings, query_prefix="query: ", passage_prefix="passage: "))
+    hyperparameters = bake["TrainingJob"]["HyperParameters"]
     assert hyperparameters["query_prefix"] == "query: "
     assert hyperparameters["passage_prefix"] == "passage: "
 
@@ -146,7 +147,7 @@ def test_the_prefixes_reach_the_job(settings: Settings) -> None:
         pytest.param({"tags": {"cost-centre": "other"}}, id="tags"),
     ],
 )
-def test_where_it_runs_does_not_decide_its_id(
+def test_where_it_runs_does_not_change_the_id(
     settings: Settings, bake_id: str, change: dict[str, Any]
 ) -> None:
     assert _bake(settings.model_copy(update=change))["BakeId"] == bake_id

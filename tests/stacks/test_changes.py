@@ -1,19 +1,20 @@
-"""What a reviewer sees when one thing changes, and only that."""
+"""What a reviewer sees when only one thing changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.synthesis import ROOT, Templates, synthesise
+from tests.support.synthesis import ROOT, Templates, changed, synthesise, templates_of
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
 
 
 def changes(before: Templates, after: Templates) -> dict[str, set[str]]:
-    """Types of the resources that differ, by stack; stacks without a difference are left out."""
+    """Types of the resources that differ, by stack; without the stacks that do not differ."""
     found = {
         stack: {
             (after[stack]["Resources"].get(name) or before[stack]["Resources"][name])["Type"]
@@ -37,9 +38,8 @@ def test_a_changed_answer_changes_the_bake_and_what_follows(
     corpus.write_text(SAMPLE.read_text(encoding="utf-8") + "A new question?,A new answer.\n")
     after = synthesise("local", corpus)
     assert changes(local, after) == {
-        # The models' own properties change by BAKE_ID; configurations and endpoints follow by
-        # reference, which a template comparison does not show. An alarm looks at the new bake's
-        # answers alone.
+        # BAKE_ID changes the models; configurations and endpoints follow by reference, which a
+        # comparison of templates does not show. One alarm watches only the new bake's answers.
         "Model": {
             "AWS::CloudWatch::Alarm",
             "AWS::SageMaker::Model",
@@ -58,52 +58,50 @@ def test_the_same_corpus_under_another_name_changes_nothing(
     assert synthesise("local", copy) == local
 
 
-def _with(old: str, new: str, tmp_path: Path) -> Templates:
-    """The templates of stage local with one part of its settings changed."""
-    text = (ROOT / "config/local.toml").read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / "local.toml").write_text(text.replace(old, new, 1))
-    return synthesise("local", directory=tmp_path)
+CPU = {"instance_type": "ml.c6i.xlarge", "instance_count": 2}
+GPU = {"instance_type": "ml.g5.2xlarge"}
 
 
-GPU = '[[endpoints]]\ninstance_type = "ml.g5.2xlarge"'
+def _local(**settings: Any) -> Templates:
+    """The templates of stage local with some settings changed."""
+    return templates_of(changed("local", **settings))
 
 
-def test_another_instance_count_changes_one_configuration(tmp_path: Path) -> None:
-    two = _with(GPU, f"{GPU}\ninstance_count = 2", tmp_path)
-    three = _with(GPU, f"{GPU}\ninstance_count = 3", tmp_path)
-    assert changes(two, three) == {
+def _gpu(**endpoint: Any) -> Templates:
+    """The same, with the GPU's endpoint changed."""
+    return _local(endpoints=[CPU, {**GPU, **endpoint}])
+
+
+def test_another_instance_count_changes_one_configuration() -> None:
+    assert changes(_gpu(instance_count=2), _gpu(instance_count=3)) == {
         "Model": {"AWS::SageMaker::EndpointConfig"},
     }
 
 
-# Canary instead of all at once; a longer watch; a count that may vary.
 @pytest.mark.parametrize(
-    ("old", "new"),
+    "after",
     [
-        (GPU, f"{GPU}\ninstance_count = 2"),
-        ("watch_seconds = 2", "watch_seconds = 3"),
-        (GPU, f"{GPU}\nscaling = {{ max_instances = 2 }}"),
+        pytest.param(lambda: _gpu(instance_count=2), id="canary"),
+        pytest.param(lambda: _local(updates={"watch_seconds": 3}), id="longer watch"),
+        pytest.param(lambda: _gpu(scaling={"max_instances": 2}), id="scaling"),
     ],
 )
 def test_another_way_of_updating_moves_the_endpoint_to_a_new_configuration(
-    local: Templates, tmp_path: Path, old: str, new: str
+    local: Templates, after: Callable[[], Templates]
 ) -> None:
-    """SageMaker would not update an endpoint to the configuration that it has already."""
-    before, after = (t["Model"]["Resources"] for t in (local, _with(old, new, tmp_path)))
-    endpoints = [n for n, r in after.items() if r["Type"] == "AWS::SageMaker::Endpoint"]
-    changed = [n for n in endpoints if before[n] != after[n]]
-    assert changed
-    for name in changed:
-        was, now = before[name]["Properties"], after[name]["Properties"]
-        assert was["EndpointName"] == now["EndpointName"]  # all that would replace it
+    """SageMaker does not update an endpoint to the configuration that it already has."""
+    was_all, now_all = (templates["Model"]["Resources"] for templates in (local, after()))
+    endpoints = [n for n, r in now_all.items() if r["Type"] == "AWS::SageMaker::Endpoint"]
+    moved = [n for n in endpoints if was_all[n] != now_all[n]]
+    assert moved
+    for name in moved:
+        was, now = was_all[name]["Properties"], now_all[name]["Properties"]
+        assert was["EndpointName"] == now["EndpointName"]  # another name would replace it
         assert was["EndpointConfigName"] != now["EndpointConfigName"]
-    for name in set(endpoints) - set(changed):
-        assert before[name] == after[name]
 
 
-def test_another_model_reads_other_weights(local: Templates, tmp_path: Path) -> None:
-    after = _with("all-MiniLM-L6-v2", "bge-small-en-v1-5", tmp_path)
+def test_another_model_reads_other_weights(local: Templates) -> None:
+    after = _local(model={"id": "huggingface-sentencesimilarity-bge-small-en-v1-5"})
     assert changes(local, after) == {
         "Foundation": {"AWS::IAM::Role"},
         "Model": {
@@ -116,16 +114,12 @@ def test_another_model_reads_other_weights(local: Templates, tmp_path: Path) -> 
     }
 
 
-def test_an_added_instance_type_adds_an_endpoint_and_bakes_nothing(
-    local: Templates, tmp_path: Path
-) -> None:
-    after = _with(
-        "[api]",
-        '[[endpoints]]\ninstance_type = "ml.g4dn.2xlarge"\n\n[api]',
-        tmp_path,
+def test_an_added_instance_type_adds_an_endpoint_and_bakes_nothing(local: Templates) -> None:
+    after = _local(
+        endpoints=[CPU, GPU, {"instance_type": "ml.g4dn.2xlarge"}],
     )
-    changed = changes(local, after)
-    assert {"AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig"} <= changed["Model"]
-    assert "Custom::Bake" not in changed["Model"]
-    assert "AWS::SageMaker::Model" not in changed["Model"]
-    assert "Foundation" not in changed
+    differing = changes(local, after)
+    assert {"AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig"} <= differing["Model"]
+    assert "Custom::Bake" not in differing["Model"]
+    assert "AWS::SageMaker::Model" not in differing["Model"]
+    assert "Foundation" not in differing

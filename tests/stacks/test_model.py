@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from stage.settings import load_settings
+from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
+from contract.deployment import Deployment
+from contract.names import APP_NAME
+from stage.settings import Settings, load_settings
 from tests.support.synthesis import (
-    ROOT,
     Templates,
     arn_ends,
+    changed,
     grant,
     listed,
     of_type,
     properties,
     statements,
-    synthesise,
+    templates_of,
 )
 
 
@@ -33,8 +35,7 @@ def _job(template: dict) -> dict:
     return bake["TrainingJob"]
 
 
-def test_one_endpoint_per_instance_type_with_a_fixed_name(stage: str, model: dict) -> None:
-    settings = load_settings(stage)
+def test_one_endpoint_per_instance_type_with_a_fixed_name(settings: Settings, model: dict) -> None:
     names = {p["EndpointName"] for p in properties(model, "AWS::SageMaker::Endpoint")}
     assert names == {settings.names.endpoint(e.instance_type) for e in settings.endpoints}
     counts = {
@@ -77,12 +78,12 @@ def test_each_endpoint_serves_the_model_of_its_processor(model: dict) -> None:
         (variant,) = config["ProductionVariants"]
         processor = "Gpu" if variant["InstanceType"].startswith("ml.g5") else "Cpu"
         assert variant["ModelName"]["Fn::GetAtt"][0].startswith(f"{processor}Model")
-        # The first /ping is answered once the model is read and compiled.
+        # The first ping is answered only after the model has been read and compiled.
         assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] >= 300
 
 
 def test_disks_and_keys_follow_the_instance_family(model: dict) -> None:
-    """g5 has local disks, which take no key; c6i has none, and its volume must be encrypted."""
+    """g5 has local disks, which accept no key; the volume of a c6i must be encrypted."""
     for config in properties(model, "AWS::SageMaker::EndpointConfig"):
         (variant,) = config["ProductionVariants"]
         assert "VolumeSizeInGB" not in variant
@@ -98,9 +99,10 @@ def test_disks_and_keys_follow_the_instance_family(model: dict) -> None:
     assert ("VolumeKmsKeyId" in resources) is not on_local_disk
 
 
-def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, model: dict) -> None:
+def test_the_job_runs_the_inference_image_isolated_and_encrypted(
+    settings: Settings, model: dict
+) -> None:
     job = _job(model)
-    settings = load_settings(stage)
     algorithm = job["AlgorithmSpecification"]
     processor = "gpu" if settings.bake.instance_type.startswith("ml.g5") else "cpu"
     assert f"-{processor}-py312" in algorithm["TrainingImage"]
@@ -111,40 +113,33 @@ def test_the_job_runs_the_inference_image_isolated_and_encrypted(stage: str, mod
         c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]
     }
     assert set(channels) == {"code", "vendor", "weights", "corpus"}
-    # The entry point is the very file that the channel brings.
+    # The entry point is the file that the channel brings.
     assert script.rpartition("/")[2] in json.dumps(channels["code"])
     assert channels["weights"].endswith(settings.jumpstart_model.weights_key)
     # Below the prefix that the execution role may read.
     for name in ("code", "vendor"):
-        assert f"/faq-search/{stage}/" in json.dumps(channels[name])
+        assert f"/{APP_NAME}/{settings.stage}/" in json.dumps(channels[name])
     assert job["EnableNetworkIsolation"] is True
     assert job["OutputDataConfig"]["KmsKeyId"]
     output = json.dumps(job["OutputDataConfig"]["S3OutputPath"])
-    assert f"/bakes/{job['HyperParameters']['bake_id']}/" in output
+    assert f"/{bake_prefix(job['HyperParameters']['bake_id'])}" in output
     seconds = job["StoppingCondition"]["MaxRuntimeInSeconds"]
     assert seconds == settings.bake.max_runtime_minutes * 60
     assert seconds < 3000
 
 
-def test_the_job_has_the_stacks_tags(stage: str, model: dict) -> None:
-    """A state machine's job does not inherit them."""
+def test_the_job_has_the_stacks_tags(settings: Settings, model: dict) -> None:
+    """A job of a state machine does not inherit them."""
     tags = {tag["Key"]: tag["Value"] for tag in _job(model)["Tags"]}
-    assert tags == {
-        "application": "faq-search",
-        "stage": stage,
-        **load_settings(stage).tags,
-    }
+    assert tags == {"application": APP_NAME, "stage": settings.stage, **settings.tags}
 
 
-def test_the_job_is_told_what_decides_the_vectors(
-    templates: Callable[[str], Templates],
-) -> None:
-    settings = load_settings("prod")
-    told = _job(templates("prod")["Model"])["HyperParameters"]
-    assert told["corpus_sha256"] == settings.corpus_sha256
-    assert told["query_prefix"] == "Represent this sentence for searching relevant passages: "
-    assert told["dimension"] == "1024"
-    assert all(isinstance(value, str) for value in told.values())
+def test_the_job_knows_what_decides_the_vectors(templates: Callable[[str], Templates]) -> None:
+    given = _job(templates("prod")["Model"])["HyperParameters"]
+    assert given["corpus_sha256"] == load_settings("prod").corpus_sha256
+    assert given["query_prefix"] == "Represent this sentence for searching relevant passages: "
+    assert given["dimension"] == "1024"
+    assert all(isinstance(value, str) for value in given.values())
 
 
 def test_cloudformation_waits_an_hour_and_the_workflow_less(model: dict) -> None:
@@ -153,7 +148,7 @@ def test_cloudformation_waits_an_hour_and_the_workflow_less(model: dict) -> None
     (machine,) = properties(model, "AWS::StepFunctions::StateMachine")
     definition = json.dumps(machine["DefinitionString"]).replace("\\", "")
     (seconds,) = re.findall(r'"TimeoutSeconds": (\d+)', definition)
-    assert 3000 < int(seconds) < 3600  # its deadline for the job is after 50 minutes
+    assert 3000 < int(seconds) < 3600  # the job's deadline is after 50 minutes
     logging = machine["LoggingConfiguration"]
     assert logging["IncludeExecutionData"] is False  # it holds CloudFormation's answer URL
 
@@ -161,7 +156,7 @@ def test_cloudformation_waits_an_hour_and_the_workflow_less(model: dict) -> None
 def test_a_custom_resource_is_waited_for_longer_than_its_function_runs(
     stage_templates: Templates,
 ) -> None:
-    """Else CloudFormation gives up on a function that is about to answer."""
+    """Otherwise CloudFormation gives up on a function that is about to answer."""
     for template, kind in (("Model", "Custom::SmokeTest"), ("Foundation", "Custom::EmptyBucket")):
         resources = stage_templates[template]["Resources"]
         for resource in properties(stage_templates[template], kind):
@@ -172,7 +167,7 @@ def test_a_custom_resource_is_waited_for_longer_than_its_function_runs(
 def test_a_broken_execution_is_answered_for(model: dict) -> None:
     (rule,) = (p for p in properties(model, "AWS::Events::Rule") if "EventPattern" in p)
     (machine,) = of_type(model, "AWS::StepFunctions::StateMachine")
-    # Of this state machine alone, not of all the account's.
+    # Only of this state machine, not of all in the account.
     assert rule["EventPattern"]["detail"]["stateMachineArn"] == [{"Ref": machine}]
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
     assert len(rule["Targets"]) == 1
@@ -203,18 +198,19 @@ def test_the_smoke_test_has_its_permissions_and_runs_for_every_new_configuration
     assert 0 < float(values["Tolerance"]) <= 0.01
 
 
-def test_the_smoke_test_asks_the_endpoints_of_this_stack_alone(stage: str, model: dict) -> None:
-    settings = load_settings(stage)
+def test_the_smoke_test_asks_only_the_endpoints_of_this_stack(
+    settings: Settings, model: dict
+) -> None:
     names = [settings.names.endpoint(e.instance_type) for e in settings.endpoints]
     (smoke,) = properties(model, "Custom::SmokeTest")
-    # While switched off there are none to ask.
+    # While switched off there are none.
     assert smoke["EndpointNames"] == {"Fn::If": ["IsServing", names, []]}
     assert arn_ends(model, "SmokeTest", "sagemaker:InvokeEndpoint") == {
         f":endpoint/{name}" for name in names
     }
 
 
-def test_sagemaker_alone_is_handed_the_execution_role(model: dict) -> None:
+def test_the_execution_role_is_passed_to_sagemaker_alone(model: dict) -> None:
     passing = grant(model, "BakeStateMachineRole", "iam:PassRole")
     assert passing["Condition"] == {
         "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
@@ -223,8 +219,11 @@ def test_sagemaker_alone_is_handed_the_execution_role(model: dict) -> None:
     assert passing["Resource"] == job_role
 
 
-def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, model: dict) -> None:
-    jobs = {f":training-job/faq-search-{stage}-*"}
+def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(
+    settings: Settings, model: dict
+) -> None:
+    names = settings.names
+    jobs = {f":training-job/{names.prefix}-*"}
     for action in ("CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "AddTags"):
         assert arn_ends(model, "BakeStateMachineRole", f"sagemaker:{action}") == jobs
     function = "BakeBakeResource"
@@ -235,15 +234,15 @@ def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, mode
         if n.startswith(function) and "s3:GetObject" in listed(s["Action"])
     ]
     assert [each["Fn::Join"][1][-1] for each in readable] == [
-        "/bakes/*",
-        f"-us-east-1/faq-search/{stage}/*",  # where the CDK publishes the corpus
+        f"/{BAKES_PREFIX}*",
+        f"-us-east-1/{APP_NAME}/{settings.stage}/*",  # where the CDK publishes the corpus
     ]
-    assert arn_ends(model, function, "s3:PutObject") == {"/bakes/*"}
+    assert arn_ends(model, function, "s3:PutObject") == {f"/{BAKES_PREFIX}*"}
     assert arn_ends(model, function, "states:StartExecution") == {
-        f":stateMachine:faq-search-{stage}-bake"
+        f":stateMachine:{names.bake_workflow}"
     }
     assert arn_ends(model, function, "states:StopExecution") == {
-        f":execution:faq-search-{stage}-bake:*"
+        f":execution:{names.bake_workflow}:*"
     }
     (invoked,) = (
         rule
@@ -256,34 +255,30 @@ def test_the_bake_reaches_its_own_jobs_executions_and_artifacts(stage: str, mode
     )
 
 
-def test_the_deployment_parameter_says_what_is_served(stage: str, model: dict) -> None:
-    settings = load_settings(stage)
+def test_the_deployment_parameter_says_what_is_served(settings: Settings, model: dict) -> None:
     (bake,) = properties(model, "Custom::Bake")
     (value,) = (
-        json.loads(p["Value"])
+        p["Value"]
         for p in properties(model, "AWS::SSM::Parameter")
-        if p["Name"] == f"/faq-search/{stage}/deployment"
+        if p["Name"] == settings.names.deployment_parameter
     )
-    assert value == {
-        "bake_id": bake["BakeId"],
-        "model_id": settings.model.id,
-        "model_version": settings.jumpstart_model.version,
-        "dimension": settings.jumpstart_model.dimension,
-        "corpus_sha256": settings.corpus_sha256,
-    }
+    assert Deployment.from_json(value) == Deployment(
+        bake_id=bake["BakeId"],
+        model_id=settings.model.id,
+        model_version=settings.jumpstart_model.version,
+        dimension=settings.jumpstart_model.dimension,
+        corpus_sha256=settings.corpus_sha256,
+    )
 
 
-def test_a_parameter_names_the_model_of_each_processor(stage: str, model: dict) -> None:
-    named = {
-        p["Name"].removeprefix(f"/faq-search/{stage}/model-name/"): p["Value"]
-        for p in properties(model, "AWS::SSM::Parameter")
-        if "/model-name/" in p["Name"]
-    }
+def test_a_parameter_names_the_model_of_each_processor(settings: Settings, model: dict) -> None:
+    values = {p["Name"]: p["Value"] for p in properties(model, "AWS::SSM::Parameter")}
     models = of_type(model, "AWS::SageMaker::Model")
-    assert named == {
-        ("gpu" if name.startswith("Gpu") else "cpu"): {"Fn::GetAtt": [name, "ModelName"]}
-        for name in models
-    }
+    assert models
+    for name in models:
+        parameter = settings.names.model_name_parameter(gpu=name.startswith("Gpu"))
+        assert values.pop(parameter) == {"Fn::GetAtt": [name, "ModelName"]}
+    assert set(values) == {settings.names.deployment_parameter, settings.names.serving_parameter}
 
 
 def test_the_bake_acts_only_with_its_permissions_in_place(model: dict) -> None:
@@ -295,14 +290,14 @@ def test_the_bake_acts_only_with_its_permissions_in_place(model: dict) -> None:
     assert bake["Properties"]["StateMachineArn"] == {"Ref": machine}
 
 
-def test_the_corpus_is_read_from_the_bakes_own_folder(stage: str, model: dict) -> None:
-    """There the function copies it to, as the CDK published it."""
+def test_the_corpus_is_read_from_the_bakes_own_folder(settings: Settings, model: dict) -> None:
+    """The function copies it there from where the CDK published it."""
     (bake,) = properties(model, "Custom::Bake")
     corpus = bake["Corpus"]
-    assert _corpus_uri(bake).endswith(f"/bakes/{bake['BakeId']}/corpus/corpus.csv")
+    assert _corpus_uri(bake).endswith(f"/{corpus_prefix(bake['BakeId'])}corpus.csv")
     assert corpus["FileName"] == "corpus.csv"
-    assert corpus["Key"].startswith(f"faq-search/{stage}/")
-    assert corpus["Entries"] == load_settings(stage).corpus_entries == 203
+    assert corpus["Key"].startswith(f"{APP_NAME}/{settings.stage}/")
+    assert corpus["Entries"] == settings.corpus_entries == 203
 
 
 def _corpus_uri(bake: dict) -> str:
@@ -310,13 +305,9 @@ def _corpus_uri(bake: dict) -> str:
     return str(channel["DataSource"]["S3DataSource"]["S3Uri"]["Fn::Join"][1][-1])
 
 
-def test_a_pinned_corpus_is_copied_from_its_very_version(tmp_path: Path) -> None:
-    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
-    local = 'path = "corpus/sample/amazon_sagemaker_faq.csv"'
-    assert local in text
-    pinned = 's3_uri = "s3://theirs/faqs/faq.csv"\nversion_id = "v7"\nsha256 = "' + "0" * 64 + '"'
-    (tmp_path / "dev.toml").write_text(text.replace(local, pinned))
-    templates = synthesise("dev", directory=tmp_path)
+def test_a_pinned_corpus_is_copied_from_that_version() -> None:
+    pinned = {"s3_uri": "s3://theirs/faqs/faq.csv", "version_id": "v7", "sha256": "0" * 64}
+    templates = templates_of(changed("dev", corpus={"path": None, **pinned}))
     (bake,) = properties(templates["Model"], "Custom::Bake")
     assert bake["Corpus"] == {
         "Bucket": "theirs",
@@ -324,7 +315,7 @@ def test_a_pinned_corpus_is_copied_from_its_very_version(tmp_path: Path) -> None
         "VersionId": "v7",
         "FileName": "faq.csv",
     }
-    assert _corpus_uri(bake).endswith(f"/bakes/{bake['BakeId']}/corpus/faq.csv")
+    assert _corpus_uri(bake).endswith(f"/{corpus_prefix(bake['BakeId'])}faq.csv")
     readers = {
         name
         for template in templates.values()

@@ -1,23 +1,20 @@
-"""Endpoints: how they are updated and taken back, how they scale, and who is told what."""
+"""Endpoints: how they are updated and rolled back, how they scale, and what alarms watch."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from contract.metrics import PROBE_FAILED, endpoint_dimensions
+from contract.names import Names
 from stage.instance_types import is_gpu, vcpus
 from stage.jumpstart import read_lock
 from stage.settings import Settings, load_settings
-from tests.support.synthesis import ROOT, Templates, of_type, properties, synthesise
+from tests.support.synthesis import Templates, changed, of_type, properties, templates_of
 
 ENDPOINT = "AWS::SageMaker::Endpoint"
-
-
-@pytest.fixture
-def settings(stage: str) -> Settings:
-    return load_settings(stage)
 
 
 @pytest.fixture
@@ -30,7 +27,7 @@ def _endpoints(model: dict) -> dict[str, dict[str, Any]]:
 
 
 def _alarms(model: dict, endpoint: dict[str, Any]) -> list[dict[str, Any]]:
-    """The alarms that may take an update of this endpoint back."""
+    """The alarms that roll an update of this endpoint back."""
     named = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
     return [model["Resources"][each["AlarmName"]["Ref"]]["Properties"] for each in named]
 
@@ -59,26 +56,26 @@ def test_two_instances_or_more_have_a_canary_and_one_moves_all_at_once(
         assert policy["TerminationWaitInSeconds"] == settings.updates.watch_seconds
 
 
-def test_both_kinds_are_there_to_be_tested() -> None:
+def test_the_stages_have_both_kinds() -> None:
     kinds = {e.least_instances > 1 for e in load_settings("prod").endpoints}
     kinds |= {e.least_instances > 1 for e in load_settings("dev").endpoints}
     assert kinds == {True, False}
 
 
 @pytest.mark.parametrize("watch_seconds", [0, 3600])
-def test_an_update_is_given_more_time_than_it_waits(tmp_path: Path, watch_seconds: int) -> None:
-    model = _with("watch_seconds = 300", f"watch_seconds = {watch_seconds}", tmp_path)
+def test_an_update_may_take_longer_than_it_waits(watch_seconds: int) -> None:
+    model = templates_of(changed("prod", updates={"watch_seconds": watch_seconds}))["Model"]
     for endpoint in properties(model, ENDPOINT):
         policy = endpoint["DeploymentConfig"]["BlueGreenUpdatePolicy"]
         waits = 3 * watch_seconds  # after the canary, after the rest, before the old ones go
-        # Time to start instances and load the model; 28,800 is what SageMaker takes.
+        # Time to start instances and load the model; SageMaker accepts up to 28,800.
         assert waits + 1800 < policy["MaximumExecutionTimeoutInSeconds"] <= 28_800
 
 
-def test_model_errors_latency_and_wrong_answers_take_an_update_back(model: dict) -> None:
+def test_model_errors_latency_and_wrong_answers_roll_an_update_back(model: dict) -> None:
     for endpoint in properties(model, ENDPOINT):
         alarms = {alarm["MetricName"]: alarm for alarm in _alarms(model, endpoint)}
-        assert set(alarms) == {"InvocationModelErrors", "ModelLatency", "ProbeFailed"}
+        assert set(alarms) == {"InvocationModelErrors", "ModelLatency", PROBE_FAILED}
         for alarm in alarms.values():
             assert _dimensions(alarm)["EndpointName"] == endpoint["EndpointName"]
             assert alarm["Period"] == 60
@@ -96,22 +93,23 @@ def test_the_thresholds_are_the_settings(settings: Settings, model: dict) -> Non
         latency = alarms["ModelLatency"]
         assert latency["ExtendedStatistic"] == "p99"
         assert latency["Threshold"] == settings.updates.max_model_latency_ms * 1000  # microseconds
-        assert alarms["ProbeFailed"]["Threshold"] == 0
+        assert alarms[PROBE_FAILED]["Threshold"] == 0
 
 
-def test_they_look_at_the_new_instances_alone(model: dict) -> None:
-    """The errors of a broken model must not take back the update that mends it."""
+def test_they_watch_only_the_new_instances(stage: str, model: dict) -> None:
+    """The errors of a broken model must not roll back the update that fixes it."""
     (bake,) = properties(model, "Custom::Bake")
     for endpoint in properties(model, ENDPOINT):
         alarms = {alarm["MetricName"]: _dimensions(alarm) for alarm in _alarms(model, endpoint)}
         for name in ("InvocationModelErrors", "ModelLatency"):
             assert alarms[name]["EndpointConfigName"] == endpoint["EndpointConfigName"]
             assert alarms[name]["VariantName"] == "primary"
-        assert alarms["ProbeFailed"]["BakeId"] == bake["BakeId"]
+        expected = endpoint_dimensions(stage, endpoint["EndpointName"], bake["BakeId"])
+        assert alarms[PROBE_FAILED] == expected
 
 
-def test_every_alarm_is_quiet_without_data_and_tells_the_topic(model: dict) -> None:
-    """A first deployment has none, and an endpoint that is switched off."""
+def test_every_alarm_is_quiet_without_data_and_notifies_the_topic(model: dict) -> None:
+    """A first deployment has no data, nor has an endpoint that is switched off."""
     alarms = properties(model, "AWS::CloudWatch::Alarm")
     assert alarms
     for alarm in alarms:
@@ -121,7 +119,7 @@ def test_every_alarm_is_quiet_without_data_and_tells_the_topic(model: dict) -> N
         assert len(alarm["AlarmDescription"]) > 40
 
 
-def test_instances_near_their_limits_are_told_of(settings: Settings, model: dict) -> None:
+def test_alarms_watch_for_instances_near_their_limits(settings: Settings, model: dict) -> None:
     percent = settings.alarms.instance_percent
     watched = {
         (_dimensions(alarm)["EndpointName"], alarm["MetricName"]): alarm["Threshold"]
@@ -140,24 +138,20 @@ def test_instances_near_their_limits_are_told_of(settings: Settings, model: dict
     assert watched == expected
 
 
-def test_a_probe_without_an_answer_is_told_of(settings: Settings, model: dict) -> None:
-    """Whatever the bake: who does not answer does not say which one it has."""
-    watched = {
-        _dimensions(alarm)["EndpointName"]
+def test_an_alarm_watches_for_a_probe_without_an_answer(settings: Settings, model: dict) -> None:
+    """Of any bake: an endpoint that does not answer does not say which bake it serves."""
+    watched = [
+        _dimensions(alarm)
         for alarm in properties(model, "AWS::CloudWatch::Alarm")
-        if alarm["MetricName"] == "ProbeFailed" and "BakeId" not in _dimensions(alarm)
-    }
-    assert watched == {settings.names.endpoint(e.instance_type) for e in settings.endpoints}
+        if alarm["MetricName"] == PROBE_FAILED and "BakeId" not in _dimensions(alarm)
+    ]
+    assert watched == [
+        endpoint_dimensions(settings.stage, settings.names.endpoint(e.instance_type))
+        for e in settings.endpoints
+    ]
 
 
-def test_the_probes_metrics_are_what_the_function_prints(stage: str, model: dict) -> None:
-    for alarm in properties(model, "AWS::CloudWatch::Alarm"):
-        if alarm["MetricName"] == "ProbeFailed":
-            assert alarm["Namespace"] == "FaqSearch"
-            assert _dimensions(alarm)["Stage"] == stage
-
-
-def test_a_failed_bake_is_told_of(model: dict) -> None:
+def test_an_alarm_watches_for_a_failed_bake(model: dict) -> None:
     (alarm,) = (
         a
         for a in properties(model, "AWS::CloudWatch::Alarm")
@@ -174,7 +168,7 @@ def test_every_instance_type_of_the_lock_has_its_cores_and_one_gpu_at_most() -> 
     cores = {"c6i.xlarge": 4, "g4dn.2xlarge": 8, "g5.2xlarge": 8, "g5.4xlarge": 16}
     cores |= {"g5.8xlarge": 32, "p3.2xlarge": 8}
     assert {t: vcpus(t) for t in types} == {f"ml.{t}": count for t, count in cores.items()}
-    # GPUUtilization is summed over GPUs, and its threshold is for one.
+    # GPUUtilization is the sum over all GPUs, and its threshold is for one.
     assert {t for t in types if is_gpu(t)} == {f"ml.{t}" for t in cores if t[0] in "gp"}
 
 
@@ -201,7 +195,7 @@ class TestScaling:
                 scaling.min_instances,
                 scaling.max_instances,
             )
-        # Elsewhere it would swallow a changed count.
+        # Without scaling, a changed count would be ignored.
         retaining = {
             name
             for name, values in _endpoints(model).items()
@@ -209,7 +203,7 @@ class TestScaling:
         }
         assert retaining == {settings.names.endpoint(t) for t in scaled}
 
-    def test_follows_the_requests_at_once(self, settings: Settings, model: dict) -> None:
+    def test_follows_the_concurrent_requests(self, settings: Settings, model: dict) -> None:
         wanted = [e.scaling.concurrent_requests for e in settings.endpoints if e.scaling]
         found = []
         for policy in properties(model, "AWS::ApplicationAutoScaling::ScalingPolicy"):
@@ -221,8 +215,8 @@ class TestScaling:
         assert found == wanted
 
     @pytest.fixture
-    def scaled(self) -> dict:
-        model = synthesise("prod")["Model"]
+    def scaled(self, templates: Callable[[str], Templates]) -> dict:
+        model = templates("prod")["Model"]
         assert of_type(model, "AWS::ApplicationAutoScaling::ScalableTarget")
         return model
 
@@ -235,34 +229,26 @@ class TestScaling:
         for policy in properties(scaled, "AWS::ApplicationAutoScaling::ScalingPolicy"):
             assert policy["ScalingTargetId"]["Ref"] in targets
 
-    def test_an_update_keeps_the_count_and_heeds_data_capture(self, scaled: dict) -> None:
-        endpoint = _endpoints(scaled)["faq-search-prod-c6i-xlarge"]
+    def test_an_update_keeps_the_count_but_not_the_data_capture(self, scaled: dict) -> None:
+        endpoint = _endpoints(scaled)[Names("prod").endpoint("ml.c6i.xlarge")]
         assert endpoint["ExcludeRetainedVariantProperties"] == [
             {"VariantPropertyType": "DataCaptureConfig"}
         ]
-
-
-def _with(old: str, new: str, tmp_path: Path) -> dict:
-    """The Model stack of prod with one part of its settings changed."""
-    text = (ROOT / "config/prod.toml").read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / "prod.toml").write_text(text.replace(old, new, 1))
-    return synthesise("prod", directory=tmp_path)["Model"]
 
 
 class TestModels:
     def _processors(self, model: dict) -> set[str]:
         return {name[:3] for name in of_type(model, "AWS::SageMaker::Model")}
 
-    def test_a_batch_on_another_processor_has_a_model_of_its_own(self, tmp_path: Path) -> None:
-        text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
-        (tmp_path / "dev.toml").write_text(f'{text}\n[batch]\ninstance_type = "ml.g5.2xlarge"\n')
-        model = synthesise("dev", directory=tmp_path)["Model"]
+    def test_a_batch_on_another_processor_has_its_own_model(self) -> None:
+        model = templates_of(changed("dev", batch={"instance_type": "ml.g5.2xlarge"}))["Model"]
         assert self._processors(model) == {"Cpu", "Gpu"}
         named = {p["Name"] for p in properties(model, "AWS::SSM::Parameter")}
-        assert {f"/faq-search/dev/model-name/{p}" for p in ("cpu", "gpu")} <= named
+        assert {Names("dev").model_name_parameter(gpu=gpu) for gpu in (False, True)} <= named
         # It serves no endpoint.
         assert len(of_type(model, ENDPOINT)) == 1
 
-    def test_else_there_is_none_that_nothing_uses(self) -> None:
-        assert self._processors(synthesise("dev")["Model"]) == {"Cpu"}
+    def test_there_is_no_model_that_nothing_uses(
+        self, templates: Callable[[str], Templates]
+    ) -> None:
+        assert self._processors(templates("dev")["Model"]) == {"Cpu"}

@@ -1,4 +1,4 @@
-"""The on/off switch and the probe, as the template has them."""
+"""The on/off switch and the probe in the template."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import json
 
 import pytest
 
-from stage.settings import Settings, load_settings
+from contract.switch import OFF, ON, PARAMETER
+from stage.settings import Settings
 from tests.support.synthesis import Templates, arn_ends, of_type, properties
 
-ON_OR_OFF = {"Fn::If": ["IsServing", "on", "off"]}
-# What is billed by the hour, and what cannot be without it.
+ON_OR_OFF = {"Fn::If": ["IsServing", ON, OFF]}
+# What is billed by the hour, and what depends on it.
 ONLY_WHILE_ON = {
     "AWS::SageMaker::Endpoint",
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::ApplicationAutoScaling::ScalingPolicy",
 }
-
-
-@pytest.fixture
-def settings(stage: str) -> Settings:
-    return load_settings(stage)
 
 
 @pytest.fixture
@@ -30,18 +26,18 @@ def model(stage_templates: Templates) -> dict:
 
 class TestSwitch:
     def test_is_a_parameter_that_is_on_by_default(self, model: dict) -> None:
-        parameter = model["Parameters"]["Serving"]
-        assert parameter["Default"] == "on"
-        assert parameter["AllowedValues"] == ["on", "off"]
-        assert model["Conditions"] == {"IsServing": {"Fn::Equals": [{"Ref": "Serving"}, "on"]}}
+        parameter = model["Parameters"][PARAMETER]
+        assert parameter["Default"] == ON
+        assert parameter["AllowedValues"] == [ON, OFF]
+        assert model["Conditions"] == {"IsServing": {"Fn::Equals": [{"Ref": PARAMETER}, ON]}}
 
-    def test_removes_what_is_paid_by_the_hour_and_nothing_else(self, model: dict) -> None:
+    def test_removes_what_is_billed_by_the_hour_and_nothing_else(self, model: dict) -> None:
         for name, resource in model["Resources"].items():
             conditional = resource["Type"] in ONLY_WHILE_ON
             assert resource.get("Condition") == ("IsServing" if conditional else None), name
 
     def test_nothing_that_stays_needs_what_goes(self, model: dict) -> None:
-        """Else CloudFormation would refuse the template in the moment of switching off."""
+        """Otherwise CloudFormation would reject the template when switching off."""
         resources = model["Resources"]
         going = {name for name, r in resources.items() if "Condition" in r}
         assert going
@@ -50,7 +46,7 @@ class TestSwitch:
                 assert going.isdisjoint(resource.get("DependsOn", []))
                 assert going.isdisjoint(_references(_without_choices(resource))), name
 
-    def test_is_told_after_the_smoke_test(self, settings: Settings, model: dict) -> None:
+    def test_is_published_after_the_smoke_test(self, settings: Settings, model: dict) -> None:
         (smoke,) = of_type(model, "Custom::SmokeTest")
         (state,) = (
             r
@@ -60,7 +56,7 @@ class TestSwitch:
         assert state["Properties"]["Value"] == ON_OR_OFF
         assert smoke in state["DependsOn"]
 
-    def test_the_smoke_test_runs_for_every_turn_of_it(self, model: dict) -> None:
+    def test_each_switching_runs_the_smoke_test(self, model: dict) -> None:
         (smoke,) = properties(model, "Custom::SmokeTest")
         for key in ("EndpointNames", "Endpoints"):
             condition, on, off = smoke[key]["Fn::If"]
@@ -108,16 +104,16 @@ class TestProbe:
         assert rule["Properties"]["ScheduleExpression"] == "rate(1 minute)"
         assert rule["Properties"]["State"] == {"Fn::If": ["IsServing", "ENABLED", "DISABLED"]}
         (target,) = rule["Properties"]["Targets"]
-        # A late one is of no use: the next is due.
+        # A late probe is useless: the next one is due.
         assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
 
-    def test_begins_once_the_endpoints_have_shown_that_they_answer(
+    def test_starts_after_the_endpoints_have_passed_the_smoke_test(
         self, model: dict, rule: dict
     ) -> None:
         (smoke,) = of_type(model, "Custom::SmokeTest")
         assert smoke in rule["DependsOn"]
 
-    def test_has_ended_before_it_begins_again(self, function: dict) -> None:
+    def test_ends_before_it_starts_again(self, function: dict) -> None:
         assert function["Timeout"] < 60
 
     def test_knows_what_to_ask_and_reaches_nothing_else(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,7 @@ import aws_cdk as cdk
 from aws_cdk.cx_api import CloudFormationStackArtifact
 
 from stacks.application import build_application
-from stage.settings import Settings, load_settings
-from stage.tables import (
-    AlarmSettings,
-    BudgetSettings,
-    CiSettings,
-    ScheduleSettings,
-)
+from stage.settings import CONFIG_DIRECTORY, Settings, check_settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
@@ -27,17 +22,20 @@ Templates = dict[str, dict[str, Any]]
 def new_app(**options: Any) -> cdk.App:
     """An app with the feature flags that the CDK command line would read from cdk.json.
 
-    options: of the App. The CDK judges templates by AWS's rules, which takes longer than all the
-    rest, only where a test looks at that.
+    Args:
+        options: of the App. Checking templates against AWS's rules takes longer than everything
+            else, so it is off by default.
     """
     return cdk.App(context=CONTEXT, **{"builtin_cloud_formation_validation": False, **options})
 
 
-def synthesise(stage: str, corpus: Path | None = None, directory: Path | None = None) -> Templates:
+def synthesise(stage: str, corpus: Path | None = None) -> Templates:
     """The templates of a stage by the last part of their stack's name."""
-    settings = load_settings(
-        stage, str(corpus) if corpus else None, str(directory) if directory else None
-    )
+    return templates_of(load_settings(stage, str(corpus) if corpus else None))
+
+
+def templates_of(settings: Settings) -> Templates:
+    """The templates that these settings give, by the last part of their stack's name."""
     return {name: stack.template for name, stack in assemble(settings).items()}
 
 
@@ -48,21 +46,30 @@ def assemble(settings: Settings) -> dict[str, CloudFormationStackArtifact]:
     return {s.stack_name.rpartition("-")[2]: s for s in app.synth().stacks}
 
 
+def changed(stage: str, **changes: Any) -> Settings:
+    """A stage's settings with some keys of its tables changed; lists are replaced."""
+    values = tomllib.loads((CONFIG_DIRECTORY / f"{stage}.toml").read_text(encoding="utf-8"))
+    for name, change in changes.items():
+        values[name] = {**values.get(name, {}), **change} if isinstance(change, dict) else change
+    return check_settings(stage, values, source="test")
+
+
 def with_everything(stage: str) -> Settings:
-    """A stage's settings with each table that may be left out."""
-    return load_settings(stage).model_copy(
-        update={
-            "schedule": ScheduleSettings(
-                on="0 7 ? * MON-FRI *", off="0 19 ? * MON-FRI *", timezone="Europe/Berlin"
-            ),
-            "alarms": AlarmSettings(
-                emails=("a@example.com", "b@example.com"),
-                unanswered_percent=25,
-                corpus_stale_days=90,
-            ),
-            "budget": BudgetSettings(monthly_usd=250),
-            "ci": CiSettings(github_repository="owner/faq", deploy_branch="release"),
-        }
+    """A stage's settings with every optional table."""
+    return changed(
+        stage,
+        schedule={
+            "on": "0 7 ? * MON-FRI *",
+            "off": "0 19 ? * MON-FRI *",
+            "timezone": "Europe/Berlin",
+        },
+        alarms={
+            "emails": ["a@example.com", "b@example.com"],
+            "unanswered_percent": 25,
+            "corpus_stale_days": 90,
+        },
+        budget={"monthly_usd": 250},
+        ci={"github_repository": "owner/faq", "deploy_branch": "release"},
     )
 
 
