@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from contract.bake_objects import corpus_prefix, marker_key
+from contract.names import Names
+from contract.outputs import DEPLOY_ROLE_ARN, DIFF_ROLE_ARN
 from tests.support.synthesis import Templates, listed, of_type, properties
 
+DIFF, DEPLOY = (f"{Names('dev').prefix}-{what}" for what in ("diff", "deploy"))
 PROVIDER = ":oidc-provider/token.actions.githubusercontent.com"
 
 
@@ -22,7 +26,7 @@ def roles(everything: Templates) -> dict[str, dict[str, Any]]:
 
 
 def _allowed(role: dict[str, Any]) -> dict[str, str]:
-    """What is allowed, by action: where, as text."""
+    """The resources of each action, as text."""
     return {
         action: json.dumps(statement["Resource"])
         for policy in role["Policies"]
@@ -34,8 +38,8 @@ def _allowed(role: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "subject"),
     [
-        ("faq-search-dev-diff", "repo:owner/faq:pull_request"),
-        ("faq-search-dev-deploy", "repo:owner/faq:ref:refs/heads/release"),
+        (DIFF, "repo:owner/faq:pull_request"),
+        (DEPLOY, "repo:owner/faq:ref:refs/heads/release"),
     ],
 )
 def test_github_vouches_for_repository_and_branch(
@@ -44,7 +48,7 @@ def test_github_vouches_for_repository_and_branch(
     (trust,) = roles[name]["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert trust["Principal"]["Federated"]["Fn::Join"][1][-1] == PROVIDER
-    # Equal, not like: a `*` would let every branch in, or every repository.
+    # StringEquals, not StringLike: a `*` would let in every branch, or every repository.
     assert trust["Condition"] == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
@@ -56,7 +60,7 @@ def test_github_vouches_for_repository_and_branch(
 def test_a_pull_request_reads_what_its_review_shows_and_nothing_else(
     roles: dict[str, dict[str, Any]],
 ) -> None:
-    allowed = _allowed(roles["faq-search-dev-diff"])
+    allowed = _allowed(roles[DIFF])
     assert set(allowed) == {
         "cloudformation:DescribeStacks",
         "cloudformation:GetTemplate",
@@ -66,20 +70,20 @@ def test_a_pull_request_reads_what_its_review_shows_and_nothing_else(
         "ssm:GetParameter",
         "ssm:GetParameterHistory",
     }
-    assert ":stack/FaqSearch-dev-*/*" in allowed["cloudformation:GetTemplate"]
-    assert ":parameter/faq-search/dev/*" in allowed["ssm:GetParameterHistory"]
-    assert "/bakes/*/corpus/*" in allowed["s3:GetObject"]
-    assert "/bakes/*/bake.json" in allowed["s3:GetObject"]
+    assert f":stack/{Names('dev').stack('*')}/*" in allowed["cloudformation:GetTemplate"]
+    assert f":parameter{Names('dev').parameter_prefix}/*" in allowed["ssm:GetParameterHistory"]
+    assert f"/{corpus_prefix('*')}*" in allowed["s3:GetObject"]
+    assert f"/{marker_key('*')}" in allowed["s3:GetObject"]
     assert not [where for where in allowed.values() if where == '"*"']
 
 
 def test_a_deployment_goes_through_the_cdks_roles(roles: dict[str, dict[str, Any]]) -> None:
-    deploy = roles["faq-search-dev-deploy"]
+    deploy = roles[DEPLOY]
     allowed = _allowed(deploy)
     for purpose in ("deploy", "file-publishing", "lookup"):
         assert f":role/cdk-hnb659fds-{purpose}-role-" in allowed["sts:AssumeRole"]
     assert "*" not in allowed["sts:AssumeRole"]
-    assert set(allowed) - set(_allowed(roles["faq-search-dev-diff"])) == {"sts:AssumeRole"}
+    assert set(allowed) - set(_allowed(roles[DIFF])) == {"sts:AssumeRole"}
     # A bake alone may take 50 minutes.
     assert deploy["MaxSessionDuration"] == 4 * 3600
 
@@ -88,8 +92,8 @@ def test_roles_and_outputs_are_there_where_asked_for(
     everything: Templates, stage_templates: Templates
 ) -> None:
     outputs = everything["Operations"]["Outputs"]
-    assert {"DiffRoleArn", "DeployRoleArn"} <= set(outputs)
+    assert {DIFF_ROLE_ARN, DEPLOY_ROLE_ARN} <= set(outputs)
     for template in stage_templates.values():
-        assert not {"DiffRoleArn", "DeployRoleArn"} & set(template.get("Outputs", {}))
+        assert not {DIFF_ROLE_ARN, DEPLOY_ROLE_ARN} & set(template.get("Outputs", {}))
     # One provider serves the account; a stage's stack would take it along when it goes.
     assert not of_type(everything["Operations"], "AWS::IAM::OIDCProvider")

@@ -6,19 +6,25 @@ from collections.abc import Callable
 
 import pytest
 
-from stage.settings import load_settings
+from contract.bake_objects import BAKES_PREFIX
+from contract.batch_objects import OUTPUT_PREFIX, SHARDS_PREFIX
+from contract.names import APP_NAME, Names
+from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET
+from stage.settings import Settings, load_settings
 from tests.support.synthesis import (
     Templates,
     arn_ends,
     assemble,
+    changed,
     grant,
     listed,
     of_type,
     properties,
     statements,
+    templates_of,
 )
 
-# What has no ARN to name: ECR's token, metrics, traces, and the deliveries of logs.
+# No ARN exists for these: ECR's token, metrics, traces, and the deliveries of logs.
 WITHOUT_AN_ARN = {
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
@@ -100,26 +106,22 @@ def test_nothing_expires_an_artifact_in_use(stage_templates: Templates) -> None:
     assert all("NoncurrentVersionExpiration" in rule for rule in rules)
 
 
-def test_what_is_put_into_the_batch_bucket_is_told_and_into_no_other(
-    stage_templates: Templates,
-) -> None:
+def test_only_the_batch_bucket_notifies_event_bridge(stage_templates: Templates) -> None:
     template = stage_templates["Foundation"]
-    told = {
+    notifying = {
         name: bucket["Properties"].get("NotificationConfiguration")
         for name, bucket in of_type(template, "AWS::S3::Bucket").items()
     }
-    (batch,) = (name for name, configuration in told.items() if configuration)
+    (batch,) = (name for name, configuration in notifying.items() if configuration)
     assert "Batch" in batch
-    assert told[batch] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    # The CDK's own way would bring a function that may change any bucket of the account.
+    assert notifying[batch] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    # The CDK's own option would add a function that may change any bucket of the account.
     assert not of_type(template, "Custom::S3BucketNotifications")
 
 
 @pytest.mark.parametrize("days", [1, 30, 400])
-def test_what_is_in_the_batch_bucket_expires_shards_soon(days: int) -> None:
-    settings = load_settings("dev")
-    batch = settings.batch.model_copy(update={"retention_days": days})
-    template = assemble(settings.model_copy(update={"batch": batch}))["Foundation"].template
+def test_objects_in_the_batch_bucket_expire_and_shards_soon(days: int) -> None:
+    template = templates_of(changed("dev", batch={"retention_days": days}))["Foundation"]
     (rules,) = (
         bucket["Properties"]["LifecycleConfiguration"]["Rules"]
         for name, bucket in of_type(template, "AWS::S3::Bucket").items()
@@ -127,10 +129,18 @@ def test_what_is_in_the_batch_bucket_expires_shards_soon(days: int) -> None:
     )
     assert all(rule["Status"] == "Enabled" for rule in rules)
     expiring = {r.get("Prefix"): r["ExpirationInDays"] for r in rules if "ExpirationInDays" in r}
-    assert expiring == {None: days, "shards/": 7}
-    # Or parts of an upload that broke off would be paid for, unseen, for ever.
+    assert expiring == {None: days, SHARDS_PREFIX: 7}
+    # Otherwise the invisible parts of an aborted upload would cost money forever.
     assert any("AbortIncompleteMultipartUpload" in r and "Prefix" not in r for r in rules)
-    assert all(r["NoncurrentVersionExpiration"] for r in rules if r.get("Prefix") == "shards/")
+    assert all(r["NoncurrentVersionExpiration"] for r in rules if r.get("Prefix") == SHARDS_PREFIX)
+
+
+def test_the_buckets_are_outputs_under_fixed_names(stage_templates: Templates) -> None:
+    template = stage_templates["Foundation"]
+    for name, part in ((ARTIFACTS_BUCKET, "StorageArtifacts"), (BATCH_BUCKET, "StorageBatch")):
+        bucket = template["Outputs"][name]["Value"]["Ref"]
+        assert bucket in of_type(template, "AWS::S3::Bucket")
+        assert bucket.startswith(part)
 
 
 @pytest.mark.parametrize(
@@ -156,13 +166,13 @@ def test_stacks_that_keep_their_data_cannot_be_deleted_by_mistake(
 def test_every_stack_has_the_tags_of_the_settings() -> None:
     for stack in assemble(load_settings("prod")).values():
         assert stack.tags == {
-            "application": "faq-search",
+            "application": APP_NAME,
             "stage": "prod",
             "cost-centre": "production",
         }
 
 
-def test_a_bucket_is_emptied_with_the_permission_to_and_before_its_tls_rule_goes(
+def test_a_bucket_is_emptied_before_permissions_and_tls_rule_are_deleted(
     templates: Callable[[str], Templates],
 ) -> None:
     template = templates("dev")["Foundation"]
@@ -196,16 +206,17 @@ def test_the_execution_role_is_whole_before_anything_uses_it(stage_templates: Te
 def test_sagemaker_may_read_the_model_stacks_alarms_and_no_others(
     stage: str, templates: Callable[[str], Templates]
 ) -> None:
-    """Without that no update is taken back; each alarm that it watches is among them."""
+    """Otherwise no update is rolled back. Each alarm that SageMaker watches is among them."""
+    model_stack = Names(stage).stack("Model")
     ends = arn_ends(templates(stage)["Foundation"], "ExecutionRole", "cloudwatch:DescribeAlarms")
-    assert ends == {f":alarm:FaqSearch-{stage}-Model-*"}
+    assert ends == {f":alarm:{model_stack}-*"}
     named = {
         name: resource["Properties"]["AlarmName"]
         for name, resource in of_type(templates(stage)["Model"], "AWS::CloudWatch::Alarm").items()
     }
     for endpoint in properties(templates(stage)["Model"], "AWS::SageMaker::Endpoint"):
         for alarm in endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]:
-            assert named[alarm["AlarmName"]["Ref"]].startswith(f"FaqSearch-{stage}-Model-")
+            assert named[alarm["AlarmName"]["Ref"]].startswith(f"{model_stack}-")
 
 
 def test_no_statement_allows_all_actions_of_a_service(stage_templates: Templates) -> None:
@@ -225,17 +236,19 @@ def test_all_resources_are_allowed_only_where_there_is_no_arn(stage_templates: T
 
 
 def test_the_execution_role_reads_and_writes_below_its_own_prefixes(
-    stage: str, stage_templates: Templates
+    settings: Settings, stage_templates: Templates
 ) -> None:
     template = stage_templates["Foundation"]
-    settings = load_settings(stage)
     weights = f"{settings.lock.weights_bucket(settings.region)}/"
     assert arn_ends(template, "ExecutionRole", "s3:GetObject") == {
         "/*",  # of our own two buckets
-        f"-{settings.region}/faq-search/{stage}/*",  # of what the CDK published
+        f"-{settings.region}/{APP_NAME}/{settings.stage}/*",  # of what the CDK published
         f"arn:aws:s3:::{weights}{settings.jumpstart_model.weights_key}*",
     }
-    assert arn_ends(template, "ExecutionRole", "s3:PutObject") == {"/bakes/*", "/output/*"}
+    assert arn_ends(template, "ExecutionRole", "s3:PutObject") == {
+        f"/{BAKES_PREFIX}*",
+        f"/{OUTPUT_PREFIX}*",
+    }
 
 
 def test_the_execution_role_pulls_the_image_that_is_run(
@@ -258,7 +271,7 @@ def test_the_execution_roles_wide_permissions_are_conditional(stage_templates: T
 
 
 def test_no_policy_names_an_asset_by_its_hash(stage_templates: Templates) -> None:
-    """Or every new corpus would change a policy."""
+    """Otherwise every new corpus would change a policy."""
     for template in stage_templates.values():
         for name, statement in statements(template):
             resources = str(statement["Resource"])

@@ -1,16 +1,17 @@
-"""Who may write to the topic, who reads it, and that every alarm uses it."""
+"""Who may write to the topic, who is subscribed, and that every alarm uses it."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from contract.names import Names
 from contract.outputs import TOPIC_ARN
 from stacks.foundation.stack import FoundationStack
 from stage.settings import load_settings
 from tests.support.synthesis import Templates, listed, new_app, of_type, properties
 
-# What a description sends its reader to.
+# Where a description may send its reader.
 REMEDY = re.compile(r"\b(log|make|events|dashboard|report|[Rr]aise|[Dd]eploy|needed|bucket)\b")
 ACCOUNT = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
@@ -33,7 +34,7 @@ def _publishers(template: dict[str, Any]) -> set[str]:
     }
 
 
-def test_the_topic_is_encrypted_and_takes_nothing_over_plain_http(
+def test_the_topic_is_encrypted_and_refuses_plain_http(
     stage_templates: Templates,
 ) -> None:
     template = stage_templates["Foundation"]
@@ -45,7 +46,7 @@ def test_the_topic_is_encrypted_and_takes_nothing_over_plain_http(
     assert denied["Principal"] == "*"
 
 
-def test_alarms_write_to_it_and_budgets_where_there_is_one(
+def test_alarms_write_to_it_and_budgets_if_there_are_any(
     stage_templates: Templates, everything: Templates
 ) -> None:
     assert _publishers(stage_templates["Foundation"]) == {"cloudwatch.amazonaws.com"}
@@ -55,15 +56,15 @@ def test_alarms_write_to_it_and_budgets_where_there_is_one(
     }
 
 
-def test_nobody_writes_to_it_for_another_account(everything: Templates) -> None:
+def test_no_other_account_writes_to_it(everything: Templates) -> None:
     for statement in _statements(everything["Foundation"]):
         if statement["Effect"] == "Allow":
             assert statement["Action"] == "sns:Publish"
             assert statement["Condition"] == {"StringEquals": ACCOUNT}
 
 
-def test_who_writes_to_it_may_use_its_key_and_for_topics_alone(everything: Templates) -> None:
-    """Or the alarm goes off and nobody hears of it."""
+def test_its_publishers_may_use_its_key_for_topics_alone(everything: Templates) -> None:
+    """Otherwise an alarm goes off and nobody is notified."""
     (key,) = properties(everything["Foundation"], "AWS::KMS::Key")
     granted = [s for s in key["KeyPolicy"]["Statement"] if "Service" in s["Principal"]]
     services = {service for s in granted for service in listed(s["Principal"]["Service"])}
@@ -92,7 +93,7 @@ def test_the_topic_is_exported_even_without_users() -> None:
     assert template["Outputs"][TOPIC_ARN]["Value"] == {"Ref": topic}
 
 
-def test_every_alarm_tells_the_topic_and_says_what_to_do(
+def test_every_alarm_notifies_the_topic_and_says_what_to_do(
     stage_templates: Templates, everything: Templates
 ) -> None:
     for templates in (stage_templates, everything):
@@ -103,15 +104,15 @@ def test_every_alarm_tells_the_topic_and_says_what_to_do(
         }
         for template in templates.values():
             for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
-                told = {action["Fn::ImportValue"] for action in alarm["Properties"]["AlarmActions"]}
-                assert told == exported, name
+                actions = alarm["Properties"]["AlarmActions"]
+                assert {action["Fn::ImportValue"] for action in actions} == exported, name
                 description = alarm["Properties"]["AlarmDescription"]
                 assert description.endswith("."), name
                 assert REMEDY.search(description), name
 
 
 def test_an_alarm_is_named_after_its_place(everything: Templates) -> None:
-    """Another place is another logical id: no two alarms ever want the same name."""
+    """Another place means another logical id, so no two alarms ever need the same name."""
     names = [
         (stack, logical_id, alarm["Properties"]["AlarmName"])
         for stack, template in everything.items()
@@ -119,19 +120,20 @@ def test_an_alarm_is_named_after_its_place(everything: Templates) -> None:
     ]
     assert len({name for _, _, name in names}) == len(names)
     for stack, logical_id, name in names:
-        assert name.startswith(f"FaqSearch-dev-{stack}-")
-        place = name.removeprefix(f"FaqSearch-dev-{stack}-").replace("-", "")
+        prefix = f"{Names('dev').stack(stack)}-"
+        assert name.startswith(prefix)
+        place = name.removeprefix(prefix).replace("-", "")
         assert logical_id.startswith(place)
 
 
-def test_a_period_without_data_is_no_fault(stage_templates: Templates) -> None:
-    """Nobody asks at night, and an endpoint that is switched off has no metrics."""
+def test_missing_data_does_not_raise_an_alarm(stage_templates: Templates) -> None:
+    """There may be no requests at night, and an endpoint that is switched off has no metrics."""
     for template in stage_templates.values():
         for alarm in properties(template, "AWS::CloudWatch::Alarm"):
             assert alarm["TreatMissingData"] == "notBreaching", alarm["AlarmName"]
 
 
-def test_logs_are_not_kept_for_ever(everything: Templates) -> None:
+def test_logs_expire(everything: Templates) -> None:
     for template in everything.values():
         for name, group in of_type(template, "AWS::Logs::LogGroup").items():
             assert listed(group["Properties"]["RetentionInDays"]) == [90], name

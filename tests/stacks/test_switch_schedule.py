@@ -1,18 +1,22 @@
-"""The schedule: when, what, and with which rights."""
+"""The schedule: when it runs, what it does, and what it may do."""
 
 from __future__ import annotations
 
 import json
 
+from contract.names import Names
+from contract.switch import OFF, ON, PARAMETER
 from tests.support.synthesis import Templates, arn_ends, of_type, properties
+
+MODEL_STACK = Names("dev").stack("Model")
 
 
 def test_it_switches_on_and_off_in_the_settings_time_zone(everything: Templates) -> None:
     schedules = properties(everything["Operations"], "AWS::Scheduler::Schedule")
     (machine,) = of_type(everything["Operations"], "AWS::StepFunctions::StateMachine")
     assert {s["ScheduleExpression"]: s["Target"]["Input"] for s in schedules} == {
-        "cron(0 7 ? * MON-FRI *)": '{"serving": "on"}',
-        "cron(0 19 ? * MON-FRI *)": '{"serving": "off"}',
+        "cron(0 7 ? * MON-FRI *)": json.dumps({"serving": ON}),
+        "cron(0 19 ? * MON-FRI *)": json.dumps({"serving": OFF}),
     }
     for schedule in schedules:
         assert schedule["ScheduleExpressionTimezone"] == "Europe/Berlin"
@@ -23,31 +27,28 @@ def test_it_switches_on_and_off_in_the_settings_time_zone(everything: Templates)
 def test_it_updates_the_model_stack_and_no_other(everything: Templates) -> None:
     template = everything["Operations"]
     for action in ("cloudformation:UpdateStack", "cloudformation:DescribeStacks"):
-        assert arn_ends(template, "ScheduleStateMachineRole", action) == {
-            ":stack/FaqSearch-dev-Model/*"
-        }
-    # CloudFormation reads the bootstrap's version as whoever asks for the update.
+        assert arn_ends(template, "ScheduleStateMachineRole", action) == {f":stack/{MODEL_STACK}/*"}
+    # CloudFormation reads the bootstrap's version with the credentials of the update's caller.
     assert arn_ends(template, "ScheduleStateMachineRole", "ssm:GetParameters") == {
         ":parameter/cdk-bootstrap/hnb659fds/version"
     }
 
 
 def test_the_update_names_every_parameter_of_the_model_stack(everything: Templates) -> None:
-    """One that is not named goes back to its default."""
+    """A parameter that is not named would return to its default."""
     (machine,) = properties(everything["Operations"], "AWS::StepFunctions::StateMachine")
     update = json.loads(machine["DefinitionString"])["States"]["UpdateStack"]["Parameters"]
-    assert update["StackName"] == "FaqSearch-dev-Model"
+    assert update["StackName"] == MODEL_STACK
     named = {p["ParameterKey"] for p in update["Parameters"]}
     assert named == set(everything["Model"]["Parameters"])
-    switched = everything["Model"]["Parameters"]["Serving"]
-    assert {"on", "off"} == set(switched["AllowedValues"])
+    assert set(everything["Model"]["Parameters"][PARAMETER]["AllowedValues"]) == {ON, OFF}
 
 
-def test_a_schedule_that_failed_is_told(everything: Templates) -> None:
+def test_an_alarm_watches_for_a_failed_schedule(everything: Templates) -> None:
     alarms = {
         a["AlarmName"]: a for a in properties(everything["Operations"], "AWS::CloudWatch::Alarm")
     }
-    alarm = alarms["FaqSearch-dev-Operations-Schedule-NotSwitched"]
+    alarm = alarms[f"{Names('dev').stack('Operations')}-Schedule-NotSwitched"]
     watched = {q["MetricStat"]["Metric"]["MetricName"] for q in alarm["Metrics"][1:]}
     assert watched == {"ExecutionsFailed", "ExecutionsTimedOut"}
 
