@@ -1,7 +1,7 @@
-"""SageMaker: models, endpoints, training and transform jobs, run as processes of this machine.
+"""SageMaker: models, endpoints, training and transform jobs, as processes on this machine.
 
-Nothing here is bought or isolated: an "instance" is one process, whatever its type and count,
-and network isolation is stored but not enforced.
+An "instance" is one process, whatever its type and count. Network isolation is stored but not
+enforced.
 """
 
 from __future__ import annotations

@@ -18,22 +18,22 @@ _CONTAINER_ROOT = re.compile(r"(?<![\w./])/opt/ml(?=/|$)")
 
 
 def replace_container_root(text: str, base_dir: Path) -> str:
-    """`text` with the container's /opt/ml turned into the folder that stands for it."""
+    """`text` with /opt/ml replaced by the folder that stands for it."""
     return _CONTAINER_ROOT.sub(lambda _: str(base_dir), text)
 
 
 def container_environment(base_dir: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """What a container's process finds in its environment: nothing of the server's own.
+    """The environment of a container's process, without anything from the server's.
 
     Args:
-        base_dir: Stands for /opt/ml; told to the process as SAGEMAKER_BASE_DIR.
-        variables: Those of the model or job; /opt/ml in them becomes `base_dir`.
+        base_dir: Stands for /opt/ml; the process knows it as SAGEMAKER_BASE_DIR.
+        variables: Of the model or job; /opt/ml in them becomes `base_dir`.
     """
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(base_dir),
         "TMPDIR": str(base_dir / "tmp"),
-        # As AWS's Deep Learning Containers set them.
+        # As in AWS's Deep Learning Containers.
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PYTHONIOENCODING": "UTF-8",
@@ -45,7 +45,7 @@ def container_environment(base_dir: Path, variables: Mapping[str, str]) -> dict[
 
 
 class Children:
-    """Starts processes in groups of their own, and ends the groups."""
+    """Starts processes in separate groups and ends the groups."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class Children:
             [sys.executable, "-I", "-S", str(_WATCHDOG)],
             stdin=subprocess.PIPE,
             text=True,
-            # Ctrl-C in the server's terminal is the server's to handle.
+            # Ctrl-C in the terminal is for the server to handle.
             start_new_session=True,
         )
 
@@ -71,7 +71,7 @@ class Children:
         """Starts a process that leads a group; both its streams go to `output`.
 
         Raises:
-            OSError: The command can not be run.
+            OSError: The command cannot be run.
             RuntimeError: The server is ending.
         """
         with self._lock:
@@ -88,11 +88,11 @@ class Children:
                 start_new_session=True,
             )
             self._running.add(process.pid)
-            self._tell(f"+{process.pid}")
+            self._report(f"+{process.pid}")
         return process
 
     def end(self, process: subprocess.Popen[bytes], grace: float) -> None:
-        """SIGTERM, then after `grace` seconds SIGKILL to the whole group; waits for its end."""
+        """Ends a group by SIGTERM and, after `grace` seconds, SIGKILL; waits for its end."""
         if process.poll() is None:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -100,17 +100,17 @@ class Children:
         self.reap(process)
 
     def reap(self, process: subprocess.Popen[bytes]) -> None:
-        """Kills what is left of the process's group and forgets it."""
+        """Kills the rest of the process's group and forgets it."""
         with self._lock:
             known = process.pid in self._running
             self._running.discard(process.pid)
             if known:
                 _kill(process.pid)
-                self._tell(f"-{process.pid}")
+                self._report(f"-{process.pid}")
         process.wait()
 
     def close(self) -> None:
-        """Kills every group at once."""
+        """Kills all groups at once."""
         with self._lock:
             self._closed = True
             for group in self._running:
@@ -120,7 +120,7 @@ class Children:
                 self._watchdog.stdin.close()
         self._watchdog.wait()
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         if self._watchdog.stdin is not None and not self._watchdog.stdin.closed:
             self._watchdog.stdin.write(f"{line}\n")
             self._watchdog.stdin.flush()

@@ -1,6 +1,6 @@
-"""How an update moves the traffic: in which steps, watched for how long, by which alarms.
+"""How an update moves the traffic: its steps, their duration, and the alarms that guard them.
 
-Rolling updates do not run here, and MaximumExecutionTimeoutInSeconds is checked but not measured.
+Rolling updates are refused; MaximumExecutionTimeoutInSeconds is checked but not enforced.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from local_aws.sagemaker.errors import invalid
 
 
 class DeploymentError(Exception):
-    """The update can not go on; the message is the endpoint's FailureReason."""
+    """The update failed; the message becomes the endpoint's FailureReason."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A share of the traffic for the new fleet, and how long it is watched with it.
+    """A share of the traffic for the new fleet, and how long it is observed.
 
     Args:
         share: From 0 (nothing) to 1 (everything).
-        seconds: How long the alarms are watched before the next step, or the old fleet's end.
+        seconds: How long alarms are observed before the next step or the old fleet's end.
     """
 
     share: float
@@ -35,7 +35,7 @@ class DeploymentPlan:
 
     Args:
         steps: At least one.
-        alarms: Names of the CloudWatch alarms of which any ends the update.
+        alarms: Names of the CloudWatch alarms, any of which ends the update.
     """
 
     steps: Sequence[Step]
@@ -43,18 +43,18 @@ class DeploymentPlan:
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None, instances: int) -> DeploymentPlan:
-        """The plan of an UpdateEndpoint; None moves everything at once, unwatched.
+        """The plan of an UpdateEndpoint. Without `config` everything moves at once.
 
         Args:
             config: The request's DeploymentConfig.
-            instances: Instances of the new fleet.
+            instances: The number of instances of the new fleet.
 
         Raises:
-            ApiError: For sizes that SageMaker does not allow, and for rolling updates.
+            ApiError: SageMaker does not allow a size, or the update is a rolling one.
         """
         config = config or {}
         if "RollingUpdatePolicy" in config:
-            raise invalid("Rolling updates do not run here: give a BlueGreenUpdatePolicy.")
+            raise invalid("The local AWS has no rolling updates: give a BlueGreenUpdatePolicy.")
         alarms = [
             alarm["AlarmName"]
             for alarm in config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
@@ -77,7 +77,7 @@ class DeploymentPlan:
 
 
 def _partial_shares(routing: Mapping[str, Any], instances: int) -> Iterator[float]:
-    """The shares before the last one, which is everything."""
+    """The shares before the last step, which moves everything."""
     match routing["Type"]:
         case "CANARY":
             yield _share(routing, "CanarySize", instances, least=0.0)
@@ -103,11 +103,10 @@ def _share(routing: Mapping[str, Any], member: str, instances: int, *, least: fl
 
 
 class Alarms:
-    """What CloudWatch says of the alarms that guard an update.
+    """The CloudWatch alarms that guard an update.
 
     Args:
-        cloudwatch: Client of CloudWatch.
-        names: Metric alarms or composite alarms; none is fine.
+        names: Of metric or composite alarms; may be empty.
     """
 
     def __init__(self, cloudwatch: Any, names: Sequence[str]) -> None:
@@ -115,21 +114,13 @@ class Alarms:
         self._names = list(names)
 
     def check_exist(self) -> None:
-        """Refuses alarms that are not there.
-
-        Raises:
-            ApiError: Naming them.
-        """
+        """Raises ApiError for alarms that do not exist."""
         absent = sorted(set(self._names) - self._states().keys())
         if absent:
             raise invalid(f"Could not find the CloudWatch alarms {', '.join(absent)}.")
 
     def check_quiet(self) -> None:
-        """Ends the update when an alarm rings.
-
-        Raises:
-            DeploymentError: Naming those in state ALARM.
-        """
+        """Raises DeploymentError if an alarm is in state ALARM."""
         ringing = sorted(name for name, state in self._states().items() if state == "ALARM")
         if ringing:
             raise DeploymentError(

@@ -1,4 +1,4 @@
-"""One endpoint: its record, its fleets, and which of them gets a request."""
+"""One endpoint: its record, its fleets, and how requests are shared between them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _IN_PROGRESS = {"Creating", "Updating", "RollingBack"}
 
 @dataclass
 class Endpoint:
-    """An endpoint's record, in the words of the API, and what serves it.
+    """An endpoint's record as the API describes it, and its fleets.
 
     Args:
-        record: As DescribeEndpoint tells it, but for what `fleet` and `next_fleet` know.
-        fleet: What serves; None before the endpoint is in service.
-        next_fleet: What an update is bringing up.
+        record: As DescribeEndpoint answers, without what the fleets know.
+        fleet: Serves; None before the endpoint is in service.
+        next_fleet: Started by an update.
         share: The part of the traffic that `next_fleet` gets.
     """
 
@@ -31,10 +31,10 @@ class Endpoint:
     deleted: bool = False
 
     def serving_fleet(self) -> Fleet:
-        """What serves, where the endpoint can be changed now.
+        """The serving fleet of an endpoint that can be changed now.
 
         Raises:
-            ApiError: It is being changed, or never came into service.
+            ApiError: An update is running, or the endpoint was never in service.
         """
         arn, status = self.record["EndpointArn"], self.record["EndpointStatus"]
         if status in _IN_PROGRESS:
@@ -44,7 +44,7 @@ class Endpoint:
         return self.fleet
 
     def choose_fleet(self, besides: Fleet | None) -> Fleet | None:
-        """A fleet by the shares of the traffic; another than `besides`, if there is one."""
+        """A fleet by the shares of the traffic, but not `besides`."""
         fleets = [self.fleet]
         if self.next_fleet is not None and self.share > 0:
             fleets.append(self.next_fleet)

@@ -1,4 +1,4 @@
-"""Endpoint configurations: which model on which instances."""
+"""Endpoint configurations: models and their instances."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from local_aws.sagemaker.errors import already_exists, invalid, not_found
 from local_aws.sagemaker.fleet import Variant
 from local_aws.sagemaker.instance_types import check_hosting_volume
 from local_aws.sagemaker.models import Models
-from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
-from local_aws.sagemaker.tags import Action, Tags
+from local_aws.sagemaker.resources import Action, arn_of, list_page, now, select_members
 
 
 class EndpointConfigs:
     """Endpoint configurations by name."""
 
-    def __init__(self, context: Context, models: Models, tags: Tags) -> None:
+    def __init__(self, context: Context, models: Models) -> None:
         self._context = context
         self._models = models
-        self._tags = tags
         self._configs: dict[str, dict[str, Any]] = {}
 
     def actions(self) -> dict[str, Action]:
@@ -32,11 +30,7 @@ class EndpointConfigs:
         }
 
     def find(self, name: str) -> dict[str, Any]:
-        """A configuration as it was requested.
-
-        Raises:
-            ApiError: There is no such configuration.
-        """
+        """A configuration as it was requested; ApiError if there is none."""
         if name not in self._configs:
             raise not_found("endpoint configuration", self._arn(name))
         return self._configs[name]
@@ -45,7 +39,7 @@ class EndpointConfigs:
         """Copies of a configuration's variants with their models' containers.
 
         Raises:
-            ApiError: Configuration or model is gone.
+            ApiError: The configuration or a model does not exist.
         """
         return [
             Variant(dict(variant), dict(self._models.container(variant["ModelName"])))
@@ -63,14 +57,13 @@ class EndpointConfigs:
         for variant in request["ProductionVariants"]:
             self._check_variant(variant, request.get("KmsKeyId"))
         self._configs[name] = {**request, "EndpointConfigArn": arn, "CreationTime": now()}
-        self._tags.put(arn, request.get("Tags"))
         return {"EndpointConfigArn": arn}
 
     def _check_variant(self, variant: dict[str, Any], key: str | None) -> None:
         name = variant["VariantName"]
         if "ModelName" not in variant:
             raise invalid(
-                f"Variant {name} needs a ModelName: inference components do not run here."
+                f"Variant {name} needs a ModelName: the local AWS has no inference components."
             )
         self._models.container(variant["ModelName"])
         if "ServerlessConfig" in variant:
@@ -85,8 +78,7 @@ class EndpointConfigs:
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         config = self.find(request["EndpointConfigName"])
-        del self._configs[config["EndpointConfigName"]]
-        self._tags.forget(config["EndpointConfigArn"])
+        self._configs.pop(config["EndpointConfigName"], None)
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:

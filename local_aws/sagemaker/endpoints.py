@@ -1,8 +1,8 @@
-"""Endpoints: a name that always leads to one healthy fleet.
+"""Endpoints: names that always lead to a healthy fleet.
 
-Every update is blue/green: the new fleet must be healthy before traffic goes there, and the old
-one ends when its last request is answered. The traffic moves as the DeploymentConfig says; an
-alarm, or a container of the new fleet that ends meanwhile, moves it all back.
+All updates are blue/green: the new fleet must be healthy before it gets traffic, and the old one
+ends after its last answer. Traffic moves as the DeploymentConfig says. An alarm, or a container
+of the new fleet that ends meanwhile, moves it back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from local_aws.context import Context
@@ -24,31 +23,28 @@ from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.errors import already_exists, invalid, not_found
 from local_aws.sagemaker.fleet import Fleet, FleetError, Variant
 from local_aws.sagemaker.model_data import ModelDataCache
-from local_aws.sagemaker.resources import arn_of, list_page, now
-from local_aws.sagemaker.tags import Action, Tags
+from local_aws.sagemaker.resources import Action, arn_of, list_page, make_log_folder, now
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 # No invocation lasts longer.
 _DRAIN_SECONDS = 60.0
 _ALARM_INTERVAL = 0.3
-# Logs outlive their endpoint, since a failed one is deleted at once by whoever deployed it.
+# Logs outlive their endpoint, because a failed endpoint is deleted at once by its deployer.
 _KEPT_LOGS = 5
 
 
 class Endpoints:
-    """Endpoints by lower-case name, since two names that differ by case alone clash."""
+    """Endpoints by lower-case name: names may not differ in case only."""
 
     def __init__(
         self,
         context: Context,
         configs: EndpointConfigs,
-        tags: Tags,
         children: Children,
         cache: ModelDataCache,
     ) -> None:
         self._context = context
         self._configs = configs
-        self._tags = tags
         self._children = children
         self._cache = cache
         self._folder = context.state_dir / "sagemaker" / "endpoints"
@@ -69,11 +65,10 @@ class Endpoints:
         }
 
     def enter_fleet(self, name: str, besides: Fleet | None = None) -> Fleet | None:
-        """A fleet that serves an endpoint, entered; None when there is none.
+        """A fleet of the endpoint for one request, which has to `leave` it; None if there is none.
 
         Args:
-            name: The endpoint's.
-            besides: A fleet that did not answer. During an update there may be another.
+            besides: A fleet that did not answer; during an update there may be another.
         """
         with self._lock:
             endpoint = self._endpoints.get(name.lower())
@@ -83,7 +78,7 @@ class Endpoints:
             return fleet
 
     def close(self) -> None:
-        """Ends every fleet."""
+        """Ends all fleets."""
         with self._lock:
             endpoints = list(self._endpoints.values())
             self._endpoints.clear()
@@ -114,7 +109,6 @@ class Endpoints:
                 }
             )
             self._endpoints[name.lower()] = endpoint
-            self._tags.put(arn, request.get("Tags"))
             self._begin(endpoint, request["EndpointConfigName"], variants, plan)
         return {"EndpointArn": arn}
 
@@ -143,7 +137,7 @@ class Endpoints:
         return {"EndpointArn": record["EndpointArn"]}
 
     def _scale(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Weights take effect; instance counts are told, and kept by an update that retains."""
+        """Weights take effect; instance counts are only reported, and may be retained."""
         with self._lock:
             endpoint = self._find(request["EndpointName"])
             fleet = endpoint.serving_fleet()
@@ -172,7 +166,7 @@ class Endpoints:
             next(self._numbers),
             variants,
             folder,
-            _make_log_folder(self._log_folder / name),
+            make_log_folder(self._log_folder / name, _KEPT_LOGS),
         )
         endpoint.next_fleet = fleet
         threading.Thread(
@@ -193,7 +187,7 @@ class Endpoints:
             return
         except Exception as error:
             if not endpoint.deleted:
-                _log.exception("endpoint %s: deployment failed", name)
+                logger.exception("endpoint %s: deployment failed", name)
             self._abandon(endpoint, fleet, f"Request to service failed: {error}")
             return
         with self._lock:
@@ -206,7 +200,7 @@ class Endpoints:
                     EndpointConfigName=config, EndpointStatus="InService", LastModifiedTime=now()
                 )
                 endpoint.record.pop("PendingDeploymentSummary", None)
-                _log.info("endpoint %s is in service with %s", name, config)
+                logger.info("endpoint %s is in service with %s", name, config)
         if old is not None:
             old.drain(_DRAIN_SECONDS)
             old.close()
@@ -214,12 +208,12 @@ class Endpoints:
     def _shift(
         self, endpoint: Endpoint, fleet: Fleet, plan: DeploymentPlan, alarms: Alarms
     ) -> None:
-        """Moves the traffic step by step; raises when it has to go back."""
+        """Moves the traffic step by step; raises if it has to move back."""
         for step in plan.steps:
             with self._lock:
                 endpoint.share = step.share
-            _log.info(
-                "endpoint %s: %.0f%% of the traffic goes to the new fleet, watched for %.0f s",
+            logger.info(
+                "endpoint %s: %.0f%% of the traffic goes to the new fleet for at least %.0f s",
                 endpoint.record["EndpointName"],
                 100 * step.share,
                 step.seconds,
@@ -236,7 +230,7 @@ class Endpoints:
                 record["EndpointStatus"] = "RollingBack"
                 endpoint.share = 0.0
             if not endpoint.deleted:
-                _log.error("endpoint %s: %s", record["EndpointName"], reason)
+                logger.error("endpoint %s: %s", record["EndpointName"], reason)
         fleet.drain(_DRAIN_SECONDS)
         fleet.close()
         with self._lock:
@@ -258,7 +252,6 @@ class Endpoints:
             endpoint.deleted = True
             name = endpoint.record["EndpointName"].lower()
             del self._endpoints[name]
-            self._tags.forget(endpoint.record["EndpointArn"])
             fleet, endpoint.fleet = endpoint.fleet, None
             if endpoint.next_fleet is not None:
                 endpoint.next_fleet.cancel()
@@ -282,13 +275,6 @@ class Endpoints:
         return arn_of(self._context, "endpoint", name)
 
 
-def _make_log_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for log in sorted(folder.iterdir())[:-_KEPT_LOGS]:
-        log.unlink()
-    return folder
-
-
 def _plan(config: dict[str, Any] | None, variants: list[Variant]) -> DeploymentPlan:
     return DeploymentPlan.of(config, min(variant.instances for variant in variants))
 
@@ -296,7 +282,7 @@ def _plan(config: dict[str, Any] | None, variants: list[Variant]) -> DeploymentP
 def _retain(
     variants: list[Variant], serving: Sequence[Variant], request: dict[str, Any]
 ) -> list[Variant]:
-    """The variants with what those of their names have been scaled to."""
+    """The variants with the current weights and instance counts."""
     before = {variant.name: variant for variant in serving}
     excluded = {
         item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", [])

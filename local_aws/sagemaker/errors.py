@@ -4,12 +4,10 @@ from __future__ import annotations
 
 
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error that is answered to the caller.
 
     Args:
         code: AWS's error code, e.g. "ValidationException".
-        message: AWS's sentence.
-        status: HTTP status.
         members: Further members of the error's shape.
     """
 
@@ -22,22 +20,22 @@ class ApiError(Exception):
 
 
 def invalid(message: str) -> ApiError:
-    """What SageMaker answers to nearly every wrong request."""
+    """SageMaker's error for nearly all invalid requests."""
     return ApiError("ValidationException", message)
 
 
 def not_found(kind: str, arn: str) -> ApiError:
-    """For models, endpoint configurations and endpoints (jobs have an error of their own)."""
+    """For models, endpoint configurations and endpoints; jobs have another error."""
     return invalid(f'Could not find {kind} "{arn}".')
 
 
 def already_exists(kind: str, arn: str) -> ApiError:
-    """For models, endpoint configurations and endpoints (jobs have an error of their own)."""
+    """For models, endpoint configurations and endpoints; jobs have another error."""
     return invalid(f'Cannot create already existing {kind} "{arn}".')
 
 
 def job_exists(arn: str) -> ApiError:
-    """For training jobs and transform jobs, whose names are never free again."""
+    """For training jobs and transform jobs, whose names are never reused."""
     return ApiError(
         "ResourceInUse",
         "Job name must be unique within an AWS account and region, and a job with this name "

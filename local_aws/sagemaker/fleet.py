@@ -1,4 +1,4 @@
-"""All instances of one endpoint configuration, healthy or not at all."""
+"""The instances of one endpoint configuration."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.sagemaker.children import Children
-from local_aws.sagemaker.errors import ApiError
 from local_aws.sagemaker.instance import Instance, InstancePlan
-from local_aws.sagemaker.model_data import ModelData, ModelDataCache, ModelDataError
+from local_aws.sagemaker.model_data import ModelDataCache, ModelDataError, model_data
 
 _DEFAULT_HEALTH_CHECK_TIMEOUT = 240.0
 
 
 class FleetError(Exception):
-    """The fleet can not serve; the message is the endpoint's FailureReason."""
+    """The fleet cannot serve; the message becomes the endpoint's FailureReason."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One production variant as configured, with its model's container as it was then.
+    """A copy of a production variant and its model's container.
 
-    A copy, because configuration and model may be deleted while the endpoint serves.
+    Configuration and model may be deleted while the endpoint serves.
     """
 
     settings: Mapping[str, Any]
@@ -33,21 +32,21 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """Name of the variant."""
+        """The variant's name."""
         return str(self.settings["VariantName"])
 
     @property
     def weight(self) -> float:
-        """Share of the traffic, relative to the other variants'."""
+        """The share of the traffic, relative to the other variants."""
         return float(self.settings.get("InitialVariantWeight", 1.0))
 
     @property
     def instances(self) -> int:
-        """How many instances are told of; one process serves, however many."""
+        """The reported number of instances; a single process serves for all."""
         return int(self.settings.get("InitialInstanceCount", 1))
 
     def change(self, *, weight: float | None, instances: int | None) -> Variant:
-        """The same with another weight or instance count; None keeps it."""
+        """A copy with another weight or instance count; None keeps the current one."""
         changed = dict(self.settings)
         if weight is not None:
             changed["InitialVariantWeight"] = weight
@@ -56,11 +55,10 @@ class Variant:
         return replace(self, settings=changed)
 
     def retain(self, serving: Variant, excluded: Collection[str]) -> Variant:
-        """The same with what the serving variant has been scaled to.
+        """A copy with the weight and instance count of the serving variant.
 
         Args:
-            serving: The variant of this name that serves now.
-            excluded: Of DesiredInstanceCount and DesiredWeight, those that are not kept.
+            excluded: DesiredInstanceCount or DesiredWeight if they are not kept.
         """
         return self.change(
             weight=None if "DesiredWeight" in excluded else serving.weight,
@@ -73,7 +71,7 @@ class Fleet:
 
     Args:
         endpoint: The endpoint's name.
-        number: Tells the fleets of one endpoint apart.
+        number: Distinguishes the fleets of one endpoint.
         variants: At least one.
         folder: The endpoint's.
         log_folder: The endpoint's.
@@ -99,10 +97,10 @@ class Fleet:
         self._idle = threading.Condition()
 
     def start(self, children: Children, cache: ModelDataCache) -> None:
-        """Starts every instance and waits until all are healthy.
+        """Starts all instances and waits until they are healthy.
 
         Raises:
-            FleetError: One did not become healthy. `close` the fleet then, too.
+            FleetError: One did not become healthy; `close` is needed all the same.
         """
         for variant in self.variants:
             self._instances[variant.name] = Instance(
@@ -116,41 +114,30 @@ class Fleet:
                     f"(Here: {instance.plan.log}; its last line: {instance.last_words()})"
                 )
 
-    def choose(self, target: str | None) -> tuple[str, Instance]:
-        """A variant by weight, or the one the caller asks for.
-
-        Raises:
-            ApiError: There is no such variant.
-        """
-        if target is not None:
-            if target not in self._instances:
-                raise ApiError("ValidationError", f"Variant {target} not found.")
-            return target, self._instances[target]
-        if len(self.variants) == 1:
-            name = self.variants[0].name
-        else:
-            weights = [variant.weight for variant in self.variants]
-            name = random.choices(self.variants, weights)[0].name  # noqa: S311  not a secret
+    def choose(self) -> tuple[str, Instance]:
+        """A variant by weight."""
+        weights = [variant.weight for variant in self.variants]
+        name = random.choices(self.variants, weights)[0].name  # noqa: S311  not a secret
         return name, self._instances[name]
 
     def enter(self) -> None:
-        """Counts a request in; `leave` must follow."""
+        """Registers a request; `leave` must follow."""
         with self._idle:
             self._in_flight += 1
 
     def leave(self) -> None:
-        """Counts a request out."""
+        """Unregisters a request."""
         with self._idle:
             self._in_flight -= 1
             self._idle.notify_all()
 
     def drain(self, timeout: float) -> None:
-        """Waits until no request is in flight, `timeout` seconds at most."""
+        """Waits until no request is in flight, at most `timeout` seconds."""
         with self._idle:
             self._idle.wait_for(lambda: self._in_flight == 0, timeout)
 
     def close(self) -> None:
-        """Ends every process and gives back the artifacts."""
+        """Ends all processes and releases the artifacts."""
         for instance in self._instances.values():
             instance.close()
         while self._model_dirs:
@@ -158,31 +145,31 @@ class Fleet:
             cache.release(folder)
 
     def cancel(self) -> None:
-        """Lets a `start` or a `watch` in progress fail soon."""
+        """Makes a running `start` or `watch` fail soon."""
         self._closing.set()
 
     def watch(self, seconds: float) -> None:
-        """Lets `seconds` pass, while every instance keeps running.
+        """Waits for `seconds` while all instances keep running.
 
         Raises:
-            FleetError: One ended by itself, or the fleet is cancelled.
+            FleetError: One has ended, or the fleet was cancelled.
         """
         if self._closing.wait(seconds):
             raise FleetError("The deployment was cancelled.")
         for name, instance in self._instances.items():
             if instance.has_ended:
                 raise FleetError(
-                    f"The primary container for production variant {name} ended while it was "
-                    "watched. Please check CloudWatch logs for this endpoint. "
+                    f"The primary container for production variant {name} ended during the "
+                    "deployment. Please check CloudWatch logs for this endpoint. "
                     f"(Here: {instance.plan.log}; its last line: {instance.last_words()})"
                 )
 
     def _plan(self, variant: Variant, cache: ModelDataCache) -> InstancePlan:
-        data = ModelData.of_container(dict(variant.container))
+        location = model_data(dict(variant.container))
         model_dir = None
-        if data is not None:
+        if location is not None:
             try:
-                model_dir = cache.acquire(data)
+                model_dir = cache.acquire(location)
             except ModelDataError as error:
                 raise FleetError(str(error)) from error
             self._model_dirs.append((cache, model_dir))

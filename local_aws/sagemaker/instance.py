@@ -1,4 +1,4 @@
-"""One instance of an endpoint or job: a model server's process and the connections to it."""
+"""One instance of an endpoint or job: a model server process and the connections to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import urllib3
 
 from local_aws.sagemaker.children import Children, container_environment
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _MODEL_SERVER = Path(__file__).with_name("model_server.py")
 _PING_TIMEOUT = 2.0
 _PING_INTERVAL = 0.05
@@ -30,7 +30,7 @@ _KEPT_CONNECTIONS = 100
 
 
 class NotAnsweringError(Exception):
-    """No process listens: it ended and its successor is not ready."""
+    """No process listens: it has ended and its successor is not ready."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class InstancePlan:
     """What an instance runs.
 
     Args:
-        label: Words for the log: whose instance it is.
-        environment: Environment variables of the model.
-        model_dir: Unpacked artifact, None for a model without files.
-        folder: The instance's own; holds "ml", which stands for /opt/ml, and "pid", the process
-            id, which is also its process group (SIGSTOP it, and the endpoint hangs).
-        log: File for what the process writes.
-        health_check_timeout: Seconds within which /ping must answer.
+        label: For log lines.
+        environment: The model's environment variables.
+        model_dir: The unpacked artifact; None for a model without files.
+        folder: The instance's own; holds "ml", which stands for /opt/ml, and "pid", the id of the
+            process and of its group (SIGSTOP it to make the endpoint hang).
+        log: Gets what the process writes.
+        health_check_timeout: In seconds, for /ping.
     """
 
     label: str
@@ -56,12 +56,10 @@ class InstancePlan:
 
 
 class Instance:
-    """A model server that is started again when it ends by itself.
+    """A model server that is restarted when it ends by itself.
 
     Args:
-        plan: What it runs.
-        children: Starts it.
-        closing: Set when it shall end, or not even start.
+        closing: Set to end it or to keep it from starting.
     """
 
     def __init__(self, plan: InstancePlan, children: Children, closing: threading.Event) -> None:
@@ -75,20 +73,16 @@ class Instance:
 
     @property
     def healthy(self) -> bool:
-        """Whether it answers, as far as is known."""
+        """Whether it answers, as far as known."""
         return self._healthy.is_set()
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process ever ended by itself after it had been healthy."""
+        """Whether the process ever ended by itself after being healthy."""
         return self._has_ended
 
     def start(self) -> bool:
-        """Starts the process and waits until /ping answers.
-
-        Returns:
-            False when it ended first, or the time for it was over.
-        """
+        """Starts the process and waits for /ping; False if it ended or the timeout passed."""
         self._launch()
         if not self._await_health():
             return False
@@ -98,7 +92,7 @@ class Instance:
     def post(
         self, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> urllib3.BaseHTTPResponse:
-        """One request to /invocations over a kept connection.
+        """Sends one request to /invocations.
 
         Raises:
             NotAnsweringError: Nothing listens.
@@ -130,7 +124,7 @@ class Instance:
         shutil.rmtree(self.plan.folder, ignore_errors=True)
 
     def last_words(self) -> str:
-        """The last line of the log that is not empty."""
+        """The last line of the log with content."""
         with contextlib.suppress(OSError):
             lines = self.plan.log.read_text(errors="replace").strip().splitlines()
             return lines[-1] if lines else ""
@@ -149,7 +143,7 @@ class Instance:
             port = listener.getsockname()[1]
             with self.plan.log.open("ab") as log:
                 process = self._children.start(
-                    # -P: this folder's modules are not the container's.
+                    # -P: this folder's modules are not part of the container.
                     [sys.executable, "-P", str(_MODEL_SERVER), str(listener.fileno())],
                     env=container_environment(base_dir, self.plan.environment),
                     cwd=base_dir,
@@ -163,7 +157,7 @@ class Instance:
     def _await_health(self) -> bool:
         deadline = time.monotonic() + self.plan.health_check_timeout
         while time.monotonic() < deadline and not self._closing.is_set():
-            # An ended process will not answer: no reason to wait the window out.
+            # A process that has ended will not answer.
             if self._process is None or self._process.poll() is not None:
                 return False
             if self._ping(min(_PING_TIMEOUT, deadline - time.monotonic())):
@@ -192,8 +186,8 @@ class Instance:
             self._has_ended = True
             if time.monotonic() - started > _LONGEST_RESTART_DELAY:
                 delay = _FIRST_RESTART_DELAY
-            _log.warning(
-                "%s: the model server ended with status %s; starting another in %.1f s",
+            logger.warning(
+                "%s: the model server ended with status %s; restarting it in %.1f s",
                 self.plan.label,
                 status,
                 delay,
@@ -208,5 +202,5 @@ class Instance:
                 return
             self._await_health()
             if self._closing.is_set() and self._process is not None:
-                # close() may have looked before this process was there.
+                # close() may have run before this process existed.
                 self._children.end(self._process, 0)

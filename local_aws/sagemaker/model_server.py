@@ -1,33 +1,33 @@
-"""What runs inside an endpoint's container: a stand-in for AWS's Hugging Face image.
+"""The process in an endpoint's container: a stand-in for AWS's Hugging Face image.
 
-That image runs multi-model-server with the Hugging Face inference toolkit. This file is run by
-itself, with the container's environment only, and does as they do wherever a model's code or
-its caller can tell:
+That image runs multi-model-server with the Hugging Face inference toolkit. This file runs on its
+own, with the container's environment only, and behaves like them as far as a model's code or its
+caller can tell:
 
-- loads <model dir>/code/$SAGEMAKER_PROGRAM with its folder importable, calls `model_fn(dir)`,
-  then `transform_fn(model, data, content_type, accept)` for one request at a time;
-- does so in $SAGEMAKER_MODEL_SERVER_WORKERS processes. All are forked by one process below the
-  server; with MMS_PRELOAD_MODEL=true that one calls `model_fn`, once, and they find the model
-  in their memory; else each of them calls it. OMP_NUM_THREADS is 1 in all, unless it is set;
-- requests wait for whichever worker is free; 100 may wait, one more is a 503;
-- `data` is str for the content types application/json and text/csv written exactly so, else a
-  bytearray; without a content type it is a bytearray and `content_type` is None;
-- `accept` is application/json when absent or */*, else as sent, and it becomes the content
-  type of the answer;
-- an error in the model's code is a 400, {"code", "type", "message"}; /ping says 200 even when
-  `model_fn` raised, and every request then gets that error;
-- requests over 6,553,500 bytes get 413 and answers over it 500, unless
-  SAGEMAKER_MAX_PAYLOAD_IN_MB, MMS_MAX_REQUEST_SIZE or MMS_MAX_RESPONSE_SIZE say otherwise;
-- a worker that is killed answers its request with 500, and another takes its place.
+- It loads <model dir>/code/$SAGEMAKER_PROGRAM with its folder importable, calls `model_fn(dir)`,
+  then `transform_fn(model, data, content_type, accept)` for one request at a time.
+- It does so in $SAGEMAKER_MODEL_SERVER_WORKERS processes, all forked by one process below the
+  server. With MMS_PRELOAD_MODEL=true that process calls `model_fn` once, before forking; if not,
+  each worker calls it. OMP_NUM_THREADS is 1 by default.
+- Requests wait for any free worker. 100 may wait; one more gets 503.
+- `data` is a str for exactly the content types application/json and text/csv, else a bytearray.
+  Without a content type it is a bytearray and `content_type` is None.
+- `accept` is application/json if absent or */*, else as sent, and becomes the answer's content
+  type.
+- An error in the model's code is a 400 with {"code", "type", "message"}. /ping answers 200 even if
+  `model_fn` raised; every request then gets that error.
+- Requests over 6,553,500 bytes get 413 and answers over it become 500, unless
+  SAGEMAKER_MAX_PAYLOAD_IN_MB, MMS_MAX_REQUEST_SIZE or MMS_MAX_RESPONSE_SIZE is set.
+- A worker that is killed answers its request with 500 and is replaced.
 
-Knowingly otherwise:
+Known differences:
 
-- /ping is answered only after every `model_fn` has ended (SageMaker takes minutes before it
-  asks; here nothing else waits for the load);
-- a worker that exits by itself, is killed before it has loaded, or kills its parent ends the
-  server: a model's code that wants the real one ended kills its Java process, and here is none;
-- without SAGEMAKER_MODEL_SERVER_WORKERS there is one worker, and not one for each processor;
-- an answer that is too large does not restart its worker.
+- /ping is answered only after every `model_fn` has ended. (SageMaker waits minutes before it asks;
+  here nothing else waits for the load.)
+- A worker that exits by itself, is killed before it has loaded, or kills its parent ends the
+  server. A model's code that wants the real server ended kills its Java process; there is none.
+- Without SAGEMAKER_MODEL_SERVER_WORKERS there is one worker, not one for each processor.
+- An answer that is too large does not restart its worker.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _error(code: int, kind: str, message: str) -> bytes:
 
 
 class Worker:
-    """The server's side of one worker; `gone` is set when it was killed."""
+    """The server's side of one worker; `gone` is set once it was killed."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -71,12 +71,12 @@ class Worker:
         self.gone = threading.Event()
 
     def await_load(self) -> None:
-        """Returns once it has loaded; EOFError or OSError when it is gone."""
+        """Returns once it has loaded; EOFError or OSError if it is gone."""
         self._connection.recv_bytes()
         self.loaded = True
 
     def ask(self, body: bytes, content_type: str | None, accept: str) -> tuple[int, bytes]:
-        """Status and body of the answer; EOFError or OSError when it is gone."""
+        """Status and body of the answer; EOFError or OSError if it is gone."""
         self._connection.send_bytes(json.dumps([content_type, accept]).encode())
         self._connection.send_bytes(body)
         return int(self._connection.recv_bytes()), self._connection.recv_bytes()
@@ -86,8 +86,7 @@ class Workers:
     """The workers, and the requests that wait for one.
 
     Args:
-        control: To the process that forks them: see there.
-        count: How many there are.
+        control: To the process that forks them; see `model_workers.Parent`.
     """
 
     def __init__(self, control: socket.socket, count: int) -> None:
@@ -97,11 +96,11 @@ class Workers:
         self._all = [self._start(number) for number in range(count)]
 
     def await_load(self) -> bool:
-        """Whether all have loaded, once they have or one has ended."""
+        """Waits until all have loaded (True) or one has ended (False)."""
         return all(self._admit(worker) for worker in self._all)
 
     def watch(self) -> None:
-        """Replaces workers that are killed; returns when one ends otherwise."""
+        """Replaces workers that are killed; returns when one ends in another way."""
         while number := self._control.recv(1):
             lost = self._all[number[0]]
             if not lost.loaded:
@@ -181,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Says nothing: the log is the model's."""
+        """Logs nothing: the log is for the model."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -196,7 +195,7 @@ class _Server(ThreadingHTTPServer):
         self.response_limit = _limit("MMS_MAX_RESPONSE_SIZE")
 
     def serve(self) -> None:
-        """Serves, once there is a model to ask."""
+        """Serves once the models have loaded."""
         if self.workers.await_load():
             self.serve_forever()
 
@@ -217,13 +216,13 @@ def main() -> None:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    # Wherever nothing reads any more what is sent, the processes below have ended.
+    # A broken connection means that the processes below have ended.
     with contextlib.suppress(ConnectionError):
         workers = Workers(ours, int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1))
         server = _Server(listener, workers)
         threading.Thread(target=server.serve, daemon=True).start()
         workers.watch()
-    # Nobody may connect any more from the moment a worker is gone.
+    # From the moment a worker is gone, nobody may connect.
     listener.close()
     parent.kill()
     os._exit(parent.wait() & 0xFF)

@@ -1,6 +1,6 @@
-"""The processes below the stand-in for the model server that run a model's code.
+"""The processes that run a model's code for the stand-in for the model server.
 
-Run by model_server.py, whose docstring says what they do, with the container's environment only.
+model_server.py runs this file, with the container's environment only, and describes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT_TYPES = {"application/json", "text/csv"}
 
 
 class Model:
-    """The model's code and what `model_fn` made, or why there is none."""
+    """The model's code and the result of `model_fn`, or the error it raised."""
 
     def __init__(self, model_dir: Path) -> None:
         self._failure: Exception | None = None
@@ -41,7 +41,7 @@ class Model:
             self._failure = error
 
     def serve(self, connection: Connection) -> None:
-        """Answers one request after the other until the server is gone."""
+        """Answers requests one after the other until the server is gone."""
         while True:
             try:
                 content_type, accept = json.loads(connection.recv_bytes())
@@ -62,8 +62,8 @@ class Model:
             return 200, _to_bytes(self._transform(self._model, data, content_type, accept))
         except Exception as error:
             traceback.print_exc()
-            fault = {"code": 400, "type": "InternalServerException", "message": str(error)}
-            return 400, json.dumps(fault, indent=2).encode()
+            answer = {"code": 400, "type": "InternalServerException", "message": str(error)}
+            return 400, json.dumps(answer, indent=2).encode()
 
 
 def _load_program(code_dir: Path) -> ModuleType:
@@ -85,13 +85,13 @@ def _to_bytes(answer: object) -> bytes | bytearray:
 
 
 class Parent:
-    """Forks the workers. It has one thread, so that it may.
+    """Forks the workers. It has one thread, because forking needs that.
 
     Args:
         control: To the server, which sends one end of a pair of sockets for each worker that it
-            wants, and is told which of them were killed: a byte each time, the worker's number.
+            wants, and gets the number of each worker that was killed, as one byte.
         model_dir: The unpacked artifact.
-        preload: Whether the workers find the model in their memory.
+        preload: Whether the model is loaded before the workers are forked.
     """
 
     def __init__(self, control: socket.socket, model_dir: Path, *, preload: bool) -> None:
@@ -101,8 +101,8 @@ class Parent:
         self._workers: dict[int, ForkProcess] = {}
 
     def run(self) -> None:
-        """Forks what is asked for until the server is gone."""
-        # A signal that arrives makes `ended` readable: a worker may have ended.
+        """Forks workers on request until the server is gone."""
+        # A signal makes `ended` readable: a worker may have ended.
         ended, written = socket.socketpair()
         written.setblocking(False)
         signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
@@ -111,7 +111,7 @@ class Parent:
             ready, _, _ = select.select([self._control, ended], [], [])
             if ended in ready:
                 ended.recv(4096)
-                self._bury()
+                self._reap()
             if self._control in ready:
                 number, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
                 if not number:
@@ -133,9 +133,9 @@ class Parent:
         connection.send_bytes(b"ready")
         model.serve(connection)
 
-    def _bury(self) -> None:
-        """Reports the workers that were killed; ends as one that exited."""
-        # The workers only: the model may have started processes and want to know of their end.
+    def _reap(self) -> None:
+        """Reports workers that were killed; exits like a worker that exited."""
+        # Only the workers: the model may have started processes and wait for their end.
         for number, process in list(self._workers.items()):
             status = process.exitcode
             if status is not None and status >= 0:
@@ -146,8 +146,8 @@ class Parent:
 
 
 def main() -> None:
-    """Takes its wishes from the socket whose descriptor is the only argument."""
-    # As the real server's worker does, so that what the model logs is in the endpoint's log.
+    """Takes requests from the socket whose descriptor is the only argument."""
+    # As in the real server's workers, so that the model's log lines get into the endpoint's log.
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     Parent(
         socket.socket(fileno=int(sys.argv[1])),

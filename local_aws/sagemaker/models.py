@@ -1,4 +1,4 @@
-"""Models: an image's environment and where its files are. The image is never looked at."""
+"""Models: the environment of an image, and where its files are. The image is not used."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import Any
 
 from local_aws.context import Context
 from local_aws.sagemaker.errors import already_exists, invalid, not_found
-from local_aws.sagemaker.model_data import ModelData
-from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
-from local_aws.sagemaker.tags import Action, Tags
+from local_aws.sagemaker.model_data import model_data, version_of
+from local_aws.sagemaker.resources import Action, arn_of, list_page, now, select_members
 
 
 class Models:
     """Models by name."""
 
-    def __init__(self, context: Context, tags: Tags) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._tags = tags
         self._models: dict[str, dict[str, Any]] = {}
 
     def actions(self) -> dict[str, Action]:
@@ -29,11 +27,7 @@ class Models:
         }
 
     def container(self, name: str) -> dict[str, Any]:
-        """The ContainerDefinition of a model.
-
-        Raises:
-            ApiError: There is no such model.
-        """
+        """The ContainerDefinition of a model; ApiError if there is no such model."""
         model = self._find(name)
         container: dict[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
         return container
@@ -45,20 +39,19 @@ class Models:
             raise already_exists("model", arn)
         containers = request.get("Containers") or [request.get("PrimaryContainer")]
         if len(containers) != 1 or containers[0] is None:
-            raise invalid("Exactly one container is needed: inference pipelines do not run here.")
+            raise invalid("The local AWS has no inference pipelines: give exactly one container.")
         self._check_model_data(containers[0], request.get("ExecutionRoleArn", ""))
         self._models[name] = {**request, "ModelArn": arn, "CreationTime": now()}
-        self._tags.put(arn, request.get("Tags"))
         return {"ModelArn": arn}
 
     def _check_model_data(self, container: dict[str, Any], role: str) -> None:
         try:
-            data = ModelData.of_container(container)
+            location = model_data(container)
         except ValueError as error:
             raise invalid(f"Could not access model data: {error}.") from error
-        if data is not None and not data.versions(self._context.client("s3")):
+        if location is not None and version_of(self._context.client("s3"), location) is None:
             raise invalid(
-                f"Could not access model data at s3://{data.location.bucket}/{data.location.key}. "
+                f"Could not access model data at {location}. "
                 f'Please ensure that the role "{role}" exists and that its trust relationship '
                 'policy allows the action "sts:AssumeRole" for the service principal '
                 '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" '
@@ -70,8 +63,7 @@ class Models:
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         model = self._find(request["ModelName"])
-        del self._models[model["ModelName"]]
-        self._tags.forget(model["ModelArn"])
+        self._models.pop(model["ModelName"], None)
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""InvokeEndpoint: hands a request to the endpoint's fleet and puts the answer in AWS's words."""
+"""InvokeEndpoint: passes a request to the endpoint's fleet and answers as AWS does."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from local_aws.sagemaker.instance import NotAnsweringError
 
 INVOCATION_TIMEOUT_SECONDS = 60.0
 _LARGEST_BODY = 6_291_456
-_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-# What reaches the container of the request's headers.
-_PASSED_ON = ("Content-Type", "Accept", _CUSTOM_ATTRIBUTES)
-_TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
+# The request headers that reach the container.
+_PASSED_ON = ("Content-Type", "Accept")
 _INVOKED_VARIANT = "x-Amzn-Invoked-Production-Variant"
 
 
 class _NoAnswerError(Exception):
-    """The server of an instance is gone; `answer` is what the caller hears if none other is."""
+    """The server of an instance is gone; `answer` is for the caller if no other fleet serves."""
 
     def __init__(self, answer: ApiError) -> None:
         super().__init__(str(answer))
@@ -56,18 +54,15 @@ class Runtime:
             raise self._model_error(name, answer.status, answer.data.decode(errors="replace"))
         response = Response(answer.data, content_type=answer.headers.get("Content-Type"))
         response.headers[_INVOKED_VARIANT] = variant
-        if _CUSTOM_ATTRIBUTES in answer.headers:
-            response.headers[_CUSTOM_ATTRIBUTES] = answer.headers[_CUSTOM_ATTRIBUTES]
         return response
 
     def _ask(
         self, name: str, request: Request, body: bytes
     ) -> tuple[str, urllib3.BaseHTTPResponse]:
-        """Has a fleet answer, and during an update the other one where no answer came.
+        """Asks a fleet and, if no answer came during an update, the other one.
 
-        Inference changes nothing, so asking twice is safe. That a container's end in the middle
-        of a request is hidden so, as long as another fleet is there, is this router's own doing:
-        what AWS's does then is not documented.
+        Inference changes nothing, so asking twice is safe. It hides that a container ended during
+        a request while another fleet serves; what AWS does then is not documented.
         """
         fleet = self._endpoints.enter_fleet(name)
         if fleet is None:
@@ -93,7 +88,7 @@ class Runtime:
     def _post(
         self, name: str, request: Request, body: bytes, fleet: Fleet
     ) -> tuple[str, urllib3.BaseHTTPResponse]:
-        variant, instance = fleet.choose(request.headers.get(_TARGET_VARIANT))
+        variant, instance = fleet.choose()
         headers = {
             header: request.headers[header] for header in _PASSED_ON if header in request.headers
         }
@@ -133,7 +128,7 @@ class Runtime:
 
 
 def render_error(error: ApiError) -> Response:
-    """An error in the shape of the runtime's REST API."""
+    """An error in the form of the runtime's REST API."""
     document: dict[str, Any] = {"Message": error.message, **error.members}
     return Response(
         json.dumps(document),

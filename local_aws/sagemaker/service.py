@@ -1,4 +1,4 @@
-"""The service's front: finds the action of a request, checks the request, writes the answer."""
+"""The service's front: finds a request's action, checks the request and writes the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from local_aws.sagemaker.errors import ApiError
 from local_aws.sagemaker.model_data import ModelDataCache
 from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.runtime import Runtime, render_error
-from local_aws.sagemaker.tags import Tags
 from local_aws.sagemaker.training_jobs import TrainingJobs
 from local_aws.sagemaker.transform_jobs import TransformJobs
 from local_aws.sagemaker.validation import check_request
@@ -32,24 +31,18 @@ _INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/invocations")
 
 
 class SageMaker:
-    """A WSGI application that answers for SageMaker and its runtime.
-
-    Args:
-        context: Where S3 is, and where logs and unpacked files may go.
-    """
+    """SageMaker and its runtime as one WSGI application."""
 
     def __init__(self, context: Context) -> None:
         self._children = Children()
-        tags = Tags()
-        models = Models(context, tags)
-        configs = EndpointConfigs(context, models, tags)
+        models = Models(context)
+        configs = EndpointConfigs(context, models)
         cache = ModelDataCache(context.state_dir / "sagemaker" / "model-data", context.client("s3"))
-        self._endpoints = Endpoints(context, configs, tags, self._children, cache)
-        self._training_jobs = TrainingJobs(context, tags, self._children)
-        self._transform_jobs = TransformJobs(context, models, tags, self._children, cache)
+        self._endpoints = Endpoints(context, configs, self._children, cache)
+        self._training_jobs = TrainingJobs(context, self._children)
+        self._transform_jobs = TransformJobs(context, models, self._children, cache)
         self._runtime = Runtime(context, self._endpoints)
         self._actions = {
-            **tags.actions(),
             **models.actions(),
             **configs.actions(),
             **self._endpoints.actions(),
@@ -65,7 +58,7 @@ class SageMaker:
         return response(environ, start_response)
 
     def close(self) -> None:
-        """Ends every job and endpoint at once."""
+        """Ends all jobs and endpoints at once."""
         self._endpoints.close()
         self._training_jobs.close()
         self._transform_jobs.close()
@@ -84,7 +77,7 @@ class SageMaker:
             if action is None:
                 raise ApiError(
                     "UnknownOperationException",
-                    f"SageMaker's {name or 'request without an action'} is not available here.",
+                    f"The local AWS has no operation {name or 'without a name'} of SageMaker.",
                 )
             document = json.loads(request.get_data() or b"{}")
             check_request(name, document)

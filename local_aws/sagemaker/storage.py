@@ -1,4 +1,4 @@
-"""S3 as SageMaker uses it: a prefix into a folder, one object as a stream, one file back."""
+"""S3 as SageMaker uses it: objects below a prefix, downloads, uploads and streamed uploads."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-# In parts, so that no file is ever in memory; one after another, since two cores do the rest.
+# In parts, so that no file is ever in memory; one at a time, to leave the cores to the jobs.
 _PART = 16 * 1024 * 1024
 _IN_PARTS = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, use_threads=False)
-# Answers of at most a few megabytes each; seconds.
-_GIVEN_AHEAD = 4
-_LOOK_AGAIN = 0.5
+_QUEUED = 4  # answers of at most a few megabytes each
+_RETRY_SECONDS = 0.5
 _URI = re.compile(r"s3://(?P<bucket>[^/]+)/?(?P<key>.*)", re.DOTALL)
 
 
@@ -32,7 +31,7 @@ class Location:
 
     @classmethod
     def parse(cls, uri: str) -> Location:
-        """Takes "s3://bucket/key" apart.
+        """Parses "s3://bucket/key".
 
         Raises:
             ValueError: For any other scheme.
@@ -42,11 +41,14 @@ class Location:
             raise ValueError(f"not an S3 address: {uri}")
         return cls(match["bucket"], match["key"])
 
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
 
 def find_objects(s3: Any, prefix: Location) -> Iterator[tuple[str, str]]:
-    """(key, ETag) of every object whose key starts with the prefix, but for folder markers.
+    """(key, ETag) of all objects below a prefix, except folder markers.
 
-    Nothing where the bucket does not exist.
+    Nothing if the bucket does not exist.
     """
     pages = s3.get_paginator("list_objects_v2")
     try:
@@ -60,7 +62,7 @@ def find_objects(s3: Any, prefix: Location) -> Iterator[tuple[str, str]]:
 
 
 def relative_name(key: str, prefix: str) -> str:
-    """File name that SageMaker gives an object it found below a prefix."""
+    """The file name that SageMaker gives an object below a prefix."""
     if key == prefix:
         return PurePosixPath(key).name
     folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
@@ -70,13 +72,13 @@ def relative_name(key: str, prefix: str) -> str:
 
 
 def download(s3: Any, location: Location, path: Path) -> None:
-    """One object to one file; folders above it are made."""
+    """One object to one file, whose folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     s3.download_file(location.bucket, location.key, str(path), Config=_IN_PARTS)
 
 
 def upload(s3: Any, path: Path, location: Location, key_id: str | None) -> None:
-    """One file to one object, under a KMS key if there is one."""
+    """One file to one object, encrypted with a KMS key if there is one."""
     options = {"ExtraArgs": _encryption(key_id), "Config": _IN_PARTS}
     s3.upload_file(str(path), location.bucket, location.key, **options)
 
@@ -86,21 +88,18 @@ def _encryption(key_id: str | None) -> dict[str, str]:
 
 
 class Upload:
-    """An object that is uploaded while its content comes about, part by part.
+    """An object that is uploaded in parts while its content is produced.
 
-    It is there when `finish` has returned, and never if that is not called.
+    It exists once the future of `finish` is done, and never if `finish` is not called.
 
     Args:
         pool: Uploads in one of its threads.
-        s3: Client of S3.
-        location: Of the object.
-        key_id: A KMS key, None for none.
     """
 
     def __init__(
         self, pool: ThreadPoolExecutor, s3: Any, location: Location, key_id: str | None
     ) -> None:
-        self._given: queue.Queue[bytes | None] = queue.Queue(_GIVEN_AHEAD)
+        self._given: queue.Queue[bytes | None] = queue.Queue(_QUEUED)
         self._ended = self._discarded = False
         self._buffer = bytearray()
         self._uploading = pool.submit(
@@ -113,26 +112,26 @@ class Upload:
         )
 
     def write(self, content: bytes) -> None:
-        """Waits while too much is not uploaded yet; what went wrong is for `finish` to say."""
+        """Waits while too much is queued; `finish` reports errors."""
         self._give(content)
 
     def finish(self) -> Future[None]:
-        """No more follows; when the object is there, or why it is not, is for the caller to ask."""
+        """Ends the content; the future is done once the object exists or has failed."""
         self._give(None)
         return self._uploading
 
     def discard(self) -> None:
-        """Leaves no object, and none of its parts."""
+        """Gives up the object with all its parts."""
         self._discarded = True
         self._give(None)
         wait([self._uploading])
 
     def read(self, size: int | None = None) -> bytes:
-        """For S3's client: the next bytes, fewer than `size` at the end only; None for all."""
+        """For S3's client: the next bytes, fewer than `size` only at the end; None for all."""
         while not self._ended and (size is None or len(self._buffer) < size):
             content = self._given.get()
             if self._discarded:
-                raise InterruptedError("the object is not wanted any more")
+                raise InterruptedError("the upload was discarded")
             self._ended = content is None
             self._buffer += content or b""
         taken = bytes(self._buffer[:size])
@@ -142,5 +141,5 @@ class Upload:
     def _give(self, content: bytes | None) -> None:
         while not self._uploading.done():
             with contextlib.suppress(queue.Full):
-                self._given.put(content, timeout=_LOOK_AGAIN)
+                self._given.put(content, timeout=_RETRY_SECONDS)
                 return

@@ -1,4 +1,4 @@
-"""Training jobs: their records, and the thread that takes each through its states."""
+"""Training jobs: their records and the threads that run them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import logging
 import shutil
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from local_aws.context import Context
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.errors import invalid, job_exists
 from local_aws.sagemaker.instance_types import check_training_volume
-from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
-from local_aws.sagemaker.tags import Action, Tags
+from local_aws.sagemaker.resources import (
+    Action,
+    arn_of,
+    list_page,
+    make_log_folder,
+    now,
+    select_members,
+)
 from local_aws.sagemaker.training_run import Ending, RunFailedError, TrainingRun
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 120.0
 _KEPT_LOGS = 20
 _MESSAGES = {
@@ -35,7 +40,7 @@ _MESSAGES = {
 
 @dataclass
 class _Job:
-    """A job's record, in the words of the API, and the wish to stop it."""
+    """A job's record as the API describes it, and whether to stop it."""
 
     record: dict[str, Any]
     stop: threading.Event = field(default_factory=threading.Event)
@@ -46,7 +51,7 @@ class _Job:
         return self.record["TrainingJobStatus"] in {"InProgress", "Stopping"}
 
     def advance(self, secondary: str, status: str | None = None, **members: object) -> None:
-        """Moves to a secondary status; `status` is the job's own where that changes, too."""
+        """Changes the secondary status and, if given, the job's status."""
         with self.lock:
             moment = now()
             transitions = self.record.setdefault("SecondaryStatusTransitions", [])
@@ -80,11 +85,10 @@ class _Job:
 
 
 class TrainingJobs:
-    """Training jobs by name; names are never free again."""
+    """Training jobs by name; names are never reused."""
 
-    def __init__(self, context: Context, tags: Tags, children: Children) -> None:
+    def __init__(self, context: Context, children: Children) -> None:
         self._context = context
-        self._tags = tags
         self._children = children
         self._folder = context.state_dir / "sagemaker" / "training-jobs"
         self._log_folder = context.state_dir / "logs" / "training-jobs"
@@ -101,8 +105,8 @@ class TrainingJobs:
         }
 
     def close(self) -> None:
-        """Asks every job to stop; their processes are for the owner of `children` to end."""
-        for job in self._jobs.values():
+        """Stops all jobs; the owner of `children` ends their processes."""
+        for job in list(self._jobs.values()):
             job.stop.set()
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -125,12 +129,11 @@ class TrainingJobs:
             )
             job.advance("Starting")
             self._jobs[name] = job
-        self._tags.put(arn, request.get("Tags"))
         run = TrainingRun(
             request,
             arn=arn,
             folder=self._folder / name,
-            log=_make_log_folder(self._log_folder) / f"{name}.log",
+            log=make_log_folder(self._log_folder, _KEPT_LOGS) / f"{name}.log",
             s3=self._context.client("s3"),
             region=self._context.region,
         )
@@ -139,20 +142,20 @@ class TrainingJobs:
 
     def _run(self, job: _Job, run: TrainingRun) -> None:
         name = job.record["TrainingJobName"]
-        _log.info("training job %s starts (network isolation is not enforced here)", name)
+        logger.info("training job %s starts (network isolation is not enforced here)", name)
         try:
-            self._take_through(job, run)
+            self._run_phases(job, run)
         except RunFailedError as error:
             job.advance("Failed", "Failed", FailureReason=str(error))
-            _log.error("training job %s failed: %s", name, error)
+            logger.error("training job %s failed: %s", name, error)
         except Exception as error:
             job.advance("Failed", "Failed", FailureReason=f"InternalServerError: {error!r}"[:1024])
             if not job.stop.is_set():
-                _log.exception("training job %s failed", name)
+                logger.exception("training job %s failed", name)
         finally:
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
-    def _take_through(self, job: _Job, run: TrainingRun) -> None:
+    def _run_phases(self, job: _Job, run: TrainingRun) -> None:
         job.advance("Downloading", TrainingStartTime=now())
         run.prepare()
         if job.stop.is_set():
@@ -170,7 +173,7 @@ class TrainingJobs:
             job.advance("MaxRuntimeExceeded", "Stopped", **artifacts)
         else:
             job.advance("Stopped", "Stopped", **artifacts)
-        _log.info("training job %s: %s", job.record["TrainingJobName"], ending.value)
+        logger.info("training job %s: %s", job.record["TrainingJobName"], ending.value)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         job = self._jobs.get(request["TrainingJobName"])
@@ -198,7 +201,7 @@ class TrainingJobs:
 
 
 def _check(request: dict[str, Any]) -> None:
-    """What SageMaker's model does not say, and what can not run here."""
+    """Checks what SageMaker's model does not say and what cannot run here."""
     for member in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
         if member not in request:
             raise invalid(f"{member} must be specified.")
@@ -220,22 +223,16 @@ def _check(request: dict[str, Any]) -> None:
 def _check_runs_here(request: dict[str, Any]) -> None:
     count = request["ResourceConfig"]["InstanceCount"]
     if count != 1:
-        raise invalid(f"One instance runs here, not {count}.")
+        raise invalid(f"The local AWS runs one instance, not {count}.")
     if not request["AlgorithmSpecification"].get("ContainerEntrypoint"):
-        raise invalid("No image runs here: AlgorithmSpecification needs a ContainerEntrypoint.")
+        raise invalid(
+            "The local AWS runs no images: AlgorithmSpecification needs a ContainerEntrypoint."
+        )
     if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
-        raise invalid("Only the output compression GZIP is available here.")
+        raise invalid("The local AWS has only the output compression GZIP.")
     for channel in request.get("InputDataConfig", []):
         source = channel["DataSource"].get("S3DataSource")
         if source is None or source["S3DataType"] != "S3Prefix":
-            raise invalid(f"Channel {channel['ChannelName']}: only an S3Prefix is available here.")
+            raise invalid(f"Channel {channel['ChannelName']}: the local AWS has only S3Prefix.")
         if not source["S3Uri"].startswith("s3://"):
             raise invalid(f"Channel {channel['ChannelName']}: {source['S3Uri']} is not in S3.")
-
-
-def _make_log_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    logs = sorted(folder.iterdir(), key=lambda log: log.stat().st_mtime)
-    for log in logs[:-_KEPT_LOGS]:
-        log.unlink()
-    return folder

@@ -1,4 +1,4 @@
-"""One training job's run: inputs in, process, artifact out. Knows nothing of the API."""
+"""One training job's run: inputs, process, artifact. Knows nothing about the API."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from local_aws.sagemaker.storage import (
     upload,
 )
 
-# One record for each line that a job writes, so that a console can show its progress.
-_log = logging.getLogger("local_aws.sagemaker.training")
+# Gets one record for each line of a job, so that a console can show its progress.
+logger = logging.getLogger("local_aws.sagemaker.training")
 _REASON_LENGTH = 1024
 _POLL_INTERVAL = 0.1
 
@@ -40,23 +40,21 @@ class RunFailedError(Exception):
 
 
 class Ending(Enum):
-    """How a process that did not fail came to its end."""
+    """How a process that did not fail has ended."""
 
     COMPLETED = "it exited with status 0"
-    STOPPED = "it was asked to stop"
-    TIMED_OUT = "MaxRuntimeInSeconds were over"
+    STOPPED = "it was stopped"
+    TIMED_OUT = "it exceeded MaxRuntimeInSeconds"
 
 
 class TrainingRun:
     """Runs a CreateTrainingJob request.
 
     Args:
-        request: The request, checked.
-        arn: The job's.
-        folder: The job's own; what stands for /opt/ml is below it.
-        log: File for what the job writes.
-        s3: Client of S3.
-        region: Told to the process.
+        request: Already checked.
+        folder: The job's own; contains what stands for /opt/ml.
+        log: Gets what the job writes.
+        region: For the process.
     """
 
     def __init__(
@@ -78,7 +76,7 @@ class TrainingRun:
         self._region = region
 
     def prepare(self) -> None:
-        """Lays out /opt/ml and downloads the input channels.
+        """Creates the folders of /opt/ml and downloads the input channels.
 
         Raises:
             RunFailedError: A channel has no objects.
@@ -93,13 +91,11 @@ class TrainingRun:
             self._download(channel["ChannelName"], channel["DataSource"]["S3DataSource"]["S3Uri"])
 
     def execute(self, children: Children, stop: threading.Event, grace: float) -> Ending:
-        """Runs the container's entry point to its end.
+        """Runs the container's entry point.
 
         Args:
-            children: Starts it.
-            stop: When set the process gets SIGTERM, and SIGKILL `grace` seconds later; so it
-                does when MaxRuntimeInSeconds are over.
-            grace: Seconds.
+            stop: Ends the process when set, as does exceeding MaxRuntimeInSeconds: by SIGTERM and,
+                `grace` seconds later, SIGKILL.
 
         Raises:
             RunFailedError: It exited by itself with another status than 0.
@@ -121,10 +117,10 @@ class TrainingRun:
         raise RunFailedError(self._failure(process.returncode))
 
     def upload_model(self) -> str:
-        """Packs the model folder, uploads it, and tells its address.
+        """Packs and uploads the model folder and returns its address.
 
-        The tar is gzip in form but not compressed: weights hardly shrink, and at level 1
-        packing and unpacking them would cost more than all else.
+        The tar has the gzip format without compression: weights hardly shrink, and even level 1
+        would take longer than everything else.
         """
         output = self._request["OutputDataConfig"]
         uri = f"{output['S3OutputPath'].rstrip('/')}/{self._request['TrainingJobName']}/output/"
@@ -134,7 +130,7 @@ class TrainingRun:
         return f"{uri}model.tar.gz"
 
     def has_model(self) -> bool:
-        """Whether anything is in the model folder."""
+        """Whether the model folder has content."""
         model = self._base_dir / "model"
         return model.is_dir() and any(model.iterdir())
 
@@ -187,7 +183,7 @@ class TrainingRun:
 
     @contextmanager
     def _output(self) -> Iterator[int]:
-        """A pipe whose lines go to the job's log and to the server's."""
+        """A pipe whose lines go to the logs of the job and the server."""
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
         reading, writing = os.pipe()
         copier = threading.Thread(target=self._copy_lines, args=(reading,), daemon=True)
@@ -196,7 +192,7 @@ class TrainingRun:
             yield writing
         finally:
             os.close(writing)
-            # The process group is gone by now, so the pipe ends, unless one left the group.
+            # The process group is gone, so the pipe ends unless a process left the group.
             copier.join(_POLL_INTERVAL * 50)
 
     def _copy_lines(self, descriptor: int) -> None:
@@ -205,10 +201,10 @@ class TrainingRun:
             for line in lines:
                 log.write(line)
                 log.flush()
-                _log.info("%s: %s", name, line.decode(errors="replace").rstrip())
+                logger.info("%s: %s", name, line.decode(errors="replace").rstrip())
 
     def _failure(self, status: int) -> str:
-        # A container that was killed by a signal reports 128 and the signal.
+        # A container that was killed by a signal reports 128 plus the signal.
         code = 128 - status if status < 0 else status
         path = self._base_dir / "output" / "failure"
         text = path.read_text(errors="replace").strip() if path.is_file() else ""
@@ -218,7 +214,7 @@ class TrainingRun:
 
 
 def _await_end(process: subprocess.Popen[bytes], stop: threading.Event, deadline: float) -> Ending:
-    """Waits until the process ends, or must be ended."""
+    """Waits until the process ends or has to be ended."""
     while True:
         try:
             process.wait(_POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""Transform jobs: their records, and the thread that takes each through its states."""
+"""Transform jobs: their records and the threads that run them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import shutil
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from local_aws.context import Context
@@ -15,22 +14,27 @@ from local_aws.sagemaker.errors import invalid, job_exists
 from local_aws.sagemaker.instance_types import check_transform_volume
 from local_aws.sagemaker.model_data import ModelDataCache
 from local_aws.sagemaker.models import Models
-from local_aws.sagemaker.resources import arn_of, list_page, now, select_members
-from local_aws.sagemaker.tags import Action, Tags
+from local_aws.sagemaker.resources import (
+    Action,
+    arn_of,
+    make_log_folder,
+    now,
+    select_members,
+)
 from local_aws.sagemaker.training_run import RunFailedError
 from local_aws.sagemaker.transform_run import StoppedError, TransformRun
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _KEPT_LOGS = 20
 _MOST_INSTANCES = 100
 _MOST_MEGABYTES = 100
-# Where the model of the API names a default in words only.
+# SageMaker's model has this default in words only.
 _DEFAULT_PAYLOAD_MB = 6
 
 
 @dataclass
 class _Job:
-    """A job's record, in the words of the API, and the wish to stop it."""
+    """A job's record as the API describes it, and whether to stop it."""
 
     record: dict[str, Any]
     stop: threading.Event = field(default_factory=threading.Event)
@@ -41,7 +45,7 @@ class _Job:
         return self.record["TransformJobStatus"] in {"InProgress", "Stopping"}
 
     def begin(self) -> None:
-        """The instances run, and are paid for, from now on."""
+        """Called once the instances run and, on AWS, cost money."""
         with self.lock:
             self.record["TransformStartTime"] = now()
 
@@ -56,7 +60,7 @@ class _Job:
             )
 
     def ask_to_stop(self) -> None:
-        """Raises ApiError when the job has ended."""
+        """Stops the job; ApiError if it has ended."""
         with self.lock:
             if not self.running:
                 raise invalid(
@@ -72,19 +76,17 @@ class _Job:
 
 
 class TransformJobs:
-    """Transform jobs by name; names are never free again."""
+    """Transform jobs by name; names are never reused."""
 
     def __init__(
         self,
         context: Context,
         models: Models,
-        tags: Tags,
         children: Children,
         cache: ModelDataCache,
     ) -> None:
         self._context = context
         self._models = models
-        self._tags = tags
         self._children = children
         self._cache = cache
         self._folder = context.state_dir / "sagemaker" / "transform-jobs"
@@ -98,11 +100,10 @@ class TransformJobs:
             "CreateTransformJob": self._create,
             "DescribeTransformJob": self._describe,
             "StopTransformJob": self._stop,
-            "ListTransformJobs": self._list,
         }
 
     def close(self) -> None:
-        """Asks every job to end; their processes are for the owner of `children` to end."""
+        """Stops all jobs; the owner of `children` ends their processes."""
         for job in list(self._jobs.values()):
             job.stop.set()
 
@@ -111,7 +112,7 @@ class TransformJobs:
         arn = arn_of(self._context, "transform-job", name)
         # As it is now: the model may be deleted while the job runs.
         container = self._models.container(request["ModelName"])
-        _check(request, container)
+        _check(request)
         with self._lock:
             if name in self._jobs:
                 raise job_exists(arn)
@@ -132,12 +133,13 @@ class TransformJobs:
                 }
             )
             self._jobs[name] = job
-        self._tags.put(arn, request.get("Tags"))
+        log_folder = make_log_folder(self._log_folder, _KEPT_LOGS) / name
+        log_folder.mkdir(exist_ok=True)
         run = TransformRun(
             request,
             container,
             folder=self._folder / name,
-            log_folder=_make_log_folder(self._log_folder, name),
+            log_folder=log_folder,
             s3=self._context.client("s3"),
             children=self._children,
             cache=self._cache,
@@ -148,22 +150,22 @@ class TransformJobs:
 
     def _run(self, job: _Job, run: TransformRun) -> None:
         name = job.record["TransformJobName"]
-        _log.info("transform job %s starts", name)
+        logger.info("transform job %s starts", name)
         try:
             run.execute(started=job.begin)
         except StoppedError:
             job.end("Stopped")
-            _log.info("transform job %s: stopped", name)
+            logger.info("transform job %s: stopped", name)
         except RunFailedError as error:
             job.end("Failed", FailureReason=str(error)[:1024])
-            _log.error("transform job %s failed: %s", name, error)
+            logger.error("transform job %s failed: %s", name, error)
         except Exception as error:
             job.end("Failed", FailureReason=f"InternalServerError: {error!r}"[:1024])
             if not job.stop.is_set():
-                _log.exception("transform job %s failed", name)
+                logger.exception("transform job %s failed", name)
         else:
             job.end("Completed")
-            _log.info("transform job %s: completed", name)
+            logger.info("transform job %s: completed", name)
         finally:
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
@@ -175,23 +177,14 @@ class TransformJobs:
         self._find(request["TransformJobName"]).ask_to_stop()
         return {}
 
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        records = [job.snapshot() for job in list(self._jobs.values())]
-        return list_page(request, records, kind="TransformJob", answer="TransformJobSummaries")
-
     def _find(self, name: str) -> _Job:
         if name not in self._jobs:
             raise invalid(f"Could not find requested job with name: {name}")
         return self._jobs[name]
 
 
-def _check(request: dict[str, Any], container: dict[str, Any]) -> None:
-    """What SageMaker's model does not say, and what can not run here."""
-    if "ModelDataSource" in container:
-        raise invalid(
-            f"Model {request['ModelName']} has a ModelDataSource, which batch transform does not "
-            "support: give the model a ModelDataUrl."
-        )
+def _check(request: dict[str, Any]) -> None:
+    """Checks what SageMaker's model does not say and what cannot run here."""
     resources = request["TransformResources"]
     if resources["InstanceCount"] > _MOST_INSTANCES:
         raise invalid(f"InstanceCount must be at most {_MOST_INSTANCES}.")
@@ -207,7 +200,7 @@ def _check(request: dict[str, Any], container: dict[str, Any]) -> None:
         if not uri.startswith("s3://"):
             raise invalid(f"{uri} is not in S3.")
     if payload == 0:
-        raise invalid("Chunked encoding (MaxPayloadInMB 0) is not available here.")
+        raise invalid("The local AWS has no chunked encoding (MaxPayloadInMB 0).")
     _check_runs_here(request, source)
 
 
@@ -218,18 +211,9 @@ def _check_runs_here(request: dict[str, Any], source: dict[str, Any]) -> None:
         ("SplitType", source.get("SplitType", "None"), {"None", "Line"}),
     ):
         if value not in available:
-            raise invalid(f"{member} {value} is not available here.")
+            raise invalid(f"The local AWS has no {member} {value}.")
     neutral = {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
     if not request.get("DataProcessing", {}).items() <= neutral.items():
-        raise invalid("DataProcessing that filters or joins is not available here.")
+        raise invalid("The local AWS has no DataProcessing that filters or joins.")
     if "DataCaptureConfig" in request:
-        raise invalid("DataCaptureConfig is not available here.")
-
-
-def _make_log_folder(folder: Path, name: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    logs = sorted(folder.iterdir(), key=lambda log: log.stat().st_mtime)
-    for log in logs[:-_KEPT_LOGS]:
-        shutil.rmtree(log, ignore_errors=True)
-    (folder / name).mkdir(exist_ok=True)
-    return folder / name
+        raise invalid("The local AWS has no DataCaptureConfig.")

@@ -1,4 +1,4 @@
-"""A transform job's input file as the bodies of its requests, in constant memory."""
+"""Splits a transform job's input file into request bodies, in constant memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ def split(path: Path, *, by_line: bool, many: bool, limit: int) -> Iterator[byte
     """The bodies, in the file's order.
 
     Args:
-        path: The file.
-        by_line: SplitType Line; otherwise the file is one body.
+        by_line: SplitType Line; if not, the file is one body.
         many: BatchStrategy MultiRecord: as many lines as fit make one body. With SingleRecord
             each line is a body, without its newline.
         limit: MaxPayloadInMB in bytes.
 
     Raises:
-        PayloadTooLargeError: When the iteration comes to it.
+        PayloadTooLargeError: When the iteration reaches it.
     """
     if by_line:
         lines = _lines(path, limit)
@@ -36,7 +35,7 @@ def split(path: Path, *, by_line: bool, many: bool, limit: int) -> Iterator[byte
 
 
 def _lines(path: Path, limit: int) -> Iterator[bytes]:
-    """Lines as they are in the file; a newline is not counted."""
+    """The lines of the file; the newline does not count for the limit."""
     with path.open("rb") as file:
         while line := file.readline(limit + 1):
             if len(line) > limit and not line.endswith(b"\n"):

@@ -1,7 +1,7 @@
 """One transform job's run: files in, model servers that answer for them, files out.
 
-Knows nothing of the API. The objects are dealt out by key, and each is the work of one instance,
-so instances beyond the number of objects are not even started. Instances share this machine.
+Knows nothing about the API. The objects are dealt out by key, each to one instance, so there are
+never more instances than objects. Instances share this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.instance import Instance, InstancePlan, NotAnsweringError
-from local_aws.sagemaker.model_data import ModelData, ModelDataCache, ModelDataError
+from local_aws.sagemaker.model_data import ModelDataCache, ModelDataError, model_data
 from local_aws.sagemaker.storage import (
     Location,
     Upload,
@@ -33,8 +33,8 @@ from local_aws.sagemaker.storage import (
 from local_aws.sagemaker.training_run import RunFailedError
 from local_aws.sagemaker.transform_records import PayloadTooLargeError, split
 
-# What SageMaker's agent writes to a job's data-log.
-_log = logging.getLogger("local_aws.sagemaker.transform")
+# For what SageMaker's agent writes to a job's data log.
+logger = logging.getLogger("local_aws.sagemaker.transform")
 _HEALTH_CHECK_TIMEOUT = 240.0
 _POLL_INTERVAL = 0.1
 _RETRY_INTERVAL = 0.5
@@ -43,14 +43,14 @@ _MEGABYTE = 1024 * 1024
 
 
 class StoppedError(Exception):
-    """The job was asked to stop."""
+    """The job was stopped."""
 
 
 class _FileError(Exception):
     """A file could not be transformed.
 
     Args:
-        party: Whose fault SageMaker takes it for: "AlgorithmError" or "ClientError".
+        party: "AlgorithmError" or "ClientError", as SageMaker would blame it.
         reason: For the log.
     """
 
@@ -63,14 +63,12 @@ class TransformRun:
     """Runs a CreateTransformJob request.
 
     Args:
-        request: The request, checked.
-        container: The model's ContainerDefinition as it was when the job was created.
-        folder: The job's own, below which everything is that is not a log.
+        request: Already checked.
+        container: The model's ContainerDefinition when the job was created.
+        folder: The job's own, for everything but logs.
         log_folder: The job's own, for a log of each instance.
-        s3: Client of S3.
         children: Starts the model servers.
-        cache: Has the model's files.
-        stop: When set, the run ends at once.
+        stop: Ends the run at once when set.
     """
 
     def __init__(
@@ -103,15 +101,15 @@ class TransformRun:
         self._retries: int = client.get("InvocationsMaxRetries", 3)
 
     def execute(self, started: Callable[[], None]) -> None:
-        """Transforms every object below the input's prefix.
+        """Transforms all objects below the input's prefix.
 
         Args:
-            started: Called when every instance is healthy.
+            started: Called once all instances are healthy.
 
         Raises:
             RunFailedError: There is nothing to transform, the model does not start, or an object
-                failed; the others have their output then.
-            StoppedError: The job was stopped. Objects that were done have their output.
+                failed; the others have their outputs.
+            StoppedError: The job was stopped. Finished objects have their outputs.
         """
         keys = self._find_keys()
         count = min(self._request["TransformResources"]["InstanceCount"], len(keys))
@@ -134,7 +132,7 @@ class TransformRun:
             finally:
                 for instance in instances:
                     instance.close()
-                # Nothing answers any more, so what still runs ends soon ...
+                # Nothing answers any more, so running work ends soon ...
                 pool.shutdown()
                 # ... and what was just starting has started.
                 for instance in instances:
@@ -144,19 +142,19 @@ class TransformRun:
         keys = sorted(key for key, _ in find_objects(self._s3, self._prefix))
         if not keys:
             raise RunFailedError(
-                f"ClientError: Data download failed: No S3 objects found under S3 URL "
-                f'"s3://{self._prefix.bucket}/{self._prefix.key}" given in input data source.'
+                "ClientError: Data download failed: No S3 objects found under S3 URL "
+                f'"{self._prefix}" given in input data source.'
             )
         return keys
 
     @contextlib.contextmanager
     def _model_dir(self) -> Iterator[Path | None]:
-        data = ModelData.of_container(self._container)
-        if data is None:
+        location = model_data(self._container)
+        if location is None:
             yield None
             return
         try:
-            folder = self._cache.acquire(data)
+            folder = self._cache.acquire(location)
         except ModelDataError as error:
             raise RunFailedError(f"ClientError: {error}") from error
         try:
@@ -201,7 +199,7 @@ class TransformRun:
                 )
 
     def _await(self, futures: list[Future[Any]]) -> None:
-        """Waits for all; raises what the first of them raised, or StoppedError at once."""
+        """Waits for all and raises the first error; raises StoppedError at once."""
         pending = set(futures)
         while pending:
             pending = wait(pending, _POLL_INTERVAL).not_done
@@ -212,11 +210,11 @@ class TransformRun:
             raise failures[0]
 
     def _transform_files(self, instance: Instance, keys: list[str]) -> None:
-        """One instance's work: what is answered is uploaded while more is."""
+        """One instance's work; answers are uploaded while others are computed."""
         failure: RunFailedError | None = None
         with (
             ThreadPoolExecutor(self._concurrency, thread_name_prefix="transform") as requests,
-            # The end of one output may still be under way when the next begins.
+            # The end of one upload may overlap with the beginning of the next.
             ThreadPoolExecutor(2, thread_name_prefix="upload") as uploads,
         ):
             uploading: Future[None] | None = None
@@ -232,14 +230,14 @@ class TransformRun:
                 if last is not None:
                     _await_upload(last)
                 seconds = time.monotonic() - began
-                _log.info("%s: %s: %d requests in %.1f s", self._name, key, bodies, seconds)
+                logger.info("%s: %s: %d requests in %.1f s", self._name, key, bodies, seconds)
             if uploading is not None:
                 _await_upload(uploading)
         if failure is not None:
             raise failure
 
     def _job_failure(self, instance: Instance, key: str, error: _FileError) -> RunFailedError:
-        _log.error("%s: %s/%s: %s: %s", self._name, self._prefix.bucket, key, error.party, error)
+        logger.error("%s: %s/%s: %s: %s", self._name, self._prefix.bucket, key, error.party, error)
         return RunFailedError(
             f"{error.party}: See job logs for more information (here: {key}: {error}; "
             f"{instance.plan.log})"
@@ -248,9 +246,9 @@ class TransformRun:
     def _transform_file(
         self, instance: Instance, requests: ThreadPoolExecutor, key: str, output: Upload
     ) -> int:
-        """Writes the file's answers in the order of its records; tells how many there were.
+        """Writes the file's answers in the order of its records; returns their number.
 
-        Whatever goes wrong, there is no output then.
+        After any error there is no output.
         """
         source = instance.plan.folder / f"{time.monotonic_ns()}.in"
         separator = b"\n" if self._request["TransformOutput"].get("AssembleWith") == "Line" else b""
@@ -261,7 +259,7 @@ class TransformRun:
             for body in self._split(source):
                 in_flight.append(requests.submit(self._invoke, instance, body))
                 count += 1
-                # One more than are sent at a time, so that none of the threads ever waits.
+                # One more than are sent at a time, so that no thread ever waits.
                 if len(in_flight) > self._concurrency:
                     output.write(in_flight.popleft().result() + separator)
             while in_flight:
@@ -286,7 +284,7 @@ class TransformRun:
         )
 
     def _invoke(self, instance: Instance, body: bytes) -> bytes:
-        """The answer to one body; a server that fails is asked again."""
+        """The answer to one body, with retries if the server fails."""
         headers = {}
         if content_type := self._request["TransformInput"].get("ContentType"):
             headers["Content-Type"] = content_type
@@ -306,14 +304,14 @@ class TransformRun:
             else:
                 if 200 <= answer.status < 300:
                     return answer.data
-                said = answer.data[:500].decode(errors="replace")
-                reason = f"Bad HTTP status received from algorithm: {answer.status} {said}"
+                text = answer.data[:500].decode(errors="replace")
+                reason = f"Bad HTTP status received from algorithm: {answer.status} {text}"
                 if answer.status < 500:
                     raise _FileError("ClientError", reason)
         raise _FileError("AlgorithmError", reason)
 
     def _await_health(self, instance: Instance) -> None:
-        """Waits for a server that is being started again."""
+        """Waits for a server that is being restarted."""
         deadline = time.monotonic() + _HEALTH_CHECK_TIMEOUT
         while not instance.healthy and time.monotonic() < deadline:
             if self._stop.wait(_POLL_INTERVAL):

@@ -1,7 +1,7 @@
 """Checks requests against SageMaker's own model, as botocore ships it.
 
-botocore checks only types and required members before it sends. AWS also checks names,
-lengths, ranges and enumerations; a request that AWS would refuse must not pass here.
+botocore's client checks only types and required members. AWS also checks names, lengths, ranges
+and enumerations, and a request that AWS would refuse must not pass here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from local_aws.sagemaker.errors import ApiError, invalid
 from local_aws.service_models import service_model
 
-# AWS's words for what stands in the JSON.
+# AWS's words for JSON values.
 _JSON_NAMES: dict[type, str] = {
     str: "STRING_VALUE",
     int: "NUMBER_VALUE",
@@ -24,7 +24,7 @@ _JSON_NAMES: dict[type, str] = {
     list: "START_ARRAY",
     type(None): "VALUE_NULL",
 }
-# Java's character classes in AWS's patterns, in Python's words.
+# Java's character classes in AWS's patterns, and Python's equivalents.
 _JAVA_CLASSES = (
     (r"\p{L}\p{Z}\p{N}_", r"\w\s"),
     (r"\p{Alnum}", "a-zA-Z0-9"),
@@ -33,7 +33,7 @@ _JAVA_CLASSES = (
 
 @cache
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The Python form of a pattern of AWS's models."""
+    """The Python form of a pattern from AWS's models."""
     for java, python in _JAVA_CLASSES:
         pattern = pattern.replace(java, python)
     return re.compile(pattern)
@@ -105,7 +105,7 @@ def _check(shape: Any, value: object, path: str) -> Iterator[str]:
 
 
 def check_request(operation: str, request: dict[str, Any]) -> None:
-    """Refuses a request that SageMaker's model does not allow, naming every fault.
+    """Refuses a request that violates SageMaker's model, naming all faults.
 
     Raises:
         ApiError: ValidationException, or SerializationException for a wrong type.

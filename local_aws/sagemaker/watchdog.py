@@ -1,7 +1,7 @@
-"""Ends the server's child processes when the server is gone, however it went.
+"""Ends the server's child processes when the server is gone, however it ended.
 
-A file of its own, run by the server: it reads "+<process group>" and "-<process group>" lines
-and kills what is left when the pipe closes, which happens on a clean end and on kill -9 alike.
+The server runs this file. It reads "+<process group>" and "-<process group>" lines and kills the
+remaining groups when the pipe closes, which happens on a clean end and on kill -9 alike.
 (Linux's parent-death signal follows the thread that started the child, not the process, and
 macOS has none.)
 """

@@ -14,8 +14,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.instance_types import has_local_storage
-from local_aws.sagemaker.validation import compile_pattern, service_model
+from local_aws.sagemaker.validation import compile_pattern
 from local_aws.server import LocalAws
+from local_aws.service_models import service_model
 from tests.support.sagemaker import BUCKET, IMAGE, ROLE, put_config, put_model
 
 
@@ -67,6 +68,17 @@ def test_a_model_whose_artifact_is_absent_is_refused(sagemaker: BaseClient) -> N
         )
         assert code == "ValidationException"
         assert message.startswith(f"Could not access model data at {url}.")
+
+
+def test_a_model_of_uncompressed_files_is_refused(sagemaker: BaseClient) -> None:
+    source = {"S3Uri": f"s3://{BUCKET}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    code, message = refusal(
+        sagemaker.create_model,
+        ModelName="files",
+        ExecutionRoleArn=ROLE,
+        PrimaryContainer={"Image": IMAGE, "ModelDataSource": {"S3DataSource": source}},
+    )
+    assert (code, "give a ModelDataUrl" in message) == ("ValidationException", True)
 
 
 def test_a_taken_name_is_refused(aws: LocalAws, sagemaker: BaseClient, model: str) -> None:
@@ -195,14 +207,6 @@ def test_lists_come_in_pages(sagemaker: BaseClient, model: str) -> None:
     assert found == names
 
 
-def test_tags_are_added_listed_and_removed(sagemaker: BaseClient, model: str) -> None:
-    arn = sagemaker.describe_model(ModelName=model)["ModelArn"]
-    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
-    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "b", "Value": "2"}])
-    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["a"])
-    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
-
-
 def test_every_pattern_of_the_actions_requests_can_be_checked() -> None:
     actions = (
         "CreateModel",
@@ -212,7 +216,7 @@ def test_every_pattern_of_the_actions_requests_can_be_checked() -> None:
         "CreateTrainingJob",
         "CreateTransformJob",
     )
-    pending = [service_model().operation_model(action).input_shape for action in actions]
+    pending = [service_model("sagemaker").operation_model(action).input_shape for action in actions]
     seen: set[str] = set()
     while pending:
         shape = pending.pop()

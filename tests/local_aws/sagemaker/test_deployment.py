@@ -69,7 +69,7 @@ def test_alarms_are_taken_along() -> None:
         (config("CANARY", CanarySize=percent(51)), "at most 50%"),
         (config("CANARY", CanarySize=count(2)), "at most 50%"),
         (config("LINEAR", LinearStepSize=percent(5)), "at least 10% and at most 50%"),
-        ({"RollingUpdatePolicy": {}}, "Rolling updates do not run here"),
+        ({"RollingUpdatePolicy": {}}, "has no rolling updates"),
         (
             {
                 "BlueGreenUpdatePolicy": {

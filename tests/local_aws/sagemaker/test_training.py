@@ -288,7 +288,7 @@ def test_unknown_jobs(sagemaker: BaseClient) -> None:
         ),
         (
             {"InstanceType": "ml.c6i.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 1},
-            "One instance runs here, not 2",
+            "runs one instance, not 2",
         ),
     ],
 )
@@ -302,7 +302,7 @@ def test_resources_follow_sagemakers_rules(
 def test_a_job_without_an_entry_point_is_refused(aws: LocalAws, sagemaker: BaseClient) -> None:
     job = request(aws, INSPECT)
     del job["AlgorithmSpecification"]["ContainerEntrypoint"]
-    with pytest.raises(ClientError, match="No image runs here"):
+    with pytest.raises(ClientError, match="runs no images"):
         sagemaker.create_training_job(**job)
 
 

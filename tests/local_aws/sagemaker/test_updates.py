@@ -299,7 +299,7 @@ def test_a_container_that_dies_under_traffic_loses_nothing(
     assert "new" in traffic.answers
     assert set(traffic.answers[-150:]) == {"old"}
     assert found["EndpointConfigName"] != config
-    assert "ended while it was watched" in found["FailureReason"]
+    assert "ended during the deployment" in found["FailureReason"]
 
 
 def test_an_endpoint_under_update_can_not_be_updated(workbench: Workbench, name: str) -> None:
