@@ -1,31 +1,35 @@
-"""The batch's workflow, the function behind it, what starts it, and what tells of its failures."""
+"""The batch workflow, the function behind it, what starts it, and its alarms."""
 
 from __future__ import annotations
 
 import json
-import re
-import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from batch.steps.environment import Environment
-from stage.settings import check_settings, load_settings
+from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, SHARDS_PREFIX
+from contract.names import APP_NAME, Names
+from stage.settings import Settings
 from tests.support.synthesis import (
     ROOT,
     Templates,
     arn_ends,
-    assemble,
+    changed,
     grant,
     listed,
     of_type,
     properties,
     statements,
+    templates_of,
 )
 
 FUNCTION = "StepsFunctionRole"
 WORKFLOW = "WorkflowRole"
+INPUT, REQUESTS, SHARDS, OUTPUT = (
+    f"/{prefix}*" for prefix in (INPUT_PREFIX, REQUESTS_PREFIX, SHARDS_PREFIX, OUTPUT_PREFIX)
+)
 DEFINITION = ROOT / "stacks/batch/workflow.asl.json"
 
 
@@ -40,18 +44,16 @@ def _environment(template: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _with_batch(**changes: Any) -> Templates:
-    """Stage dev with other settings of [batch]."""
-    values = tomllib.loads((ROOT / "config/dev.toml").read_text(encoding="utf-8"))
-    settings = check_settings("dev", {**values, "batch": changes}, source="test")
-    return {name: stack.template for name, stack in assemble(settings).items()}
+def _with_batch(**changes: Any) -> dict[str, Any]:
+    """The Batch template of stage dev with other settings of [batch]."""
+    return templates_of(changed("dev", batch=changes))["Batch"]
 
 
 def test_the_workflow_is_the_tested_one_under_a_fixed_name(
     stage: str, batch: dict[str, Any]
 ) -> None:
     (machine,) = properties(batch, "AWS::StepFunctions::StateMachine")
-    assert machine["StateMachineName"] == f"faq-search-{stage}-batch"
+    assert machine["StateMachineName"] == Names(stage).batch_workflow
     deployed = "".join(
         part if isinstance(part, str) else "arn:…" for part in _parts(machine["DefinitionString"])
     )
@@ -78,7 +80,7 @@ def test_every_step_that_may_fail_is_caught() -> None:
 
 
 def test_each_round_of_waiting_fits_the_history_of_an_execution() -> None:
-    """Prepare chooses the wait for 2,000 rounds. A state has two events, a call three more."""
+    """Prepare chooses the wait for 2,000 rounds. A state adds two events, a call three more."""
     states = json.loads(DEFINITION.read_text(encoding="utf-8"))["States"]
     round_, name = [], "Wait"
     while name not in round_:
@@ -99,7 +101,7 @@ def test_the_workflow_may_run_jobs_of_this_stage_and_nothing_else(
         "sagemaker:DescribeTransformJob",
     }
     ends = arn_ends(batch, WORKFLOW, "sagemaker:CreateTransformJob")
-    assert ends == {f":transform-job/faq-search-{stage}-*"}
+    assert ends == {f":transform-job/{Names(stage).prefix}-*"}
     invoked = grant(batch, WORKFLOW, "lambda:InvokeFunction")["Resource"]
     assert invoked == {"Fn::GetAtt": [function, "Arn"]}
     allowed = [
@@ -111,20 +113,18 @@ def test_the_workflow_may_run_jobs_of_this_stage_and_nothing_else(
     assert len(allowed) == 4
 
 
-def test_the_function_reads_what_users_put_and_writes_elsewhere(
-    stage: str, batch: dict[str, Any]
-) -> None:
+def test_the_function_reads_what_users_put_and_writes_elsewhere(batch: dict[str, Any]) -> None:
     reading = {
         end
         for owner, statement in statements(batch)
         if owner.startswith(FUNCTION) and "s3:GetObject" in listed(statement["Action"])
         for end in (arn["Fn::Join"][1][-1] for arn in listed(statement["Resource"]))
     }
-    assert reading == {"/input/*", "/requests/*", "/output/*"}
-    assert arn_ends(batch, FUNCTION, "s3:GetObjectVersion") == {"/input/*"}
-    assert arn_ends(batch, FUNCTION, "s3:PutObject") == {"/shards/*", "/output/*"}
-    assert arn_ends(batch, FUNCTION, "s3:AbortMultipartUpload") == {"/shards/*", "/output/*"}
-    assert arn_ends(batch, FUNCTION, "s3:ListMultipartUploadParts") == {"/output/*"}
+    assert reading == {INPUT, REQUESTS, OUTPUT}
+    assert arn_ends(batch, FUNCTION, "s3:GetObjectVersion") == {INPUT}
+    assert arn_ends(batch, FUNCTION, "s3:PutObject") == {SHARDS, OUTPUT}
+    assert arn_ends(batch, FUNCTION, "s3:AbortMultipartUpload") == {SHARDS, OUTPUT}
+    assert arn_ends(batch, FUNCTION, "s3:ListMultipartUploadParts") == {OUTPUT}
     (bucket,) = listed(grant(batch, FUNCTION, "s3:ListBucket")["Resource"])
     assert "StorageBatch" in bucket["Fn::ImportValue"]
     for _, statement in statements(batch):
@@ -135,10 +135,11 @@ def test_the_function_reads_what_users_put_and_writes_elsewhere(
 def test_the_function_reaches_its_own_workflow_jobs_and_parameters(
     stage: str, batch: dict[str, Any]
 ) -> None:
-    name = f"faq-search-{stage}"
-    assert arn_ends(batch, FUNCTION, "states:StartExecution") == {f":stateMachine:{name}-batch"}
-    assert arn_ends(batch, FUNCTION, "states:DescribeExecution") == {f":execution:{name}-batch:*"}
-    assert arn_ends(batch, FUNCTION, "sagemaker:StopTransformJob") == {f":transform-job/{name}-*"}
+    names = Names(stage)
+    workflow, jobs = names.batch_workflow, f"{names.prefix}-*"
+    assert arn_ends(batch, FUNCTION, "states:StartExecution") == {f":stateMachine:{workflow}"}
+    assert arn_ends(batch, FUNCTION, "states:DescribeExecution") == {f":execution:{workflow}:*"}
+    assert arn_ends(batch, FUNCTION, "sagemaker:StopTransformJob") == {f":transform-job/{jobs}"}
     variables = _environment(batch)
     assert arn_ends(batch, FUNCTION, "ssm:GetParameter") == {
         f":parameter{variables[v]}" for v in ("DEPLOYMENT_PARAMETER", "MODEL_NAME_PARAMETER")
@@ -153,13 +154,16 @@ def test_the_function_reads_parameters_that_the_model_stack_writes(
     assert {variables["DEPLOYMENT_PARAMETER"], variables["MODEL_NAME_PARAMETER"]} <= written
 
 
-def test_the_function_has_a_whole_cpu_and_all_the_time_there_is(batch: dict[str, Any]) -> None:
+def test_the_function_has_a_whole_cpu_and_the_longest_timeout(batch: dict[str, Any]) -> None:
     (function,) = properties(batch, "AWS::Lambda::Function")
     assert (function["MemorySize"], function["Timeout"]) == (1769, 900)
 
 
-def test_the_function_needs_every_variable(batch: dict[str, Any]) -> None:
-    variables = _environment(batch)
+def test_the_function_gets_the_variables_that_it_reads(batch: dict[str, Any]) -> None:
+    variables = {
+        name: value if isinstance(value, str) else "a reference"
+        for name, value in _environment(batch).items()
+    }
     Environment.read(variables)
     for name in variables:
         with pytest.raises(KeyError, match=name):
@@ -167,29 +171,31 @@ def test_the_function_needs_every_variable(batch: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "processor", "has_key", "ami"),
+    ("instance_type", "gpu", "has_key", "ami"),
     [
-        ("ml.c6i.xlarge", "cpu", True, ""),
-        ("ml.g5.2xlarge", "gpu", False, "al2-ami-sagemaker-batch-gpu-535"),
-        ("ml.g4dn.2xlarge", "gpu", False, "al2-ami-sagemaker-batch-gpu-535"),
+        ("ml.c6i.xlarge", False, True, ""),
+        ("ml.g5.2xlarge", True, False, "al2-ami-sagemaker-batch-gpu-535"),
+        ("ml.g4dn.2xlarge", True, False, "al2-ami-sagemaker-batch-gpu-535"),
     ],
 )
 def test_disks_and_drivers_by_instance_family(
-    instance_type: str, processor: str, has_key: bool, ami: str
+    instance_type: str, gpu: bool, has_key: bool, ami: str
 ) -> None:
-    variables = _environment(_with_batch(instance_type=instance_type)["Batch"])
+    variables = _environment(_with_batch(instance_type=instance_type))
     assert variables["INSTANCE_TYPE"] == instance_type
-    assert variables["MODEL_NAME_PARAMETER"] == f"/faq-search/dev/model-name/{processor}"
+    assert variables["MODEL_NAME_PARAMETER"] == Names("dev").model_name_parameter(gpu=gpu)
     assert bool(variables["VOLUME_KMS_KEY_ID"]) is has_key
     assert variables["VOLUME_KMS_KEY_ID"] in ("", variables["KMS_KEY_ARN"])
     assert variables["TRANSFORM_AMI_VERSION"] == ami
 
 
-def test_jobs_have_the_stages_tags_count_and_price(stage: str, batch: dict[str, Any]) -> None:
-    settings, variables = load_settings(stage), _environment(batch)
+def test_jobs_have_the_stages_tags_count_and_price(
+    settings: Settings, batch: dict[str, Any]
+) -> None:
+    variables = _environment(batch)
     assert json.loads(variables["TAGS"]) == {
-        "application": "faq-search",
-        "stage": stage,
+        "application": APP_NAME,
+        "stage": settings.stage,
         **settings.tags,
     }
     assert variables["INSTANCE_COUNT"] == str(settings.batch.instance_count)
@@ -198,19 +204,19 @@ def test_jobs_have_the_stages_tags_count_and_price(stage: str, batch: dict[str, 
     assert price["per_hour"] > 0
 
 
-def test_a_price_of_the_settings_goes_before_the_table() -> None:
-    settings = load_settings("dev").model_copy(update={"prices": {"ml.c6i.xlarge": 9.5}})
-    variables = _environment(assemble(settings)["Batch"].template)
+def test_a_price_in_the_settings_takes_precedence_over_the_table() -> None:
+    settings = changed("dev", prices={"ml.c6i.xlarge": 9.5})
+    variables = _environment(templates_of(settings)["Batch"])
     assert json.loads(variables["PRICE"])["per_hour"] == 9.5
 
 
-def test_a_file_below_input_starts_a_batch_and_no_other(batch: dict[str, Any]) -> None:
+def test_only_a_file_below_input_starts_a_batch(batch: dict[str, Any]) -> None:
     pattern = _rule(batch, "FilePut")["EventPattern"]
     assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
     (name,) = pattern["detail"]["bucket"]["name"]
     assert "StorageBatch" in name["Fn::ImportValue"]
-    # What the workflow itself writes must start nothing.
-    assert pattern["detail"]["object"] == {"key": [{"prefix": "input/"}]}
+    # Files that the workflow itself writes must start nothing.
+    assert pattern["detail"]["object"] == {"key": [{"prefix": INPUT_PREFIX}]}
 
 
 def test_a_broken_execution_of_this_workflow_is_reported(batch: dict[str, Any]) -> None:
@@ -246,7 +252,7 @@ def _rule(template: dict[str, Any], name: str) -> dict[str, Any]:
     return found  # type: ignore[no-any-return]
 
 
-def test_failures_are_told_at_the_first(batch: dict[str, Any]) -> None:
+def test_alarms_watch_for_the_first_failure(batch: dict[str, Any]) -> None:
     alarms = properties(batch, "AWS::CloudWatch::Alarm")
     assert {(a["Namespace"], a["MetricName"]) for a in alarms} == {
         ("AWS/States", "ExecutionsFailed"),
@@ -266,17 +272,17 @@ def test_failures_are_told_at_the_first(batch: dict[str, Any]) -> None:
         }
 
 
-def test_other_places_for_files_are_for_this_function_to_read(
+def test_only_this_function_may_read_other_locations(
     templates: Callable[[str], Templates],
 ) -> None:
-    places = ["s3://theirs/faq/", "s3://all-of-it/"]
-    before, after = templates("dev")["Batch"], _with_batch(input_locations=places)["Batch"]
+    locations = ["s3://theirs/faq/", "s3://all-of-it/"]
+    before, after = templates("dev")["Batch"], _with_batch(input_locations=locations)
     read = {"arn:aws:s3:::theirs/faq/*", "arn:aws:s3:::all-of-it/*"}
-    assert arn_ends(after, FUNCTION, "s3:GetObjectVersion") == {"/input/*", *read}
+    assert arn_ends(after, FUNCTION, "s3:GetObjectVersion") == {INPUT, *read}
     assert "s3:GetObject" in grant(after, FUNCTION, "s3:GetObjectVersion")["Action"]
-    changed = {
+    (differing,) = (
         name
         for name, resource in after["Resources"].items()
         if resource != before["Resources"].get(name)
-    }
-    assert [re.sub(r"\w{8}$", "", name) for name in changed] == [f"{FUNCTION}DefaultPolicy"]
+    )
+    assert differing.startswith(f"{FUNCTION}DefaultPolicy")

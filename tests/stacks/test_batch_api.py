@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, UPLOADS_PREFIX
+from contract.names import Names
 from stage.settings import load_settings
 from tests.support.synthesis import (
-    ROOT,
     Templates,
     arn_ends,
+    changed,
     listed,
     of_type,
     properties,
     statements,
-    synthesise,
+    templates_of,
 )
 
 ROLE = "BatchFunctionRole"
+WRITTEN = {f"/{UPLOADS_PREFIX}*", f"/{REQUESTS_PREFIX}*"}
 
 
 @pytest.fixture
@@ -62,9 +64,9 @@ def test_its_routes(api: dict[str, Any]) -> None:
 def test_its_settings(stage: str, api: dict[str, Any]) -> None:
     settings, found = load_settings(stage).batch, variables(api)
     assert found["APP_STAGE"] == stage
-    assert found["TRANSFORM_JOB_PREFIX"] == f"faq-search-{stage}"
+    assert found["TRANSFORM_JOB_PREFIX"] == Names(stage).prefix
     assert found["STATE_MACHINE_ARN"]["Fn::Join"][1][-1].endswith(
-        f":stateMachine:faq-search-{stage}-batch"
+        f":stateMachine:{Names(stage).batch_workflow}"
     )
     assert int(found["INSTANCE_COUNT"]) == settings.instance_count
     assert int(found["MAX_INSTANCE_COUNT"]) == settings.max_instance_count
@@ -75,7 +77,7 @@ def test_it_knows_workflow_and_bucket_as_they_are_made(
     stage: str, stage_templates: Templates
 ) -> None:
     (machine,) = properties(stage_templates["Batch"], "AWS::StepFunctions::StateMachine")
-    assert machine["StateMachineName"] == f"faq-search-{stage}-batch"
+    assert machine["StateMachineName"] == Names(stage).batch_workflow
     bucket = variables(stage_templates["FrontDoor"])["BATCH_BUCKET"]["Fn::ImportValue"]
     exports = {
         output["Export"]["Name"]: output["Value"]
@@ -108,27 +110,26 @@ def test_what_it_may_do(stage: str, api: dict[str, Any]) -> None:
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
     }
-    assert arn_ends(api, ROLE, "s3:PutObject") == {"/input/uploads/*", "/requests/*"}
-    assert arn_ends(api, ROLE, "s3:GetObject") == {"/input/*", "/output/*", "/requests/*"}
+    assert arn_ends(api, ROLE, "s3:PutObject") == WRITTEN
+    assert arn_ends(api, ROLE, "s3:GetObject") == {
+        f"/{prefix}*" for prefix in (INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX)
+    }
     (jobs,) = arn_ends(api, ROLE, "sagemaker:StopTransformJob")
-    assert jobs.endswith(f":transform-job/faq-search-{stage}-*")
+    assert jobs.endswith(f":transform-job/{Names(stage).prefix}-*")
     (machine,) = arn_ends(api, ROLE, "states:StartExecution")
-    assert machine.endswith(f":stateMachine:faq-search-{stage}-batch")
+    assert machine.endswith(f":stateMachine:{Names(stage).batch_workflow}")
     (executions,) = arn_ends(api, ROLE, "states:StopExecution")
-    assert executions.endswith(f":execution:faq-search-{stage}-batch:*")
+    assert executions.endswith(f":execution:{Names(stage).batch_workflow}:*")
 
 
 def test_it_may_read_where_the_settings_let_callers_name_files(
-    templates: Callable[[str], Templates], tmp_path: Path
+    templates: Callable[[str], Templates],
 ) -> None:
-    text = (ROOT / "config/dev.toml").read_text(encoding="utf-8")
-    (tmp_path / "dev.toml").write_text(
-        text + '\n[batch]\ninput_locations = ["s3://theirs/texts/", "s3://whole/"]\n'
-    )
-    api = synthesise("dev", directory=tmp_path)["FrontDoor"]
-    assert json.loads(variables(api)["INPUT_LOCATIONS"]) == ["s3://theirs/texts/", "s3://whole/"]
+    locations = ["s3://theirs/texts/", "s3://whole/"]
+    api = templates_of(changed("dev", batch={"input_locations": locations}))["FrontDoor"]
+    assert json.loads(variables(api)["INPUT_LOCATIONS"]) == locations
     added = arn_ends(api, ROLE, "s3:GetObject") - arn_ends(
         templates("dev")["FrontDoor"], ROLE, "s3:GetObject"
     )
     assert added == {"arn:aws:s3:::theirs/texts/*", "arn:aws:s3:::whole/*"}
-    assert arn_ends(api, ROLE, "s3:PutObject") == {"/input/uploads/*", "/requests/*"}
+    assert arn_ends(api, ROLE, "s3:PutObject") == WRITTEN

@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
+from contract.names import Names
+from contract.outputs import API_AUTH, API_URL
 from stacks.front_door import rest_api
 from stage.settings import load_settings
 from tests.support.synthesis import (
     ROOT,
     Templates,
     assemble,
+    listed,
     of_type,
     properties,
     statements,
@@ -170,9 +173,7 @@ def test_the_function_may_invoke_the_endpoints_and_read_two_parameters(
         action: json.dumps(statement["Resource"])
         for name, statement in statements(api)
         if name.startswith("Function")
-        for action in (
-            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        )
+        for action in listed(statement["Action"])
     }
     assert set(allowed) == {
         "sagemaker:InvokeEndpoint",
@@ -182,11 +183,11 @@ def test_the_function_may_invoke_the_endpoints_and_read_two_parameters(
         "xray:PutTraceSegments",
         "xray:PutTelemetryRecords",
     }
-    assert f"endpoint/faq-search-{stage}-" in allowed["sagemaker:InvokeEndpoint"]
+    assert f"endpoint/{Names(stage).prefix}-" in allowed["sagemaker:InvokeEndpoint"]
     assert "*" not in allowed["sagemaker:InvokeEndpoint"]
     assert "*" not in allowed["ssm:GetParameter"]
-    for parameter in ("deployment", "serving"):
-        assert f"parameter/faq-search/{stage}/{parameter}" in allowed["ssm:GetParameter"]
+    for parameter in (Names(stage).deployment_parameter, Names(stage).serving_parameter):
+        assert f"parameter{parameter}" in allowed["ssm:GetParameter"]
 
 
 def test_no_function_knows_the_corpus(api: dict) -> None:
@@ -201,8 +202,8 @@ def test_the_function_knows_the_endpoints_in_order_of_preference(
     settings = load_settings(stage)
     found = variables(function)
     assert found["APP_STAGE"] == stage
-    assert found["DEPLOYMENT_PARAMETER"] == f"/faq-search/{stage}/deployment"
-    assert found["SERVING_PARAMETER"] == f"/faq-search/{stage}/serving"
+    assert found["DEPLOYMENT_PARAMETER"] == settings.names.deployment_parameter
+    assert found["SERVING_PARAMETER"] == settings.names.serving_parameter
     assert float(found["MIN_SCORE"]) == settings.alarms.min_score
     assert json.loads(found["ENDPOINTS"]) == [
         {
@@ -227,7 +228,7 @@ def test_the_functions_have_their_packages(api: dict) -> None:
 
 def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name() -> None:
     front_door = assemble(load_settings("dev"))["FrontDoor"]
-    assert "FaqSearch-dev-Model" in {d.id for d in front_door.dependencies}
+    assert Names("dev").stack("Model") in {d.id for d in front_door.dependencies}
 
 
 def test_the_accounts_log_role_is_kept(api: dict) -> None:
@@ -237,6 +238,6 @@ def test_the_accounts_log_role_is_kept(api: dict) -> None:
     assert role["DeletionPolicy"] == "Retain"
 
 
-@pytest.mark.parametrize("output", ["ApiUrl", "ApiAuth"])
+@pytest.mark.parametrize("output", [API_URL, API_AUTH])
 def test_outputs_have_the_names_that_people_look_for(api: dict, output: str) -> None:
     assert output in api["Outputs"]

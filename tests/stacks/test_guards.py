@@ -14,10 +14,10 @@ from cfnlint.config import ManualArgs
 
 from stacks.application import build_application
 from stage.settings import Settings, load_settings
-from tests.support.synthesis import Templates, assemble, new_app, with_everything
+from tests.support.synthesis import Templates, new_app, templates_of, with_everything
 
-# The CDK makes a function depend on its role's policies by depending on the role as well, which
-# the function refers to anyway.
+# The CDK makes a function depend on its role's policies and on the role, to which the function
+# refers anyway.
 CDK_OWN = "W3005"
 
 
@@ -25,12 +25,12 @@ def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
     assert _nag(load_settings(stage), tmp_path) == set()
 
 
-def test_nor_in_what_settings_may_ask_for(tmp_path: Path) -> None:
+def test_nag_finds_nothing_with_all_optional_settings(tmp_path: Path) -> None:
     assert _nag(with_everything("prod"), tmp_path) == set()
 
 
 def _nag(settings: Settings, tmp_path: Path) -> set[str]:
-    """An open bucket stands beside the app, to see that nag looked."""
+    """An open bucket next to the app shows that cdk-nag ran."""
     app = new_app(outdir=str(tmp_path), builtin_cloud_formation_validation=True)
     build_application(app, settings)
     s3.Bucket(cdk.Stack(app, "Open"), "Bucket")
@@ -48,9 +48,9 @@ def _nag(settings: Settings, tmp_path: Path) -> set[str]:
     return {f for f in findings if " at Open/" not in f}
 
 
-def test_cfn_lint_finds_nothing_in_what_settings_may_ask_for() -> None:
-    stacks = assemble(with_everything("prod"))
-    assert _lint(stacks["Foundation"].template) == _lint(stacks["Operations"].template) == []
+def test_cfn_lint_finds_nothing_with_all_optional_settings() -> None:
+    templates = templates_of(with_everything("prod"))
+    assert _lint(templates["Foundation"]) == _lint(templates["Operations"]) == []
 
 
 def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
@@ -60,7 +60,7 @@ def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
 def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> None:
     template = stage_templates["Foundation"]
     wrong = {"Wrong": {"Type": "AWS::S3::Bucket", "Properties": {"Size": 1}}}
-    # A template of its own: the one of the fixture is shared with the tests that follow.
+    # A copy, because other tests share the fixture's template.
     template = template | {"Resources": template["Resources"] | wrong}
     assert any("Size" in finding for finding in _lint(template))
 

@@ -1,4 +1,4 @@
-"""Dashboard and alarms: they name what there is, and stand in the way of nothing."""
+"""Dashboard and alarms: they name what exists, and block no update."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from contract import metrics
-from stage.settings import load_settings
+from contract.names import STACKS, Names
+from stage.settings import Settings, load_settings
 from tests.support.resolved_template import Resolver
 from tests.support.synthesis import Templates, of_type, properties
 
@@ -60,7 +61,7 @@ class Metric:
 
 
 class Existing:
-    """Whether a metric will be published by what a stage's templates create."""
+    """The metrics that a stage's resources will publish."""
 
     def __init__(self, templates: Templates, stage: str) -> None:
         self._templates = templates
@@ -153,8 +154,9 @@ def test_alarms_watch_metrics_that_exist(
         Existing(everything, "dev").check(metric)
 
 
-def test_each_endpoint_is_shown_whole(stage: str, stage_templates: Templates) -> None:
-    settings = load_settings(stage)
+def test_everything_about_each_endpoint_is_shown(
+    settings: Settings, stage_templates: Templates
+) -> None:
     for endpoint in settings.endpoints:
         name = settings.names.endpoint(endpoint.instance_type)
         shown = {
@@ -215,7 +217,7 @@ def test_every_alarm_is_on_the_dashboard(stage_templates: Templates, everything:
 
 
 def test_names_of_the_dashboard_fit_together(stage_templates: Templates) -> None:
-    """CloudWatch refuses a graph in which two metrics have one id, or an expression lacks one."""
+    """CloudWatch rejects two metrics with one id, and an expression without its metric."""
     for widget in widgets(stage_templates):
         rows = widget["properties"].get("metrics", [])
         options = [row[-1] for row in rows if isinstance(row[-1], dict)]
@@ -239,12 +241,11 @@ def test_widgets_fill_the_page_and_do_not_overlap(stage_templates: Templates) ->
 def test_it_refers_to_foundation_alone(everything: Templates) -> None:
     """An export in use keeps its stack from replacing what is exported."""
     text = json.dumps(everything["Operations"])
-    for stack in ("Model", "Batch", "FrontDoor"):
-        assert f"FaqSearch-dev-{stack}:Exports" not in text
-    assert "FaqSearch-dev-Foundation:Exports" in text
+    referred = {stack for stack in STACKS if f"{Names('dev').stack(stack)}:Exports" in text}
+    assert referred == {"Foundation"}
 
 
-def test_alarms_of_the_corpus_are_there_where_asked_for(
+def test_the_settings_decide_about_alarms_of_the_corpus(
     templates: Callable[[str], Templates],
 ) -> None:
     def thresholds(stage: str) -> dict[str, float]:
@@ -272,20 +273,20 @@ def test_the_front_door_has_its_alarms(stage: str, stage_templates: Templates, k
     assert alarms[kind]["ComparisonOperator"] == "GreaterThanThreshold"
 
 
-def test_the_budget_counts_the_stages_tag_and_tells_the_topic(
+def test_the_budget_counts_the_stages_tag_and_notifies_the_topic(
     everything: Templates, stage_templates: Templates
 ) -> None:
     (budget,) = properties(everything["Operations"], "AWS::Budgets::Budget")
     assert budget["Budget"]["BudgetLimit"] == {"Amount": 250, "Unit": "USD"}
     assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:stage$dev"]}
     assert budget["Budget"]["TimeUnit"] == "MONTHLY"
-    assert "BudgetName" not in budget["Budget"]  # other notifications make another budget
-    told = {
+    assert "BudgetName" not in budget["Budget"]  # changed notifications replace the budget
+    subscribers = {
         (n["Notification"]["NotificationType"], n["Notification"]["Threshold"]): n["Subscribers"]
         for n in budget["NotificationsWithSubscribers"]
     }
-    assert set(told) == {("ACTUAL", 80), ("FORECASTED", 100)}
-    for (subscriber,) in told.values():
+    assert set(subscribers) == {("ACTUAL", 80), ("FORECASTED", 100)}
+    for (subscriber,) in subscribers.values():
         assert subscriber["SubscriptionType"] == "SNS"
         assert "NotificationsTopic" in subscriber["Address"]["Fn::ImportValue"]
     assert not of_type(stage_templates["Operations"], "AWS::Budgets::Budget")

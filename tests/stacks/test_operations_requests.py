@@ -1,4 +1,4 @@
-"""What CloudFormation asks of CloudWatch, SNS, EventBridge Scheduler and Budgets for us."""
+"""The requests that CloudFormation sends to CloudWatch, SNS, EventBridge Scheduler and Budgets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from tests.support.model_validator import check_request
 from tests.support.resolved_template import Resolver
-from tests.support.synthesis import assemble, with_everything
+from tests.support.synthesis import templates_of, with_everything
 
 
 @pytest.fixture(scope="module")
 def resources():
-    templates = {n: s.template for n, s in assemble(with_everything("dev")).items()}
+    templates = templates_of(with_everything("dev"))
 
     def find(stack: str, kind: str) -> list[dict[str, Any]]:
         found = Resolver(templates).resources(templates[stack], kind)

@@ -1,4 +1,4 @@
-"""What the Model stack makes CloudFormation ask of CloudWatch, autoscaling and EventBridge."""
+"""The requests that CloudFormation sends for the Model stack to the other services."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_put_rule(resources, stage):
 
 
 def test_a_wait_is_required_of_every_kind_of_update(resources):
-    """CloudFormation's schema can do without one; the API cannot."""
+    """Optional in CloudFormation's schema, required by the API."""
     [endpoint] = resources("dev", "AWS::SageMaker::Endpoint")
     routing = endpoint["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "ALL_AT_ONCE"

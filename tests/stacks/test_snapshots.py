@@ -1,6 +1,6 @@
-"""What reviewers read: who may do what, and which resources there are, as text that diffs well.
+"""Resources, outputs and permissions of every stage, as text that reviewers can diff.
 
-A change on purpose: `make snapshots`, and commit what it wrote.
+After an intended change run `make snapshots` and commit what it wrote.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def test_what_reviewers_read(stage: str, stage_templates: Templates) -> None:
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.write_text(rendered, encoding="utf-8")
     if rendered != file.read_text(encoding="utf-8"):
-        pytest.fail(f"{file.name} differs from the templates. Meant? make snapshots, and commit it")
+        pytest.fail(f"{file.name} differs from the templates. If intended: make snapshots")
 
 
 def _render(template: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Synth is a pure function of the repository: no credentials, no network, twice the same."""
+"""Synth is a pure function of the repository: it needs no credentials and no network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.synthesis import CONTEXT, ROOT
 
-# Python imports this by itself. jsii talks to its node over pipes, so no socket is ever needed.
+# Python imports this at startup. jsii talks to its node over pipes, so it needs no socket.
 _NO_NETWORK = """
 import socket
 def refuse(*arguments, **options):
@@ -28,7 +28,7 @@ def test_twice_byte_identical_without_credentials_or_network(tmp_path: Path) -> 
 
 
 def _synth(site: Path, outdir: Path) -> dict[str, str]:
-    """Runs app.py with nothing of AWS around it; returns the hash of each file it wrote."""
+    """Runs app.py without AWS credentials; returns the hash of each file it wrote."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
     environment |= {
         "CDK_CONTEXT_JSON": json.dumps({**CONTEXT, "stage": "prod"}),

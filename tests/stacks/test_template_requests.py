@@ -1,7 +1,7 @@
-"""What the templates make CloudFormation and the bake ask of SageMaker, Step Functions and SSM.
+"""The requests that CloudFormation and the bake send to SageMaker, Step Functions and SSM.
 
-The handlers of CloudFormation hand the properties of these types on to the API nearly as they
-are, so a request that its model refuses would fail in the middle of a deployment.
+CloudFormation passes the properties of these types to the API almost unchanged, so a request that
+the API's model refuses would fail in the middle of a deployment.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import boto3
 import pytest
 
 from bake.training_jobs import TrainingJobs
+from contract.bake_objects import bake_prefix
 from tests.support.model_validator import check_request, service_model
 from tests.support.resolved_template import Resolver
 
 STAGES = ["local", "dev", "prod"]
-# Only UpdateEndpoint knows them; CloudFormation keeps them for it.
+# Only UpdateEndpoint accepts these; CloudFormation keeps them for it.
 UPDATE_ONLY = {
     "RetainAllVariantProperties",
     "ExcludeRetainedVariantProperties",
@@ -65,7 +66,7 @@ def test_the_training_job_must_end_before_the_workflow_gives_up(training_job):
 
 def test_the_training_job_writes_where_the_marker_is(training_job, model_stack):
     [bake] = model_stack("Custom::Bake")
-    expected = f"s3://{bake['ArtifactsBucket']}/bakes/{bake['BakeId']}/"
+    expected = f"s3://{bake['ArtifactsBucket']}/{bake_prefix(bake['BakeId'])}"
     assert training_job["OutputDataConfig"]["S3OutputPath"] == expected
 
 
@@ -184,7 +185,7 @@ class TestWorkflow:
         assert ours <= {f"SageMaker.{shape.name}Exception" for shape in shapes}
 
     def test_its_history_stays_within_the_limit(self, states):
-        """An execution ends badly with its 25,000th event; a round makes nine."""
+        """An execution fails at its 25,000th event; a round adds nine."""
         rounds = 50 * 60 / states["Wait"]["Seconds"]
         assert rounds * 9 < 0.8 * 25_000
 
@@ -195,7 +196,7 @@ class TestWorkflow:
 
 
 def test_a_wrong_template_would_be_found(model_stack):
-    """Ref of a model is its ARN: a name is what the configuration needs."""
+    """The Ref of a model is its ARN, but the configuration needs the name."""
     [properties, *_] = model_stack("AWS::SageMaker::EndpointConfig")
     properties["ProductionVariants"][0]["ModelName"] = "arn:aws:sagemaker:us-east-1:1:model/x"
     request = {"EndpointConfigName": "generated", **properties}
