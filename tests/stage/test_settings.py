@@ -105,10 +105,6 @@ def test_no_auth_given_means_signed_requests() -> None:
     assert check(api={}).api.auth == "iam"
 
 
-def test_endpoint_names_are_lower_case_without_dots() -> None:
-    assert check().names.endpoint("ml.g5.2xlarge") == "faq-search-dev-g5-2xlarge"
-
-
 def test_one_message_lists_every_problem() -> None:
     message = problems(
         region="mars-north-1",

@@ -1,22 +1,17 @@
-"""The action "prepare": the transform job for what was split; and what things are called."""
+"""The action "prepare": the transform job for what was split."""
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from contract import batch_objects as names
 from tests.support.batch_scenarios import (
     BATCH_ID,
     BUCKET,
     DEPLOYMENT,
     ENVIRONMENT,
-    MACHINE,
     batch,
     deployed_steps,
 )
-from tests.support.recorded_aws import ACCOUNT, REGION
 
 CURSOR = {
     "etag": '"e"',
@@ -158,56 +153,3 @@ class TestWait:
     def test_grows_with_what_there_is_to_do(self, steps, records, size, instances, seconds):
         asked = event(instance_count=instances, accepted=records, size=size, shards=10)
         assert steps(asked)["wait_seconds"] == seconds
-
-
-class TestNames:
-    def test_of_the_longest_stage_fit_into_63_characters(self):
-        prefix = "faq-search-" + "s" * 16
-        given = names.transform_job_names(prefix, BATCH_ID)
-        assert len(given) == len(set(given)) == 3
-        assert max(map(len, given)) == 62
-        for name in given:
-            assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
-            assert name.startswith(f"{prefix}-")  # what policies go by
-
-    def test_of_executions(self):
-        assert names.execution_arn(MACHINE, BATCH_ID) == (
-            f"arn:aws:states:{REGION}:{ACCOUNT}:execution:faq-search-dev-batch:{BATCH_ID}"
-        )
-
-    def test_ids_are_the_same_for_the_same(self):
-        made = [
-            names.batch_id_of_token("a"),
-            names.batch_id_of_token("b"),
-            names.batch_id_of_object("bucket", "input/a", "1"),
-            names.batch_id_of_object("bucket", "input/a", "2"),
-            names.batch_id_of_object("bucket", "input/a", None),
-            names.batch_id_of_object("other", "input/a", "1"),
-        ]
-        assert len(set(made)) == len(made)
-        assert all(map(names.is_batch_id, [*made, names.new_batch_id()]))
-        # For good: a repeated request must find the batch of last year's version of this.
-        assert made[0] == "41b0d3f5-333d-5a23-8542-1fbca62e8485"
-
-    @pytest.mark.parametrize(
-        "text",
-        ["", "x", BATCH_ID.upper(), BATCH_ID + "\n", f" {BATCH_ID}", BATCH_ID.replace("-", "")],
-    )
-    def test_no_other_text_is_an_id(self, text):
-        assert not names.is_batch_id(text)
-
-    def test_an_uploads_key_tells_its_id(self):
-        assert names.batch_id_of_upload(names.upload_key(BATCH_ID)) == BATCH_ID
-        for key in (f"input/{BATCH_ID}.jsonl", "input/uploads/a.jsonl", "input/uploads/.jsonl"):
-            assert names.batch_id_of_upload(key) is None
-
-    def test_outputs_tell_their_shards(self):
-        prefix = names.output_prefix(BATCH_ID)
-        assert names.shard_of_output(f"{prefix}00007.jsonl.out") == 7
-        assert names.shard_of_output(f"{prefix}shards/123456.jsonl.out") == 123_456
-        for key in ("rejects/00001.jsonl", "report.json", "embeddings.jsonl", "x00001.jsonl.out"):
-            assert names.shard_of_output(prefix + key) is None
-
-    def test_shards_are_in_order_as_text(self):
-        keys = [names.shard_key(BATCH_ID, number) for number in (0, 9, 10, 99_999)]
-        assert keys == sorted(keys)
