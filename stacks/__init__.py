@@ -1,1 +1,1 @@
-"""The infrastructure: one file a stack, one file a construct."""
+"""The infrastructure: one folder per stack, alarms/ and what the stacks share in common/."""

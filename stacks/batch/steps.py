@@ -14,6 +14,7 @@ from constructs import Construct
 from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, SHARDS_PREFIX
 from stacks.common.arns import (
     executions_arn,
+    exported_bucket_arn,
     parameter_arn,
     s3_arn,
     state_machine_arn,
@@ -113,8 +114,7 @@ class BatchSteps(Construct):
 
     def _allow_objects(self, bucket: s3.IBucket) -> None:
         """By prefix: the function reads input and never writes it."""
-        # The export that the CDK would make of a reference, made here so that its name is known.
-        bucket_arn = cdk.Stack.of(bucket).export_value(bucket.bucket_arn)
+        bucket_arn = exported_bucket_arn(bucket)
         allow = self._function.allow
 
         def below(*prefixes: str) -> list[str]:

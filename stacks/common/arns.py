@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 
@@ -56,6 +57,14 @@ def log_group_arn(scope: IConstruct, name: str) -> str:
 def s3_arn(scope: IConstruct, uri: str) -> str:
     """What an `s3://` URI names: a bucket, an object, or a pattern of objects."""
     return f"arn:{cdk.Stack.of(scope).partition}:s3:::{uri.removeprefix('s3://')}"
+
+
+def exported_bucket_arn(bucket: s3.IBucket) -> str:
+    """A bucket of another stack, by the export that the CDK would make of a reference.
+
+    It is made here so that its name is known, for cdk-nag's reasons.
+    """
+    return cdk.Stack.of(bucket).export_value(bucket.bucket_arn)
 
 
 def published_assets_arn(scope: IConstruct) -> str:

@@ -105,7 +105,7 @@ class Storage(Construct):
 
 
 class EmptyBuckets(Construct):
-    """One function, and one custom resource a bucket that empties it before it is deleted.
+    """One function, and for each bucket a custom resource that empties it before it is deleted.
 
     CloudFormation cannot delete a bucket that holds objects or versions of them. Only for stages
     whose removal policy is destroy.
@@ -124,9 +124,9 @@ class EmptyBuckets(Construct):
         function.allow(["s3:ListBucketVersions", "s3:ListBucketMultipartUploads"], arns)
         function.allow(
             ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"],
-            wildcards(self, {f"{arn}/*": "Every object goes, whatever its key." for arn in arns}),
+            wildcards(self, {f"{arn}/*": "It deletes every object." for arn in arns}),
         )
-        # It empties nothing while its stack stays.
+        # It empties a bucket only if the whole stack is being deleted.
         function.allow(["cloudformation:DescribeStacks"], [cdk.Stack.of(self).stack_id])
         for name, bucket in buckets.items():
             emptying = cdk.CustomResource(
@@ -137,8 +137,8 @@ class EmptyBuckets(Construct):
                 service_timeout=cdk.Duration.minutes(15),
                 properties={"BucketName": bucket.bucket_name},
             )
-            # Until the bucket is empty the function needs its permissions, and the bucket must
-            # still refuse what is not TLS.
+            # Until the bucket is empty, the function needs its permissions, and the bucket must
+            # still reject plain HTTP.
             emptying.node.add_dependency(function.role, bucket)
 
 

@@ -10,7 +10,13 @@ from constructs import Construct
 
 from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, UPLOADS_PREFIX
 from contract.names import APP_NAME
-from stacks.common.arns import executions_arn, s3_arn, state_machine_arn, transform_job_arn
+from stacks.common.arns import (
+    executions_arn,
+    exported_bucket_arn,
+    s3_arn,
+    state_machine_arn,
+    transform_job_arn,
+)
 from stacks.common.policies import wildcards
 from stacks.common.python_function import PythonFunction
 from stacks.foundation.stack import FoundationStack
@@ -56,8 +62,7 @@ class BatchApi(Construct):
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
         )
-        # The export that the CDK would make of a reference, made here so that its name is known.
-        self._allow_objects(function, foundation.export_value(bucket.bucket_arn))
+        self._allow_objects(function, exported_bucket_arn(bucket))
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [foundation.key.key_arn])
         self._allow_work(function)
         self.function = function.function

@@ -15,6 +15,7 @@ from constructs import Construct
 from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
 from stacks.common.arns import (
     executions_arn,
+    exported_bucket_arn,
     published_assets_arn,
     s3_arn,
     state_machine_arn,
@@ -190,8 +191,7 @@ class Bake(Construct):
             timeout=cdk.Duration.minutes(10),  # it may copy a corpus
             memory_mb=512,  # reading SageMaker's service model takes seconds with less
         )
-        # The export that the CDK would make of a reference, made here so that its name is known.
-        artifacts_arn = cdk.Stack.of(self._artifacts).export_value(self._artifacts.bucket_arn)
+        artifacts_arn = exported_bucket_arn(self._artifacts)
         function.allow(
             ["states:StartExecution", "states:ListExecutions"],
             [state_machine_arn(self, self._workflow_name)],

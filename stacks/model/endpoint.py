@@ -102,7 +102,7 @@ class EmbeddingEndpoint(Construct):
         switch.only_while_on(self.resource)
         if scaling is not None:
             # Otherwise an update would start with the configuration's count, however many instances
-            # the load needs by then. Only with scaling: else a changed count would be ignored.
+            # the load needs by then. Only with scaling: it makes SageMaker ignore a changed count.
             self.resource.retain_all_variant_properties = True
             self.resource.exclude_retained_variant_properties = [
                 sagemaker.CfnEndpoint.VariantPropertyProperty(
@@ -148,7 +148,7 @@ class EndpointScaling(Construct):
             min_capacity=scaling.min_instances,
             max_capacity=scaling.max_instances,
         )
-        # Only an existing variant can be registered; and it must not be deleted before its target.
+        # Only an existing variant can be registered, and its target must be deleted first.
         target.node.add_dependency(endpoint)
         policy = autoscaling.CfnScalingPolicy(
             self,

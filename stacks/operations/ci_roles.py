@@ -9,7 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from contract.bake_objects import corpus_prefix, marker_key
-from stacks.common.arns import bootstrap_role_arn, parameter_arn, stack_arn
+from stacks.common.arns import bootstrap_role_arn, exported_bucket_arn, parameter_arn, stack_arn
 from stacks.common.policies import wildcards
 from stage.settings import Settings
 from stage.tables import CiSettings
@@ -92,8 +92,7 @@ class CiRoles(Construct):
         stack = cdk.Stack.of(self)
         stacks = stack_arn(self, settings.names.stack("*"))
         parameters = parameter_arn(self, f"{settings.names.parameter_prefix}/*")
-        # The export that the CDK would make of a reference, made here so that its name is known.
-        artifacts_arn = cdk.Stack.of(artifacts).export_value(artifacts.bucket_arn)
+        artifacts_arn = exported_bucket_arn(artifacts)
         bakes = [f"{artifacts_arn}/{key}" for key in (marker_key("*"), f"{corpus_prefix('*')}*")]
         return iam.PolicyDocument(
             statements=[
