@@ -53,20 +53,20 @@ def _module(name: str) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status, 2 for wrong usage."""
+    """Runs one command; returns its exit status. Wrong usage exits with 2."""
+    return guard(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m commands", description=__doc__)
     names = parser.add_subparsers(
         dest="command", required=True, metavar="NAME", parser_class=_LazyParser
     )
     for name, (_, summary) in COMMANDS.items():
         names.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-
-    def run() -> int:
-        options = parser.parse_args(arguments)
-        status: int = _module(options.command).run(options)
-        return status
-
-    return guard(run)
+    options = parser.parse_args(arguments)
+    status: int = _module(options.command).run(options)
+    return status
 
 
 if __name__ == "__main__":
