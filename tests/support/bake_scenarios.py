@@ -1,4 +1,4 @@
-"""Requests for Custom::Bake, as CloudFormation sends them, and the function that meets them."""
+"""Custom::Bake: requests as CloudFormation sends them, and finished bakes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def name(bake_id: str, attempt: int = 1) -> str:
 
 
 def properties(bake_id: str, bucket: str = BUCKET, **others: Any) -> dict[str, Any]:
-    """As CloudFormation hands them over: every number and boolean a string."""
+    """As CloudFormation passes them: every number and boolean is a string."""
     return {
         "ServiceToken": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:Bake",
         "ServiceTimeout": "3600",
@@ -80,7 +80,7 @@ def properties(bake_id: str, bucket: str = BUCKET, **others: Any) -> dict[str, A
 
 
 def facts(bake_id: str) -> dict[str, Any]:
-    """What a marker tells of the bake that `properties` ask for, beside when it was baked."""
+    """What a marker says about the bake that `properties` describe, except when it was baked."""
     return {
         "model_id": "a-model",
         "model_version": "1.2.3",
@@ -93,11 +93,11 @@ def facts(bake_id: str) -> dict[str, Any]:
 
 
 def marked(
-    aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKET, **told: Any
+    aws: RecordedAws, bake_id: str, attempt: int = 1, bucket: str = BUCKET, **members: Any
 ) -> str:
-    """A finished bake in the bucket; returns its artifact's URL.
+    """Puts a finished bake into the bucket and returns its artifact's URL.
 
-    told: what its marker tells beyond the least; default: what `properties` say.
+    members: of its marker, beyond the required ones; by default what `properties` say.
     """
     key = f"bakes/{bake_id}/{name(bake_id, attempt)}/output/model.tar.gz"
     url = f"s3://{bucket}/{key}"
@@ -105,7 +105,7 @@ def marked(
         "bake_id": bake_id,
         "model_data_url": url,
         "training_job_name": name(bake_id, attempt),
-        **(told or {**facts(bake_id), "baked_at": "2030-01-01T00:00:00+00:00"}),
+        **(members or {**facts(bake_id), "baked_at": "2030-01-01T00:00:00+00:00"}),
     }
     aws.objects[BUCKET, f"bakes/{bake_id}/bake.json"] = json.dumps(marker).encode()
     aws.objects[bucket, key] = b"artifact"

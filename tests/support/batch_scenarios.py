@@ -1,9 +1,7 @@
-"""Batches: the function with their steps, and as much of S3 and SageMaker as it sees."""
+"""Batches: the function with their steps, and the part of AWS that it uses."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +15,16 @@ from batch.steps.handler import Steps
 from container.serving.batch_lines import parse_lines
 from container.serving.requests import Record
 from container.serving.responses import record_error_json, record_json
-from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws, installed
+from tests.support.recorded_aws import (
+    ACCOUNT,
+    REGION,
+    AwsError,
+    RecordedAws,
+    body_of,
+    etag_of,
+    installed,
+    ranged,
+)
 
 BUCKET = "batch-bucket"
 KEY = "input/questions.jsonl"
@@ -50,23 +57,21 @@ Handle = Callable[..., Any]
 
 
 class BatchAws(RecordedAws):
-    """RecordedAws with versions, ranges and multipart uploads, and with transform jobs.
+    """RecordedAws with multipart uploads and transform jobs.
 
     A transform job is done by the time it is looked at a second time. A text with "unencodable"
     in it gets an error for an answer.
 
     Attributes:
-        versions: bytes in S3, by (bucket, key, version id).
-        uploads: multipart uploads that have not ended, by id.
-        transform_jobs: by name, as DescribeTransformJob tells them.
+        uploads: unfinished multipart uploads, by id.
+        transform_jobs: by name, as DescribeTransformJob describes them.
         model_names: Models that SageMaker knows; None: all.
-        fail_shards: numbers of shards that a transform job does not come to.
+        fail_shards: numbers of shards that a transform job does not reach.
         ends_lines: whether a transform job ends the last line of an output.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.versions: dict[tuple[str, str, str], bytes] = {}
         self.uploads: dict[str, dict[str, Any]] = {}
         self.transform_jobs: dict[str, dict[str, Any]] = {}
         self.model_names: set[str] | None = None
@@ -105,40 +110,6 @@ class BatchAws(RecordedAws):
         report: dict[str, Any] = json.loads(self.text(f"output/{BATCH_ID}/report.json"))
         return report
 
-    # S3
-
-    def _get_object(self, request: dict[str, Any]) -> dict[str, Any]:
-        content = self._content(request)
-        etag = _etag(content)
-        if request.get("IfMatch", etag) != etag:
-            raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
-        wanted = _ranged(content, request.get("Range"))
-        return {"Body": io.BytesIO(wanted), "ContentLength": len(wanted), "ETag": etag}
-
-    def _content(self, request: dict[str, Any]) -> bytes:
-        place = request["Bucket"], request["Key"]
-        if "VersionId" in request:
-            if (*place, request["VersionId"]) not in self.versions:
-                raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
-            return self.versions[*place, request["VersionId"]]
-        if place not in self.objects:
-            raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
-        return self.objects[place]
-
-    def _put_object(self, request: dict[str, Any]) -> None:
-        place = request["Bucket"], request["Key"]
-        if request.get("IfNoneMatch") == "*" and place in self.objects:
-            raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
-        self.objects[place] = _body(request)
-
-    def _list_objects_v2(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = [
-            {"Key": key, "Size": len(content)}
-            for (bucket, key), content in sorted(self.objects.items())
-            if bucket == request["Bucket"] and key.startswith(request["Prefix"])
-        ]
-        return {"Contents": found, "IsTruncated": False} if found else {"IsTruncated": False}
-
     def _create_multipart_upload(self, request: dict[str, Any]) -> dict[str, Any]:
         upload_id = f"upload-{len(self.called('CreateMultipartUpload'))}"
         place = request["Bucket"], request["Key"]
@@ -146,20 +117,20 @@ class BatchAws(RecordedAws):
         return {"UploadId": upload_id}
 
     def _upload_part(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"ETag": self._add_part(request, _body(request))}
+        return {"ETag": self._add_part(request, body_of(request))}
 
     def _upload_part_copy(self, request: dict[str, Any]) -> dict[str, Any]:
         # botocore has written the source as a header.
         bucket, _, key = request["CopySource"].partition("/")
         source = self.objects[bucket, key]
-        copied = _ranged(source, request.get("CopySourceRange"))
+        copied = ranged(source, request.get("CopySourceRange"))
         if "CopySourceRange" in request and len(source) <= 5 * MEBIBYTE:
             raise AwsError("InvalidRequest", "The source is too small to copy a range of it.")
         return {"CopyPartResult": {"ETag": self._add_part(request, copied)}}
 
     def _add_part(self, request: dict[str, Any], content: bytes) -> str:
         self._upload(request)["parts"][request["PartNumber"]] = content
-        return _etag(content)
+        return etag_of(content)
 
     def _upload(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["UploadId"] not in self.uploads:
@@ -168,14 +139,14 @@ class BatchAws(RecordedAws):
 
     def _list_parts(self, request: dict[str, Any]) -> dict[str, Any]:
         parts = sorted(self._upload(request)["parts"].items())
-        listed = [{"PartNumber": number, "ETag": _etag(content)} for number, content in parts]
+        listed = [{"PartNumber": number, "ETag": etag_of(content)} for number, content in parts]
         return {"Parts": listed, "IsTruncated": False}
 
     def _complete_multipart_upload(self, request: dict[str, Any]) -> dict[str, Any]:
         upload = self._upload(request)
         named = request["MultipartUpload"]["Parts"]
         parts = [upload["parts"][part["PartNumber"]] for part in named]
-        assert [part["ETag"] for part in named] == [_etag(part) for part in parts]
+        assert [part["ETag"] for part in named] == [etag_of(part) for part in parts]
         if any(len(part) < 5 * MEBIBYTE for part in parts[:-1]):
             raise AwsError("EntityTooSmall", "Your proposed upload is smaller than the minimum ...")
         self.objects[upload["place"]] = b"".join(parts)
@@ -185,26 +156,6 @@ class BatchAws(RecordedAws):
     def _abort_multipart_upload(self, request: dict[str, Any]) -> None:
         self._upload(request)
         del self.uploads[request["UploadId"]]
-
-    # SSM, Step Functions, Lambda
-
-    def _get_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
-        if request["Name"] not in self.parameters:
-            raise AwsError("ParameterNotFound", "")
-        return super()._get_parameter(request)
-
-    def _invoke(self, request: dict[str, Any]) -> dict[str, Any]:
-        """With the function's answer, which the bake's does not have."""
-        try:
-            answer = self.functions[request["FunctionName"]](json.loads(request["Payload"]))
-        except Exception as error:
-            answer = {"errorMessage": str(error), "errorType": type(error).__name__}
-            status = {"FunctionError": "Unhandled"}
-        else:
-            status = {}
-        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode()), **status}
-
-    # SageMaker
 
     def add_transform_job(self, name: str, status: str, **members: Any) -> None:
         """A transform job as if it had been created."""
@@ -273,25 +224,6 @@ def answer(group: str) -> Iterator[str]:
         yield line.decode()
 
 
-def _ranged(content: bytes, wanted: str | None) -> bytes:
-    if wanted is None:
-        return content
-    first, _, last = wanted.removeprefix("bytes=").partition("-")
-    if int(first) >= len(content):
-        raise AwsError("InvalidRange", "The requested range is not satisfiable", 416)
-    return content[int(first) : int(last) + 1 if last else None]
-
-
-def _body(request: dict[str, Any]) -> bytes:
-    body = request["Body"]
-    content: bytes = body if isinstance(body, bytes) else body.read()
-    return content
-
-
-def _etag(content: bytes) -> str:
-    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
-
-
 def batch(content: bytes = b"", **changes: Any) -> dict[str, Any]:
     """The input of an execution."""
     return {
@@ -317,11 +249,11 @@ def batch_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchAws]:
 
 
 def deployed_steps(**environment: str) -> Handle:
-    """The function; `seconds` is the time that it has left, at every look."""
+    """The function; `seconds` is the time that it always has left."""
     deployed = Steps(Environment.read({**ENVIRONMENT, **environment}))
 
     def handle(event: dict[str, Any], seconds: float = 900) -> Any:
-        # What Step Functions hands on went through JSON.
+        # Step Functions passes JSON.
         answered = deployed.handle(json.loads(json.dumps(event, default=str)), lambda: seconds)
         return json.loads(json.dumps(answered))
 
@@ -330,7 +262,7 @@ def deployed_steps(**environment: str) -> Handle:
 
 @pytest.fixture
 def steps(batch_aws: BatchAws) -> Handle:
-    """The function as usually deployed."""
+    """The function with the usual environment."""
     return deployed_steps()
 
 

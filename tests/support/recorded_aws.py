@@ -1,19 +1,19 @@
 """AWS in memory behind real boto3 clients, which checks every request against its model.
 
-The clients are botocore's own up to the moment of sending, so a wrong name or type fails as it
-would in a deployment; patterns, lengths and enumerations are checked on top, and any fault fails
-the test even where the code under test catches everything.
+The clients are botocore's own until they would send, so a wrong name or type fails as it would in
+a deployment. Patterns, lengths and enumerations are checked as well, and what they do not allow
+fails the test even if the code under test catches everything.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import boto3
@@ -44,13 +44,14 @@ class AwsError(Exception):
 
 
 class RecordedAws:
-    """The part of AWS that the custom resources see.
+    """The part of AWS that our functions use.
 
     Attributes:
         requests: every request so far, as (service, operation, parameters).
         violations: what AWS would have refused.
         broken: errors to raise, by operation; an operation stays broken until removed.
         objects: bytes in S3, by (bucket, key).
+        versions: the same, by (bucket, key, version id).
         jobs: training jobs by name, as DescribeTrainingJob describes them.
         outcome: what becomes of a running job once it is described, if anything.
         executions: by ARN, with input and status.
@@ -65,6 +66,7 @@ class RecordedAws:
         self.violations: list[str] = []
         self.broken: dict[str, AwsError] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
+        self.versions: dict[tuple[str, str, str], bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.outcome: dict[str, Any] = {}
         self.executions: dict[str, dict[str, Any]] = {}
@@ -72,7 +74,7 @@ class RecordedAws:
         self.endpoints: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self.parameters: dict[str, str] = {}
         self.parameters_changed_at = datetime.now(UTC)
-        self.functions: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self.functions: dict[str, Callable[[dict[str, Any]], Any]] = {}
 
     def client(self, service_name: str, *, region_name: str = REGION, **_: Any) -> Any:
         """In the place of boto3.client."""
@@ -139,13 +141,30 @@ class RecordedAws:
         return AWSResponse("", 200, {}, None), {**(document or {}), **meta}
 
     def _get_object(self, request: dict[str, Any]) -> dict[str, Any]:
-        place = (request["Bucket"], request["Key"])
+        content = self._content(request)
+        etag = etag_of(content)
+        if request.get("IfMatch", etag) != etag:
+            raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
+        wanted = ranged(content, request.get("Range"))
+        return {
+            "Body": io.BytesIO(wanted),
+            "ContentLength": len(wanted),
+            "ETag": etag,
+            "LastModified": WRITTEN_AT,
+        }
+
+    def _content(self, request: dict[str, Any]) -> bytes:
+        place = request["Bucket"], request["Key"]
+        if "VersionId" in request:
+            if (*place, request["VersionId"]) not in self.versions:
+                raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
+            return self.versions[*place, request["VersionId"]]
         if place not in self.objects:
             raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
-        return {"Body": io.BytesIO(self.objects[place]), "LastModified": WRITTEN_AT}
+        return self.objects[place]
 
     def _head_object(self, request: dict[str, Any]) -> dict[str, Any]:
-        place = (request["Bucket"], request["Key"])
+        place = request["Bucket"], request["Key"]
         if place not in self.objects:
             raise AwsError("404", "Not Found", 404)
         return {"ContentLength": len(self.objects[place]), "ETag": "e"}
@@ -157,17 +176,18 @@ class RecordedAws:
         return {"CopyObjectResult": {"ETag": "e"}}
 
     def _put_object(self, request: dict[str, Any]) -> None:
-        # botocore has made a stream of it.
-        self.objects[request["Bucket"], request["Key"]] = request["Body"].read()
+        place = request["Bucket"], request["Key"]
+        if request.get("IfNoneMatch") == "*" and place in self.objects:
+            raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
+        self.objects[place] = body_of(request)
 
     def _list_objects_v2(self, request: dict[str, Any]) -> dict[str, Any]:
-        now = datetime.now(UTC)
         found = [
-            {"Key": key, "LastModified": now}
-            for bucket, key in self.objects
+            {"Key": key, "Size": len(content), "LastModified": datetime.now(UTC)}
+            for (bucket, key), content in sorted(self.objects.items())
             if bucket == request["Bucket"] and key.startswith(request["Prefix"])
         ]
-        return {"Contents": found, "IsTruncated": False}
+        return {"Contents": found, "IsTruncated": False} if found else {"IsTruncated": False}
 
     def _describe_stacks(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Stacks": [{"StackName": "x", "StackStatus": self.stack_status}]}
@@ -213,12 +233,16 @@ class RecordedAws:
         return {"executions": found}
 
     def _describe_execution(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["executionArn"] not in self.executions:
+            raise AwsError("ExecutionDoesNotExist", "Execution Does Not Exist")
         return self.executions[request["executionArn"]]
 
     def _stop_execution(self, request: dict[str, Any]) -> None:
         self.executions[request["executionArn"]]["status"] = "ABORTED"
 
     def _get_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["Name"] not in self.parameters:
+            raise AwsError("ParameterNotFound")
         value = self.parameters[request["Name"]]
         return {"Parameter": {"Value": value, "LastModifiedDate": self.parameters_changed_at}}
 
@@ -228,16 +252,35 @@ class RecordedAws:
         return {"Body": io.BytesIO(body), "ContentType": "application/json"}
 
     def _invoke(self, request: dict[str, Any]) -> dict[str, Any]:
+        status = {}
         try:
-            self.functions[request["FunctionName"]](json.loads(request["Payload"]))
+            answer = self.functions[request["FunctionName"]](json.loads(request["Payload"]))
         except Exception as error:
-            failed = {"errorMessage": str(error), "errorType": type(error).__name__}
-            return {
-                "StatusCode": 200,
-                "FunctionError": "Unhandled",
-                "Payload": io.BytesIO(json.dumps(failed).encode()),
-            }
-        return {"StatusCode": 200, "Payload": io.BytesIO(b"null")}
+            answer = {"errorMessage": str(error), "errorType": type(error).__name__}
+            status = {"FunctionError": "Unhandled"}
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode()), **status}
+
+
+def ranged(content: bytes, wanted: str | None) -> bytes:
+    """The bytes that the header Range names."""
+    if wanted is None:
+        return content
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    if int(first) >= len(content):
+        raise AwsError("InvalidRange", "The requested range is not satisfiable", 416)
+    return content[int(first) : int(last) + 1 if last else None]
+
+
+def body_of(request: dict[str, Any]) -> bytes:
+    """The bytes of a body, of which botocore may have made a stream."""
+    body = request["Body"]
+    content: bytes = body if isinstance(body, bytes) else body.read()
+    return content
+
+
+def etag_of(content: bytes) -> str:
+    """As S3 makes it."""
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 def _take_over(client: Any, service_name: str, aws: Callable[[], RecordedAws]) -> None:
@@ -270,8 +313,3 @@ def installed(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedAws]:
     """AWS for one test."""
     yield from installed(RecordedAws(), monkeypatch)
-
-
-def context(seconds: float = 300) -> Any:
-    """The context of a Lambda invocation with so much time left."""
-    return SimpleNamespace(get_remaining_time_in_millis=lambda: int(seconds * 1000))

@@ -1,4 +1,4 @@
-"""The probe: what counts as a failure, and which bake of a fleet it is put down to."""
+"""The probe: what counts as a failure, and which bake of a fleet it counts against."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROUNDS = 5
 
 
 class Fleet:
-    """An endpoint of which each request is answered by another bake, in turn.
+    """An endpoint whose bakes answer the requests in turn.
 
-    Every bake finds entries of its own for the question they share.
+    For the question that they share every bake finds different entries.
     """
 
     def __init__(self, *bakes: str) -> None:
@@ -66,7 +66,7 @@ def fails(request: dict[str, Any]) -> Any:
 
 
 def searches_fail(fleet: Fleet, bake: str) -> None:
-    """Says which bake it is, and answers no question."""
+    """Lets a bake say which it is, but answer no question."""
     fleet.broken[bake] = lambda request: (
         fleet.right(bake, request) if request["mode"] == "info" else fails(request)
     )
@@ -84,7 +84,7 @@ def finds_nonsense(fleet: Fleet, bake: str) -> None:
 
 @pytest.fixture
 def probe(aws, capsys, pauses):
-    """Runs the function; gives its metrics by dimensions."""
+    """Runs the function; returns its metrics by dimensions."""
     aws.parameters[PARAMETER] = "{}"
     probers = {}
 
@@ -138,7 +138,7 @@ def test_every_endpoint_is_asked(aws, probe):
 
 
 class TestUpdate:
-    """Old and new instances answer side by side, each from its own corpus."""
+    """Old and new instances answer side by side, each from a different corpus."""
 
     # info and question meet different bakes, or each bake now and then
     @pytest.mark.parametrize("order", [(OLD, NEW), (OLD, OLD, NEW), (OLD, NEW, NEW, NEW, OLD)])
@@ -150,7 +150,7 @@ class TestUpdate:
             assert found[CPU, OLD] == found[CPU, NEW] == {"ProbeFailed": 0}
         assert fleet.met[NEW] > ROUNDS
 
-    def test_a_wrong_answer_is_put_down_to_its_bake(self, aws, probe, caplog):
+    def test_a_wrong_answer_counts_against_its_bake(self, aws, probe, caplog):
         aws.endpoints[CPU] = Fleet(OLD, OLD, NEW)
         finds_nonsense(aws.endpoints[CPU], NEW)
         found = probe()
@@ -159,14 +159,14 @@ class TestUpdate:
         assert CPU in caplog.text
         assert NEW in caplog.text
 
-    def test_a_bake_that_answers_no_question_is_to_blame_for_the_errors(self, aws, probe):
+    def test_errors_count_against_a_bake_that_answers_no_question(self, aws, probe):
         aws.endpoints[CPU] = Fleet(OLD, OLD, NEW)
         searches_fail(aws.endpoints[CPU], NEW)
         found = probe()
         assert (found[CPU, OLD]["ProbeFailed"], found[CPU, NEW]["ProbeFailed"]) == (0, 1)
 
-    def test_errors_of_the_old_bake_are_not_put_down_to_the_one_that_mends_it(self, aws, probe):
-        """Else a broken model could not be replaced: its own errors would take the update back."""
+    def test_errors_of_the_old_bake_do_not_count_against_the_new_one(self, aws, probe):
+        """Otherwise a broken model could not be replaced: its errors would undo the update."""
         aws.endpoints[CPU] = Fleet(OLD, OLD, NEW)
         searches_fail(aws.endpoints[CPU], OLD)
         found = probe()
@@ -189,7 +189,7 @@ class TestUpdate:
 
 
 class TestNoAnswer:
-    def test_is_a_failure_of_the_endpoint_and_of_no_bake_that_was_not_met(self, aws, probe):
+    def test_counts_against_the_endpoint_but_not_a_bake_that_was_not_met(self, aws, probe):
         aws.endpoints[CPU] = Fleet(OLD)
         aws.endpoints[CPU].broken[OLD] = fails
         found = probe()
@@ -200,11 +200,11 @@ class TestNoAnswer:
         "answer",
         [b"<html>", [], {}, {"bake_id": OLD}, {"bake_id": OLD, "probes": []}],
     )
-    def test_nor_has_one_that_is_not_as_agreed(self, aws, probe, answer):
+    def test_a_malformed_answer_counts_as_none(self, aws, probe, answer):
         aws.endpoints[CPU] = lambda request: answer
         assert probe()[CPU,] == {"ProbeFailed": 1}
 
-    def test_too_few_answers_are_a_failure(self, aws, probe):
+    def test_too_few_results_are_a_failure(self, aws, probe):
         fleet = aws.endpoints[CPU] = Fleet(OLD)
         fleet.broken[OLD] = lambda request: (
             fleet.right(OLD, request)
@@ -213,20 +213,20 @@ class TestNoAnswer:
         )
         assert probe()[CPU,]["ProbeFailed"] == 1
 
-    def test_trouble_of_a_moment_is_none(self, aws, probe, pauses):
-        troubles = [AwsError("ServiceUnavailable", "not yet", 503)] * 2
+    def test_momentary_errors_do_not_count(self, aws, probe, pauses):
+        errors = [AwsError("ServiceUnavailable", "not yet", 503)] * 2
         fleet = Fleet(OLD)
 
         def answer(request):
-            if troubles:
-                raise troubles.pop()
+            if errors:
+                raise errors.pop()
             return fleet(request)
 
         aws.endpoints[CPU] = answer
         assert probe()[CPU,]["ProbeFailed"] == 0
         assert pauses == [1, 2]
 
-    def test_the_metrics_come_out_within_the_functions_time(self, aws, probe, monkeypatch):
+    def test_the_metrics_are_printed_within_the_functions_time(self, aws, probe, monkeypatch):
         fleet = aws.endpoints[CPU] = Fleet(OLD)
         clock = [0.0]
         monkeypatch.setattr("time.monotonic", lambda: clock[0])
@@ -241,17 +241,17 @@ class TestNoAnswer:
         fleet.broken[OLD] = slow
         found = probe(seconds=50)
         assert found[CPU,]["ProbeFailed"] == 0
-        # A request may take 15 s, and what was found must be printed.
+        # A request may take 15 s, and the metrics must be printed.
         assert begun == [0, 13, 26]
 
 
 class TestCorpusAge:
-    def test_is_told_in_days(self, aws, probe):
+    def test_is_printed_in_days(self, aws, probe):
         aws.endpoints[CPU] = Fleet(OLD)
         aws.parameters_changed_at = datetime.now(UTC) - timedelta(days=3, hours=12)
         assert probe()[()]["CorpusAgeDays"] == pytest.approx(3.5, abs=0.01)
 
-    def test_that_cannot_be_read_loses_no_other_metric(self, aws, probe):
+    def test_that_cannot_be_read_costs_no_other_metric(self, aws, probe):
         aws.endpoints[CPU] = Fleet(OLD)
         aws.broken["GetParameter"] = AwsError("AccessDeniedException", "no", 400)
         found = probe()
@@ -259,6 +259,6 @@ class TestCorpusAge:
         assert () not in found
 
 
-def test_a_line_holds_no_more_values_than_cloudwatch_takes(capsys):
+def test_a_line_has_no_more_values_than_cloudwatch_accepts(capsys):
     print_metrics({"Stage": "dev"}, {"Latency": (list(range(150)), "Milliseconds")})
     assert len(json.loads(capsys.readouterr().out)["Latency"]) == 100

@@ -9,40 +9,12 @@ import pytest
 from tests.support.batch_api import BUCKET, ENVIRONMENT, MACHINE, batch_event
 from tests.support.front_door import Context
 from tests.support.lambda_functions import load_function
-from tests.support.recorded_aws import AwsError, RecordedAws
-
-
-class BatchAws(RecordedAws):
-    """With transform jobs, and executions that may be missing."""
-
-    def _describe_execution(self, request):
-        if request["executionArn"] not in self.executions:
-            raise AwsError("ExecutionDoesNotExist", "Execution Does Not Exist")
-        return {
-            **self.executions[request["executionArn"]],
-            "executionArn": request["executionArn"],
-        }
-
-    def _describe_transform_job(self, request):
-        if request["TransformJobName"] not in self.jobs:
-            raise AwsError("ValidationException", "Could not find requested job with name")
-        return self.jobs[request["TransformJobName"]]
-
-    def _stop_transform_job(self, request):
-        self.jobs[request["TransformJobName"]]["TransformJobStatus"] = "Stopping"
-
-    def _put_object(self, request):
-        place = (request["Bucket"], request["Key"])
-        if request.get("IfNoneMatch") == "*" and place in self.objects:
-            raise AwsError("PreconditionFailed", "", 412)
-        super()._put_object(request)
 
 
 @pytest.fixture
-def aws():
-    recorded = BatchAws()
-    yield recorded
-    assert not recorded.violations, recorded.violations
+def aws(batch_aws):
+    batch_aws.transform_outcome = {}  # jobs go on
+    return batch_aws
 
 
 @pytest.fixture
@@ -78,7 +50,7 @@ def test_a_batch_from_its_request_to_its_end(aws, call):
     assert described in aws.executions
 
     job = aws.called("DescribeTransformJob")[-1]["TransformJobName"]
-    aws.jobs[job] = {"TransformJobStatus": "InProgress"}
+    aws.add_transform_job(job, "InProgress")
     assert call("GET", place)[1]["status"] == "transforming"
     assert call("DELETE", place)[0] == 202
     assert aws.called("StopTransformJob") == [{"TransformJobName": job}]

@@ -1,0 +1,62 @@
+"""Which answers agree with what the bake recorded."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from examination.examine import Probe
+
+PROBE = Probe("b" * 64, "Is R supported?", ["9", "4", "2"], [0.92, 0.5, 0.4])
+TIED = Probe("b" * 64, "Is R supported?", ["a", "b", "c"], [0.9, 0.5, 0.5])
+
+
+def difference(probe: Probe, found: list[tuple[str, float]], tolerance: float = 0.005):
+    return probe.difference([{"id": e, "score": score} for e, score in found], tolerance)
+
+
+@pytest.mark.parametrize(
+    ("probe", "found"),
+    [
+        (PROBE, [("9", 0.92), ("4", 0.5), ("2", 0.4)]),
+        (PROBE, [("9", 0.924), ("4", 0.496), ("2", 0.4)]),
+        # More than the probe has, because another probe is longer.
+        (PROBE, [("9", 0.92), ("4", 0.5), ("2", 0.4), ("8", 0.39)]),
+        # Tied entries may change places, and one tied with the last place may take it.
+        (TIED, [("a", 0.9), ("c", 0.5), ("b", 0.5)]),
+        (TIED, [("a", 0.9), ("b", 0.5), ("d", 0.5)]),
+    ],
+)
+def test_within_the_tolerance_answers_agree(probe, found):
+    assert difference(probe, found) is None
+
+
+@pytest.mark.parametrize(
+    ("probe", "found"),
+    [
+        (PROBE, [("9", 0.926), ("4", 0.5), ("2", 0.4)]),
+        (PROBE, [("4", 0.92), ("9", 0.5), ("2", 0.4)]),
+        (PROBE, [("9", 0.92), ("4", 0.5), ("3", 0.5)]),
+        (PROBE, [("9", 0.92), ("4", 0.5)]),
+        (PROBE, [("9", 0.92), ("9", 0.92), ("2", 0.4)]),
+        (PROBE, [("9", math.nan), ("4", 0.5), ("2", 0.4)]),
+        (PROBE, []),
+        (TIED, [("d", 0.9), ("b", 0.5), ("c", 0.5)]),
+    ],
+)
+def test_other_answers_differ(probe, found):
+    assert difference(probe, found)
+
+
+def test_a_smaller_tolerance_is_respected():
+    found = [("9", 0.924), ("4", 0.5), ("2", 0.4)]
+    assert difference(PROBE, found) is None
+    assert difference(PROBE, found, tolerance=0.001)
+
+
+def test_a_difference_is_described():
+    assert difference(PROBE, [("4", 0.92)]) == (
+        'for the query "Is R supported?" it finds 4 (0.9200), but bake ' + "b" * 64 + " recorded"
+        " 9 (0.9200), 4 (0.5000), 2 (0.4000)"
+    )
