@@ -24,7 +24,7 @@ def answer(answers, pauses):
     )
 
 
-def test_holds_what_cloudformation_needs(answer, answers):
+def test_has_what_cloudformation_needs(answer, answers):
     answer(status="SUCCESS", data={"A": "b"})
     assert answers.only == {
         "Status": "SUCCESS",
@@ -52,28 +52,28 @@ def test_a_reason_that_fits_stays_whole(answer, answers):
     assert answers.only["Reason"] == "ж" * 1900
 
 
-def test_passing_trouble_is_waited_out(answer, answers, pauses):
+def test_momentary_errors_are_retried(answer, answers, pauses):
     answers.refusals = [503, 500, 503]
     answer()
     assert answers.only["Status"] == "FAILED"
     assert pauses == [1, 2, 4]
 
 
-def test_lasting_trouble_escapes_so_that_lambda_calls_again(answer, answers, pauses):
+def test_lasting_errors_escape_so_that_lambda_calls_again(answer, answers, pauses):
     answers.refusals = [503] * 4
     with pytest.raises(urllib.error.HTTPError):
         answer()
     assert answers.received == []
 
 
-def test_an_expired_url_is_not_tried_again(answer, answers, pauses):
+def test_an_expired_url_is_not_retried(answer, answers, pauses):
     answers.refusals = [403]
     with pytest.raises(urllib.error.HTTPError):
         answer()
     assert pauses == []
 
 
-def test_the_log_never_holds_the_url(answer, answers, caplog):
+def test_the_url_is_not_logged(answer, answers, caplog):
     caplog.set_level(logging.DEBUG)
     answers.refusals = [503]
     answer(reason="because")

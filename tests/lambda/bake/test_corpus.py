@@ -1,4 +1,4 @@
-"""The corpus beside its bake, and a bake that is only to be reused."""
+"""The corpus beside its bake, and bakes that are only to be reused."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ def marker(aws, bake_id: str):
 
 
 class TestCorpus:
-    def test_as_published_is_kept_beside_the_bake_before_the_job(self, aws, answers, bake):
+    def test_is_copied_beside_the_bake_before_the_job_starts(self, aws, answers, bake):
         bake("Create", NEW)
         [copy] = aws.called("CopyObject")
         assert copy["CopySource"] == f"{ASSETS}/{ASSET}"
-        assert copy["TaggingDirective"] == "REPLACE"  # or reading its tags would have to be allowed
+        assert (
+            copy["TaggingDirective"] == "REPLACE"
+        )  # reading its tags would take another permission
         assert aws.objects[BUCKET, f"bakes/{NEW}/corpus/corpus.csv"] == CORPUS
         names = [operation for _, operation, _ in aws.requests]
         assert names.index("CopyObject") < names.index("StartExecution")
 
-    def test_that_is_pinned_is_copied_from_that_very_version(self, aws, answers, bake):
+    def test_that_is_pinned_is_copied_at_its_version(self, aws, answers, bake):
         aws.objects["their-bucket", "faq/their.csv"] = b"q,a"
         bake("Create", NEW, ResourceProperties=properties(NEW, Corpus=PINNED))
         [copy] = aws.called("CopyObject")
@@ -60,13 +62,13 @@ class TestCorpus:
             ),
         ],
     )
-    def test_that_is_gone_fails_with_a_sentence(self, aws, answers, bake, corpus, named):
+    def test_that_is_missing_fails_with_a_sentence(self, aws, answers, bake, corpus, named):
         bake("Create", NEW, ResourceProperties=properties(NEW, Corpus=corpus))
         assert answers.only["Status"] == "FAILED"
         assert named in answers.only["Reason"]
         assert aws.executions == {}
 
-    def test_is_not_copied_again_for_a_bake_that_has_it(self, aws, answers, bake):
+    def test_is_not_copied_again(self, aws, answers, bake):
         marked(aws, OLD)
         bake("Create", OLD)
         assert answers.only["Status"] == "SUCCESS"
@@ -74,14 +76,14 @@ class TestCorpus:
 
 
 class TestMarkerOfAnEarlierApp:
-    """It names the artifact alone."""
+    """It names only the artifact."""
 
     @pytest.fixture
     def url(self, aws):
         url = marked(aws, OLD)
         least = ("bake_id", "model_data_url", "training_job_name")
-        told = {key: value for key, value in marker(aws, OLD).items() if key in least}
-        aws.objects[BUCKET, f"bakes/{OLD}/bake.json"] = json.dumps(told).encode()
+        content = {key: value for key, value in marker(aws, OLD).items() if key in least}
+        aws.objects[BUCKET, f"bakes/{OLD}/bake.json"] = json.dumps(content).encode()
         return url
 
     def test_is_reused_and_completed(self, aws, answers, bake, url):
@@ -97,16 +99,14 @@ class TestMarkerOfAnEarlierApp:
         }
         assert aws.objects[BUCKET, f"bakes/{OLD}/corpus/corpus.csv"] == CORPUS
 
-    def test_keeps_the_corpus_that_is_there(self, aws, answers, bake, url):
+    def test_keeps_an_existing_corpus(self, aws, answers, bake, url):
         aws.objects[BUCKET, f"bakes/{OLD}/corpus/corpus.csv"] = CORPUS
         bake("Create", OLD)
         assert aws.called("CopyObject") == []
         assert marker(aws, OLD)["corpus_file"] == "corpus.csv"
 
     @pytest.mark.parametrize("operation", ["CopyObject", "PutObject", "DescribeStacks"])
-    def test_that_cannot_be_completed_is_reused_all_the_same(
-        self, aws, answers, bake, url, operation
-    ):
+    def test_that_cannot_be_completed_is_still_reused(self, aws, answers, bake, url, operation):
         aws.broken[operation] = AwsError("AccessDenied", "no", 403)
         bake("Create", OLD)
         assert answers.only["Status"] == "SUCCESS"
@@ -118,7 +118,7 @@ class TestMarkerOfAnEarlierApp:
         assert answers.only["Data"]["ModelDataUrl"] == url
         assert aws.called("CopyObject") == aws.called("PutObject") == []
 
-    def test_a_later_apps_facts_are_kept_and_do_no_harm(self, aws, answers, bake):
+    def test_facts_of_a_later_app_are_kept(self, aws, answers, bake):
         url = marked(aws, OLD, colour="green")
         bake("Create", OLD)
         assert answers.only["Data"]["ModelDataUrl"] == url
@@ -126,7 +126,7 @@ class TestMarkerOfAnEarlierApp:
 
 
 class TestReuseOnly:
-    """bake.reuse in the settings: the artifact as it is, and never a training job."""
+    """bake.reuse in the settings: the existing artifact, and never a training job."""
 
     @pytest.fixture
     def reuse(self, bake):
@@ -145,7 +145,7 @@ class TestReuseOnly:
 
     @pytest.mark.parametrize("kind", ["Create", "Update"])
     @pytest.mark.parametrize("missing", ["bake.json", f"{name(OLD)}/output/model.tar.gz"])
-    def test_fails_with_a_sentence_where_something_is_missing(
+    def test_fails_with_a_sentence_if_something_is_missing(
         self, aws, answers, reuse, kind, missing
     ):
         marked(aws, OLD)
@@ -176,18 +176,18 @@ class TestReuseOnly:
         assert answers.only["Status"] == "FAILED"
         assert f"its {fact} is {value!r}, not {facts(OLD)[fact]!r}" in answers.only["Reason"]
 
-    def test_takes_the_word_of_a_marker_that_tells_nothing(self, aws, answers, reuse):
+    def test_trusts_a_marker_without_facts(self, aws, answers, reuse):
         url = marked(aws, OLD, baked_at="2030-01-01T00:00:00+00:00")
         reuse()
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_succeeds_in_a_rollback_whatever_is_left(self, aws, answers, reuse):
+    def test_succeeds_in_a_rollback_with_nothing_left(self, aws, answers, reuse):
         aws.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
         reuse()
         assert answers.only["Status"] == "SUCCESS"
         assert aws.executions == {}
 
-    def test_is_not_held_up_by_a_difference_in_a_rollback(self, aws, answers, reuse):
+    def test_ignores_differences_in_a_rollback(self, aws, answers, reuse):
         # Another attempt left an artifact too: the marker knows which one was finished.
         aws.objects[BUCKET, f"bakes/{OLD}/{name(OLD, 2)}/output/model.tar.gz"] = b"artifact"
         url = marked(aws, OLD, model_id="another-model")
@@ -195,7 +195,7 @@ class TestReuseOnly:
         reuse()
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_stops_the_bake_it_takes_the_place_of(self, aws, answers, reuse):
+    def test_stops_the_bake_that_it_replaces(self, aws, answers, reuse):
         marked(aws, OLD)
         execution = MACHINE.replace(":stateMachine:", ":execution:") + ":1"
         aws.executions[execution] = {"status": "RUNNING", "input": json.dumps({"bake_id": NEW})}

@@ -29,14 +29,14 @@ class TestReuse:
         assert answers.only["Data"] == {"ModelDataUrl": url, "TrainingJobName": name(OLD, 2)}
         assert aws.executions == {}
 
-    def test_needs_the_artifact_and_not_the_marker_alone(self, aws, answers, bake):
+    def test_needs_more_than_the_marker(self, aws, answers, bake):
         marked(aws, OLD)
         del aws.objects[BUCKET, f"bakes/{OLD}/{name(OLD)}/output/model.tar.gz"]
         bake("Create", OLD)
         assert answers.received == []
         assert len(aws.executions) == 1
 
-    def test_needs_the_marker_and_not_the_artifact_alone(self, aws, answers, bake):
+    def test_needs_more_than_the_artifact(self, aws, answers, bake):
         marked(aws, OLD)
         del aws.objects[BUCKET, f"bakes/{OLD}/bake.json"]
         bake("Create", OLD)
@@ -45,19 +45,19 @@ class TestReuse:
     @pytest.mark.parametrize(
         "body", [b"{", b"{}", b"[]", b'"x"', b'{"bake_id": 1}', b"\xff", b'{"bake_id": "a"}']
     )
-    def test_bakes_again_where_the_marker_is_damaged(self, aws, answers, bake, body):
+    def test_bakes_again_if_the_marker_is_damaged(self, aws, answers, bake, body):
         marked(aws, OLD)
         aws.objects[BUCKET, f"bakes/{OLD}/bake.json"] = body
         bake("Create", OLD)
         assert len(aws.executions) == 1
 
-    def test_does_not_count_an_artifact_of_another_bucket(self, aws, bake):
+    def test_ignores_an_artifact_in_another_bucket(self, aws, bake):
         url = marked(aws, OLD, bucket="yesterdays-bucket")
         aws.objects[BUCKET, url.split("/", 3)[3]] = b"of the same key"
         bake("Create", OLD)
         assert len(aws.executions) == 1
 
-    def test_a_completed_job_alone_is_no_artifact(self, aws, bake):
+    def test_needs_more_than_a_completed_job(self, aws, bake):
         aws.add_job(name(OLD), "Completed", output(OLD))
         bake("Create", OLD)
         assert started(aws)["training_job"]["TrainingJobName"] == name(OLD, 2)
@@ -113,7 +113,7 @@ class TestStart:
         bake("Create", NEW)
         assert started(aws)["training_job"]["TrainingJobName"] == name(NEW, 2)
 
-    def test_a_long_prefix_gives_way_to_hash_and_attempt(self, aws, bake):
+    def test_a_long_prefix_is_cut_for_hash_and_attempt(self, aws, bake):
         long = properties(NEW, TrainingJobPrefix="faq-search-of-a-team-with-a-very-long-na-e" * 2)
         bake("Create", NEW, ResourceProperties=long)
         chosen = started(aws)["training_job"]["TrainingJobName"]
@@ -157,7 +157,7 @@ class TestStart:
         aws.broken[operation] = AwsError("AccessDeniedException", "not allowed", 403)
         bake("Create", NEW)
         if operation == "DescribeStacks":
-            # Without the status it is a deployment like any other.
+            # Without the status it counts as a deployment.
             assert len(aws.executions) == 1
         else:
             assert answers.only["Status"] == "FAILED"
@@ -165,7 +165,7 @@ class TestStart:
 
 
 class TestUpdate:
-    def test_bakes_the_new_hash_and_lets_the_old_one_be(self, aws, answers, bake):
+    def test_bakes_the_new_hash_beside_the_old_one(self, aws, answers, bake):
         marked(aws, OLD)
         aws.stack_status = "UPDATE_IN_PROGRESS"
         bake("Update", NEW, old=OLD)
@@ -185,7 +185,7 @@ ROLLBACKS = ["UPDATE_ROLLBACK_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"]
 
 @pytest.mark.parametrize("status", ROLLBACKS)
 class TestRollback:
-    """CloudFormation undoes an update by one with the old properties."""
+    """CloudFormation undoes an update by another with the old properties."""
 
     def test_answers_with_the_old_artifact(self, aws, answers, bake, status):
         aws.stack_status = status
@@ -195,7 +195,7 @@ class TestRollback:
         assert answers.only["PhysicalResourceId"] == OLD
         assert answers.only["Data"]["ModelDataUrl"] == url
 
-    def test_without_a_marker_answers_with_the_artifact_there_is(self, aws, answers, bake, status):
+    def test_without_a_marker_answers_with_the_newest_artifact(self, aws, answers, bake, status):
         aws.stack_status = status
         url = marked(aws, OLD, attempt=3)
         del aws.objects[BUCKET, f"bakes/{OLD}/bake.json"]
@@ -212,14 +212,14 @@ class TestRollback:
         assert answers.only["Data"]["ModelDataUrl"] == expected
         assert aws.executions == {}
 
-    def test_succeeds_though_s3_refuses_everything(self, aws, answers, bake, status):
+    def test_succeeds_even_if_s3_refuses_everything(self, aws, answers, bake, status):
         aws.stack_status = status
         for operation in ("GetObject", "HeadObject", "ListObjectsV2"):
             aws.broken[operation] = AwsError("AccessDenied", "no", 403)
         bake("Update", OLD, old=NEW)
         assert answers.only["Status"] == "SUCCESS"
 
-    def test_stops_the_bake_that_was_cut_short(self, aws, answers, bake, status):
+    def test_stops_the_interrupted_bake(self, aws, answers, bake, status):
         marked(aws, OLD)
         aws.stack_status = "UPDATE_IN_PROGRESS"
         bake("Update", NEW, old=OLD)
@@ -230,7 +230,7 @@ class TestRollback:
         assert [e["status"] for e in aws.executions.values()] == ["ABORTED"]
         assert answers.only["Status"] == "SUCCESS"
 
-    def test_succeeds_though_nothing_can_be_stopped(self, aws, answers, bake, status):
+    def test_succeeds_even_if_nothing_can_be_stopped(self, aws, answers, bake, status):
         aws.stack_status = status
         url = marked(aws, OLD)
         for operation in ("ListExecutions", "DescribeTrainingJob"):
@@ -257,14 +257,14 @@ class TestDelete:
         assert by_bake == {OLD: "RUNNING", NEW: "ABORTED"}
         assert aws.objects == objects
 
-    def test_twice_is_as_good_as_once(self, aws, answers, bake):
+    def test_can_be_repeated(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         bake("Delete", NEW)
         bake("Delete", NEW)
         assert [answer["Status"] for answer in answers.received] == ["SUCCESS", "SUCCESS"]
         assert len(aws.called("StopTrainingJob")) == 1
 
-    def test_an_id_that_cloudformation_made_up_stops_the_unanswered_bake(self, aws, answers, bake):
+    def test_with_an_id_made_up_by_cloudformation_stops_the_bake(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         made_up = "FaqSearch-dev-Model-Bake-1ABCDEF"
         bake("Delete", NEW, PhysicalResourceId=made_up)
@@ -272,16 +272,14 @@ class TestDelete:
         assert answers.only["PhysicalResourceId"] == made_up
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
-    def test_an_execution_that_cannot_be_stopped_does_not_keep_the_job_running(
-        self, aws, answers, bake
-    ):
+    def test_stops_the_job_even_if_the_execution_cannot_be_stopped(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         aws.broken["ListExecutions"] = AwsError("AccessDeniedException", "no")
         bake("Delete", NEW)
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
         assert answers.only["Status"] == "SUCCESS"
 
-    def test_succeeds_though_everything_fails(self, aws, answers, bake):
+    def test_succeeds_even_if_everything_fails(self, aws, answers, bake):
         for operation in ("ListExecutions", "DescribeTrainingJob", "StopTrainingJob"):
             aws.broken[operation] = AwsError("AccessDeniedException", "no")
         bake("Delete", NEW)

@@ -47,7 +47,7 @@ class TestFinish:
         order = [operation for _, operation, _ in aws.requests]
         assert order.index("HeadObject") < order.index("PutObject")
 
-    def test_what_it_marks_is_reused(self, aws, answers, bake):
+    def test_a_marked_bake_is_reused(self, aws, answers, bake):
         aws.objects[BUCKET, f"bakes/{NEW}/{name(NEW)}/output/model.tar.gz"] = b"artifact"
         bake.handle(finish(bake, aws, "Completed"))
         bake("Create", NEW)
@@ -60,7 +60,7 @@ class TestFinish:
         assert "is not in the artifacts bucket" in answers.only["Reason"]
         assert aws.called("PutObject") == []
 
-    def test_carries_the_jobs_own_reason(self, aws, answers, bake):
+    def test_gives_the_jobs_reason(self, aws, answers, bake):
         reason = "AlgorithmError: corpus.csv:7: empty answer, exit code: 1"
         bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert answers.only["Status"] == "FAILED"
@@ -81,12 +81,12 @@ class TestFinish:
             "The corpus is too large",
         ],
     )
-    def test_names_batch_transform_where_the_corpus_is_too_large(self, aws, answers, bake, reason):
+    def test_names_batch_transform_if_the_corpus_is_too_large(self, aws, answers, bake, reason):
         bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert reason in answers.only["Reason"]
         assert answers.only["Reason"].count("batch transform") == 1
 
-    def test_does_not_repeat_advice_that_the_bake_gave(self, aws, answers, bake):
+    def test_does_not_repeat_the_bakes_advice(self, aws, answers, bake):
         reason = "The corpus is too large: use batch transform."
         bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert answers.only["Reason"].count("batch transform") == 1
@@ -97,7 +97,7 @@ class TestFinish:
         assert "was stopped: it reached its maximum run time." in answers.only["Reason"]
         assert "larger bake instance type" in answers.only["Reason"]
 
-    def test_a_job_that_somebody_stopped(self, aws, answers, bake):
+    def test_a_job_that_was_stopped(self, aws, answers, bake):
         bake.handle(finish(bake, aws, "Stopped", SecondaryStatus="Stopped"))
         assert f"training job {name(NEW)} was stopped." in answers.only["Reason"]
 
@@ -132,24 +132,24 @@ class TestFail:
             ("X", "5", "The bake failed: 5."),
         ],
     )
-    def test_says_the_cause_in_a_sentence(self, aws, answers, bake, error, cause, sentence):
+    def test_gives_the_cause_in_a_sentence(self, aws, answers, bake, error, cause, sentence):
         bake.handle(fail(bake, error, cause))
         assert answers.only["Status"] == "FAILED"
         assert answers.only["Reason"] == sentence
         assert answers.only["PhysicalResourceId"] == NEW
 
-    def test_leaves_no_job_running_that_nobody_awaits(self, aws, answers, bake):
+    def test_leaves_no_job_running(self, aws, answers, bake):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         bake.handle(fail(bake, "X", "y"))
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
     @pytest.mark.parametrize("status", ["Completed", "Failed", None])
-    def test_answers_whatever_became_of_the_job(self, aws, answers, bake, status, caplog):
+    def test_ignores_a_job_that_does_not_run(self, aws, answers, bake, status, caplog):
         if status:
             aws.add_job(name(NEW), status, output(NEW))
         bake.handle(fail(bake, "X", "y"))
         assert answers.only["Reason"] == "The bake failed: y."
-        assert "Not stopped" not in caplog.text
+        assert "ERROR" not in caplog.text
 
 
 class TestEndedExecution:
@@ -182,7 +182,7 @@ class TestEndedExecution:
             ("ABORTED", "was aborted"),
         ],
     )
-    def test_is_answered_with_what_became_of_it(self, aws, answers, bake, ended, status, words):
+    def test_is_answered_with_its_end(self, aws, answers, bake, ended, status, words):
         aws.add_job(name(NEW), "InProgress", output(NEW))
         bake.handle(ended(status))
         assert answers.only["Status"] == "FAILED"
@@ -190,13 +190,13 @@ class TestEndedExecution:
         assert answers.only["Reason"] == f"The bake's workflow ({EXECUTION}) {words}."
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "Stopping"
 
-    def test_that_has_answered_is_not_answered_for(self, aws, answers, bake, ended):
-        """A second answer could take the place of the first, which has the reason."""
+    def test_that_has_answered_is_not_answered_again(self, aws, answers, bake, ended):
+        """A second answer might replace the first, which has the reason."""
         aws.add_job(name(NEW), "InProgress", output(NEW))
         bake.handle(ended("FAILED", error="BakeFailed", cause="CloudFormation has been told why."))
         assert answers.received == []
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "InProgress"
 
-    def test_tells_the_cause(self, answers, bake, ended):
+    def test_gives_the_cause(self, answers, bake, ended):
         bake.handle(ended("FAILED", error="States.Runtime", cause="a path leads nowhere"))
         assert answers.only["Reason"].endswith(") failed: a path leads nowhere.")

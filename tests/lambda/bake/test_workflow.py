@@ -17,7 +17,7 @@ DEFINITION = (ROOT / "stacks/model/bake.asl.json").read_text(encoding="utf-8")
 
 @pytest.fixture
 def run(aws, bake):
-    """Runs a Create request through the function and the whole workflow; gives how it ended."""
+    """Runs a Create request through the function and the whole workflow; returns how it ended."""
     aws.functions[FUNCTION] = bake.handle
 
     def run(**changes: Any) -> str:
@@ -113,7 +113,7 @@ def break_after_creation(aws: RecordedAws, operation: str, error: AwsError) -> N
     aws._create_training_job = create_and_break
 
 
-def test_a_stop_that_fails_does_not_keep_the_answer_back(aws, answers, run):
+def test_a_stop_that_fails_does_not_prevent_the_answer(aws, answers, run):
     aws.broken["StopTrainingJob"] = AwsError("AccessDeniedException", "no")
     assert run(deadline="2020-01-01T00:00:00Z") == "BakeFailed"
     assert "50 minutes after the request" in answers.only["Reason"]
@@ -128,9 +128,7 @@ def test_a_finish_that_breaks_is_reported(aws, answers, run):
     assert "the marker may not be written" in answers.only["Reason"]
 
 
-def test_what_cannot_be_answered_fails_the_execution_so_that_the_event_rule_answers(
-    aws, answers, run
-):
+def test_without_an_answer_the_execution_fails_so_that_the_event_rule_answers(aws, answers, run):
     aws.outcome = {"TrainingJobStatus": "Failed"}
     answers.refusals = [403] * 100
     assert run() == "Unanswered"

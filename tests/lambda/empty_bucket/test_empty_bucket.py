@@ -1,4 +1,4 @@
-"""Custom::EmptyBucket: empties a bucket when its stack goes, and never otherwise."""
+"""Custom::EmptyBucket: empties a bucket when its whole stack is deleted, and only then."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_nothing_is_lost_while_the_stack_stays(s3, bucket, handle, status):
     assert versions(s3) == 1
 
 
-def test_an_id_that_cloudformation_made_up_names_no_bucket(s3, bucket, handle):
+def test_an_id_made_up_by_cloudformation_names_no_bucket(s3, bucket, handle):
     s3.put_object(Bucket=BUCKET, Key="a", Body=b"x")
     answer = handle("Delete", PhysicalResourceId="FaqSearch-Foundation-Empty-1ABC")
     assert answer["Status"] == "SUCCESS"
@@ -129,7 +129,7 @@ def test_an_id_that_cloudformation_made_up_names_no_bucket(s3, bucket, handle):
     assert versions(s3) == 1
 
 
-def test_what_s3_refuses_fails_with_its_words(s3, bucket, handle):
+def test_a_refusal_of_s3_fails_with_its_words(s3, bucket, handle):
     s3.put_object(Bucket=BUCKET, Key="locked", Body=b"x")
     error = {"Key": "locked", "Code": "AccessDenied", "Message": "Access Denied"}
     handle.s3.meta.events.register(

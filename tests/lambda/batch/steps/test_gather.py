@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.steps import gather, merge, merge_plan
+from container.serving.responses import record_error_json, record_json
 from tests.support.batch_scenarios import (
     BATCH_ID,
     BUCKET,
@@ -20,7 +22,7 @@ from tests.support.batch_scenarios import (
 )
 from tests.support.recorded_aws import AwsError
 
-MIN, MOST = 50, 170  # in the place of 5 MiB and 512 MiB
+MIN, MOST = 50, 170  # instead of 5 MiB and 512 MiB
 MERGED = f"output/{BATCH_ID}/embeddings.jsonl"
 JOB = f"faq-search-dev-{BATCH_ID.replace('-', '')}"
 
@@ -34,7 +36,7 @@ def content_of(count: int) -> bytes:
 
 @pytest.fixture
 def transformed(batch_aws, steps):
-    """A batch up to the end of its transform job; returns the event of "gather"."""
+    """Runs a batch up to the end of its transform job; returns the event of "gather"."""
 
     def run(count: int = 2000, **changes):
         asked = put_input(batch_aws, content_of(count)) | {"instance_count": 2, **changes}
@@ -59,7 +61,7 @@ def transformed(batch_aws, steps):
 
 
 def gather_all(steps, event, seconds: float = 900):
-    """To the end, as the workflow does; returns the last answer and the number of steps."""
+    """Gathers to the end, as the workflow does; returns the last answer and the count of steps."""
     count = 0
     while True:
         count += 1
@@ -117,7 +119,7 @@ class TestReport:
             },
         }
 
-    def test_names_the_outputs_wherever_the_job_puts_them(self, batch_aws, steps, transformed):
+    def test_names_the_outputs_wherever_they_are(self, batch_aws, steps, transformed):
         event = transformed()
         for key in batch_aws.keys(f"output/{BATCH_ID}/0"):
             moved = key.replace(BATCH_ID, f"{BATCH_ID}/{BATCH_ID}")
@@ -127,7 +129,7 @@ class TestReport:
         assert batch_aws.report()["output"][0].endswith(f"{BATCH_ID}/{BATCH_ID}/00000.jsonl.out")
 
     @pytest.mark.parametrize("lost", ["a shard's answers", "one answer"])
-    def test_that_does_not_add_up_is_a_failure(self, batch_aws, steps, transformed, lost):
+    def test_with_missing_answers_is_a_failure(self, batch_aws, steps, transformed, lost):
         event = transformed()
         key = (BUCKET, f"output/{BATCH_ID}/00001.jsonl.out")
         if lost == "one answer":
@@ -142,7 +144,7 @@ class TestReport:
             f"The results are incomplete: {answered:,} of 2,000 records have an answer."
         )
 
-    def test_of_a_job_that_failed_says_why_and_has_what_exists(self, batch_aws, steps, transformed):
+    def test_of_a_failed_job_says_why_and_names_what_exists(self, batch_aws, steps, transformed):
         batch_aws.fail_shards = {0}
         batch_aws.transform_outcome = {
             "TransformJobStatus": "Failed",
@@ -161,7 +163,7 @@ class TestReport:
         assert report["merged"] is None
         assert MERGED not in batch_aws.keys("output/")
 
-    def test_of_a_job_that_was_stopped(self, batch_aws, steps, transformed):
+    def test_of_a_stopped_job(self, batch_aws, steps, transformed):
         batch_aws.fail_shards = {1}
         batch_aws.transform_outcome = {"TransformJobStatus": "Stopped"}
         gathered, _ = gather_all(steps, transformed())
@@ -199,7 +201,7 @@ class TestReport:
 
 class TestCursor:
     @pytest.mark.parametrize("merge", [False, True])
-    def test_any_cut_by_time_gives_the_same_report(self, batch_aws, steps, transformed, merge):
+    def test_interrupted_anywhere_gives_the_same_report(self, batch_aws, steps, transformed, merge):
         event = transformed(merge=merge)
         at_once, one = gather_all(steps, event)
         report = batch_aws.report()
@@ -223,6 +225,15 @@ class TestCount:
     def test_does_not_depend_on_chunks(self, size):
         chunks = [self.LINES[at : at + size] for at in range(0, len(self.LINES), size)]
         assert gather.count_answers(chunks) == (2, 2)
+
+    def test_of_the_containers_answers(self):
+        vector = np.array([0.25, -1e-30], dtype=np.float32)
+        answers = [
+            record_json('"error":"', vector),
+            record_error_json('"embedding":[', 'text_inputs is "error":"'),
+            record_error_json(None, "the line is null"),
+        ]
+        assert gather.count_answers([b"\n".join(answers)]) == (1, 2)
 
     def test_of_nothing(self):
         assert gather.count_answers([]) == (0, 0)
@@ -267,7 +278,7 @@ class TestPlan:
             max_size=8,
         )
     )
-    def test_gives_all_bytes_in_parts_that_s3_takes(self, shapes):
+    def test_gives_all_bytes_in_parts_that_s3_accepts(self, shapes):
         sources = {
             str(number): sized(size, ends_line, number)
             for number, (size, ends_line) in enumerate(shapes)
@@ -321,7 +332,7 @@ class TestMerge:
         contents = []
         for number in range(2):
             key = (BUCKET, f"output/{BATCH_ID}/{number:05}.jsonl.out")
-            batch_aws.objects[key] += b'{"x":0}\n' * 900_000  # 7 MB that count for nothing
+            batch_aws.objects[key] += b'{"x":0}\n' * 900_000  # 7 MB that are not counted
             contents.append(batch_aws.objects[key])
         gather_all(steps, event, seconds)
         assert batch_aws.objects[BUCKET, MERGED] == b"".join(contents)
@@ -335,8 +346,7 @@ class TestMerge:
         assert event["gather"]["merge"]["parts"] == 1
         return event["gather"]
 
-    def test_that_ended_unseen_is_found_ended(self, batch_aws, steps, transformed):
-        """The invocation that completed the upload died before it could say so."""
+    def test_completed_by_a_lost_invocation_is_noticed(self, batch_aws, steps, transformed):
         event = transformed(merge=True)
         cursor = self.before_the_end(steps, event)
         gather_all(steps, {**event, "gather": cursor})
@@ -351,7 +361,7 @@ class TestMerge:
         with pytest.raises(Exception, match="NoSuchUpload"):
             gather_all(steps, {**event, "gather": cursor})
 
-    def test_beyond_what_s3_holds_is_left_out_with_a_sentence(
+    def test_beyond_the_limit_of_s3_is_left_out_with_a_sentence(
         self, batch_aws, steps, transformed, monkeypatch
     ):
         monkeypatch.setattr(merge, "MAX_OBJECT_BYTES", 1000)
@@ -362,7 +372,7 @@ class TestMerge:
         assert report["reason"].startswith("The outputs are too large for one file (2 with ")
         assert batch_aws.called("CreateMultipartUpload") == []
 
-    def test_error_of_s3_is_left_to_the_workflow(self, batch_aws, steps, transformed):
+    def test_an_error_of_s3_is_left_to_the_workflow(self, batch_aws, steps, transformed):
         event = transformed(merge=True)
         batch_aws.broken["UploadPart"] = AwsError("InternalError", "", 500)
         with pytest.raises(Exception, match="InternalError"):

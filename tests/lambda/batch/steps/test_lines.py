@@ -1,4 +1,4 @@
-"""One line of a batch's input, and lines out of a stream."""
+"""A batch's input: whole files, lines from a stream, and records from lines."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_record_becomes_its_two_fields(name):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_record_is_rejected_with_its_reason(name):
+def test_other_lines_are_rejected_with_a_reason(name):
     line, reason = BAD[name]
     with pytest.raises(Rejected) as caught:
         read_record(line)
@@ -135,7 +135,7 @@ def test_what_is_no_record_is_rejected_with_its_reason(name):
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r\n", b" \t\n", b"", codecs.BOM_UTF8, b"\x0b\x0c\n"])
-def test_a_blank_line_is_neither(line):
+def test_a_blank_line_is_neither_record_nor_reject(line):
     assert read_record(line) is None
 
 
@@ -158,7 +158,7 @@ def test_every_record_arrives_as_it_was(given_id, text, ascii_only):
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_no_line_whatever_breaks_the_check(line):
+def test_no_line_breaks_the_check(line):
     try:
         record = read_record(line)
     except Rejected:
@@ -192,7 +192,7 @@ class TestLongLines:
         assert all(len(piece) == LIMIT + 1 for piece in pieces[:-1])
         assert not any(piece.endswith(b"\n") for piece in pieces[:-1])
         assert pieces[-1].endswith(b"\n")
-        # What tells a line that is too long is the length of its first piece.
+        # A line that is too long is recognized by the length of its first piece.
         assert (len(pieces[0]) > LIMIT) == (size > LIMIT)
 
     def test_need_no_more_memory_than_the_limit_and_a_chunk(self):
@@ -205,7 +205,7 @@ class TestLongLines:
 
         lines = read_lines(endless())
         next(lines)
-        # A piece is there as soon as the limit is passed, not when the line ends.
+        # A piece comes as soon as the limit is exceeded, not when the line ends.
         assert len(held) <= 5
 
 
@@ -228,7 +228,7 @@ class TestWholeFiles:
             ('{"id"'.encode("utf-16-be"), "UTF-16"),
         ],
     )
-    def test_that_are_no_text_of_ours_are_told(self, beginning, found):
+    def test_in_other_formats_are_refused(self, beginning, found):
         with pytest.raises(BatchError, match=found) as caught:
             check_beginning(beginning)
         assert str(caught.value).startswith("The file is")
@@ -238,5 +238,5 @@ class TestWholeFiles:
         "beginning",
         [b"{", b"\n", b"x", b"\0\0\0\0", codecs.BOM_UTF8 + b"{", b'{"id', b"\xff", b"\0{", b"BZ\n"],
     )
-    def test_that_begin_with_one_bad_line_at_worst_are_read(self, beginning):
+    def test_that_begin_with_a_bad_line_at_worst_are_read(self, beginning):
         check_beginning(beginning)

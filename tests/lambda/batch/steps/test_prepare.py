@@ -12,6 +12,7 @@ from tests.support.batch_scenarios import (
     batch,
     deployed_steps,
 )
+from tests.support.model_validator import check_request
 
 CURSOR = {
     "etag": '"e"',
@@ -44,7 +45,7 @@ class TestRequest:
         request = prepared["transform_job"]
         assert request["ModelName"] == "CpuModel-1"
         source = request["TransformInput"]["DataSource"]["S3DataSource"]
-        # With the last slash, or another batch's shards might begin with the same.
+        # With the last slash, lest the prefix match another batch's shards.
         assert source["S3Uri"] == f"s3://{BUCKET}/shards/{BATCH_ID}/"
         assert request["TransformOutput"]["S3OutputPath"] == f"s3://{BUCKET}/output/{BATCH_ID}"
         assert prepared["deployment"] == {
@@ -59,15 +60,15 @@ class TestRequest:
         assert request["TransformOutput"]["AssembleWith"] == "Line"
         assert request["MaxConcurrentTransforms"] * request["MaxPayloadInMB"] <= 100
 
-    def test_the_server_waits_for_a_worker_as_long_as_the_job_for_the_server(self, steps):
-        """Otherwise it would end a worker that encodes a group of long texts for over a minute."""
+    def test_the_server_waits_as_long_for_a_worker_as_the_job_for_the_server(self, steps):
+        """It must not end a worker that encodes a group of long texts for over a minute."""
         request = steps(event())["transform_job"]
         seconds = request["ModelClientConfig"]["InvocationsTimeoutInSeconds"]
         assert request["Environment"] == {"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(seconds)}
         assert 60 < seconds <= 3600
 
     @pytest.mark.parametrize(("asked", "shards", "used"), [(2, 8, 2), (10, 8, 8), (100, 1, 1)])
-    def test_has_no_instance_without_a_shard(self, steps, asked, shards, used):
+    def test_has_no_more_instances_than_shards(self, steps, asked, shards, used):
         request = steps(event(instance_count=asked, shards=shards))["transform_job"]
         assert request["TransformResources"]["InstanceCount"] == used
 
@@ -79,21 +80,23 @@ class TestRequest:
             "VolumeKmsKeyId": ENVIRONMENT["VOLUME_KMS_KEY_ID"],
         }
 
-    def test_names_the_machine_image_of_gpus_and_no_key_for_their_own_disks(self, batch_aws):
+    def test_on_gpus_names_a_machine_image_and_no_key_for_their_disks(self, batch_aws):
         steps = deployed_steps(
+            TRANSFORM_JOB_PREFIX="faq-search-" + "s" * 16,
             INSTANCE_TYPE="ml.g5.2xlarge",
             VOLUME_KMS_KEY_ID="",
             TRANSFORM_AMI_VERSION="al2-ami-sagemaker-batch-gpu-535",
             PRICE="",
         )
-        prepared = steps(event())
-        assert prepared["transform_job"]["TransformResources"] == {
+        request = steps(event())["transform_job"]
+        assert check_request("sagemaker", "CreateTransformJob", request) == []
+        assert request["TransformResources"] == {
             "InstanceType": "ml.g5.2xlarge",
             "InstanceCount": 2,
             "TransformAmiVersion": "al2-ami-sagemaker-batch-gpu-535",
         }
 
-    def test_carries_the_stacks_tags(self, steps):
+    def test_has_the_stacks_tags(self, steps):
         assert steps(event())["transform_job"]["Tags"] == [
             {"Key": "app", "Value": "faq-search"},
             {"Key": "stage", "Value": "dev"},
@@ -102,13 +105,13 @@ class TestRequest:
 
 class TestAttempts:
     @pytest.mark.parametrize(("before", "tail"), [(None, ""), (0, ""), (1, "-2"), (2, "-3")])
-    def test_have_a_name_each(self, steps, before, tail):
+    def test_have_different_names(self, steps, before, tail):
         prepared = steps(event(attempt=before))
         expected = f"faq-search-dev-{BATCH_ID.replace('-', '')}{tail}"
         assert prepared["transform_job"]["TransformJobName"] == expected
         assert prepared["attempt"] == (before or 0) + 1
 
-    def test_take_the_model_that_is_deployed_by_then(self, batch_aws, steps):
+    def test_use_the_model_that_is_deployed_by_then(self, batch_aws, steps):
         batch_aws.parameters[ENVIRONMENT["MODEL_NAME_PARAMETER"]] = "CpuModel-2"
         assert steps(event(attempt=1))["transform_job"]["ModelName"] == "CpuModel-2"
 
@@ -127,7 +130,7 @@ class TestRefusals:
             "The file has no record that can be embedded: 1,200 lines were rejected, 3 are blank."
         )
 
-    def test_a_model_whose_answers_may_be_too_large_for_the_groups(self, steps):
+    def test_a_model_whose_answers_may_exceed_the_groups(self, steps):
         with pytest.raises(Exception, match=r"larger vectors \(1024 numbers instead of 384\)"):
             steps(event(dimension=384))
         assert steps(event(dimension=4096))["transform_job"]
@@ -150,6 +153,6 @@ class TestWait:
             (10_000_000, 10**9, 1, 300),
         ],
     )
-    def test_grows_with_what_there_is_to_do(self, steps, records, size, instances, seconds):
+    def test_grows_with_the_work(self, steps, records, size, instances, seconds):
         asked = event(instance_count=instances, accepted=records, size=size, shards=10)
         assert steps(asked)["wait_seconds"] == seconds
