@@ -6,16 +6,17 @@ if __name__ == "__main__":
     import os
     import signal
 
-    # Nothing is begun before `guard` takes over.
+    # While modules load there is nothing to clean up, and KeyboardInterrupt may get lost in them.
+    # Set even where a shell started this in the background, with SIGINT ignored.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from commands.errors import guard
+from commands.errors import INTERRUPTED, guard
 
 # The module of a command offers `add_arguments(parser)` and `run(options)`, which returns the exit
 # status. It is imported only when its command is called.
@@ -52,12 +53,15 @@ def _module(name: str) -> Any:
     return importlib.import_module(COMMANDS[name][0])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status. Wrong usage exits with 2."""
-    return guard(lambda: _run(arguments))
+def main(arguments: Sequence[str] | None = None, loaded: Callable[[], Any] = bool) -> int:
+    """Runs one command; returns its exit status. Wrong usage exits with 2.
+
+    loaded: called before the command does anything.
+    """
+    return guard(lambda: _run(arguments, loaded))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None, loaded: Callable[[], Any]) -> int:
     parser = argparse.ArgumentParser(prog="python -m commands", description=__doc__)
     names = parser.add_subparsers(
         dest="command", required=True, metavar="NAME", parser_class=_LazyParser
@@ -65,13 +69,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     for name, (_, summary) in COMMANDS.items():
         names.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     options = parser.parse_args(arguments)
-    status: int = _module(options.command).run(options)
+    module = _module(options.command)
+    loaded()
+    status: int = module.run(options)
     return status
 
 
 if __name__ == "__main__":
-    # Even where a shell started this in the background, with SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    exit_status = main()
+    exit_status = main(loaded=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to clean up
+    if exit_status == INTERRUPTED:
+        # Python would end itself by a signal if an `eval` was among what was interrupted.
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
     sys.exit(exit_status)
