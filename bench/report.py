@@ -111,6 +111,32 @@ def from_start_table(title: str, found: Mapping[str, Samples], reference: str) -
     return Table(title, ["", "ms", "times faster", "peak memory, MB"], rows)
 
 
+def throughput(
+    name: str, load: Mapping[str, Mapping[int, Mapping[str, Any]]]
+) -> tuple[Table, Chart]:
+    """A table and the chart `name` of the results of contenders.load by server and clients."""
+    labels = {n: f"{n} clients" if n > 1 else "1 client" for one in load.values() for n in one}
+    rows = [
+        [
+            f"{server}, {labels[clients]}",
+            f"{one['per_second']:,.0f}",
+            ratio(one["per_second"] / max(1e-9, by_clients[1]["per_second"])),
+            *("none" if one[p] is None else milliseconds(one[p]) for p in ("p50", "p95")),
+            f"{one['refused']:.0%}",
+        ]
+        for server, by_clients in load.items()
+        for clients, one in by_clients.items()
+    ]
+    columns = ["", "answers per second", "relative to one client", "p50, ms", "p95, ms", "refused"]
+    series = {
+        server: [by_clients[clients]["per_second"] for clients in labels]
+        for server, by_clients in load.items()
+    }
+    title = "Throughput of one short question to the baked corpus"
+    chart = Chart(name, title, "answers per second", list(labels.values()), series)
+    return Table(title, columns, rows), chart
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from bench.contenders.load import CLIENTS
 from bench.context import Bench
 from bench.measure import Contender, Process
-from bench.report import Chart, Section, Table, milliseconds, ratio
+from bench.report import Section, Table, milliseconds, throughput
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, SHORT_QUESTION
 from commands.deployed_api import DeployedApi, find_api
 from commands.target import Choice, Target
@@ -176,21 +176,12 @@ def init_seconds(lines: Sequence[str]) -> list[float]:
 
 def section(found: Found) -> Section:
     """The section from what was measured."""
-    labels = [_clients(clients) for clients in CLIENTS]
-    series = {
-        name: [by_clients[clients]["per_second"] for clients in CLIENTS]
-        for name, by_clients in found.load.items()
-    }
+    table, chart = throughput("deployment-throughput", found.load)
     return Section(
         "The deployment" + (" (local AWS)" if found.is_local else ""),
-        notes=list(_notes(found)),
-        tables=[*_latency(found), _throughput(found.load)],
-        charts=[
-            Chart(
-                *("deployment-throughput", "Searches answered per second", "per second"),
-                *(labels, series),
-            )
-        ],
+        notes=_notes(found),
+        tables=[*_latency(found), table],
+        charts=[chart],
     )
 
 
@@ -237,27 +228,7 @@ def _latency(found: Found) -> list[Table]:
     return tables
 
 
-def _throughput(load: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Table:
-    rows = [
-        [
-            f"{name}, {_clients(clients)}",
-            f"{one['per_second']:,.0f}",
-            ratio(one["per_second"] / max(1e-9, by_clients[1]["per_second"])),
-            *(milliseconds(one[key]) if one[key] is not None else "none" for key in ("p50", "p95")),
-            f"{one['refused']:.0%}",
-        ]
-        for name, by_clients in load.items()
-        for clients, one in by_clients.items()
-    ]
-    columns = ["", "answers per second", "relative to one client", "p50, ms", "p95, ms", "refused"]
-    return Table("Throughput of one short question to the baked corpus", columns, rows)
-
-
 def spread(seconds: Sequence[float]) -> tuple[str, str, str]:
     """Mean, median and 95th percentile, in milliseconds."""
     p95 = quantiles(seconds, n=20, method="inclusive")[18]
     return milliseconds(mean(seconds)), milliseconds(median(seconds)), milliseconds(p95)
-
-
-def _clients(count: int) -> str:
-    return f"{count} clients" if count > 1 else "1 client"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bench.context import Bench
 from bench.measure import BenchError, Contender, Process
 from bench.model_server import ModelServer
-from bench.report import Chart, Section, Table, milliseconds, ratio
+from bench.report import Section, ratio, throughput
 from bench.texts import SHORT_QUESTION
 from container.machine import available_cpus
 from stage.model_server import CPU_WORKERS
@@ -90,51 +90,32 @@ def _run(caller: Process, load: Load) -> dict[str, Any]:
 
 def section(found: Found) -> Section:
     """The section from each round's result, by server and number of clients."""
-
-    def value(name: str, clients: int, key: str) -> float:
-        return float(median(one[key] for one in found[name][clients]))
+    keys = ("per_second", "p50", "p95", "refused")
+    load = {
+        name: {
+            clients: {key: median(one[key] for one in rounds) for key in keys}
+            for clients, rounds in by_clients.items()
+        }
+        for name, by_clients in found.items()
+    }
+    table, chart = throughput("invocations", load)
 
     def alone(name: str, other: str) -> str:
         rounds = zip(found[name][1], found[other][1], strict=True)
         return ratio(float(median(ours["p50"] / theirs["p50"] for ours, theirs in rounds)))
 
     first, each, shared = tuple(found)
-    rows = [
-        [
-            f"{name}, {clients} clients" if clients > 1 else f"{name}, 1 client",
-            f"{value(name, clients, 'per_second'):,.0f}",
-            ratio(value(name, clients, "per_second") / value(name, 1, "per_second")),
-            milliseconds(value(name, clients, "p50")),
-            milliseconds(value(name, clients, "p95")),
-        ]
-        for name, by_clients in found.items()
-        for clients in by_clients
-    ]
-    labels = [f"{clients} clients" for clients in found[first]]
-    series = {
-        name: [value(name, clients, "per_second") for clients in by_clients]
-        for name, by_clients in found.items()
-    }
-    columns = ["", "answers per second", "relative to one client", "p50, ms", "p95, ms"]
     return Section(
         "/invocations under multi-model-server",
         notes=[
-            "The server of the inference image on this machine, one short question to the baked"
-            " corpus, and a process of plain http.client callers on the same processors.",
+            "The server of the inference image on this machine, and a process of plain http.client"
+            " callers on the same processors.",
             f"With {shared}, simultaneous requests are encoded together; {each} is the server's"
             " default.",
             f"One client's own latency with {shared} is {alone(shared, first)} of that with {first}"
             f" and {alone(shared, each)} of that with {each}; the latter's is"
             f" {alone(each, first)} of that with {first}.",
         ],
-        tables=[Table("Throughput and latency", columns, rows)],
-        charts=[
-            Chart(
-                "invocations",
-                "Answers per second at /invocations",
-                "per second",
-                labels,
-                series,
-            )
-        ],
+        tables=[table],
+        charts=[chart],
     )

@@ -122,7 +122,7 @@ def test_the_invocations_section():
             "8 workers, one model": {1: [load(95, 0.0105)], 16: [load(190, 0.08)]},
         }
     )
-    assert rows(section)["8 workers, one model, 16 clients"] == ["190", "2.00", "80.0", "160"]
+    assert rows(section)["8 workers, one model, 16 clients"] == ["190", "2.00", "80.0", "160", "0%"]
     assert "is 1.05 of that with one worker and 0.88 of that with 2 workers" in section.notes[2]
     assert section.notes[2].endswith("the latter's is 1.20 of that with one worker.")
 
