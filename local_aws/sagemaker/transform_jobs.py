@@ -17,6 +17,7 @@ from local_aws.sagemaker.models import Models
 from local_aws.sagemaker.resources import (
     Action,
     arn_of,
+    list_page,
     make_log_folder,
     now,
     select_members,
@@ -100,6 +101,7 @@ class TransformJobs:
             "CreateTransformJob": self._create,
             "DescribeTransformJob": self._describe,
             "StopTransformJob": self._stop,
+            "ListTransformJobs": self._list,
         }
 
     def close(self) -> None:
@@ -176,6 +178,10 @@ class TransformJobs:
     def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
         self._find(request["TransformJobName"]).ask_to_stop()
         return {}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        records = [job.snapshot() for job in list(self._jobs.values())]
+        return list_page(request, records, kind="TransformJob", answer="TransformJobSummaries")
 
     def _find(self, name: str) -> _Job:
         if name not in self._jobs:

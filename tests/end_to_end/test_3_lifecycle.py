@@ -269,7 +269,7 @@ def plant_bake(app: LocalApp, bake_id: str, changes: dict[str, Any]) -> None:
         # The artifact is another bake's: its server ends, and the new fleet never takes traffic.
         ({}, "AWS::SageMaker::Endpoint", "did not pass the ping health check"),
         # The artifact serves, but not what the bake found: the smoke test says so.
-        ({"probes": "wrong"}, "Custom::SmokeTest", "but the bake found 0 (0.1230)"),
+        ({"probes": "wrong"}, "Custom::SmokeTest", "recorded 0 (0.1230)"),
     ],
 )
 def test_a_model_that_does_not_answer_right_is_rolled_back(
