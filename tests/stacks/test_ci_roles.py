@@ -95,5 +95,5 @@ def test_roles_and_outputs_are_there_where_asked_for(
     assert {DIFF_ROLE_ARN, DEPLOY_ROLE_ARN} <= set(outputs)
     for template in stage_templates.values():
         assert not {DIFF_ROLE_ARN, DEPLOY_ROLE_ARN} & set(template.get("Outputs", {}))
-    # One provider serves the account; a stage's stack would take it along when it goes.
+    # The account has one provider; a stage's stack would delete it with itself.
     assert not of_type(everything["Operations"], "AWS::IAM::OIDCProvider")

@@ -1,4 +1,4 @@
-"""The schedule's state machine, interpreted: it waits its turn, and sees the update through."""
+"""The schedule's state machine, executed: it waits for its turn and for the end of the update."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BROKEN = f"Stack:{ARN} is in UPDATE_ROLLBACK_FAILED state and can not be updated
 
 
 class CloudFormation:
-    """Answers what the executions ask.
+    """Answers the requests of executions.
 
     Attributes:
         refusals: of the next requests to update, one each.
@@ -91,7 +91,7 @@ def test_only_the_parameter_changes(
         {"ParameterKey": PARAMETER, "ParameterValue": serving},
         {"ParameterKey": "BootstrapVersion", "UsePreviousValue": True},
     ]
-    # It keeps the role, the tags and the notifications that it was deployed with.
+    # The stack keeps its role, tags and notifications.
     assert set(update) == {"StackName", "UsePreviousTemplate", "Parameters", "Capabilities"}
     assert len(cloudformation.statuses) == 1, "it did not see the update through"
 
@@ -127,6 +127,6 @@ def test_what_cannot_pass_fails_at_once(
 def test_an_update_that_is_taken_back_fails_the_execution(
     cloudformation: CloudFormation, switch: Callable[[str], str], status: str
 ) -> None:
-    """As when there are no such instances in the morning."""
+    """For example when AWS has no instances available in the morning."""
     cloudformation.statuses = ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", status]
     assert switch(ON) == "FAILED"

@@ -1,8 +1,8 @@
-"""Checks a request as AWS does: against everything that botocore's models say.
+"""Checks a request as AWS does: against all constraints in botocore's models.
 
-botocore itself checks types and required members only. Patterns, enumerations, lengths and
-ranges are in its models too, but found out by the service, in the middle of a deployment. This
-is deliberately not the checker of the local AWS: the two watch each other.
+botocore itself only checks types and required members. Its models also contain patterns,
+enumerations, lengths and ranges, which the service would check in the middle of a deployment. This
+is deliberately not the validator of the local AWS, so that each tests the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 _NUMBERS = {"integer", "long", "float", "double"}
-# In the models the first stands by itself, the others within brackets.
+# In the models the first stands alone, the others in brackets.
 _JAVA_CLASSES = {
     r"\p{ASCII}": r"[\x00-\x7f]",
     r"\p{Alnum}": "a-zA-Z0-9",
@@ -25,7 +25,7 @@ _JAVA_CLASSES = {
     r"\p{Z}": r"\s",
     r"\p{N}": r"\d",
     r"\p{Print}": r"[\x20-\x7e]",
-    # Java counts UTF-16: characters beyond the first plane are pairs.
+    # Java counts UTF-16 units: characters beyond the first plane are pairs.
     r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010ffff",
 }
 
@@ -36,7 +36,7 @@ def service_model(service: str) -> ServiceModel:
 
 
 def check_request(service: str, operation: str, parameters: dict[str, Any]) -> list[str]:
-    """Every fault of a request, in words; none means that its model allows it.
+    """Every problem of a request, in words; empty if the model allows it.
 
     Args:
         service: as boto3 names it, e.g. "sagemaker".

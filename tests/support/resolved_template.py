@@ -1,4 +1,4 @@
-"""Templates with their intrinsic functions worked out, so that values have their real form."""
+"""Templates with their intrinsic functions resolved, so that values look as AWS gets them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MODEL_DATA = "s3://artifacts/bakes/0/job/output/model.tar.gz"
 
 
 class Resolver:
-    """Works out values of one stage's stacks.
+    """Resolves values of one stage's stacks.
 
     Args:
         templates: the stage's, by the last part of the stack's name.
@@ -54,7 +54,7 @@ class Resolver:
         }
 
     def resources(self, template: dict[str, Any], resource_type: str) -> list[dict[str, Any]]:
-        """The properties of each resource of a type, worked out."""
+        """The properties of each resource of a type, resolved."""
         return [
             self.resolve(resource["Properties"], template)
             for resource in template["Resources"].values()
@@ -62,7 +62,7 @@ class Resolver:
         ]
 
     def resolve(self, value: Any, template: dict[str, Any]) -> Any:
-        """One value of a template."""
+        """Resolves one value of a template."""
         if isinstance(value, list):
             return [self.resolve(item, template) for item in value]
         if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The validator finds what botocore lets through."""
+"""The validator finds what botocore accepts."""
 
 from __future__ import annotations
 
