@@ -1,4 +1,4 @@
-"""The local AWS: one process, one port, every service."""
+"""The local AWS: all services in one process at one port."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.serving import ThreadedWSGIServer
 
 from local_aws import moto_adapter
@@ -22,52 +23,27 @@ from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.sagemaker import SageMaker
 from local_aws.service_errors import API_PATH, error_response, signed_service
 from local_aws.state_machines import StateMachines
+from local_aws.web_pages import web_page_refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
-_OWN_NAMES = ("127.0.0.1", "localhost")
-
-
-def refusal(environ: WSGIEnvironment) -> str | None:
-    """Why a web page must have sent this request; None when an AWS client may have.
-
-    Signatures are not checked, so without this any page open in a browser on this machine could
-    deploy code: by posting to the known port, or by pointing its own domain at 127.0.0.1 (DNS
-    rebinding), which leaves that domain in `Host`. Browsers add `Origin` and `Sec-Fetch-Site`,
-    which no page can remove. Whether pages may call a deployed API is for the API to decide.
-    """
-    name, _, port = environ.get("HTTP_HOST", "").lower().partition(":")
-    own_port = environ["SERVER_PORT"]
-    if name not in _OWN_NAMES or (port or "80") != own_port:
-        return f"The local AWS answers at 127.0.0.1:{own_port} and localhost:{own_port} only."
-    if environ.get("PATH_INFO", "").startswith(API_PATH):
-        return None
-    if "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") in {
-        "cross-site",
-        "same-site",
-    }:
-        return "The local AWS takes no requests from web pages, except to deployed APIs."
-    return None
 
 
 def _no_events(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    # The CDK CLI looks into CloudTrail to explain a failure; there is no trail here.
+    # The CDK CLI looks into CloudTrail to explain failures; there is no trail here.
     del environ
     start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
     return [json.dumps({"Events": []}).encode()]
 
 
 class Dispatcher:
-    """Hands each request to the part that answers it, and to moto what no part claims.
-
-    Refuses what a web page sent (`refusal`).
+    """Passes each request to the part that answers it, and refuses requests from web pages.
 
     Args:
-        fallback: Answers what no part claims.
-        parts: "cloudformation", "sagemaker" and "rest_apis"; an absent one is left to
-            `fallback`.
+        fallback: Answers what is for no part.
+        parts: "cloudformation", "sagemaker" and "rest_apis"; `fallback` answers for missing ones.
     """
 
     def __init__(self, fallback: WSGIApplication, parts: dict[str, WSGIApplication]) -> None:
@@ -75,7 +51,9 @@ class Dispatcher:
         self._parts = parts
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if reason := refusal(environ):
+        to_api = environ.get("PATH_INFO", "").startswith(API_PATH)
+        port = environ["SERVER_PORT"]
+        if reason := web_page_refusal(EnvironHeaders(environ), port, to_api=to_api):
             response = error_response(environ, 403, "AccessDenied", reason)
             return response(environ, start_response)
         return self._choose(environ)(environ, start_response)
@@ -84,7 +62,7 @@ class Dispatcher:
         path: str = environ.get("PATH_INFO", "")
         target: str = environ.get("HTTP_X_AMZ_TARGET", "")
         name = ""
-        # First: whatever a caller of an API sends, it is for that API.
+        # First, because only the path decides whether a request is for a deployed API.
         if path.startswith(API_PATH):
             name = "rest_apis"
         elif signed_service(environ) == "cloudformation" or path.startswith("/cloudformation/"):
@@ -97,8 +75,8 @@ class Dispatcher:
 
 
 def _create_parts(context: Context) -> dict[str, Any]:
-    # The Lambda runtime, the state machines and the events answer no requests of their own: they
-    # run behind moto's services.
+    # The Lambda runtime, the state machines and the events answer no requests: they work behind
+    # moto's services.
     lambda_runtime = LambdaRuntime(context)
     return {
         "lambda_runtime": lambda_runtime,
@@ -111,12 +89,12 @@ def _create_parts(context: Context) -> dict[str, Any]:
 
 
 class LocalAws:
-    """The local AWS as a context manager; `start` and `stop` do the same by hand.
+    """The local AWS as a context manager, or with `start` and `stop`.
 
     Args:
-        state_dir: Scratch folder; made when absent. Nothing in it is read at a later start.
-        port: Port on 127.0.0.1; 0 takes a free one, told by `endpoint_url`.
-        region: Region of whatever does not name one.
+        state_dir: Scratch folder; created if needed. A later start reads nothing from it.
+        port: Port on 127.0.0.1; 0 takes a free one, see `endpoint_url`.
+        region: The default region.
     """
 
     def __init__(self, state_dir: Path, *, port: int = 0, region: str = "us-east-1") -> None:
@@ -135,24 +113,24 @@ class LocalAws:
             region=region,
             state_dir=state_dir.resolve(),
         )
-        # How long `stop` may have to wait, in seconds.
+        # `stop` may have to wait for the polling interval, in seconds.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="local-aws", daemon=True
         )
 
     @property
     def endpoint_url(self) -> str:
-        """Where every service answers, e.g. "http://127.0.0.1:4566"."""
+        """The URL of all services, e.g. "http://127.0.0.1:4566"."""
         return self.context.endpoint_url
 
     def start(self) -> Self:
-        """Answers requests from now on, in threads of this process."""
+        """Starts answering requests, in threads of this process."""
         self._parts.update(_create_parts(self.context))
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Ends the server and every process its parts began."""
+        """Ends the server and all processes that its parts started."""
         self._server.shutdown()
         for part in reversed(list(self._parts.values())):
             part.close()

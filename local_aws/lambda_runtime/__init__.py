@@ -1,7 +1,7 @@
 """Runs Lambda functions as processes, behind the Lambda Runtime API.
 
-`LambdaRuntime` is the part the local AWS starts. Below it: `packages` (unpacked code and
-layers), `process` (one execution environment), `pool` (those of one function), `logs`.
+The local AWS starts `LambdaRuntime`, which uses `packages` (unpacked code and layers), `process`
+(one execution environment), `pool` (those of one function) and `logs`.
 """
 
 from local_aws.lambda_runtime.errors import (

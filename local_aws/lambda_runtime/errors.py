@@ -1,4 +1,4 @@
-"""Why an invocation did not reach a function, with the names AWS's Invoke gives them."""
+"""The errors of AWS's Invoke."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ class LambdaError(Exception):
     """An invocation that the service refuses.
 
     Attributes:
-        code: Error type of the Lambda API.
-        status: HTTP status of the Lambda API.
+        code: The Lambda API's error type.
+        status: The Lambda API's HTTP status.
     """
 
     code = "ServiceException"

@@ -1,7 +1,7 @@
-"""Puts packages of this interpreter's environment where a function may import them.
+"""Links packages of this interpreter's environment where functions import them.
 
-Two needs: the packages that every Lambda runtime holds (boto3), and packages of a layer that
-were compiled for another Python or another machine than this one.
+That concerns the packages of every Lambda runtime (boto3), and packages of a layer that were
+compiled for another Python version or machine.
 """
 
 from __future__ import annotations
@@ -81,23 +81,22 @@ def _link(source: Path, target: Path) -> None:
 def fit_to_host(folder: Path) -> list[str]:
     """Replaces packages below `folder` whose compiled code this interpreter cannot load.
 
-    Each is replaced by the same version of the same distribution from this interpreter's own
-    environment.
+    Each is replaced by the same version of the distribution in this interpreter's environment.
 
     Returns:
-        What was replaced, as "name version".
+        The replaced packages, as "name version".
 
     Raises:
-        UnusablePackageError: The same version is not installed here, or a compiled module belongs
-            to no distribution; names it.
+        UnusablePackageError: That version is not installed here, or a compiled module belongs to
+            no distribution.
     """
     found = sorted(folder.rglob("*.dist-info"))
     replaced = [_replace(info.parent, info) for info in found if not _fits(info)]
     for path in folder.rglob("*"):
         if _EXTENSION.search(path.name) and not path.is_symlink() and not _loads(path.name):
             raise UnusablePackageError(
-                f"{path.relative_to(folder)} is compiled for another Python than this one, and "
-                "no *.dist-info beside it tells which package it belongs to"
+                f"{path.relative_to(folder)} is compiled for another Python version, and no "
+                "*.dist-info beside it names its package"
             )
     return replaced
 
@@ -112,7 +111,7 @@ def _fits(info: Path) -> bool:
 
 
 def _compiled(info: Path) -> Iterator[Path]:
-    # Without WHEEL and RECORD the names must tell: pydantic_core-2.1.dist-info, pydantic_core/.
+    # Without WHEEL and RECORD there are only names: pydantic_core-2.1.dist-info, pydantic_core/.
     name = _key(info.name.split("-")[0])
     for entry in info.parent.iterdir():
         if _key(entry.name.split(".")[0]) == name and entry != info:
@@ -140,14 +139,14 @@ def _replace(folder: Path, info: Path) -> str:
         found = "none is"
     if distribution is None or distribution.version != version:
         raise UnusablePackageError(
-            f"{name} {version} in the function's package is compiled for another Python or "
-            f"machine than this one. To run it here, install {name}=={version} into this "
-            f"environment; {found} installed."
+            f"{name} {version} in the function's package is compiled for another Python version "
+            f"or machine. To run it here, install {name}=={version} into this environment; "
+            f"{found} installed."
         )
     for top in _top_levels(distribution):
         shutil.rmtree(folder / top, ignore_errors=True)
         (folder / top).unlink(missing_ok=True)
-    # Deployment packages are often stripped of what their names would otherwise share.
+    # Packages in deployments often lack the files that *.dist-info lists.
     shutil.rmtree(info, ignore_errors=True)
     link_distribution(distribution, folder)
     return f"{name} {version}"

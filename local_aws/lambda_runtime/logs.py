@@ -1,4 +1,4 @@
-"""What workers print, in one file a function and in moto's CloudWatch Logs."""
+"""Writes what workers print to one file per function and to moto's CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_log = logging.getLogger(__name__)
-_TAIL = 4096  # bytes that Invoke returns as LogResult
+logger = logging.getLogger(__name__)
 
 
 class FunctionLog:
     """The log of one function.
 
     Args:
-        path: File that lines are appended to.
-        publish: Also gets the lines: time in ms, line.
+        path: The file that lines are appended to.
+        publish: Gets the lines, too, with their times in ms.
     """
 
     def __init__(self, path: Path, publish: Callable[[list[tuple[int, str]]], None]) -> None:
@@ -37,15 +36,15 @@ class FunctionLog:
         try:
             self._publish([(now, line) for line in lines if line])
         except Exception:
-            # A log group deleted in between must not fail an invocation.
-            _log.debug("log lines not published", exc_info=True)
+            # A deleted log group must not fail an invocation.
+            logger.debug("Log lines were not published", exc_info=True)
 
 
 class LogPump:
-    """Moves what one process prints into its function's log, in a thread of its own.
+    """Copies what one process prints to its function's log, in a separate thread.
 
     Args:
-        source: Read end of a pipe; closed at the pipe's end.
+        source: The read end of a pipe, which is closed at the pipe's end.
     """
 
     def __init__(self, source: int, log: FunctionLog) -> None:
@@ -55,27 +54,16 @@ class LogPump:
         self._lock = threading.Lock()
         self._open = True
         self._rest = b""
-        self._tail = b""
         threading.Thread(target=self._run, name="lambda-log", daemon=True).start()
 
-    def start_tail(self) -> None:
-        """Forgets what was printed before: `tail` tells about one invocation."""
-        self.drain()
-        self._tail = b""
-
-    def tail(self) -> bytes:
-        """The last 4 KB printed since `start_tail`."""
-        self.drain()
-        return self._tail
-
     def mark(self, line: str) -> None:
-        """Adds a line of the service's own, behind all that was printed so far."""
+        """Adds a line of the service after everything printed so far."""
         with self._lock:
             self._drain()
             self._take(line.encode() + b"\n")
 
     def drain(self) -> None:
-        """Takes what has been printed by now."""
+        """Copies everything printed so far."""
         with self._lock:
             self._drain()
 
@@ -99,7 +87,6 @@ class LogPump:
                     self._take(b"\n")
 
     def _take(self, data: bytes) -> None:
-        self._tail = (self._tail + data)[-_TAIL:]
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
             self._log.write(lines + newline)

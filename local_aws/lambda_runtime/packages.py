@@ -1,4 +1,4 @@
-"""Unpacks functions and layers, once for each content."""
+"""Unpacks functions and layers, each content once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_aws.lambda_runtime.errors import UnusablePackageError
 from local_aws.lambda_runtime.host_packages import fit_to_host, link_with_dependencies
 from local_aws.moto_adapter import LambdaFunction, LambdaLayer
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _SITE = Path(__file__).parent / "site"
 
 
@@ -23,7 +23,7 @@ class Packages:
     """Folders with everything that functions import.
 
     Args:
-        folder: Scratch; made when absent.
+        folder: Scratch; created if needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,13 +32,13 @@ class Packages:
         self._site: Path | None = None
 
     def site(self) -> Path:
-        """What AWS's Python runtime brings along: boto3, botocore, the runtime's client."""
+        """The packages of AWS's Python runtime: boto3, botocore and the runtime's client."""
         with self._lock:
             if self._site is None:
                 self._site = self._folder / "site"
                 link_with_dependencies(["boto3", "awslambdaric"], self._site)
                 for compiled in self._site.glob("runtime_client.*"):
-                    compiled.unlink()  # only where awslambdaric has it; ours serves everywhere
+                    compiled.unlink()  # awslambdaric has it on some platforms; ours works on all
                 for source in _SITE.glob("*.py"):
                     shutil.copy(source, self._site)
             return self._site
@@ -47,15 +47,15 @@ class Packages:
         """The unpacked code of a function.
 
         Raises:
-            UnusablePackageError: It cannot be unpacked, or not run by this interpreter.
+            UnusablePackageError: It cannot be unpacked or run by this interpreter.
         """
         return self._unpack("code", function.name, function.code)
 
     def import_path(self, function: LambdaFunction) -> list[Path]:
-        """Folders a function imports from, in AWS's order, the standard library aside.
+        """The folders that a function imports from, in AWS's order, after the standard library.
 
         Raises:
-            UnusablePackageError: A package cannot be unpacked, or not run by this interpreter.
+            UnusablePackageError: A package cannot be unpacked or run by this interpreter.
         """
         folders = [self.code(function)]
         for layer in self._layers(function):
@@ -63,7 +63,7 @@ class Packages:
         return [folder for folder in folders if folder.is_dir()] + [self.site()]
 
     def _layers(self, function: LambdaFunction) -> list[Path]:
-        # A later layer overwrites an earlier one when AWS unpacks them over each other.
+        # On AWS later layers overwrite earlier ones.
         return [self._unpack_layer(layer) for layer in reversed(function.layers)]
 
     def _unpack_layer(self, layer: LambdaLayer) -> Path:
@@ -77,9 +77,8 @@ class Packages:
             scratch = target.with_name(f".{uuid.uuid4().hex}")
             try:
                 _extract(content, scratch)
-                # From the inside out: what is mended inside is no fault of the outside.
                 for replaced in fit_to_host(scratch):
-                    _log.info("%s: %s of this environment stands in", name, replaced)
+                    logger.info("%s: uses %s of this environment", name, replaced)
                 scratch.rename(target)
             except zipfile.BadZipFile as error:
                 raise UnusablePackageError(f"{name}: the package is not a zip file") from error

@@ -1,4 +1,4 @@
-"""The execution environments of one function, as it is configured at present."""
+"""The execution environments of one function in its current configuration."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from local_aws.lambda_runtime.errors import TooManyRequestsError
 from local_aws.lambda_runtime.process import WorkerProcess
 
-# AWS allows 1000 by default; a machine of two cores gains nothing from more than this. Without
-# reserved concurrency a caller waits for a free one, with it the caller is throttled as on AWS.
+# AWS allows 1000 by default; two cores gain nothing from more than this. Callers wait for a free
+# worker; only reserved concurrency throttles them, as on AWS.
 MAX_WORKERS = 10
 
 
 class WorkerPool:
-    """Idle workers, the one used last first, and how many there may be.
+    """Idle workers, the last used one first, and a limit to their number.
 
     Args:
-        create: Begins a worker; it may not have started yet.
-        largest: Upper limit of workers at the same time.
+        create: Makes a worker, which the caller of `acquire` starts.
+        largest: The limit of simultaneous workers.
     """
 
     def __init__(self, create: Callable[[], WorkerProcess], largest: int = MAX_WORKERS) -> None:
@@ -32,16 +32,13 @@ class WorkerPool:
         self._ended = False
 
     def acquire(self, reserved: int | None) -> tuple[WorkerProcess, bool]:
-        """Takes an idle worker or begins one.
+        """An idle or new worker, and whether it has to be started.
 
         Args:
-            reserved: Reserved concurrency; None when there is none.
-
-        Returns:
-            The worker, and whether it must be started first.
+            reserved: Reserved concurrency, if any.
 
         Raises:
-            TooManyRequestsError: The reserved concurrency is in use.
+            TooManyRequestsError: The reserved concurrency is exhausted.
         """
         with self._free:
             if reserved is not None and self._in_use() >= reserved:
@@ -73,7 +70,7 @@ class WorkerPool:
         return created, True
 
     def release(self, worker: WorkerProcess, *, usable: bool) -> None:
-        """Gives a worker back; ends it when it is of no further use."""
+        """Returns a worker; ends it if it cannot be used again."""
         with self._free:
             self._busy.discard(worker)
             keep = usable and not self._closed
@@ -84,7 +81,7 @@ class WorkerPool:
             worker.kill()
 
     def retire(self) -> None:
-        """Ends idle workers now and busy ones when they have answered."""
+        """Ends idle workers now and busy ones after their answers."""
         with self._free:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -92,7 +89,7 @@ class WorkerPool:
             worker.kill()
 
     def close(self) -> None:
-        """Ends all workers, whatever they do."""
+        """Ends all workers at once."""
         self.retire()
         with self._free:
             self._ended = True
@@ -101,7 +98,7 @@ class WorkerPool:
             worker.kill()
 
     def pids(self) -> list[int]:
-        """Process ids of all workers."""
+        """The process ids of all workers."""
         with self._free:
             return [worker.pid for worker in (*self._idle, *self._busy)]
 

@@ -17,14 +17,15 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from local_aws.lambda_runtime.logs import FunctionLog, LogPump
+from local_aws.web_pages import web_page_refusal
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _API = "/2018-06-01/runtime"
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One event on its way to the handler."""
+    """One event for the handler."""
 
     request_id: str
     function_arn: str
@@ -35,11 +36,11 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an invocation or of a start.
+    """The outcome of an invocation or of a start.
 
     Attributes:
-        failed: `payload` is an error object.
-        usable: The process can serve the next event.
+        failed: Whether `payload` is an error object.
+        usable: Whether the process can serve another event.
     """
 
     payload: bytes
@@ -48,29 +49,29 @@ class Outcome:
 
 
 def error_payload(error_type: str, message: str) -> bytes:
-    """An error object of the service itself."""
+    """An error object of the service."""
     return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
 
 
 class WorkerProcess:
-    """A process that serves one event after the other.
+    """A process that serves events one after the other.
 
     Args:
         handler: "module.function".
-        folder: Working directory: the function's code.
-        environment: All of the process's environment, but the Runtime API's address.
-        site: Folder with the runtime's own modules.
+        folder: The function's code, which is the working directory.
+        environment: The process's environment, without the Runtime API's address.
+        site: The folder with the runtime's modules.
     """
 
     def __init__(
         self, handler: str, folder: Path, environment: dict[str, str], site: Path, log: FunctionLog
     ) -> None:
-        # The process asks for an event before one is there; nothing polls on either side.
+        # The process asks for an event before there is one; neither side polls.
         self._inbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._ready = False
         self._closing = False
-        # Of its own, since awslambdaric tells init errors to the port alone.
+        # One per process: awslambdaric reports init errors without saying for which function.
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=8)
         address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, name="lambda-api", daemon=True).start()
@@ -96,20 +97,16 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Process id, which is its group's too."""
+        """The id of the process and of its group."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is running."""
         return self._process.returncode is None and not self._closing
 
     def start(self, timeout: float) -> Outcome | None:
-        """Waits for the handler's module to be imported.
-
-        Returns:
-            None when the process waits for events, else why it does not.
-        """
+        """Waits for the import of the handler's module; returns the failure, if any."""
         try:
             outcome = self._outcomes.get(timeout=timeout)
         except queue.Empty:
@@ -119,18 +116,18 @@ class WorkerProcess:
         return outcome if outcome.failed else None
 
     def send(self, invocation: Invocation) -> None:
-        """Hands an event to the process, which must be idle."""
+        """Sends an event to the process, which must be idle."""
         self._inbox.put(invocation)
 
     def receive(self, timeout: float) -> Outcome | None:
-        """Waits for the outcome of the event sent; None when it takes longer."""
+        """The outcome of the event sent; None if it takes longer."""
         try:
             return self._outcomes.get(timeout=max(timeout, 0.0))
         except queue.Empty:
             return None
 
     def kill(self) -> None:
-        """Ends the process, and what it started, at once; any number of times."""
+        """Ends the process and everything it started, at once. May be called again."""
         if self._closing:
             return
         self._closing = True
@@ -139,13 +136,13 @@ class WorkerProcess:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            _log.debug("group %s has ended before", self._process.pid)
+            logger.debug("Group %s had already ended", self._process.pid)
         try:
-            # accept() does not return when its socket is closed elsewhere: call it.
+            # accept() does not return when another thread closes its socket, so connect to it.
             with socket.create_connection(self._listener.getsockname(), timeout=1):
                 pass
         except OSError:
-            _log.debug("listener has closed before")
+            logger.debug("The listener was already closed")
         self._process.wait()
 
     def _await_exit(self) -> None:
@@ -175,17 +172,17 @@ class WorkerProcess:
             try:
                 _RuntimeApi(connection, address, self)  # type: ignore[arg-type]
             except OSError:
-                _log.debug("a worker's connection broke", exc_info=True)
+                logger.debug("A worker's connection broke", exc_info=True)
 
     def next_event(self) -> Invocation | None:
-        """Blocks until there is an event; None when the process is to end."""
+        """Waits for an event; None if the process has to end."""
         if not self._ready:
             self._ready = True
             self._finish(b"", failed=False, usable=True)
         return self._inbox.get()
 
     def answer(self, path: str, payload: bytes) -> None:
-        """Takes what the process posted to `path`."""
+        """Receives what the process posted to `path`."""
         if path.endswith("/response"):
             self._finish(payload, failed=False, usable=True)
         else:
@@ -193,11 +190,20 @@ class WorkerProcess:
 
 
 class _RuntimeApi(BaseHTTPRequestHandler):
-    """The Lambda Runtime API for one connection of one worker."""
+    """The Lambda Runtime API for one connection of a worker, and of nobody else."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: WorkerProcess  # type: ignore[assignment]
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        port = self.connection.getsockname()[1]
+        if reason := web_page_refusal(self.headers, str(port)):
+            self.send_error(403, reason)
+            return False
+        return True
 
     def do_GET(self) -> None:
         """`/runtime/invocation/next`."""
@@ -233,5 +239,5 @@ class _RuntimeApi(BaseHTTPRequestHandler):
 
 
 def deadline_ms(seconds: float) -> int:
-    """Milliseconds since 1970 at which an invocation that starts now must have ended."""
+    """The deadline, in ms since 1970, of an invocation that starts now."""
     return int((time.time() + seconds) * 1000)

@@ -1,8 +1,7 @@
-"""The Lambda service's data plane: from Invoke to an answer."""
+"""The Lambda service's data plane: answers Invoke."""
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
@@ -36,39 +35,36 @@ from local_aws.lambda_runtime.process import (
 )
 from local_aws.moto_adapter import LambdaAnswer, LambdaFunction
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _MAX_REQUEST = 6 * 1024 * 1024
 _MAX_EVENT = 1024 * 1024
 _MAX_RESPONSE = 6 * 1024 * 1024 + 100
-# AWS allows an import 10 s, then repeats it within the function's own time-out. A busy machine
-# of two cores is slower than AWS, so the limit here is longer and there is no second attempt.
+# AWS allows 10 s for the import and then repeats it within the function's timeout. A busy machine
+# with two cores is slower than AWS, so this limit is longer, and there is no second attempt.
 _INIT_TIMEOUT = 60.0
-# AWS waits 1 and 2 minutes before it repeats a failed event.
+# AWS waits 1 and 2 minutes before it retries a failed event.
 _EVENT_RETRY_SECONDS = (1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class LambdaResult:
-    """What Invoke answers.
+    """The outcome of an invocation.
 
     Attributes:
-        payload: JSON: what the handler returned, or an error object.
-        error: None, or "Unhandled" when the function failed.
-        log: The last 4 KB of what it printed; "" unless asked for.
+        payload: The handler's result or an error object, as JSON.
+        error: "Unhandled" if the function failed, else None.
     """
 
     payload: bytes
     error: str | None
-    log: str
 
 
 class LambdaRuntime:
-    """Runs the functions that moto's Lambda service holds.
+    """Runs the functions of moto's Lambda service.
 
-    Functions run as processes that stay warm, one for each simultaneous invocation; a change of
-    code or configuration brings new ones. Events (invocation type Event) are repeated twice
-    after 1 and 2 s when they fail (`MaximumRetryAttempts` is honoured); there are no
-    destinations and no dead-letter queues.
+    Functions run as processes that stay warm, one for each simultaneous invocation; changed code
+    or configuration starts new ones. Failed events (invocation type Event) are retried after 1
+    and 2 s. There are no destinations and no dead-letter queues.
     """
 
     def __init__(self, context: Context) -> None:
@@ -78,14 +74,14 @@ class LambdaRuntime:
         self._log_folder = context.state_dir / "logs" / "lambda"
         self._pools: dict[str, tuple[tuple[object, ...], WorkerPool]] = {}
         self._logs: dict[str, FunctionLog] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._events = ThreadPoolExecutor(max_workers=32, thread_name_prefix="lambda-event")
         moto_adapter.lambda_routers.add(self)
 
     def close(self) -> None:
-        """Ends every worker and forgets events that wait for a repetition."""
+        """Ends all workers and forgets events that wait for a retry."""
         moto_adapter.lambda_routers.remove(self)
         self._closed.set()
         self._events.shutdown(wait=False, cancel_futures=True)
@@ -102,58 +98,52 @@ class LambdaRuntime:
         *,
         wait_seconds: float | None = None,
         trace_id: str | None = None,
-        tail: bool = False,
     ) -> LambdaResult:
         """Invokes a function and waits for its answer.
 
         Args:
             function: Name, or ARN with or without a version or alias.
-            payload: JSON, at most 6 MB.
-            wait_seconds: Leave the function to itself after this time; default: never.
-            trace_id: X-Ray header; default: a new one.
-            tail: Return the log's end.
+            payload: JSON of at most 6 MB.
+            wait_seconds: How long to wait; the function then runs on. By default forever.
+            trace_id: X-Ray header; by default a new one.
 
         Raises:
             LambdaError: The function was not reached; see `errors`.
-            InvocationAbandonedError: `wait_seconds` are over.
+            InvocationAbandonedError: `wait_seconds` have passed.
         """
         found = moto_adapter.find_lambda_function(function, self._context.region)
         if found is None:
             raise FunctionNotFoundError(f"Function not found: {function}")
-        return self._invoke(found, payload, wait_seconds, trace_id, tail)
+        return self._invoke(found, payload, wait_seconds, trace_id)
 
     def answer(
-        self, function: LambdaFunction, payload: bytes, invocation_type: str, log_type: str
+        self, function: LambdaFunction, payload: bytes, invocation_type: str
     ) -> LambdaAnswer:
-        """Answers a request to the Lambda API's Invoke, as moto hands it over."""
+        """Answers a request to the Lambda API's Invoke that moto passes on."""
         request_id = str(uuid.uuid4())
         headers = {"x-amzn-RequestId": request_id, "x-amz-executed-version": function.version}
         try:
-            if invocation_type == "DryRun":
-                return LambdaAnswer(204, headers, b"")
             if invocation_type == "Event":
                 self._accept_event(function, payload)
                 return LambdaAnswer(202, headers, b"")
-            result = self._invoke(function, payload, None, None, log_type == "Tail")
+            result = self._invoke(function, payload)
         except LambdaError as error:
             headers["x-amzn-ErrorType"] = error.code
             body = {"Type": "User", "message": str(error), "Message": str(error)}
             return LambdaAnswer(error.status, headers, json.dumps(body).encode())
         if result.error:
             headers["X-Amz-Function-Error"] = result.error
-        if log_type == "Tail":
-            headers["X-Amz-Log-Result"] = base64.b64encode(result.log.encode()).decode()
         return LambdaAnswer(200, headers, result.payload)
 
     def refusal(self, runtime: str, package_type: str) -> str | None:
-        """Why functions of this kind are not run here; None when they are."""
+        """Why functions of this kind do not run here; None if they do."""
         if package_type == "Zip" and runtime.startswith("python3."):
             return None
         kind = f"runtime {runtime}" if package_type == "Zip" else "package type Image"
-        return f"{kind} is not run by the local AWS, which runs zipped Python 3 functions only"
+        return f"the local AWS does not run {kind}, only zipped Python 3 functions"
 
     def function_deleted(self, arn: str) -> None:
-        """Ends the workers of a function, all versions of it, that exists no more."""
+        """Ends the workers of all versions of a deleted function."""
         with self._lock:
             gone = [key for key in self._pools if key == arn or key.startswith(f"{arn}:")]
             pools = [self._pools.pop(key)[1] for key in gone]
@@ -161,7 +151,7 @@ class LambdaRuntime:
             pool.retire()
 
     def pids(self) -> list[int]:
-        """Process ids of all workers."""
+        """The process ids of all workers."""
         with self._lock:
             pools = [pool for _, pool in self._pools.values()]
         return [pid for pool in pools for pid in pool.pids()]
@@ -171,13 +161,12 @@ class LambdaRuntime:
         self._events.submit(self._run_event, function, payload)
 
     def _run_event(self, function: LambdaFunction, payload: bytes) -> None:
-        delays = _EVENT_RETRY_SECONDS[: function.retries]
-        for delay in (*delays, None):
+        for delay in (*_EVENT_RETRY_SECONDS, None):
             try:
-                if self._invoke(function, payload, None, None, tail=False).error is None:
+                if self._invoke(function, payload).error is None:
                     return
             except LambdaError as error:
-                _log.warning("event for %s not delivered: %s", function.name, error)
+                logger.warning("An event for %s was not delivered: %s", function.name, error)
             if delay is None or self._closed.wait(delay):
                 return
 
@@ -185,9 +174,8 @@ class LambdaRuntime:
         self,
         function: LambdaFunction,
         payload: bytes,
-        wait_seconds: float | None,
-        trace_id: str | None,
-        tail: bool,
+        wait_seconds: float | None = None,
+        trace_id: str | None = None,
     ) -> LambdaResult:
         _check_payload(payload, _MAX_REQUEST)
         began = time.monotonic()
@@ -197,11 +185,9 @@ class LambdaRuntime:
         failure = worker.start(_INIT_TIMEOUT) if is_new else None
         if failure is not None:
             pool.release(worker, usable=False)
-            return _result(worker, failure, request_id, tail)
-        if tail:
-            worker.log.start_tail()
+            return _result(failure, request_id)
         worker.log.mark(f"START RequestId: {request_id} Version: {function.version}")
-        run = _Run(function, pool, worker, request_id, tail)
+        run = _Run(function, pool, worker, request_id)
         worker.send(
             Invocation(
                 request_id=request_id,
@@ -240,7 +226,7 @@ class LambdaRuntime:
         refusal = self.refusal(function.runtime, function.package_type)
         if refusal:
             raise UnusablePackageError(f"{function.name}: {refusal}")
-        self._tell_python(function.runtime)
+        self._report_python(function.runtime)
         folders = self._packages.import_path(function)
         return WorkerProcess(
             function.handler,
@@ -250,15 +236,15 @@ class LambdaRuntime:
             self._log_of(function),
         )
 
-    def _tell_python(self, runtime: str) -> None:
+    def _report_python(self, runtime: str) -> None:
         here = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        if runtime != here and runtime not in self._told:
-            self._told.add(runtime)
-            _log.info("functions of runtime %s run under %s here", runtime, here)
+        if runtime != here and runtime not in self._reported:
+            self._reported.add(runtime)
+            logger.info("Functions with runtime %s run under %s here", runtime, here)
 
     def _environment(self, function: LambdaFunction, import_path: str) -> dict[str, str]:
-        # As AWS sets them; AWS_ENDPOINT_URL and the credentials lead here. The function's own
-        # come last: CreateFunction of AWS refuses the names that are reserved.
+        # As on AWS, except that AWS_ENDPOINT_URL and the credentials lead here. The function's own
+        # variables come last; AWS's CreateFunction refuses reserved names.
         code = import_path.split(":", maxsplit=1)[0]
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -281,7 +267,7 @@ class LambdaRuntime:
             "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": _log_stream(function),
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-            # AWS has no such files; those of whoever runs this must not be found.
+            # AWS has no such files, and the user's must not be used.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             **function.log_environment,
@@ -303,22 +289,21 @@ class LambdaRuntime:
 
 @dataclass
 class _Run:
-    """An invocation that a worker has."""
+    """An invocation that a worker is running."""
 
     function: LambdaFunction
     pool: WorkerPool
     worker: WorkerProcess
     request_id: str
-    tail: bool
     sent: float = field(default_factory=time.monotonic)
 
     def finish(self) -> LambdaResult:
-        """Waits as long as the function may run."""
+        """Waits until the function's timeout."""
         left = self.function.timeout - (time.monotonic() - self.sent)
         return self.conclude(self.worker.receive(left) or _timed_out(self.function))
 
     def conclude(self, outcome: Outcome) -> LambdaResult:
-        """Gives the worker back and makes the outcome a result."""
+        """Releases the worker and turns the outcome into a result."""
         milliseconds = (time.monotonic() - self.sent) * 1000
         size = len(outcome.payload)
         if size > _MAX_RESPONSE:
@@ -333,19 +318,18 @@ class _Run:
             f"Duration: {milliseconds:.2f} ms\tMemory Size: {self.function.memory_size} MB"
         )
         self.pool.release(self.worker, usable=outcome.usable)
-        return _result(self.worker, outcome, self.request_id, self.tail)
+        return _result(outcome, self.request_id)
 
 
-def _result(worker: WorkerProcess, outcome: Outcome, request_id: str, tail: bool) -> LambdaResult:
+def _result(outcome: Outcome, request_id: str) -> LambdaResult:
     payload = outcome.payload
     if outcome.failed and not outcome.usable:
         payload = _with_request_id(payload, request_id)
-    log = worker.log.tail().decode("utf-8", "replace") if tail else ""
-    return LambdaResult(payload, "Unhandled" if outcome.failed else None, log)
+    return LambdaResult(payload, "Unhandled" if outcome.failed else None)
 
 
 def new_trace_id() -> str:
-    """An X-Ray header for a request that is not sampled."""
+    """The X-Ray header of a request that is not sampled."""
     number = uuid.uuid4().hex
     return f"Root=1-{int(time.time()):08x}-{number[:24]};Parent={number[:16]};Sampled=0"
 

@@ -42,7 +42,6 @@ class LambdaFunction:
     code: bytes
     layers: tuple[LambdaLayer, ...]
     reserved_concurrency: int | None
-    retries: int
     log_group: str
     log_environment: dict[str, str]
 
@@ -75,7 +74,7 @@ class LambdaRouter(Protocol):
     """Runs functions instead of moto's Docker containers."""
 
     def answer(
-        self, function: LambdaFunction, payload: bytes, invocation_type: str, log_type: str
+        self, function: LambdaFunction, payload: bytes, invocation_type: str
     ) -> LambdaAnswer:
         """Answers Invoke."""
 
@@ -109,7 +108,6 @@ def _described(function: Any) -> LambdaFunction:
         level = logging_config.get("ApplicationLogLevel", "INFO")
         log_environment["AWS_LAMBDA_LOG_LEVEL"] = level
     reserved = function.reserved_concurrency
-    retries = [c.config.get("MaximumRetryAttempts", 2) for c in function.event_invoke_config]
     return LambdaFunction(
         name=function.function_name,
         arn=function.function_arn,
@@ -125,7 +123,6 @@ def _described(function: Any) -> LambdaFunction:
         code=getattr(function, "code_bytes", b""),
         layers=tuple(LambdaLayer(v.arn, v.code_bytes) for v in function.kept_layer_versions),
         reserved_concurrency=None if reserved is None else int(reserved),
-        retries=int(retries[0]) if retries else 2,
         log_group=logging_config.get("LogGroup") or function.logs_group_name,
         log_environment=log_environment,
     )
@@ -142,7 +139,7 @@ def _invoke_from_inside(original: Callable[..., Any]) -> Any:
         if router is None:
             return original(self, body, request_headers, response_headers)
         kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
-        answer = router.answer(_described(self), _as_bytes(body), kind, "None")
+        answer = router.answer(_described(self), _as_bytes(body), kind)
         response_headers.update(answer.headers)
         return answer.payload
 
@@ -159,7 +156,6 @@ def _invoke_from_api(original: Callable[..., Any]) -> Any:
             _described(self.backend.get_function(name, self._get_param("Qualifier"))),
             _as_bytes(self.body),
             self.headers.get("X-Amz-Invocation-Type", "RequestResponse"),
-            self.headers.get("X-Amz-Log-Type", "None"),
         )
         # moto reads the status from this header.
         status = {"Content-Type": "application/json", "status": str(answer.status)}

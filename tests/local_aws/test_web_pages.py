@@ -8,7 +8,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from local_aws.server import LocalAws, refusal
+from local_aws.lambda_runtime.logs import FunctionLog
+from local_aws.lambda_runtime.process import WorkerProcess
+from local_aws.server import LocalAws
+from local_aws.web_pages import web_page_refusal
 
 EVIL = "https://evil.example"
 FORM = "application/x-www-form-urlencoded"
@@ -27,7 +30,7 @@ def aws(tmp_path_factory):
 
 @pytest.fixture
 def victim(aws):
-    """A local AWS with a change set that waits; fails where the test changed anything."""
+    """A local AWS with an unexecuted change set; fails if the test changes anything."""
     client = aws.context.client("cloudformation")
     change = {"StackName": "waiting", "ChangeSetName": "c"}
     if not client.list_stacks()["StackSummaries"]:
@@ -50,7 +53,7 @@ def state(aws):
 
 
 def send(aws, method, path, body=b"", **headers):
-    """One request; `headers` with underscores for dashes. Host is right unless it is given."""
+    """Sends a request; `headers` have underscores for dashes."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     connection = http.client.HTTPConnection(urlsplit(aws.endpoint_url).netloc)
     connection.request(method, path, body=body, headers=sent)
@@ -119,7 +122,7 @@ def test_a_rebound_domain_reads_nothing_and_reaches_no_api(victim):
     assert json.loads(content)["message"]
 
 
-def test_a_page_gets_no_leave_to_send_what_a_form_cannot(victim):
+def test_a_page_may_not_send_more_than_forms_can(victim):
     asked = {
         "Access_Control_Request_Method": "PUT",
         "Access_Control_Request_Headers": "x-amz-target",
@@ -158,6 +161,26 @@ def test_clients_use_either_name_and_browsers_may_look(aws):
 
 
 def test_the_port_of_http_is_left_out():
-    assert refusal({"HTTP_HOST": "localhost", "SERVER_PORT": "80"}) is None
-    assert refusal({"HTTP_HOST": "localhost", "SERVER_PORT": "4566"})
-    assert refusal({"SERVER_PORT": "80"})
+    assert web_page_refusal({"Host": "localhost"}, "80") is None
+    assert web_page_refusal({"Host": "localhost"}, "4566")
+    assert web_page_refusal({}, "80")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
+)
+def test_a_page_reaches_no_function_either(tmp_path, headers):
+    bootstrap = tmp_path / "bootstrap.py"
+    bootstrap.write_text("import time; time.sleep(60)")
+    log = FunctionLog(tmp_path / "log", lambda lines: None)
+    worker = WorkerProcess("handler", tmp_path, {}, tmp_path, log)
+    try:
+        connection = http.client.HTTPConnection(*worker._listener.getsockname(), timeout=20)
+        for method, path in (("GET", "next"), ("POST", "id/response")):
+            connection.request(method, f"/2018-06-01/runtime/invocation/{path}", b"", headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 403
+        assert worker.receive(0.1) is None
+    finally:
+        worker.kill()

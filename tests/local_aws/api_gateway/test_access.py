@@ -30,7 +30,7 @@ def aws(tmp_path_factory) -> Iterator[LocalAws]:
 
 
 class Keyed:
-    """An API whose method needs a key, a usage plan and a key in it."""
+    """An API whose method requires a key, and a usage plan with a key."""
 
     def __init__(self, aws: LocalAws, name: str, **limits) -> None:
         self.api = Api(aws, name)
@@ -91,7 +91,7 @@ def test_a_disabled_key_is_forbidden_at_once(aws):
 
 
 class Clock:
-    """Stands in for the time module of the usage plans."""
+    """Replaces the time module in `usage_plans`."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,18 +1,16 @@
-"""REST APIs answer as API Gateway does: routes, events, responses, limits."""
+"""REST APIs answer as on API Gateway: routes, events, responses, limits."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from local_aws.server import LocalAws
-from tests.support.gateway import Api, Caller, create_function, local_aws
+from tests.support.gateway import Api, Caller, create_function
 
-# Returns its event, or what the event's body says.
+# Returns its event, or what the event's body asks for.
 ECHO = """
 import json, time
 def handler(event, context):
@@ -25,12 +23,6 @@ def handler(event, context):
         return order["answer"]
     return {"statusCode": 200, "body": json.dumps(event)}
 """
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[LocalAws]:
-    with local_aws(tmp_path_factory.mktemp("aws")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +178,13 @@ def test_a_slow_function_is_504_in_time(call):
     assert time.monotonic() - began < 0.6
 
 
-def test_over_10_mb_is_413_and_the_connection_goes_on(call):
+def test_over_10_mb_is_413_and_the_connection_stays_open(call):
     status, _, body = call("POST", "/search", b"x" * (10 * 1024 * 1024 + 1))
     assert (status, body) == (413, {"message": "Request Too Long"})
     assert call("GET", "/")[0] == 200
 
 
-def test_what_lambda_refuses_as_too_large_is_413(call):
+def test_an_event_too_large_for_lambda_is_413(call):
     assert call("POST", "/search", b"x" * 7_000_000)[0] == 413
 
 
@@ -287,5 +279,5 @@ def test_a_warm_request_costs_less_than_4_ms(call):
         began = time.perf_counter()
         call("GET", "/")
         times.append(time.perf_counter() - began)
-    # The function's process included; the quicker ones, since the machine does other things.
+    # With the function's process; the quicker ones, because the machine does other things, too.
     assert sorted(times)[20] < 0.004

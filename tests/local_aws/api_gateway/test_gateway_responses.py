@@ -1,21 +1,12 @@
-"""Gateway responses: what an API's owner makes of the gateway's own refusals."""
+"""Gateway responses, by which an API's owner customises the gateway's errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from local_aws.server import LocalAws
-from tests.support.gateway import Api, Caller, create_function, local_aws
+from tests.support.gateway import Api, Caller, create_function
 
 ECHO = "import json\ndef handler(e, c): return {'statusCode': 200, 'body': json.dumps(e)}"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[LocalAws]:
-    with local_aws(tmp_path_factory.mktemp("aws")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +59,11 @@ def test_default_4xx_answers_for_types_without_a_response(customised):
     assert headers["content-type"] == "application/json"
 
 
-def test_the_own_response_wins_and_sets_the_status(customised):
+def test_the_specific_response_wins_and_sets_the_status(customised):
     assert customised("POST", "/search", {})[::2] == (422, {"own": True})
 
 
-def test_default_5xx_answers_for_the_gateways_own_failures(customised):
+def test_default_5xx_answers_for_failures_of_the_gateway(customised):
     assert customised("GET", "/broken")[::2] == (503, {"code": "sorry"})
 
 

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
 
 from local_aws.lambda_runtime.errors import UnusablePackageError
 from local_aws.lambda_runtime.host_packages import fit_to_host, link_with_dependencies
-from local_aws.server import LocalAws
-from tests.support.gateway import create_function, local_aws, zipped
+from tests.support.gateway import create_function, zipped
 
 FOREIGN = "cp399-cp399-manylinux2014_s390x"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[LocalAws]:
-    with local_aws(tmp_path_factory.mktemp("aws")) as started:
-        yield started
 
 
 def package(name: str, version: str, module: str, tag: str | None) -> dict[str, str]:
@@ -73,7 +65,7 @@ def test_a_compiled_module_of_no_package_is_an_error_that_names_it(tmp_path):
         fit_to_host(tmp_path)
 
 
-def test_what_fits_is_left_alone(tmp_path):
+def test_packages_that_fit_are_left_alone(tmp_path):
     files = {
         "pure/__init__.py": "",
         "pure-1.dist-info/METADATA": "Name: pure\nVersion: 1\n",
@@ -133,7 +125,7 @@ def test_an_unusable_layer_fails_the_invocation_with_its_reason(aws):
 
 
 def test_links_do_not_reach_into_this_environment(aws):
-    """Deleting the local AWS's scratch leaves what it linked."""
+    """Deleting the local AWS's scratch folder keeps what its links point to."""
     folder = aws.context.state_dir / "scratch"
     link_with_dependencies(["jmespath"], folder)
     shutil.rmtree(folder)

@@ -10,21 +10,20 @@ from botocore.exceptions import ClientError
 
 from local_aws import moto_adapter
 from local_aws.moto_adapter import LambdaAnswer, LambdaFunction
-from local_aws.server import LocalAws
-from tests.support.gateway import create_function, local_aws, zipped
+from tests.support.gateway import create_function, zipped
 
 SOURCE = "def handler(event, context):\n    return event\n"
 
 
 class Router:
-    """Answers by itself and remembers what it was asked."""
+    """Answers, and records its requests."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[LambdaFunction, bytes, str, str]] = []
+        self.asked: list[tuple[LambdaFunction, bytes, str]] = []
         self.deleted: list[str] = []
 
-    def answer(self, function, payload, invocation_type, log_type):
-        self.asked.append((function, payload, invocation_type, log_type))
+    def answer(self, function, payload, invocation_type):
+        self.asked.append((function, payload, invocation_type))
         return LambdaAnswer(200, {"X-Amz-Function-Error": "Unhandled"}, b'"routed"')
 
     def refusal(self, runtime, package_type):
@@ -32,12 +31,6 @@ class Router:
 
     def function_deleted(self, arn):
         self.deleted.append(arn)
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[LocalAws]:
-    with local_aws(tmp_path_factory.mktemp("aws")) as started:
-        yield started
 
 
 @pytest.fixture
@@ -51,12 +44,12 @@ def router() -> Iterator[Router]:
 def test_invoke_goes_to_the_router_with_its_types_and_comes_back_with_its_headers(aws, router):
     create_function(aws, "routed", SOURCE)
     client = aws.context.client("lambda")
-    answer = client.invoke(FunctionName="routed", Payload=b'{"a": 1}', LogType="Tail")
+    answer = client.invoke(FunctionName="routed", Payload=b'{"a": 1}')
     assert answer["Payload"].read() == b'"routed"'
     assert answer["FunctionError"] == "Unhandled"
     function, *rest = router.asked[0]
     assert function.name == "routed"
-    assert rest == [b'{"a": 1}', "RequestResponse", "Tail"]
+    assert rest == [b'{"a": 1}', "RequestResponse"]
 
 
 def test_invoke_finds_a_function_by_arn_and_by_published_version(aws, router):
@@ -73,7 +66,7 @@ def test_a_refused_runtime_cannot_be_created(aws, router):
         create_function(aws, "refused", SOURCE, Runtime="ruby3.3")
 
 
-def test_deletion_is_told(aws, router):
+def test_deletion_is_reported(aws, router):
     arn = create_function(aws, "deleted", SOURCE)
     aws.context.client("lambda").delete_function(FunctionName="deleted")
     assert router.deleted == [arn]
@@ -134,15 +127,6 @@ def test_log_lines_make_their_group_and_arrive(aws):
         (now, "one"),
         (now, "two"),
     ]
-
-
-def test_attempts_for_events_are_the_functions_own(aws):
-    create_function(aws, "attempts", SOURCE)
-    assert moto_adapter.find_lambda_function("attempts", "us-east-1").retries == 2
-    aws.context.client("lambda").put_function_event_invoke_config(
-        FunctionName="attempts", MaximumRetryAttempts=0
-    )
-    assert moto_adapter.find_lambda_function("attempts", "us-east-1").retries == 0
 
 
 def test_an_unknown_function_is_not_found():
