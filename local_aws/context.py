@@ -22,24 +22,31 @@ _session: Any = boto3.session.Session()
 
 @cache
 def _create_client(endpoint_url: str, region: str, service: str) -> Any:
-    return _session.client(
-        service,
-        endpoint_url=endpoint_url,
-        region_name=region,
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
-        config=Config(
+    # Nothing gets lost between two threads of a process.
+    checksums = {
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    return _session.client(service, **client_options(endpoint_url, region, **checksums))
+
+
+def client_options(endpoint_url: str, region: str, **config: Any) -> dict[str, Any]:
+    """Arguments for a client of this local AWS; `config` is botocore's."""
+    return {
+        "endpoint_url": endpoint_url,
+        "region_name": region,
+        "aws_access_key_id": ACCESS_KEY_ID,
+        "aws_secret_access_key": SECRET_ACCESS_KEY,
+        "config": Config(
             # A retry would hide the first answer, which tells what went wrong.
             retries={"total_max_attempts": 1},
             max_pool_connections=64,
             connect_timeout=5,
             # The longest a Lambda function may run.
             read_timeout=900,
-            # Nothing gets lost between two threads of a process.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
+            **config,
         ),
-    )
+    }
 
 
 @dataclass(frozen=True)

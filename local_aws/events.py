@@ -1,7 +1,7 @@
-"""EventBridge's delivery of what AWS services say about themselves.
+"""EventBridge's delivery of events that AWS services report.
 
-moto keeps the rules and matches events against their patterns, but reports nothing by itself
-and knows no Lambda function as a target.
+moto keeps the rules and matches events against their patterns, but its services report nothing
+and it does not deliver to Lambda functions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from local_aws import moto_adapter
 from local_aws.context import Context
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _TRANSFORMS = ("Input", "InputPath", "InputTransformer")
 
 
@@ -29,17 +29,15 @@ def deliver(
     detail: dict[str, Any],
     resources: Sequence[str],
 ) -> None:
-    """Hands an event to the Lambda targets of every enabled rule that it matches.
+    """Delivers an event to the Lambda targets of all enabled rules that match it.
 
-    Only the default bus, only functions, and only the event as it is: a target that would
-    change it, or of another kind, is named in the log and gets nothing.
+    Only on the default bus, only to functions, and only unchanged: targets of other kinds, or
+    with transformations, are logged and get nothing.
 
     Args:
-        context: Where Lambda answers.
         source: E.g. "aws.states".
         detail_type: E.g. "Step Functions Execution Status Change".
-        detail: The event's own content.
-        resources: ARNs of what it is about.
+        resources: ARNs of what the event is about.
     """
     event = {
         "version": "0",
@@ -54,7 +52,7 @@ def deliver(
     }
     for target in moto_adapter.find_event_targets(context.region, event):
         if ":lambda:" not in target["Arn"] or any(name in target for name in _TRANSFORMS):
-            _log.error("event %s is not delivered to %s", detail_type, target)
+            logger.error("Event %s is not delivered to %s", detail_type, target)
             continue
         try:
             context.client("lambda").invoke(
@@ -63,11 +61,11 @@ def deliver(
                 Payload=json.dumps(event),
             )
         except Exception as error:
-            _log.error("event %s is not delivered to %s: %s", detail_type, target["Arn"], error)
+            logger.error("Event %s is not delivered to %s: %s", detail_type, target["Arn"], error)
 
 
 class ObjectEvents:
-    """Reports new objects of buckets that have EventBridge switched on, each of them once."""
+    """Reports each new object in buckets that have EventBridge enabled."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -100,5 +98,5 @@ class ObjectEvents:
         )
 
     def close(self) -> None:
-        """Reports no more."""
+        """Stops reporting."""
         moto_adapter.object_listeners.remove(self)

@@ -1,7 +1,7 @@
 """HTTP/1.1 with connections kept open.
 
-werkzeug's own handler closes every connection and waits 10 ms after each request for bytes
-it might have to throw away. A deployment makes thousands of requests, and a search several.
+werkzeug's handler closes every connection and waits 10 ms after each request for bytes that it
+might have to discard. A deployment makes thousands of requests, and a search several.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from local_aws.service_errors import FORM, failure_response, is_form
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# Bytes of a body that are sent together with the headers; larger ones are not copied for that.
+# Bodies of at most this many bytes are sent together with the headers.
 _ONE_PACKET = 64 * 1024
 
 
@@ -29,7 +29,7 @@ class _MalformedBodyError(OSError):
 
 
 class _Chunks(DechunkedInput):
-    """A chunked body that says when it is malformed, at once and ever after."""
+    """A chunked body that reports at once, and always, that it is malformed."""
 
     _malformed = False
 
@@ -47,9 +47,9 @@ class KeepAliveHandler(RequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # Idle connections of clients that went away without a word.
+    # For idle connections of clients that vanished.
     timeout = 900
-    # For requests that are not HTTP, which no service gets to see.
+    # For invalid HTTP requests, which reach no service.
     error_content_type = "application/json"
     error_message_format = '{"message": "%(message)s"}'
 
@@ -59,7 +59,7 @@ class KeepAliveHandler(RequestHandler):
         try:
             self._serve()
         except _MalformedBodyError as error:
-            # Nobody knows where the next request begins; this closes the connection as well.
+            # Nobody knows where the next request begins, and this closes the connection.
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
 
     def _serve(self) -> None:
@@ -71,13 +71,13 @@ class KeepAliveHandler(RequestHandler):
             raise
         except Exception as error:
             answer = self._answer(failure_response(environ, error), environ)
-        # What the application left unread would be taken for the next request.
+        # An unread rest would be taken for the next request.
         while body.read(1 << 20):
             pass
         self._send(*answer)
 
     def _open_body(self, environ: dict[str, Any]) -> io.RawIOBase:
-        """Makes the body end where it ends, and keeps forms, which name the action."""
+        """Limits the body to its length, and keeps forms, which name the action."""
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()):
             raise _MalformedBodyError("Invalid Content-Length")
@@ -133,4 +133,4 @@ class KeepAliveHandler(RequestHandler):
             self.wfile.write(content)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Says nothing: one line a request would hide what matters."""
+        """Logs nothing: one line per request would hide what matters."""

@@ -23,7 +23,7 @@ FORM = "local_aws.form"
 logger = logging.getLogger(__name__)
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
-# What parsers raise: JSON that is none or is nested too deeply, text that is not UTF-8, bad XML.
+# Raised for invalid or deeply nested JSON, text that is not UTF-8, and invalid XML.
 _UNREADABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, ExpatError)
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import boto3
 import botocore.session
-from botocore.config import Config
 from botocore.utils import parse_timestamp
 
 from local_aws import events, moto_adapter
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
+from local_aws.context import Context, client_options
 
 logger = logging.getLogger(__name__)
 _creating = threading.Lock()
@@ -32,22 +31,9 @@ def _create_client(endpoint_url: str, region: str, service: str) -> Any:
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_to_iso)
     clients: Any = boto3.session.Session(botocore_session=session)
-    return clients.client(
-        service,
-        endpoint_url=endpoint_url,
-        region_name=region,
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
-        config=Config(
-            # A Catch names the error of the service, not of the client.
-            parameter_validation=False,
-            retries={"total_max_attempts": 1},
-            max_pool_connections=64,
-            connect_timeout=5,
-            # The longest a Lambda function may run.
-            read_timeout=900,
-        ),
-    )
+    # A Catch names the error of the service, not of the client.
+    options = client_options(endpoint_url, region, parameter_validation=False)
+    return clients.client(service, **options)
 
 
 class StateMachines:

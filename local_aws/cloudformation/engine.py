@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from local_aws.cloudformation.errors import ApiError, ResourceError
 from local_aws.cloudformation.functions import resolve
 from local_aws.cloudformation.model import Definition, Output, Stack
-from local_aws.cloudformation.resource_work import ResourceWork, Surroundings
+from local_aws.cloudformation.resource_work import ResourceWork
 from local_aws.cloudformation.scheduler import run_graph
+from local_aws.cloudformation.stacks import Stacks
 from local_aws.context import Context
 
 
@@ -20,10 +21,10 @@ class Operation:
         stack: Nothing else may work on it meanwhile.
     """
 
-    def __init__(self, context: Context, surroundings: Surroundings, stack: Stack) -> None:
-        self._surroundings = surroundings
+    def __init__(self, context: Context, stacks: Stacks, stack: Stack) -> None:
+        self._stacks = stacks
         self._stack = stack
-        self._work = ResourceWork(context, surroundings, stack)
+        self._work = ResourceWork(context, stacks, stack)
         # A failed update rolls back to these.
         self._original = dict(stack.resources)
 
@@ -36,7 +37,7 @@ class Operation:
             failed = self._apply(definition)
             outputs = {} if failed else self._outputs(definition)
             if not failed:
-                self._surroundings.check_exports(stack, outputs)
+                self._stacks.check_exports(stack, outputs)
             reason = _failed_reason(failed, "create" if creating else "update")
         except (ApiError, ResourceError) as error:
             failed, outputs, reason = [stack.name], {}, str(error)

@@ -5,46 +5,23 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.changes import is_custom, replacing, with_stack_tags
 from local_aws.cloudformation.errors import ApiError, CancelledError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value, resolve
-from local_aws.cloudformation.model import Definition, Output, Resource, Stack, random_suffix
+from local_aws.cloudformation.model import Definition, Resource, Stack, random_suffix
 from local_aws.cloudformation.resources.base import Provider, Request, Result
 from local_aws.cloudformation.scheduler import run_graph
+from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
 
 logger = logging.getLogger(__name__)
 
 NO_EFFECT = "Accepted without effect on the local AWS"
-
-
-class Surroundings(Protocol):
-    """What an operation needs to know about the other stacks."""
-
-    def provider(self, resource_type: str) -> Provider:
-        """The provider of a type; KeyError if there is none."""
-        ...
-
-    def scope(
-        self,
-        stack: Stack,
-        definition: Definition,
-        ref: Callable[[str], Value],
-        get_att: Callable[[str, str], Value],
-    ) -> Scope:
-        """What the names in a template of `stack` stand for; records the imports it resolves."""
-        ...
-
-    def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
-        """Raises ResourceError if `outputs` remove or change what other stacks import."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,17 +44,17 @@ class ResourceWork:
         cancelled: Set once waiting is pointless.
     """
 
-    def __init__(self, context: Context, surroundings: Surroundings, stack: Stack) -> None:
+    def __init__(self, context: Context, stacks: Stacks, stack: Stack) -> None:
         self.changes: dict[str, Change] = {}
         self.stale: list[Resource] = []
         self.cancelled = threading.Event()
         self._context = context
-        self._surroundings = surroundings
+        self._stacks = stacks
         self._stack = stack
 
     def scope(self, definition: Definition) -> Scope:
         """What the names in the stack's template currently stand for."""
-        return self._surroundings.scope(self._stack, definition, self._ref, self._get_att)
+        return self._stacks.scope(self._stack, definition, self._ref, self._get_att)
 
     def _ref(self, name: str) -> Value:
         if name not in self._stack.resources:
@@ -102,7 +79,7 @@ class ResourceWork:
 
     def apply(self, item: Wanted, definition: Definition) -> None:
         """Creates, updates or replaces the resource, or leaves it alone, as needed."""
-        provider = self._surroundings.provider(item.type)
+        provider = self._stacks.provider(item.type)
         before = self._stack.resources.get(item.logical_id)
         try:
             properties = resolve(item.properties, self.scope(definition))
@@ -121,7 +98,7 @@ class ResourceWork:
         ):
             self._create(provider, item, properties, before)
         elif before.properties != properties or before.status == "UPDATE_FAILED":
-            self._update(provider, item, properties, before)
+            self._update(item, properties, before)
         else:
             self._record(
                 self._resource(item, properties, before.physical_id, before.attributes),
@@ -175,28 +152,13 @@ class ResourceWork:
         if before is not None:
             self.stale.append(before)
 
-    def _update(
-        self,
-        provider: Provider,
-        item: Wanted,
-        properties: dict[str, Value],
-        before: Resource,
-    ) -> None:
+    def _update(self, item: Wanted, properties: dict[str, Value], before: Resource) -> None:
         stack, name = self._stack, item.logical_id
         stack.add_event(name, before.physical_id, item.type, "UPDATE_IN_PROGRESS")
         self.changes[name] = Change(
             before, self._resource(item, properties, before.physical_id, before.attributes)
         )
-        request = self._request(item.type, name, properties, before)
-        try:
-            result = provider.update(request) or Result(before.physical_id, before.attributes)
-        except Exception as error:
-            explained = self._explain(error, "update")
-            stack.resources[name] = dataclasses.replace(
-                before, status="UPDATE_FAILED", reason=explained
-            )
-            stack.add_event(name, before.physical_id, item.type, "UPDATE_FAILED", explained)
-            raise
+        result = self._change(self._request(item.type, name, properties, before), before)
         after = self._resource(item, properties, result.physical_id, result.attributes)
         if result.physical_id != before.physical_id:
             stack.add_event(
@@ -209,6 +171,20 @@ class ResourceWork:
             self.stale.append(before)
         self.changes[name] = Change(before, after)
         self._record(after, "UPDATE_COMPLETE")
+
+    def _change(self, request: Request, before: Resource) -> Result:
+        """Has the provider change a resource in place; records `before` as failed if it cannot."""
+        stack, name, physical_id = self._stack, request.logical_id, request.physical_id
+        try:
+            result = self._stacks.provider(request.type).update(request)
+        except Exception as error:
+            reason = self._explain(error, "update")
+            stack.resources[name] = dataclasses.replace(
+                before, status="UPDATE_FAILED", reason=reason
+            )
+            stack.add_event(name, physical_id, request.type, "UPDATE_FAILED", reason)
+            raise
+        return result or Result(physical_id, before.attributes)
 
     def undo(self, before: Resource, after: Resource | None) -> None:
         """Restores one resource to its previous state."""
@@ -226,17 +202,7 @@ class ResourceWork:
             self._record(before, "UPDATE_COMPLETE")
             return
         assert after is not None
-        provider = self._surroundings.provider(before.type)
-        request = self._request(before.type, name, before.properties, after)
-        try:
-            result = provider.update(request) or Result(after.physical_id, before.attributes)
-        except Exception as error:
-            explained = self._explain(error, "update")
-            stack.resources[name] = dataclasses.replace(
-                before, status="UPDATE_FAILED", reason=explained
-            )
-            stack.add_event(name, after.physical_id, before.type, "UPDATE_FAILED", explained)
-            raise
+        result = self._change(self._request(before.type, name, before.properties, after), before)
         if result.physical_id != after.physical_id:
             self.stale.append(after)
         restored = dataclasses.replace(
@@ -272,7 +238,7 @@ class ResourceWork:
         stack.add_event(name, physical_id, resource.type, "DELETE_IN_PROGRESS")
         request = self._request(resource.type, name, resource.properties, resource)
         try:
-            self._surroundings.provider(resource.type).delete(request)
+            self._stacks.provider(resource.type).delete(request)
         except Exception as error:
             explained = self._explain(error, "deletion")
             stack.add_event(name, physical_id, resource.type, "DELETE_FAILED", explained)

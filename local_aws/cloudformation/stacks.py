@@ -54,8 +54,6 @@ class Stacks:
         """The names of the stacks that import `export`."""
         return [stack.name for stack in self.all(region) if export in stack.imports]
 
-    # What the engine asks
-
     def provider(self, resource_type: str) -> Provider:
         """The provider of a type; KeyError if there is none."""
         return self.custom_resources if is_custom(resource_type) else PROVIDERS[resource_type]

@@ -1,4 +1,4 @@
-"""Whatever goes wrong is logged with its request and answered as the service would answer it."""
+"""All failures are logged with their requests and answered as the service would answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def aws(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """An AWS that raises whatever it is asked."""
+    """An AWS that raises at every request."""
 
     def application(environ, start_response):
         raise ZeroDivisionError("the fault")
@@ -81,7 +81,7 @@ def test_clients_understand_a_failure(
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
 
-def test_a_deployed_api_does_not_show_what_failed(broken):
+def test_a_deployed_api_hides_the_error(broken):
     answer, content = send(broken.endpoint_url, "POST", "/execute-api/abc/v1/search", b"{}")
     assert (answer.status, json.loads(content)) == (500, {"message": "Internal server error"})
 
@@ -151,7 +151,7 @@ def test_a_malformed_body_ends_the_connection(aws, sent, target):
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
 
 
-def test_what_is_not_http_is_not_answered_with_a_page(aws):
+def test_invalid_http_is_not_answered_with_a_page(aws):
     address = urlsplit(aws.endpoint_url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(b"GET / HTTP/9.9\r\n\r\n")

@@ -1,4 +1,4 @@
-"""One port, every service: who answers which request, and over which connections."""
+"""All services at one port: which part answers which request, and connections."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_dispatch(environ, expected):
     assert ask(environ) == expected
 
 
-def test_what_a_part_that_is_absent_would_answer_goes_to_moto():
+def test_requests_for_a_missing_part_go_to_moto():
     assert ask({"HTTP_X_AMZ_TARGET": "SageMaker.CreateModel"}, {}) == "moto"
 
 

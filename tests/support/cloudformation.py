@@ -1,4 +1,4 @@
-"""CloudFormation with providers that only note what is asked of them."""
+"""CloudFormation with providers that only record their calls."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FakeProvider(Provider):
         self.meanwhile(verb, request)
         if (verb, request.logical_id) in self.failing:
             made = physical_id if verb == "create" and self.leaves_remains else None
-            raise ResourceError(f"{verb} of {request.logical_id} was told to fail", made)
+            raise ResourceError(f"{verb} of {request.logical_id} was made to fail", made)
 
     def order(self, verb: str) -> list[str]:
         return [name for called, name, _ in self.calls if called == verb]
@@ -62,7 +62,7 @@ class FakeProvider(Provider):
 
 
 class Deployer:
-    """Asks the API of CloudFormation, without HTTP."""
+    """Calls the API of CloudFormation without HTTP."""
 
     def __init__(self, folder: Path) -> None:
         self.operations = Operations(Context("http://127.0.0.1:9", CALLER.region, folder))
@@ -71,7 +71,7 @@ class Deployer:
         return OPERATIONS[operation](self.operations, CALLER, request)
 
     def deploy(self, resources: dict[str, Any], *, name: str = "app", **more: Any) -> str:
-        """Creates or updates a stack, waits, and returns the status it ends in."""
+        """Creates or updates a stack and returns its final status."""
         template = {key: more.pop(key) for key in list(more) if key in _SECTIONS}
         request = {
             "StackName": name,

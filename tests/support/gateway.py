@@ -49,7 +49,7 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
 
 
 def create_function(aws: LocalAws, name: str, source: str, **options: Any) -> str:
-    """Creates a function of one module, in the place of one that another test left; its ARN."""
+    """Creates a function of one module, replacing one of an earlier test; returns its ARN."""
     request = {
         "FunctionName": name,
         "Runtime": "python3.13",
@@ -81,7 +81,7 @@ class Caller:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], Any]:
-        """Status, headers (lower case) and body, decoded when it is JSON."""
+        """Status, headers (lower case) and body, decoded if it is JSON."""
         data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
         self.connection.request(method, f"{self.base}{path}", data, dict(headers or {}))
         response = self.connection.getresponse()
@@ -92,7 +92,7 @@ class Caller:
 
 
 class Api:
-    """A REST API in the making, by calls that CloudFormation makes too."""
+    """A REST API, built by the calls that CloudFormation makes."""
 
     def __init__(self, aws: LocalAws, name: str, **options: Any) -> None:
         self.aws = aws
@@ -102,7 +102,7 @@ class Api:
         self.resources = {"/": api["rootResourceId"]}
 
     def resource(self, path: str) -> str:
-        """The id of a resource; made when absent, with those above it."""
+        """The id of a resource, which is created with its parents if needed."""
         if path not in self.resources:
             above, _, part = path.rpartition("/")
             created = self.client.create_resource(
@@ -119,7 +119,7 @@ class Api:
         integration: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        """A method integrated with a function, or as `integration` says."""
+        """Adds a method that is integrated with a function or as `integration` says."""
         where = {"restApiId": self.id, "resourceId": self.resource(path), "httpMethod": verb}
         self.client.put_method(**where, **{"authorizationType": "NONE", **options})
         proxy = {
@@ -133,7 +133,7 @@ class Api:
         )
 
     def deploy(self, stage: str = "test") -> Caller:
-        """Deploys the API as it is now to a stage, made when absent; a client of it."""
+        """Deploys the API to a stage, which is created if needed; returns a client."""
         deployment = self.client.create_deployment(restApiId=self.id)["id"]
         try:
             self.client.create_stage(restApiId=self.id, stageName=stage, deploymentId=deployment)
@@ -142,7 +142,7 @@ class Api:
         return Caller(self.aws, f"/execute-api/{self.id}/{stage}")
 
     def patch_stage(self, *changes: tuple[str, str], stage: str = "test") -> None:
-        """Replaces settings of the stage: path and value of each."""
+        """Replaces settings of the stage, given by path and value."""
         self.client.update_stage(
             restApiId=self.id,
             stageName=stage,

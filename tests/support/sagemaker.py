@@ -1,4 +1,4 @@
-"""A local AWS and tiny containers for the tests of its SageMaker."""
+"""Tiny containers, and helpers, for the tests of the local SageMaker."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pack(files: dict[str, str]) -> bytes:
 
 
 def wait_until(check: Callable[[], Any], timeout: float = 10.0) -> Any:
-    """The first true answer of `check`."""
+    """Waits for a true result of `check` and returns it."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if answer := check():
@@ -99,7 +99,7 @@ def put_config(sagemaker: BaseClient, name: str, model: str, **members: Any) -> 
 
 
 def await_endpoint(sagemaker: BaseClient, name: str) -> dict[str, Any]:
-    """The endpoint when it is neither creating nor updating."""
+    """Waits until the endpoint is neither creating nor updating; returns its description."""
 
     def settled() -> dict[str, Any] | None:
         found = sagemaker.describe_endpoint(EndpointName=name)
@@ -109,7 +109,7 @@ def await_endpoint(sagemaker: BaseClient, name: str) -> dict[str, Any]:
 
 
 def await_job(sagemaker: BaseClient, name: str, timeout: float = 10.0) -> dict[str, Any]:
-    """The training job when it has ended."""
+    """Waits until the training job has ended; returns its description."""
 
     def ended() -> dict[str, Any] | None:
         found = sagemaker.describe_training_job(TrainingJobName=name)
@@ -120,7 +120,7 @@ def await_job(sagemaker: BaseClient, name: str, timeout: float = 10.0) -> dict[s
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process, other than one that only awaits its parent."""
+    """Whether the process exists; zombies do not count."""
     status = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -128,7 +128,7 @@ def is_alive(pid: int) -> bool:
 
 
 class Workbench:
-    """Makes endpoints of one program each, and deletes them at the end."""
+    """Creates endpoints of one program each, and deletes them at the end."""
 
     def __init__(self, aws: LocalAws) -> None:
         self.aws = aws

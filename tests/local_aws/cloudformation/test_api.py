@@ -1,4 +1,4 @@
-"""CloudFormation over HTTP: botocore's client, real services of the local AWS behind it."""
+"""CloudFormation over HTTP with botocore's client and the local AWS's services."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_stack_with_real_effect(context, cloudformation):
     value = context.client("ssm").get_parameter(Name="/bucket")["Parameter"]["Value"]
     assert stack["Outputs"][0]["OutputValue"] == f"arn:aws:s3:::{value}"
     assert cloudformation.list_exports()["Exports"][0]["Name"] == "arn"
-    # The policy that demands TLS denies nothing here.
+    # The policy that requires TLS denies nothing here.
     s3.put_object(Bucket=value, Key="k", Body=b"v")
     assert s3.get_bucket_versioning(Bucket=value)["Status"] == "Enabled"
     rule = s3.get_bucket_lifecycle_configuration(Bucket=value)["Rules"][0]
@@ -114,7 +114,7 @@ def test_a_stack_with_real_effect(context, cloudformation):
     template = cloudformation.get_template(StackName="app")["TemplateBody"]
     assert set(template["Resources"]) == {"Bucket", "Policy", "Name"}
 
-    # A bucket with objects in it cannot be deleted, and keeps the stack.
+    # A bucket with objects cannot be deleted and keeps the stack.
     cloudformation.delete_stack(StackName="app")
     kept = wait(cloudformation, "app")
     assert kept["StackStatus"] == "DELETE_FAILED"
@@ -123,11 +123,11 @@ def test_a_stack_with_real_effect(context, cloudformation):
     s3.delete_object(Bucket=value, Key="k", VersionId=versions[0]["VersionId"])
     cloudformation.delete_stack(StackName="app")
     assert wait(cloudformation, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
-    # Other tests of this process share moto's buckets.
+    # Other tests in this process share moto's buckets.
     assert value not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
 
 
-def test_what_does_not_exist_is_refused_in_the_words_the_cli_looks_for(cloudformation):
+def test_missing_stacks_are_refused_in_the_words_the_cli_looks_for(cloudformation):
     with pytest.raises(ClientError) as refusal:
         cloudformation.describe_stacks(StackName="nope")
     error = refusal.value.response["Error"]

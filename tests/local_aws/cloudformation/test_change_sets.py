@@ -1,4 +1,4 @@
-"""Change sets foretell what the execution does, and leave nothing behind."""
+"""Change sets predict what the execution does, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -9,23 +9,9 @@ import pytest
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.resource_work import NO_EFFECT
-from local_aws.cloudformation.resources.registry import PROVIDERS
-from tests.support.cloudformation import CALLER, Deployer, FakeProvider, thing
+from tests.support.cloudformation import CALLER, thing
 
 PARAMETER = "AWS::SSM::Parameter"
-
-
-@pytest.fixture
-def provider(monkeypatch):
-    fake = FakeProvider()
-    monkeypatch.setitem(PROVIDERS, "Fake::Service::Thing", fake)
-    monkeypatch.setitem(PROVIDERS, PARAMETER, fake)
-    return fake
-
-
-@pytest.fixture
-def cloudformation(tmp_path, provider):
-    return Deployer(tmp_path)
 
 
 def propose(cloudformation, resources, kind="UPDATE", **more):
@@ -69,7 +55,7 @@ def test_a_diff_of_a_new_stack_leaves_no_stack(cloudformation, provider):
     assert provider.calls == []
 
 
-def test_no_change_is_told_as_the_cli_expects(cloudformation):
+def test_no_change_is_reported_as_the_cli_expects(cloudformation):
     cloudformation.deploy({"A": thing()})
     proposed = propose(cloudformation, {"A": thing()})
     assert proposed["Status"] == "FAILED"
@@ -86,12 +72,12 @@ def test_no_change_is_told_as_the_cli_expects(cloudformation):
         {"Parameters": {"P": {"Type": "String", "Default": "b"}}},
     ],
 )
-def test_what_no_resource_shows_is_a_change_all_the_same(cloudformation, more):
+def test_changes_outside_of_resources_count(cloudformation, more):
     cloudformation.deploy({"A": thing()})
     assert propose(cloudformation, {"A": thing()}, **more)["Status"] == "CREATE_COMPLETE"
 
 
-def test_what_follows_from_a_replacement_is_foretold(cloudformation, provider):
+def test_consequences_of_a_replacement_are_predicted(cloudformation, provider):
     def resources(name):
         return {
             "P": named(name),
@@ -161,7 +147,7 @@ def test_secret_parameters_are_masked(cloudformation):
     assert described["Parameters"] == [{"ParameterKey": "P", "ParameterValue": "****"}]
 
 
-def test_a_stack_that_failed_to_come_about_cannot_be_updated(cloudformation, provider):
+def test_a_stack_whose_creation_failed_cannot_be_updated(cloudformation, provider):
     provider.failing = {("create", "A")}
     cloudformation.deploy({"A": thing()})
     with pytest.raises(ApiError, match="ROLLBACK_COMPLETE state and can not be updated"):

@@ -1,4 +1,4 @@
-"""Custom resources are asked, answer and fail as CloudFormation has it."""
+"""Custom resources get requests, answer and fail as on AWS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:maker"
 
 
 class FakeLambda:
-    """Calls `handler(event)` in place of a deployed function; what it raises is the error."""
+    """Calls `handler(event)` instead of a deployed function; RuntimeError becomes its error."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -31,8 +31,8 @@ class FakeLambda:
         try:
             self.handler(event)
         except RuntimeError as error:
-            told = {"errorType": "RuntimeError", "errorMessage": str(error)}
-            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(told).encode())}
+            body = {"errorType": "RuntimeError", "errorMessage": str(error)}
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(body).encode())}
         return {"Payload": io.BytesIO(b"null")}
 
     def kinds(self) -> list[tuple[str, str | None]]:
@@ -181,7 +181,7 @@ def test_a_function_may_answer_at_its_second_try(cloudformation, function, answe
     assert cloudformation.deploy({"A": custom()}) == "CREATE_COMPLETE"
 
 
-def test_what_was_answered_before_raising_counts(cloudformation, function, answer):
+def test_an_answer_before_raising_counts(cloudformation, function, answer):
     def handler(event):
         answer(event)
         raise RuntimeError("afterwards")
@@ -239,7 +239,7 @@ def test_a_missing_attribute_of_the_answer_is_named(cloudformation, function, an
     assert "doesn't contain Url attribute" in told[0]
 
 
-def test_a_change_set_leaves_open_what_a_changed_custom_resource_will_answer(
+def test_a_change_set_does_not_guess_the_answer_of_a_changed_custom_resource(
     cloudformation, function, answer
 ):
     function.handler = lambda event: answer(event, Data={"Url": "there"})

@@ -7,23 +7,9 @@ import time
 
 import pytest
 
-from local_aws.cloudformation.resources.registry import PROVIDERS
-from tests.support.cloudformation import Deployer, FakeProvider, thing
+from tests.support.cloudformation import thing
 
 PARAMETER = "AWS::SSM::Parameter"  # its Name is create-only in CloudFormation's schema
-
-
-@pytest.fixture
-def provider(monkeypatch):
-    fake = FakeProvider()
-    monkeypatch.setitem(PROVIDERS, "Fake::Service::Thing", fake)
-    monkeypatch.setitem(PROVIDERS, PARAMETER, fake)
-    return fake
-
-
-@pytest.fixture
-def cloudformation(tmp_path, provider):
-    return Deployer(tmp_path)
 
 
 def named(name, **more):
@@ -37,7 +23,7 @@ CHAIN = {
 }
 
 
-def test_creates_after_and_deletes_before_what_it_depends_on(cloudformation, provider):
+def test_creates_after_and_deletes_before_dependencies(cloudformation, provider):
     assert cloudformation.deploy(CHAIN) == "CREATE_COMPLETE"
     assert provider.order("create") == ["First", "Middle", "Last"]
     assert cloudformation.delete() == "DELETE_COMPLETE"
@@ -52,22 +38,20 @@ def test_references_reach_the_provider_resolved(cloudformation, provider):
     assert seen["Last"] == {"Value": "First-1"}
 
 
-def test_independent_resources_come_about_at_the_same_time(cloudformation, provider):
+def test_independent_resources_are_created_in_parallel(cloudformation, provider):
     together = threading.Barrier(3, timeout=5)
     provider.meanwhile = lambda verb, request: together.wait()
     assert cloudformation.deploy({name: thing() for name in "ABC"}) == "CREATE_COMPLETE"
 
 
-def test_what_did_not_change_is_left_alone(cloudformation, provider):
+def test_unchanged_resources_are_left_alone(cloudformation, provider):
     cloudformation.deploy({"A": thing("1"), "B": thing("1")})
     provider.forget()
     assert cloudformation.deploy({"A": thing("2"), "B": thing("1")}) == "UPDATE_COMPLETE"
     assert provider.calls == [("update", "A", cloudformation.physical_id("A"))]
 
 
-def test_what_cannot_change_in_place_is_replaced_and_the_old_one_deleted_last(
-    cloudformation, provider
-):
+def test_a_replaced_resource_is_deleted_last(cloudformation, provider):
     cloudformation.deploy({"P": named("old"), "User": thing({"Ref": "P"})})
     old = cloudformation.physical_id("P")
     provider.forget()
@@ -78,7 +62,7 @@ def test_what_cannot_change_in_place_is_replaced_and_the_old_one_deleted_last(
 
 
 @pytest.mark.parametrize("policy", ["Delete", "Retain"])
-def test_policies_decide_what_becomes_of_old_resources(cloudformation, provider, policy):
+def test_policies_decide_whether_old_resources_are_kept(cloudformation, provider, policy):
     kept = {"UpdateReplacePolicy": policy, "DeletionPolicy": policy}
     stays = {"Stays": thing()}
     cloudformation.deploy({"P": {**named("old"), **kept}, "Gone": thing(**kept), **stays})
@@ -98,7 +82,7 @@ def test_a_failed_creation_is_rolled_back_and_can_be_deleted(cloudformation, pro
         "ROLLBACK_COMPLETE",
     ]
     assert provider.order("delete") == ["Middle", "First"]
-    assert cloudformation.reason("Last") == "create of Last was told to fail"
+    assert cloudformation.reason("Last") == "create of Last was made to fail"
     assert cloudformation.delete() == "DELETE_COMPLETE"
 
 
@@ -108,7 +92,7 @@ def test_nothing_more_begins_after_a_failure(cloudformation, provider):
     assert provider.order("create") == ["First"]
 
 
-def test_what_was_still_to_come_stays_undone_when_another_fails_first(cloudformation, provider):
+def test_nothing_starts_after_a_failure(cloudformation, provider):
     failed = threading.Event()
 
     def slow_or_failing(verb, request):
@@ -124,7 +108,7 @@ def test_what_was_still_to_come_stays_undone_when_another_fails_first(cloudforma
     assert sorted(provider.order("create")) == ["Broken", "Slow"]
 
 
-def test_a_failed_update_leads_back_to_what_was_there(cloudformation, provider):
+def test_a_failed_update_rolls_back(cloudformation, provider):
     before = {"A": thing("1"), "P": named("old"), "Gone": thing()}
     cloudformation.deploy(before)
     ids = {name: cloudformation.physical_id(name) for name in before}
@@ -143,7 +127,7 @@ def test_a_failed_update_leads_back_to_what_was_there(cloudformation, provider):
         "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
         "UPDATE_ROLLBACK_COMPLETE",
     ]
-    # A goes back, the new P and Fresh go away, the old P and Gone were never touched.
+    # A is restored, the new P and Fresh are deleted, the old P and Gone were not touched.
     assert provider.order("update") == ["A", "A"]
     assert sorted(provider.order("delete")) == ["Fresh", "P"]
     assert {name: cloudformation.physical_id(name) for name in before} == ids
@@ -186,7 +170,7 @@ def test_a_rollback_that_fails_can_be_continued(cloudformation, provider):
     assert cloudformation.wait() == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_without_rollback_the_stack_stays_as_it_failed_until_told(cloudformation, provider):
+def test_without_rollback_the_stack_stays_failed_until_it_is_rolled_back(cloudformation, provider):
     provider.failing = {("create", "B")}
     resources = {"A": thing(), "B": thing(DependsOn="A")}
     assert cloudformation.deploy(resources, DisableRollback=True) == "CREATE_FAILED"
@@ -196,7 +180,7 @@ def test_without_rollback_the_stack_stays_as_it_failed_until_told(cloudformation
     assert provider.order("delete") == ["A"]
 
 
-def test_what_failed_to_come_about_is_made_anew_by_the_next_update(cloudformation, provider):
+def test_the_next_update_recreates_a_resource_whose_creation_failed(cloudformation, provider):
     provider.leaves_remains = True
     provider.failing = {("create", "A")}
     assert cloudformation.deploy({"A": thing()}, DisableRollback=True) == "CREATE_FAILED"
@@ -220,12 +204,12 @@ def test_a_rollback_restores_policies_and_imports(cloudformation, provider):
     assert sorted(provider.order("delete")) == ["A", "B"]
 
 
-def test_what_cannot_be_deleted_keeps_the_stack(cloudformation, provider):
+def test_a_resource_that_cannot_be_deleted_keeps_the_stack(cloudformation, provider):
     cloudformation.deploy(CHAIN)
     provider.failing = {("delete", "Middle")}
     assert cloudformation.delete() == "DELETE_FAILED"
     assert cloudformation.resources() == ["First", "Middle"]
-    assert cloudformation.reason("Middle") == "delete of Middle was told to fail"
+    assert cloudformation.reason("Middle") == "delete of Middle was made to fail"
     provider.forget()
     assert cloudformation.delete() == "DELETE_COMPLETE"
     assert provider.order("delete") == ["Middle", "First"]

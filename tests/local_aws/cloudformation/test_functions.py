@@ -1,4 +1,4 @@
-"""Intrinsic functions give what CloudFormation's documentation says."""
+"""Intrinsic functions work as documented by CloudFormation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_resolve(value, expected):
         ({"Fn::Join": ["", [{"a": 1}]]}, "must be a string"),
     ],
 )
-def test_what_cannot_be_resolved_is_refused(value, says):
+def test_values_that_cannot_be_resolved_are_refused(value, says):
     with pytest.raises(ApiError, match=says):
         resolve(value, SCOPE)
 

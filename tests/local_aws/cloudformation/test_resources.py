@@ -1,4 +1,4 @@
-"""Resources as the services have them: what a template asks for is what they show."""
+"""The services have the resources that a template describes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
 
 
 class Stack:
-    """One stack, created or updated, deleted at the end."""
+    """A stack that is created or updated, and deleted at the end."""
 
     def __init__(self, context: Context) -> None:
         self.client = context.client("cloudformation")
         self.exists = False
 
     def deploy(self, resources: dict[str, Any], **outputs: Any) -> dict[str, str]:
-        """Its outputs."""
+        """Deploys and returns the outputs."""
         template = {
             "Resources": resources,
             "Outputs": {name: {"Value": value} for name, value in outputs.items()},
@@ -244,7 +244,7 @@ def test_a_dashboard_has_its_body(stack: Stack, context: Context) -> None:
 
 
 class Listener:
-    """Notes the keys of new objects."""
+    """Records the keys of new objects."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -253,7 +253,7 @@ class Listener:
         self.keys.append(created.key)
 
 
-def test_a_bucket_tells_of_new_objects_as_long_as_it_is_asked_to(
+def test_a_bucket_reports_new_objects_until_that_is_disabled(
     stack: Stack, context: Context
 ) -> None:
     def put(key: str, enabled: Any) -> str:
@@ -274,7 +274,7 @@ def test_a_bucket_tells_of_new_objects_as_long_as_it_is_asked_to(
     assert listener.keys == ["a", "c"]
 
 
-def test_a_bucket_that_would_tell_anybody_else_is_refused(stack: Stack) -> None:
+def test_a_bucket_that_notifies_anything_but_eventbridge_is_refused(stack: Stack) -> None:
     asked = {"NotificationConfiguration": {"QueueConfigurations": []}}
     with pytest.raises(AssertionError, match="to EventBridge only"):
         stack.deploy({"Bucket": resource("AWS::S3::Bucket", **asked)})

@@ -1,4 +1,4 @@
-"""A parameter that switches resources on and off: UpdateStack with what is there already."""
+"""A parameter that switches resources on and off by UpdateStack with the previous template."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.resources.registry import PROVIDERS
-from tests.support.cloudformation import Deployer, FakeProvider, thing
+from tests.support.cloudformation import Deployer, thing
 
 SECTIONS = {
     "Parameters": {
@@ -32,13 +32,6 @@ RESOURCES = {
     ),
 }
 SERVED = ["Endpoint", "SmokeTest", "Target"]
-
-
-@pytest.fixture
-def provider(monkeypatch):
-    fake = FakeProvider()
-    monkeypatch.setitem(PROVIDERS, "Fake::Service::Thing", fake)
-    return fake
 
 
 @pytest.fixture
@@ -84,7 +77,7 @@ def test_off_removes_what_the_condition_names_and_nothing_else(stack, provider):
     assert outputs(stack) == {"State": "off"}
 
 
-def test_what_goes_away_goes_after_the_rest_has_changed(stack, provider):
+def test_removed_resources_are_deleted_after_all_changes(stack, provider):
     switch(stack, "off")
     verbs = [verb for verb, *_ in provider.calls]
     assert verbs == ["update"] * 2 + ["delete"] * 3
@@ -136,7 +129,7 @@ def test_a_failed_switch_off_removes_nothing(stack, provider):
 
 
 def propose(stack, resources, **sections):
-    """The change set of a later `cdk deploy`, which asks for every value that is there."""
+    """The change set of a later `cdk deploy`, which keeps all parameter values."""
     stack.call(
         "CreateChangeSet",
         StackName="app",
@@ -159,7 +152,7 @@ def test_a_later_deployment_keeps_the_switch(stack, provider):
     assert stack.wait() == "UPDATE_COMPLETE"
     assert [verb for verb, *_ in provider.calls] == ["create"]
     assert parameters(stack)["Serving"] == "off"
-    # ... and what is switched on then is the new template.
+    # ... and switching on applies the new template.
     assert switch(stack, "on") == "UPDATE_COMPLETE"
     assert stack.resources() == sorted(changed)
 
@@ -205,7 +198,7 @@ def test_a_parameter_without_a_previous_value_is_named(stack):
         ({**RESOURCES, "Bare": thing(DependsOn="Nowhere")}, SECTIONS, "Resources"),
     ],
 )
-def test_a_reference_to_what_is_switched_off_is_refused(stack, resources, sections, block):
+def test_a_reference_to_a_switched_off_resource_is_refused(stack, resources, sections, block):
     off = [{"ParameterKey": "Serving", "ParameterValue": "off"}]
     with pytest.raises(ApiError, match=rf"\[\w+\] in the {block} block"):
         stack.call(

@@ -1,4 +1,4 @@
-"""Templates are read, filled in and refused as CloudFormation does."""
+"""Templates are parsed, filled in and refused as by CloudFormation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_yaml_with_short_functions():
         ),
     ],
 )
-def test_what_is_no_template_is_refused(text, says):
+def test_an_invalid_template_is_refused(text, says):
     with pytest.raises(ApiError, match=says):
         Template(text)
 

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from local_aws import moto_adapter
-from local_aws.server import LocalAws
-from tests.support.gateway import Api, local_aws
+from tests.support.gateway import Api
 
 MOCK = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 200}'}}
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[LocalAws]:
-    with local_aws(tmp_path_factory.mktemp("aws")) as started:
-        yield started
 
 
 def test_a_deployment_keeps_the_api_as_it_was(aws):

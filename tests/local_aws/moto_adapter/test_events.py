@@ -1,4 +1,4 @@
-"""S3's events of new objects, from the bucket over a rule to a function; presigned URLs."""
+"""S3's events of new objects, from bucket to rule to function; presigned URLs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def handler(event, context):
 
 
 class Watch:
-    """A bucket that reports to EventBridge, and a function that records what a rule sends it."""
+    """A bucket that reports to EventBridge, and a function that records the events."""
 
     def __init__(self, aws: LocalAws) -> None:
         self.aws = aws
@@ -58,7 +58,7 @@ class Watch:
         )
 
     def records(self) -> list[dict[str, Any]]:
-        """Every event since it was last asked."""
+        """The events since the last call."""
         events = []
         for item in self.s3.list_objects_v2(Bucket=RECORDS).get("Contents", []):
             where = {"Bucket": RECORDS, "Key": item["Key"]}
@@ -67,7 +67,7 @@ class Watch:
         return events
 
     def only_record(self) -> dict[str, Any]:
-        """The one event that comes, when no other follows it."""
+        """The only event that arrives."""
         events = wait_until(self.records)
         time.sleep(0.3)
         (event,) = [*events, *self.records()]
@@ -80,7 +80,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
         yield Watch(aws)
 
 
-def test_a_put_is_told_as_aws_tells_it(watch: Watch) -> None:
+def test_a_put_is_reported_as_on_aws(watch: Watch) -> None:
     key = "input/a file+ä.jsonl"
     version = watch.s3.put_object(Bucket=WATCHED, Key=key, Body=b"{}\n")["VersionId"]
     event = watch.only_record()
@@ -93,7 +93,7 @@ def test_a_put_is_told_as_aws_tells_it(watch: Watch) -> None:
     assert described["etag"] == "8a80554c91d9fca8acb82f023de02f11"
 
 
-def test_a_copy_and_a_multipart_upload_are_told_once(watch: Watch) -> None:
+def test_a_copy_and_a_multipart_upload_are_reported_once(watch: Watch) -> None:
     watch.s3.put_object(Bucket=WATCHED, Key="elsewhere", Body=b"x")
     source = {"Bucket": WATCHED, "Key": "elsewhere"}
     watch.s3.copy_object(Bucket=WATCHED, Key="input/copy", CopySource=source)
@@ -110,7 +110,7 @@ def test_a_copy_and_a_multipart_upload_are_told_once(watch: Watch) -> None:
     assert "version-id" in detail["object"]
 
 
-def test_other_keys_other_changes_and_other_buckets_are_not_told(watch: Watch) -> None:
+def test_other_keys_changes_and_buckets_are_not_reported(watch: Watch) -> None:
     watch.s3.put_object(Bucket=WATCHED, Key="output/a", Body=b"x")
     watch.switch(on=False)
     watch.s3.put_object(Bucket=WATCHED, Key="input/b", Body=b"x")
@@ -121,7 +121,7 @@ def test_other_keys_other_changes_and_other_buckets_are_not_told(watch: Watch) -
 
 
 def presign(watch: Watch, operation: str, **parameters: Any) -> str:
-    # As a function does it: KMS-encrypted objects take signatures of version 4 only.
+    # As a function does it: objects encrypted with KMS require signature version 4.
     client = boto3.client(
         "s3",
         endpoint_url=watch.aws.endpoint_url,

@@ -1,4 +1,4 @@
-"""Executions: their names, how they are stopped, and who is told of their end."""
+"""Executions: their names, stopping them, and reports of their ends."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_the_end_of_an_execution_reaches_matching_rules(workflows: Workflows) ->
     assert workflows.calls() == []
 
 
-def test_a_stop_is_reported_with_what_was_said_about_it(workflows: Workflows) -> None:
+def test_a_stop_is_reported_with_error_and_cause(workflows: Workflows) -> None:
     machine = workflows.create("Wait", Wait=WAIT)
     workflows.report_broken(machine)
     workflows.calls()
@@ -157,7 +157,7 @@ def test_a_stop_is_reported_with_what_was_said_about_it(workflows: Workflows) ->
         assert (told["executionArn"], told["status"]) == (execution, "ABORTED")
         assert (told["error"], told["cause"]) == ("Stopped", "as asked")
 
-    # Of one that is over nothing changes.
+    # An execution that has ended does not change.
     workflows.states.stop_execution(executionArn=execution, error="Late", cause="too late")
     again = workflows.states.describe_execution(executionArn=execution)
     assert (again["error"], again["stopDate"]) == ("Stopped", described["stopDate"])

@@ -12,7 +12,7 @@ ARN = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
 
 def attach():
-    """Attaches it to a new role; how often it was and is attached, and where."""
+    """Attaches it to a new role; returns its counts before and after, and the role's policies."""
     iam = boto3.client("iam", region_name="us-east-1")
     before = iam.get_policy(PolicyArn=ARN)["Policy"]["AttachmentCount"]
     iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
@@ -38,7 +38,7 @@ def test_their_list_is_read_once(monkeypatch):
         attach()
 
 
-def test_each_partition_has_them_under_its_own_names():
+def test_each_partition_has_them_with_its_arns():
     moto_adapter.create_wsgi_app()
     with mock_aws():
         attach()

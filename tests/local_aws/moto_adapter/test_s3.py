@@ -93,7 +93,7 @@ def test_a_range_gives_its_bytes_and_says_which(s3, asked, expected, told):
     found = s3.get_object(Bucket="kept", Key="k", Range=asked)
     assert (found["Body"].read(), found.get("ContentRange")) == (expected, told)
     assert found["ContentLength"] == len(expected)
-    # The next request of the thread is not bound to that range.
+    # The thread's next request is not limited to that range.
     assert s3.get_object(Bucket="kept", Key="k")["Body"].read() == b"0123456789"
 
 

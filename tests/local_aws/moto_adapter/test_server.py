@@ -21,7 +21,7 @@ def test_a_model_is_never_seen_half_made():
     other = threading.Thread(target=lambda: seen.append(model.operation_model("CreateRestApi")))
 
     class Cache(dict):
-        """Lets the other thread look while only botocore's model is there."""
+        """Lets the other thread look up the model while the cache holds botocore's."""
 
         def __setitem__(self, key, value):
             super().__setitem__(key, value)

@@ -1,4 +1,4 @@
-"""What state machines rely on: moto's interpreter as the adapter bends it.
+"""What state machines rely on: moto's interpreter with the adapter's patches.
 
 Each test fails with plain moto.
 """
@@ -202,7 +202,7 @@ def handler(event, context):
     assert time.monotonic() - began >= 1
 
 
-def test_a_refusal_of_cloudformation_is_told_apart_by_its_sentence(workflows: Workflows) -> None:
+def test_refusals_of_cloudformation_differ_in_their_messages(workflows: Workflows) -> None:
     update = {"StackName": "absent", "UsePreviousTemplate": True}
     machine = workflows.create(
         "Update",

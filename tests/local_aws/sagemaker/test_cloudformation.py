@@ -1,10 +1,9 @@
-"""AWS::SageMaker::Endpoint: guarded updates as CloudFormation's provider makes them."""
+"""AWS::SageMaker::Endpoint: guarded updates by CloudFormation's provider."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -14,40 +13,11 @@ from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.resources.base import Properties, Request
 from local_aws.cloudformation.resources.sagemaker import Endpoint
 from local_aws.server import LocalAws
-from tests.support.sagemaker import BUCKET, Workbench, invoke
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
-        local.context.client("s3").create_bucket(Bucket=BUCKET)
-        yield local
-
-
-@pytest.fixture
-def workbench(aws: LocalAws) -> Iterator[Workbench]:
-    with Workbench(aws) as bench:
-        yield bench
-
-
-@pytest.fixture
-def alarm(aws: LocalAws) -> str:
-    name = f"errors-{uuid4().hex[:8]}"
-    aws.context.client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/SageMaker",
-        MetricName="Invocation5XXErrors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    return name
+from tests.support.sagemaker import Workbench, invoke
 
 
 def guarded(alarm: str, seconds: str) -> Properties:
-    """Numbers are text in CloudFormation."""
+    """A DeploymentConfig; CloudFormation writes numbers as text."""
     return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": {
@@ -124,7 +94,7 @@ def test_a_rollback_fails_the_resource_with_its_reason(
     with pytest.raises(ResourceError, match=f"in ALARM state: {alarm}"):
         endpoint.update(**endpoint.config("new"), DeploymentConfig=guarded(alarm, "60"))
     assert invoke(aws, endpoint.name)["greeting"] == "old"
-    # What a stack does next: back to properties that the endpoint still has.
+    # The rollback that follows: to properties that the endpoint still has.
     endpoint.update(EndpointConfigName=before, DeploymentConfig=guarded(alarm, "60"))
     assert endpoint.describe()["EndpointStatus"] == "InService"
 
@@ -141,7 +111,7 @@ def test_a_deployment_that_the_template_no_longer_has_guards_nothing(
     assert invoke(aws, endpoint.name)["greeting"] == "new"
 
 
-def test_what_autoscaling_chose_is_kept_by_an_update(aws: LocalAws, workbench: Workbench) -> None:
+def test_scaling_is_retained_by_an_update(aws: LocalAws, workbench: Workbench) -> None:
     endpoint = Deployed(aws, workbench)
     workbench.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName=endpoint.name,

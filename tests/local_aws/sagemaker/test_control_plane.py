@@ -1,11 +1,10 @@
-"""SageMaker's records: what is accepted, refused, described and listed."""
+"""SageMaker's resources are accepted, refused, described and listed."""
 
 from __future__ import annotations
 
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -18,18 +17,6 @@ from local_aws.sagemaker.validation import compile_pattern
 from local_aws.server import LocalAws
 from local_aws.service_models import service_model
 from tests.support.sagemaker import BUCKET, IMAGE, ROLE, put_config, put_model
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
-        local.context.client("s3").create_bucket(Bucket=BUCKET)
-        yield local
-
-
-@pytest.fixture(scope="module")
-def sagemaker(aws: LocalAws) -> BaseClient:
-    return aws.context.client("sagemaker")
 
 
 @pytest.fixture
@@ -159,11 +146,11 @@ def _post(aws: LocalAws, action: str, request: dict[str, Any]) -> dict[str, Any]
         ("ml.m5.large", False),
     ],
 )
-def test_families_with_storage_of_their_own(instance_type: str, local: bool) -> None:
+def test_families_with_local_storage(instance_type: str, local: bool) -> None:
     assert has_local_storage(instance_type) is local
 
 
-def test_no_volume_size_or_key_for_storage_of_its_own(sagemaker: BaseClient, model: str) -> None:
+def test_local_storage_takes_no_volume_size_or_key(sagemaker: BaseClient, model: str) -> None:
     code, message = refusal(
         lambda: put_config(
             sagemaker, "nvme", model, InstanceType="ml.g5.2xlarge", VolumeSizeInGB=30

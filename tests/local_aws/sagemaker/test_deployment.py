@@ -1,4 +1,4 @@
-"""DeploymentConfigs: the steps they mean, and those that are refused."""
+"""DeploymentConfigs: their steps, and those that are refused."""
 
 from __future__ import annotations
 

@@ -20,30 +20,11 @@ from botocore.exceptions import ClientError
 from local_aws.sagemaker import runtime
 from local_aws.server import LocalAws
 from tests.support.sagemaker import (
-    BUCKET,
     Workbench,
     await_endpoint,
     invoke,
     wait_until,
 )
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
-        local.context.client("s3").create_bucket(Bucket=BUCKET)
-        yield local
-
-
-@pytest.fixture(scope="module")
-def sagemaker(aws: LocalAws) -> BaseClient:
-    return aws.context.client("sagemaker")
-
-
-@pytest.fixture
-def workbench(aws: LocalAws) -> Iterator[Workbench]:
-    with Workbench(aws) as bench:
-        yield bench
 
 
 def failure(aws: LocalAws, name: str, body: Any = None) -> dict[str, Any]:
@@ -254,7 +235,7 @@ def slow_answer(aws: LocalAws, name: str) -> str:
     return str(invoke(aws, name, {"sleep": 0.8})["greeting"])
 
 
-def test_a_failed_update_keeps_what_served(aws: LocalAws, workbench: Workbench) -> None:
+def test_a_failed_update_keeps_the_serving_fleet(aws: LocalAws, workbench: Workbench) -> None:
     name = workbench.create(GREETING="old")
     before = await_endpoint(workbench.sagemaker, name)
     config = workbench.configure("import os\nos._exit(1)")
@@ -314,7 +295,7 @@ def test_a_server_that_hangs_is_a_model_error(
 
 
 def test_a_start_that_takes_too_long_fails(workbench: Workbench, aws: LocalAws) -> None:
-    # The least that SageMaker allows is a minute: only the process's end is quick.
+    # SageMaker's minimum is a minute; only the end of the process is quick.
     name = workbench.create("import time\ntime.sleep(60)")
     time.sleep(0.3)
     assert workbench.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"
@@ -340,7 +321,7 @@ def test_endpoints_share_one_unpacked_artifact_and_leave_none(
     for name in names:
         workbench.sagemaker.delete_endpoint(EndpointName=name)
         assert not workbench.folder(name).exists()
-    # An endpoint of an earlier test may go meanwhile.
+    # An endpoint of an earlier test may disappear meanwhile.
     assert not set(cache.iterdir()) - before
 
 

@@ -1,4 +1,4 @@
-"""One model server, without an endpoint around it."""
+"""One model server without an endpoint."""
 
 from __future__ import annotations
 

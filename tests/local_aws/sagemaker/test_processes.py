@@ -13,7 +13,7 @@ import pytest
 from local_aws.sagemaker.children import Children, container_environment, replace_container_root
 from tests.support.sagemaker import is_alive, wait_until
 
-# A child and a grandchild, which prints its process id and ignores what is polite.
+# A child, which ignores SIGTERM and prints the process id of its child.
 FAMILY = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -64,7 +64,7 @@ def test_close_ends_whole_families(tmp_path: Path) -> None:
         children.start(["true"], env={}, cwd=tmp_path, output=subprocess.DEVNULL)
 
 
-def test_end_takes_the_rest_of_the_group_along(tmp_path: Path) -> None:
+def test_end_kills_the_rest_of_the_group(tmp_path: Path) -> None:
     children = Children()
     with (tmp_path / "pid").open("wb") as output:
         process = children.start(

@@ -7,7 +7,6 @@ import json
 import logging
 import tarfile
 import time
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -35,18 +34,6 @@ print("a line of progress", flush=True)
 (base / "model/weights").mkdir()
 (base / "model/weights/w.bin").write_bytes(b"w" * 1000)
 """
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
-        local.context.client("s3").create_bucket(Bucket=BUCKET)
-        yield local
-
-
-@pytest.fixture(scope="module")
-def sagemaker(aws: LocalAws) -> BaseClient:
-    return aws.context.client("sagemaker")
 
 
 def request(aws: LocalAws, program: str, **members: Any) -> dict[str, Any]:
@@ -170,7 +157,7 @@ def test_a_job_passes_through_its_states_and_leaves_no_folder(aws: LocalAws) -> 
     wait_until(lambda: not folder.exists())
 
 
-def test_a_failure_is_told_in_the_words_of_the_container(aws: LocalAws) -> None:
+def test_a_failure_has_the_message_of_the_container(aws: LocalAws) -> None:
     program = """
 import os, pathlib, sys
 pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"], "output/failure").write_text("Row 3 is empty.")
@@ -228,9 +215,7 @@ def await_ready(aws: LocalAws, name: str) -> None:
     wait_until(lambda: log.exists() and "ready" in log.read_text())
 
 
-def test_a_job_can_be_stopped_and_uploads_what_is_there(
-    aws: LocalAws, sagemaker: BaseClient
-) -> None:
+def test_a_stopped_job_uploads_its_model_so_far(aws: LocalAws, sagemaker: BaseClient) -> None:
     job = request(aws, WAITS)
     name = job["TrainingJobName"]
     sagemaker.create_training_job(**job)

@@ -1,4 +1,4 @@
-"""Transform jobs: real model servers that work through the objects of a prefix."""
+"""Transform jobs: real model servers that process the objects below a prefix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -49,24 +48,10 @@ def transform_fn(model, data, content_type, accept):
 """
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
-        s3 = local.context.client("s3")
-        s3.create_bucket(Bucket=BUCKET)
-        put_model(s3, local.context.client("sagemaker"), "numbers", NUMBERS)
-        put_model(s3, local.context.client("sagemaker"), "inspect", INSPECT, GREETING="hello")
-        yield local
-
-
-@pytest.fixture(scope="module")
-def sagemaker(aws: LocalAws) -> BaseClient:
-    return aws.context.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
-def s3(aws: LocalAws) -> BaseClient:
-    return aws.context.client("s3")
+@pytest.fixture(scope="module", autouse=True)
+def models(s3: BaseClient, sagemaker: BaseClient) -> None:
+    put_model(s3, sagemaker, "numbers", NUMBERS)
+    put_model(s3, sagemaker, "inspect", INSPECT, GREETING="hello")
 
 
 def request(model: str = "numbers", **members: Any) -> dict[str, Any]:
@@ -112,7 +97,7 @@ def put(s3: BaseClient, job: dict[str, Any], name: str, body: str) -> None:
 
 
 def outputs(s3: BaseClient, job: dict[str, Any]) -> dict[str, str]:
-    """Keys below the output path, and what is there."""
+    """The keys below the output path, and their contents."""
     prefix = f"out/{job['TransformJobName']}/"
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
     return {
@@ -193,7 +178,7 @@ def test_no_more_instances_run_than_there_are_files(
     assert await_end(sagemaker, job)["TransformResources"]["InstanceCount"] == 9
 
 
-def test_the_container_is_told_of_the_batch(sagemaker: BaseClient, s3: BaseClient) -> None:
+def test_the_container_knows_the_batch_settings(sagemaker: BaseClient, s3: BaseClient) -> None:
     job = request("inspect", Environment={"GREETING": "good day", "MORE": "1"})
     put(s3, job, "x", "first\nsecond\n")
     assert run(sagemaker, job)["TransformJobStatus"] == "Completed"
@@ -209,7 +194,7 @@ def test_the_container_is_told_of_the_batch(sagemaker: BaseClient, s3: BaseClien
     assert not {key for key in seen if key.startswith(("AWS_", "PYTEST"))}
 
 
-def test_what_is_not_said_has_sagemakers_defaults(sagemaker: BaseClient, s3: BaseClient) -> None:
+def test_omitted_members_have_sagemakers_defaults(sagemaker: BaseClient, s3: BaseClient) -> None:
     job = request("inspect")
     for member in ("BatchStrategy", "MaxConcurrentTransforms", "MaxPayloadInMB"):
         del job[member]
@@ -440,7 +425,19 @@ def test_requests_follow_sagemakers_rules(
     assert raised.value.response["Error"]["Code"] == "ValidationException"
 
 
-# A server of its own, with a job that does not end by itself.
+def test_jobs_are_listed_by_name_and_status(sagemaker: BaseClient, s3: BaseClient) -> None:
+    job = request()
+    name = job["TransformJobName"]
+    put_numbers(s3, job, "a", [1])
+    arn = run(sagemaker, job)["TransformJobArn"]
+    assert arn == f"arn:aws:sagemaker:us-east-1:123456789012:transform-job/{name}"
+    listed = sagemaker.list_transform_jobs(NameContains=name, StatusEquals="Completed")
+    assert [item["TransformJobName"] for item in listed["TransformJobSummaries"]] == [name]
+    listed = sagemaker.list_transform_jobs(NameContains=name, StatusEquals="Failed")
+    assert listed["TransformJobSummaries"] == []
+
+
+# A separate server, with a job that does not end by itself.
 SERVER = """
 import sys, time
 from pathlib import Path

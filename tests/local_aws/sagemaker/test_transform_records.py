@@ -1,4 +1,4 @@
-"""Input files as bodies of requests."""
+"""Input files are split into request bodies."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
-"""Updates of endpoints that are watched: no request is lost, whatever becomes of them."""
+"""Guarded updates of endpoints lose no request, whether they succeed or not."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from botocore.client import BaseClient
@@ -13,7 +11,6 @@ from botocore.exceptions import ClientError
 
 from local_aws.server import LocalAws
 from tests.support.sagemaker import (
-    BUCKET,
     Workbench,
     await_endpoint,
     invoke,
@@ -21,7 +18,7 @@ from tests.support.sagemaker import (
     wait_until,
 )
 
-# Ends its server at the third request, as one with a leak would after the thousandth.
+# Ends its server at the third request, as a leak would at the thousandth.
 DIES = """
 import os
 asked = []
@@ -35,21 +32,8 @@ def transform_fn(model, *request):
 """
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
-        local.context.client("s3").create_bucket(Bucket=BUCKET)
-        yield local
-
-
-@pytest.fixture
-def workbench(aws: LocalAws) -> Iterator[Workbench]:
-    with Workbench(aws) as bench:
-        yield bench
-
-
 class Traffic:
-    """Requests from three callers without a pause, until it is left."""
+    """Continuous requests from three callers."""
 
     def __init__(self, aws: LocalAws, name: str) -> None:
         self._aws = aws
@@ -71,7 +55,7 @@ class Traffic:
             thread.join()
 
     def await_more(self, count: int) -> list[str]:
-        """The next `count` answers and what came meanwhile."""
+        """Waits for `count` more answers and returns the new ones."""
         start = len(self.answers)
         wait_until(lambda: self.failures or len(self.answers) >= start + count, timeout=30)
         return self.answers[start:]
@@ -113,22 +97,6 @@ def cloudwatch(aws: LocalAws) -> BaseClient:
     return aws.context.client("cloudwatch")
 
 
-@pytest.fixture
-def alarm(cloudwatch: BaseClient) -> str:
-    name = f"errors-{uuid4().hex[:8]}"
-    cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/SageMaker",
-        MetricName="Invocation5XXErrors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    return name
-
-
 def guarded_by(*alarms: str) -> dict[str, Any]:
     return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
 
@@ -149,7 +117,7 @@ def update(workbench: Workbench, name: str, config: str, **members: Any) -> None
 
 
 def await_baking(workbench: Workbench, name: str) -> dict[str, Any]:
-    """The description of an endpoint whose new fleet has part of the traffic."""
+    """Waits until the new fleet has part of the traffic; returns the endpoint's description."""
 
     def baking() -> dict[str, Any] | None:
         found = workbench.sagemaker.describe_endpoint(EndpointName=name)
@@ -189,7 +157,7 @@ def test_a_canary_gets_its_share_and_then_everything(
 
 
 @pytest.mark.parametrize("deployment", [canary(wait=60), all_at_once(termination=60)])
-def test_an_alarm_takes_everything_back_to_the_old_fleet(
+def test_an_alarm_moves_all_traffic_back_to_the_old_fleet(
     aws: LocalAws,
     workbench: Workbench,
     name: str,
@@ -348,7 +316,7 @@ def test_the_last_deployment_can_be_repeated_or_forgotten(
         (["DesiredWeight", "DataCaptureConfig"], 5, 1.0),
     ],
 )
-def test_what_an_endpoint_was_scaled_to_is_kept_on_request(
+def test_scaling_is_retained_on_request(
     workbench: Workbench, name: str, excluded: list[str] | None, count: int, weight: float
 ) -> None:
     workbench.sagemaker.update_endpoint_weights_and_capacities(

@@ -1,4 +1,4 @@
-"""An object that is uploaded while its content comes about."""
+"""An object that is uploaded while its content is produced."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_object_is_what_was_written(s3: Any, pool: ThreadPoolExecutor, chunk
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 12])
-def test_what_is_discarded_leaves_nothing(s3: Any, pool: ThreadPoolExecutor, chunks: int) -> None:
+def test_a_discarded_upload_leaves_nothing(s3: Any, pool: ThreadPoolExecutor, chunks: int) -> None:
     upload = Upload(pool, s3, Location("kept", "k"), None)
     for _ in range(chunks):
         upload.write(CHUNK)

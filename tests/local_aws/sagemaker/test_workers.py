@@ -1,4 +1,4 @@
-"""A model server with several worker processes, as the environment asks for them."""
+"""A model server with several worker processes, as set by the environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.instance import Instance, InstancePlan
 from tests.support.sagemaker import is_alive, wait_until
 
-# Notes each load; answers with the processes that loaded it and that answers, after a wait.
+# Records each load; answers, after a wait, with the processes that loaded and that answer.
 PROGRAM = """
 import json, os, signal, time
 from pathlib import Path
@@ -93,7 +93,7 @@ def processes(loads: Path) -> list[int]:
     return [int(line) for line in loads.read_text().split()]
 
 
-def test_each_worker_loads_the_model_and_has_a_request_of_its_own(make: Make, loads: Path) -> None:
+def test_each_worker_loads_the_model_and_serves_one_request(make: Make, loads: Path) -> None:
     instance = make()
     assert instance.start()
     began = time.monotonic()
@@ -114,7 +114,7 @@ def test_a_preloaded_model_is_loaded_once_and_found_by_all(make: Make, loads: Pa
     assert len({found["answers"] for _, found in answers} - {parent}) == 3
 
 
-def test_more_requests_than_workers_wait_and_get_their_own_answers(make: Make) -> None:
+def test_requests_beyond_the_workers_wait_for_their_answers(make: Make) -> None:
     instance = make(2, preload=True)
     assert instance.start()
     answers = ask_at_once(instance, 40, sleep=0.002)
@@ -122,7 +122,7 @@ def test_more_requests_than_workers_wait_and_get_their_own_answers(make: Make) -
 
 
 @pytest.mark.parametrize(("given", "seen"), [({}, "1"), ({"OMP_NUM_THREADS": "7"}, "7")])
-def test_a_worker_computes_with_one_thread_unless_told(
+def test_a_worker_computes_with_one_thread_by_default(
     make: Make, given: dict[str, str], seen: str
 ) -> None:
     instance = make(1, **given)
