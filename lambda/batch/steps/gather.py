@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from batch.steps import failures
-from batch.steps.errors import BatchError
+from batch.steps import BatchError
 from batch.steps.merge import Merge, MergeCursor
-from batch.steps.object_stream import ObjectStream
-from batch.steps.outputs import Output, list_outputs
-from batch.steps.report import Outcome, Status
+from batch.steps.objects import ObjectStream, Output, list_outputs
+from batch.steps.report import Outcome, Status, reason_of_job, reason_of_missing
 from contract.batch_objects import merged_key
 
 if TYPE_CHECKING:
@@ -103,11 +101,11 @@ class Gathering:
         """How the batch ended, apart from the merged file."""
         job, embedded, failed = self._event["job"], self.cursor.embedded, self.cursor.failed
         accepted, answered = self._event["cursor"]["accepted"], embedded + failed
-        reasons = [] if answered == accepted else [failures.of_missing(accepted, answered)]
+        reasons = [] if answered == accepted else [reason_of_missing(accepted, answered)]
         status: Status = "failed" if reasons else "completed"
         if job["TransformJobStatus"] != "Completed":
             name = self._event["transform_job"]["TransformJobName"]
-            reasons.insert(0, failures.of_job(name, job))
+            reasons.insert(0, reason_of_job(name, job))
             status = "stopped" if job["TransformJobStatus"] == "Stopped" else "failed"
         return Outcome(status, " ".join(reasons) or None, embedded, failed)
 

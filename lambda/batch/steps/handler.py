@@ -29,13 +29,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from batch.steps import failures
+from batch.steps import BatchError
 from batch.steps.environment import Environment
-from batch.steps.errors import BatchError
 from batch.steps.gather import Gathering
 from batch.steps.input_events import start_for_file
-from batch.steps.outputs import Output, list_outputs
-from batch.steps.report import Outcome, Reports
+from batch.steps.objects import Output, list_outputs
+from batch.steps.report import Outcome, Reports, outcome_of_execution, reason_of_error
 from batch.steps.split import split
 from batch.steps.transform import prepare, stop_jobs
 from boto_config import PATIENT
@@ -109,7 +108,7 @@ class Steps:
         except Exception:
             # The rule for failed executions tries again; the report must not wait for that.
             logger.exception("The transform job of batch %s was not stopped", batch_id)
-        outcome = Outcome("failed", failures.of_error(event["error"]))
+        outcome = Outcome("failed", reason_of_error(event["error"]))
         self._reports.write(event, outcome, self._outputs(batch_id))
         return {"status": outcome.status}
 
@@ -121,7 +120,7 @@ class Steps:
         if not self._stop_jobs(batch_id) and detail["status"] != "FAILED":
             time.sleep(_SETTLE_SECONDS)
             self._stop_jobs(batch_id)
-        outcome = failures.outcome_of_execution(detail)
+        outcome = outcome_of_execution(detail)
         self._reports.write({"batch": batch}, outcome, self._outputs(batch_id), replace=False)
 
     def _stop_jobs(self, batch_id: str) -> int:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from batch.steps.errors import BatchError
+from batch.steps import BatchError
 
 MAX_LINE_BYTES = 1_048_576
 """Longest line that may hold a record, including its end."""

@@ -1,4 +1,4 @@
-"""The report: what a batch was given, what it gave, how long it took and what that cost."""
+"""The report: what a batch was given, what it gave or why not, how long it took, what it cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from batch.steps.outputs import Output
+from batch.steps.objects import Output
+from causes import because, reason_of
 from contract.batch_objects import merged_key, rejects_key, report_key
 
 if TYPE_CHECKING:
@@ -170,3 +171,37 @@ def _time(value: str | float) -> datetime:
 
 def _text(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def reason_of_error(error: Mapping[str, Any]) -> str:
+    """Why the workflow failed, from the Error and Cause that a state of it caught."""
+    reason = reason_of(error.get("Error"), error.get("Cause"))
+    if error.get("Error") == "BatchError":
+        return because(reason)
+    return because("The batch failed", reason)
+
+
+def reason_of_job(name: str, job: Mapping[str, Any]) -> str:
+    """Why a transform job did not complete, from what DescribeTransformJob says about it."""
+    if job["TransformJobStatus"] == "Stopped":
+        return f"The transform job {name} was stopped."
+    failure = because(f"The transform job {name} failed", (job.get("FailureReason") or "").strip())
+    log = f"Its log is in the CloudWatch group /aws/sagemaker/TransformJobs, streams {name}/*."
+    return f"{failure} {log}"
+
+
+def reason_of_missing(accepted: int, answered: int) -> str:
+    """That not every record has an answer."""
+    return f"The results are incomplete: {answered:,} of {accepted:,} records have an answer."
+
+
+def outcome_of_execution(detail: Mapping[str, Any]) -> Outcome:
+    """How a batch ended whose execution broke, from "Step Functions Execution Status Change"."""
+    if detail["status"] == "ABORTED":
+        return Outcome("stopped", because(detail.get("cause") or "The batch was stopped"))
+    failure = (
+        "The batch exceeded the time limit of its workflow"
+        if detail["status"] == "TIMED_OUT"
+        else "The batch's workflow failed"
+    )
+    return Outcome("failed", because(failure, reason_of(detail.get("error"), detail.get("cause"))))

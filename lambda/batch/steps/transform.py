@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from batch.steps import BatchError
 from batch.steps.environment import Environment
-from batch.steps.errors import BatchError
 from contract.batch_objects import (
     MAX_ATTEMPTS,
     output_prefix,
@@ -127,7 +127,7 @@ def _request(
             "InvocationsTimeoutInSeconds": _INVOCATION_SECONDS,
             "InvocationsMaxRetries": _INVOCATION_RETRIES,
         },
-        # One line per request: each line is a group of records already, see record_groups.
+        # One line per request: each line is a group of records already, see RecordGroups.
         "BatchStrategy": "SingleRecord",
         # By default the server gives a worker as long as an endpoint's caller waits, a minute.
         "Environment": {"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(_INVOCATION_SECONDS)},

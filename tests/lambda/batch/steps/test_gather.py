@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.steps import gather, merge, merge_plan
+from batch.steps import gather, merge
 from container.serving.responses import record_error_json, record_json
 from tests.support.batch_scenarios import (
     BATCH_ID,
@@ -249,12 +249,12 @@ def concatenated(sources: dict[str, bytes]) -> bytes:
 
 def plan(sources: dict[str, bytes]) -> list:
     """Each part, and whether S3 is to copy it."""
-    with patch.multiple(merge_plan, MIN_PART_BYTES=MIN, MAX_COPY_BYTES=MOST):
-        parts = merge_plan.plan_parts(
-            merge_plan.Source(key, len(content), not content or content.endswith(b"\n"))
+    with patch.multiple(merge, MIN_PART_BYTES=MIN, MAX_COPY_BYTES=MOST):
+        parts = merge.plan_parts(
+            merge.Source(key, len(content), not content or content.endswith(b"\n"))
             for key, content in sources.items()
         )
-        return [(part, merge_plan.copied_range(part) is not None) for part in parts]
+        return [(part, merge.copied_range(part) is not None) for part in parts]
 
 
 def sized(size: int, ends_line: bool, mark: int) -> bytes:
@@ -305,10 +305,10 @@ class TestPlan:
                 assert len(content) <= MIN + 1
 
     def test_cuts_what_is_too_large_for_one_copy(self):
-        [*parts] = merge_plan.plan_parts([merge_plan.Source("a", 3 * 1024**3 + 7, True)])
+        [*parts] = merge.plan_parts([merge.Source("a", 3 * 1024**3 + 7, True)])
         sizes = [part[0].size for part in parts]
         assert sum(sizes) == 3 * 1024**3 + 7
-        assert max(sizes) <= merge_plan.MAX_COPY_BYTES
+        assert max(sizes) <= merge.MAX_COPY_BYTES
         assert min(sizes) > 400 * MEBIBYTE
 
 

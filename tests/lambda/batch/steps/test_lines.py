@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.steps.errors import BatchError
+from batch.steps import BatchError
 from batch.steps.lines import MAX_LINE_BYTES as LIMIT
 from batch.steps.lines import RejectedLineError as Rejected
 from batch.steps.lines import check_beginning, read_lines, read_record

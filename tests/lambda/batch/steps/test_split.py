@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from batch.steps import record_groups
+from batch.steps import BatchError
 from batch.steps import split as splitter
-from batch.steps.errors import BatchError
 from batch.steps.lines import MAX_ID_CHARACTERS
 from batch.steps.lines import MAX_LINE_BYTES as LIMIT
 from container.serving.responses import record_json
@@ -210,7 +209,7 @@ class TestShards:
         ("dimension", "records"), [(1, 256), (384, 256), (1024, 256), (4096, 75), (10**6, 1)]
     )
     def test_answers_to_a_group_fit_a_response(self, dimension, records):
-        assert record_groups.records_per_group(dimension) == records
+        assert splitter.records_per_group(dimension) == records
         longest = np.full(dimension, -0.0000095130945, dtype=np.float32)
         answer = record_json("\U0001f600" * MAX_ID_CHARACTERS, longest) + b"\n"
         assert records * len(answer) < 6_553_500 or records == 1
