@@ -1,10 +1,15 @@
-"""The shapes of the answers, from which the OpenAPI document is generated."""
+"""The shapes of the answers, from which the OpenAPI document is generated.
+
+What the endpoints answer is read here as well, as far as the callers' answers need it.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+import re
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 # pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
 from typing_extensions import TypedDict
@@ -14,6 +19,8 @@ from rest.errors import ErrorAnswer
 # JSON has no NaN, though Python would read and write it.
 Score = Annotated[float, Field(allow_inf_nan=False)]
 Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
+
+_EMBEDDING: Final = re.compile(rb'\s*\{\s*"embedding"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
 
 
 class FailedOver(TypedDict):
@@ -139,3 +146,25 @@ class UnhealthyAnswer(ErrorAnswer):
 
     bake_id: NotRequired[str]
     endpoints: NotRequired[list[HealthLine]]
+
+
+class Info(TypedDict):
+    """Mode `info`."""
+
+    bake_id: str
+
+
+# The readers raise ValueError for an answer of another shape.
+read_info: Final[Callable[[bytes], Info]] = TypeAdapter(Info).validate_json
+read_neighbours: Final[Callable[[bytes], list[list[NearestHit]]]] = TypeAdapter(
+    list[list[NearestHit]]
+).validate_json
+read_results: Final[Callable[[bytes], SearchResults]] = TypeAdapter(SearchResults).validate_json
+
+
+def read_embeddings(content: bytes) -> bytes:
+    """The JSON list in `{"embedding": [...]}`, not parsed: it can be megabytes of numbers."""
+    found = _EMBEDDING.fullmatch(content) if content.isascii() else None
+    if found is None:
+        raise ValueError("This is not a list of embeddings.")
+    return found[1]

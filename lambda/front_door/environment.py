@@ -1,17 +1,30 @@
-"""The settings that the front door gets from its deployment, and its metrics."""
+"""What the front door knows of its stage: settings of its deployment, and parameters in SSM."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+import time
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final, Generic, TypeVar
 
-from aws_lambda_powertools import Metrics
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel, ConfigDict, Field, Json
 
-from contract.metrics import NAMESPACE
+from contract.deployment import Deployment
+from contract.metrics import NAMESPACE, SWITCHED_OFF
+from contract.switch import OFF, ON
+from front_door.answers import HealthReport
+from front_door.aws import AWS_ERRORS, Aws
+from rest.errors import ApiError
+
+T = TypeVar("T")
+
+_DEPLOYMENT_SECONDS: Final = 30
+_SWITCH_SECONDS: Final = 10
 
 # A service would become a dimension; the only one is the stage, which the handler sets.
 metrics = Metrics(namespace=NAMESPACE, service="")
+logger = Logger(child=True)
 
 
 class Endpoint(BaseModel):
@@ -56,3 +69,71 @@ class Environment(BaseModel):
     def read(cls, variables: Mapping[str, str]) -> Environment:
         """Checks `variables`, usually `os.environ`; pydantic's ValidationError lists all errors."""
         return cls.model_validate(dict(variables))
+
+
+class StageParameters:
+    """Two parameters, each read when it is needed and then kept for some seconds.
+
+    They are read at run time because a new corpus must not change this function. While SSM cannot
+    be read, the last values stay in use; before the first, the switch counts as on, since an
+    endpoint that is missing is then merely unavailable.
+    """
+
+    def __init__(
+        self, environment: Environment, aws: Aws, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stage = environment.stage
+        self._deployment: _Parameter[Deployment | None] = _Parameter(
+            aws, environment.deployment_parameter, _DEPLOYMENT_SECONDS, None, clock
+        )
+        self._switch = _Parameter(aws, environment.serving_parameter, _SWITCH_SECONDS, ON, clock)
+
+    def deployment(self) -> Deployment:
+        """What is deployed; ApiError (model_unavailable) if it has never been readable."""
+        deployment = self._deployment.get(Deployment.from_json)
+        if deployment is None:
+            raise ApiError(
+                "model_unavailable", "What is deployed cannot be read yet. Try again in a moment."
+            )
+        return deployment
+
+    def is_off(self) -> bool:
+        """Whether somebody, or the schedule, has switched the endpoints off."""
+        return self._switch.get(str) == OFF
+
+    def refusal(self, report: HealthReport | None = None) -> ApiError:
+        """The error while the endpoints are off.
+
+        It is counted, so that the alarm for 5xx can tell what is meant from what is broken.
+        """
+        metrics.add_metric(SWITCHED_OFF, MetricUnit.Count, 1)
+        return ApiError(
+            "serving_off",
+            f"The endpoints of stage {self._stage} are switched off, so that they cost nothing. "
+            f"`make on STAGE={self._stage}` switches them on, which takes some minutes. "
+            "Batches still run.",
+            details=report,
+        )
+
+
+class _Parameter(Generic[T]):
+    """One parameter, read at most every `seconds` once it has a value."""
+
+    def __init__(
+        self, aws: Aws, name: str, seconds: float, value: T, clock: Callable[[], float]
+    ) -> None:
+        self._aws = aws
+        self._name = name
+        self._seconds = seconds
+        self._value = value
+        self._clock = clock
+        self._read_again = clock()
+
+    def get(self, parse: Callable[[str], T]) -> T:
+        if self._value is None or self._clock() >= self._read_again:
+            self._read_again = self._clock() + self._seconds
+            try:
+                self._value = parse(self._aws.parameter(self._name))
+            except AWS_ERRORS:
+                logger.exception("parameter not readable", parameter=self._name)
+        return self._value

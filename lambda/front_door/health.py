@@ -5,13 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from front_door.answers import HealthLine, HealthReport
+from front_door.answers import HealthLine, HealthReport, read_info
 from front_door.aws import AWS_ERRORS
-from front_door.endpoints import Endpoints
-from front_door.environment import Endpoint
-from front_door.failures import reason_of
-from front_door.model_answers import read_info
-from front_door.parameters import StageParameters
+from front_door.endpoints import Endpoints, reason_of
+from front_door.environment import Endpoint, StageParameters
 from front_door.time_budget import TimeBudget
 from rest.errors import ApiError
 

@@ -21,13 +21,14 @@ from front_door.answers import (
     NearestAnswer,
     SearchAnswer,
     UnhealthyAnswer,
+    read_embeddings,
+    read_neighbours,
+    read_results,
 )
 from front_door.aws import Aws
 from front_door.endpoints import Answer, Endpoints
-from front_door.environment import Environment, metrics
+from front_door.environment import Environment, StageParameters, metrics
 from front_door.health import check_health
-from front_door.model_answers import read_embeddings, read_neighbours, read_results
-from front_door.parameters import StageParameters
 from front_door.requests import (
     MAX_EMBEDDED_NUMBERS,
     MAX_NEAREST_HITS,

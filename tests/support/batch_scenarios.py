@@ -110,6 +110,10 @@ class BatchAws(RecordedAws):
         report: dict[str, Any] = json.loads(self.text(f"output/{BATCH_ID}/report.json"))
         return report
 
+    def _head_object(self, request: dict[str, Any]) -> dict[str, Any]:
+        version = {"VersionId": "version-1"} if request["Bucket"] == BUCKET else {}
+        return super()._head_object(request) | version
+
     def _create_multipart_upload(self, request: dict[str, Any]) -> dict[str, Any]:
         upload_id = f"upload-{len(self.called('CreateMultipartUpload'))}"
         place = request["Bucket"], request["Key"]

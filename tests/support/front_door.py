@@ -16,6 +16,9 @@ from types import ModuleType
 from typing import Any, Literal
 
 import pytest
+from botocore.session import Session
+
+from tests.support.model_validator import check_request
 
 DEPLOYMENT = {
     "bake_id": "bake-1",
@@ -35,16 +38,10 @@ ENVIRONMENT = {
     "SERVING_PARAMETER": "/faq-search/local/serving",
     "MIN_SCORE": "0.4",
     "TIME_BUDGET_SECONDS": "26",
+    "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
 }
-
-
-def module(name: str) -> ModuleType:
-    """A module of the front door; its handler is loaded anew."""
-    if name == "handler":
-        sys.modules.pop("front_door.handler", None)
-    return importlib.import_module(f"front_door.{name}")
 
 
 def event(
@@ -130,7 +127,13 @@ class FakeSsm:
 
 @dataclass
 class FakeAws:
-    """SageMaker's runtime and SSM on localhost, so that botocore is part of the tests."""
+    """SageMaker's runtime and SSM on localhost, so that botocore is part of the tests.
+
+    Attributes:
+        asked: each endpoint and its question, parsed.
+        raw: the questions' bytes.
+        invocations: parameters of each InvokeEndpoint.
+    """
 
     url: str = ""
     ssm: FakeSsm = field(default_factory=FakeSsm)
@@ -139,6 +142,7 @@ class FakeAws:
     )
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
+    invocations: list[dict[str, Any]] = field(default_factory=list)
     connections: int = 0
 
     def reply(self, endpoint: str, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
@@ -159,8 +163,24 @@ class FakeAws:
 
 @contextmanager
 def running_aws() -> Iterator[FakeAws]:
-    """A FakeAws that listens, at AWS_ENDPOINT_URL, until the `with` block ends."""
+    """A FakeAws that listens, at AWS_ENDPOINT_URL, until the `with` block ends.
+
+    Every request must be one that AWS's model allows.
+    """
     fake = FakeAws()
+    violations: list[str] = []
+    create_client = Session.create_client
+
+    def create_checked(session: Session, service_name: str, **settings: Any) -> Any:
+        client = create_client(session, service_name, **settings)
+
+        def check(params: dict[str, Any], model: Any, **_: Any) -> None:
+            violations.extend(check_request(service_name, model.name, params))
+            if model.name == "InvokeEndpoint":
+                fake.invocations.append(params)
+
+        client.meta.events.register("provide-client-params.*.*", check)
+        return client
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -205,14 +225,16 @@ def running_aws() -> Iterator[FakeAws]:
     thread.start()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in (ENVIRONMENT | {"AWS_DEFAULT_REGION": "eu-west-1"}).items():
+            for name, value in ENVIRONMENT.items():
                 patch.setenv(name, value)
+            patch.setattr(Session, "create_client", create_checked)
             patch.setenv("AWS_ENDPOINT_URL", fake.url)
             yield fake
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+    assert not violations, violations
 
 
 @dataclass
@@ -228,6 +250,7 @@ class FrontDoor:
         self.aws.replies.clear()
         self.aws.asked.clear()
         self.aws.raw.clear()
+        self.aws.invocations.clear()
         self.aws.ssm = FakeSsm()
         self.handler.app.connect(self.handler.environment, self.handler.aws)
         self.log = io.StringIO()
@@ -248,4 +271,5 @@ def front_door(**environment: str) -> Iterator[FrontDoor]:
     with running_aws() as aws, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        yield FrontDoor(module("handler"), aws).reset()
+        sys.modules.pop("front_door.handler", None)
+        yield FrontDoor(importlib.import_module("front_door.handler"), aws).reset()

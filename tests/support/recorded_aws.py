@@ -20,7 +20,6 @@ import boto3
 import pytest
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
-from botocore.session import Session
 
 from tests.support.model_validator import check_request
 
@@ -50,6 +49,7 @@ class RecordedAws:
         requests: every request so far, as (service, operation, parameters).
         violations: what AWS would have refused.
         broken: errors to raise, by operation; an operation stays broken until removed.
+        before: what happens at the moment of an operation, once: somebody else is quicker.
         objects: bytes in S3, by (bucket, key).
         versions: the same, by (bucket, key, version id).
         jobs: training jobs by name, as DescribeTrainingJob describes them.
@@ -62,9 +62,12 @@ class RecordedAws:
     """
 
     def __init__(self) -> None:
+        global _current  # noqa: PLW0603
+        _current = self
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
         self.violations: list[str] = []
-        self.broken: dict[str, AwsError] = {}
+        self.broken: dict[str, Exception] = {}
+        self.before: dict[str, Callable[[], None]] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
         self.versions: dict[tuple[str, str, str], bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -78,8 +81,6 @@ class RecordedAws:
 
     def client(self, service_name: str, *, region_name: str = REGION, **_: Any) -> Any:
         """In the place of boto3.client."""
-        global _current  # noqa: PLW0603
-        _current = self
         if (service_name, region_name) not in _clients:
             client = _make_client(
                 service_name,
@@ -87,28 +88,9 @@ class RecordedAws:
                 aws_access_key_id="test",
                 aws_secret_access_key="test",
             )
-            _take_over(client, service_name, lambda: _current)
+            take_over(client, service_name)
             _clients[service_name, region_name] = client
         return _clients[service_name, region_name]
-
-    def take_over(self, client: Any, service_name: str) -> None:
-        """Records, checks and answers every request of a client from now on."""
-        _take_over(client, service_name, lambda: self)
-
-    def take_over_sessions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Takes over every client that botocore itself makes from now on."""
-        create_client = Session.create_client
-
-        def create_and_take_over(session: Session, service_name: str, **settings: Any) -> Any:
-            client = create_client(session, service_name, **settings)
-            self.take_over(client, service_name)
-            return client
-
-        monkeypatch.setattr(Session, "create_client", create_and_take_over)
-
-    def _record(self, service_name: str, operation: str, params: dict[str, Any]) -> None:
-        self.requests.append((service_name, operation, params))
-        self.violations.extend(check_request(service_name, operation, params))
 
     def called(self, operation: str) -> list[dict[str, Any]]:
         """The parameters of each request of one operation."""
@@ -129,7 +111,9 @@ class RecordedAws:
         self, service_name: str, operation: str, request: dict[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
         """What botocore would make of the service's answer."""
-        self._record(service_name, operation, request)
+        self.requests.append((service_name, operation, request))
+        self.violations.extend(check_request(service_name, operation, request))
+        self.before.pop(operation, lambda: None)()
         meta = {"ResponseMetadata": {"HTTPStatusCode": 200, "RequestId": "r"}}
         try:
             if operation in self.broken:
@@ -283,7 +267,8 @@ def etag_of(content: bytes) -> str:
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
-def _take_over(client: Any, service_name: str, aws: Callable[[], RecordedAws]) -> None:
+def take_over(client: Any, service_name: str) -> None:
+    """Lets the AWS of the test that runs record, check and answer every request of a client."""
     latest = threading.local()  # several threads may use a client
 
     def keep(params: dict[str, Any], **_: Any) -> None:
@@ -291,7 +276,7 @@ def _take_over(client: Any, service_name: str, aws: Callable[[], RecordedAws]) -
 
     def respond(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
         # Only now: botocore's own handlers have had their turn at the parameters.
-        return aws().respond(service_name, model.name, latest.parameters)
+        return _current.respond(service_name, model.name, latest.parameters)
 
     client.meta.events.register_first("provide-client-params.*.*", keep)
     client.meta.events.register_first("before-call.*.*", respond)

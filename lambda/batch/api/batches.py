@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from batch.api.answers import Status
 from batch.api.aws import Aws
 from batch.api.environment import Environment
-from batch.api.input_objects import find_object
+from batch.api.files import find_object
 from batch.api.progress import Progress, ProgressReader, of_asked
 from batch.api.records import Record, Records
 from batch.api.requests import BatchRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -14,12 +15,16 @@ from batch.api.routes import app
 
 logger = Logger()
 
-app.connect(Environment.read(os.environ), Aws())
+
+@cache
+def _connect() -> None:
+    app.connect(Environment.read(os.environ), Aws())
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one API Gateway proxy event."""
+    _connect()
     logger.append_keys(request_id=event["requestContext"]["requestId"])
     answer = app.resolve(event, context)
     logger.info(

@@ -13,8 +13,8 @@ from batch.api.answers import BatchAnswer, BatchStarted, BatchStopped
 from batch.api.aws import Aws, api_error
 from batch.api.batches import Batches
 from batch.api.environment import Environment
+from batch.api.files import downloads, upload_url
 from batch.api.requests import BatchRequest
-from batch.api.signed_urls import downloads, upload_url
 from rest.app import RestApp
 
 _AWS_ERRORS = ("throttled", "service_unavailable")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from front_door import requests
-from tests.support.front_door import Reply, event, front_door
+from tests.support.front_door import Reply, event
 
 PATHS = {"/embed": "EmbedRequest", "/nearest": "NearestRequest", "/search": "SearchRequest"}
 
@@ -39,12 +39,11 @@ def nearly_right(draw):
     return {name: draw(st.one_of(JSON, FIELDS.get(name, JSON))) for name in names}
 
 
-@pytest.fixture(scope="module")
-def door():
-    with front_door() as door:
-        for endpoint in ("faq-c6i", "faq-g5"):
-            door.aws.reply(endpoint, _well_behaved)
-        yield door
+@pytest.fixture
+def door(door):
+    for endpoint in ("faq-c6i", "faq-g5"):
+        door.aws.reply(endpoint, _well_behaved)
+    return door
 
 
 def _well_behaved(question):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from front_door.time_budget import TimeBudget
-from tests.support.front_door import ENDPOINTS, Context, Reply, event, front_door
+from tests.support.front_door import ENDPOINTS, Context, Reply, event
 
 ASK = event("/search", {"queries": ["a"]})
 HIT = b'{"id": "1", "question": null, "answer": "yes", "score": 0.9}'
@@ -71,17 +71,6 @@ CODES = {
     "not_found": (503, "model_unavailable"),
     "model_error": (502, "model_error"),
 }
-
-
-@pytest.fixture(scope="module")
-def loaded():
-    with front_door() as door:
-        yield door
-
-
-@pytest.fixture
-def door(loaded):
-    return loaded.reset()
 
 
 def asked(door):

@@ -12,13 +12,8 @@ from tests.support.front_door import Reply, event, front_door
 @pytest.fixture(scope="module")
 def loaded():
     # As deployed: by default Powertools would make the service a dimension.
-    with front_door(POWERTOOLS_SERVICE_NAME="faq-search", MIN_SCORE="0.4") as door:
+    with front_door(POWERTOOLS_SERVICE_NAME="faq-search") as door:
         yield door
-
-
-@pytest.fixture
-def door(loaded):
-    return loaded.reset()
 
 
 def hits(*scores):

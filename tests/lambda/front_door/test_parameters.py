@@ -8,15 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from front_door.aws import Aws
-from front_door.environment import Environment
-from front_door.parameters import StageParameters
+from front_door.environment import Environment, StageParameters
 from rest.errors import ApiError
 from tests.support.front_door import (
     DEPLOYMENT,
     ENVIRONMENT,
     Reply,
     event,
-    front_door,
     running_aws,
 )
 
@@ -90,18 +88,17 @@ def test_while_the_switch_cannot_be_read_its_last_value_counts(parameters, ssm, 
     assert not parameters.is_off()
 
 
-def test_callers_get_503_while_the_deployment_is_unknown():
-    with front_door() as door:
-        door.aws.ssm.deployed = DENIED
-        for path, method in [("/embed", "POST"), ("/endpoints", "GET"), ("/health", "GET")]:
-            status, answer = door.call(event(path, {"texts": ["a"]}, method))
-            assert (status, answer["code"]) == (503, "model_unavailable")
-        assert door.aws.asked == []
-        # These two ask the endpoints alone.
-        door.aws.reply("faq-c6i", Reply(b'{"bake_id": "bake-1", "results": [[]]}'))
-        assert door.call(event("/search", {"queries": ["a"]}))[0] == 200
-        door.aws.reply("faq-c6i", Reply(b"[[]]"))
-        assert door.call(event("/nearest", {"corpus": ["a"], "queries": ["a"]}))[0] == 200
+def test_callers_get_503_while_the_deployment_is_unknown(door):
+    door.aws.ssm.deployed = DENIED
+    for path, method in [("/embed", "POST"), ("/endpoints", "GET"), ("/health", "GET")]:
+        status, answer = door.call(event(path, {"texts": ["a"]}, method))
+        assert (status, answer["code"]) == (503, "model_unavailable")
+    assert door.aws.asked == []
+    # These two ask the endpoints alone.
+    door.aws.reply("faq-c6i", Reply(b'{"bake_id": "bake-1", "results": [[]]}'))
+    assert door.call(event("/search", {"queries": ["a"]}))[0] == 200
+    door.aws.reply("faq-c6i", Reply(b"[[]]"))
+    assert door.call(event("/nearest", {"corpus": ["a"], "queries": ["a"]}))[0] == 200
 
 
 def test_the_environment_is_read():

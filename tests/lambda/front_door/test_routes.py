@@ -16,7 +16,6 @@ from tests.support.front_door import (
     Context,
     Reply,
     event,
-    front_door,
 )
 
 SERVED = {"instance_type": "ml.c6i.xlarge", "failed_over_from": []}
@@ -26,17 +25,6 @@ HITS = [
         {"score": 0.2, "id": "1", "question": "Why?", "answer": "So."},
     ]
 ]
-
-
-@pytest.fixture(scope="module")
-def loaded():
-    with front_door() as door:
-        yield door
-
-
-@pytest.fixture
-def door(loaded):
-    return loaded.reset()
 
 
 def answers_with(body):
@@ -68,6 +56,8 @@ def test_embed_passes_the_numbers_on_as_they_are(door):
         )
     ]
     assert "Ёлка 🎄".encode() in door.aws.raw[0], "escapes would triple the body"
+    [request] = door.aws.invocations
+    assert request["ContentType"] == request["Accept"] == "application/json"
 
 
 def test_nearest(door):

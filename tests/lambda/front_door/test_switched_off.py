@@ -6,21 +6,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from front_door.answers import UnhealthyAnswer
-from tests.support.front_door import Context, Reply, event, front_door
+from tests.support.front_door import Context, Reply, event
 
 GONE = Reply.error(400, "ValidationError", Message="Endpoint faq-x of account 1 not found.")
 ASK = event("/search", {"queries": ["a"]})
-
-
-@pytest.fixture(scope="module")
-def loaded():
-    with front_door() as door:
-        yield door
-
-
-@pytest.fixture
-def door(loaded):
-    return loaded.reset()
 
 
 @pytest.fixture

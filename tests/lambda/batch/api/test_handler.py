@@ -12,22 +12,16 @@ from botocore.exceptions import ConnectTimeoutError
 from pydantic import TypeAdapter
 
 from batch.api import answers
-from tests.support.batch_api import BUCKET, batch_api, failure, loaded_function
+from tests.support.batch_scenarios import BUCKET
+from tests.support.recorded_aws import AwsError
 
 URI = f"s3://{BUCKET}/input/texts.jsonl"
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@pytest.fixture(scope="module")
-def handler():
-    with loaded_function() as handler:
-        yield handler
-
-
 @pytest.fixture
-def api(handler):
-    api = batch_api(handler)
-    api.aws.put("input/texts.jsonl", b'{"id": 1, "text_inputs": "a"}\n')
+def api(api):
+    api.put("input/texts.jsonl", b'{"id": 1, "text_inputs": "a"}\n')
     return api
 
 
@@ -37,7 +31,9 @@ def test_a_file_in_s3_is_begun_with_what_was_asked(api):
     batch_id = answer["batch_id"]
     assert ID.fullmatch(batch_id)
     assert answer == {"batch_id": batch_id, "status": "checking", "request_id": "request-1"}
-    started = api.aws.executions[batch_id]["input"]
+    [record] = api.aws.called("PutObject")
+    assert record["ContentType"] == "application/json"
+    started = api.execution_input(batch_id)
     requested_at = datetime.fromisoformat(started.pop("requested_at"))
     assert abs(datetime.now(UTC) - requested_at) < timedelta(minutes=1)
     assert started == {
@@ -55,15 +51,15 @@ def test_a_file_in_s3_is_begun_with_what_was_asked(api):
 
 def test_what_is_not_asked_for_is_the_stages(api):
     _, answer = api.ask(s3_uri=URI)
-    started = api.aws.executions[answer["batch_id"]]["input"]
+    started = api.execution_input(answer["batch_id"])
     assert (started["instance_count"], started["merge"]) == (2, False)
 
 
 def test_a_file_in_a_place_of_the_settings_may_have_no_versions(api):
-    api.aws.put("texts/a b/ё.jsonl", b"{}", bucket="theirs")
+    api.put("texts/a b/ё.jsonl", b"{}", bucket="theirs")
     status, answer = api.ask(s3_uri="s3://theirs/texts/a b/ё.jsonl")
     assert status == 202
-    source = api.aws.executions[answer["batch_id"]]["input"]["input"]
+    source = api.execution_input(answer["batch_id"])["input"]
     assert (source["key"], source["version_id"]) == ("texts/a b/ё.jsonl", None)
 
 
@@ -80,7 +76,7 @@ def test_an_upload_is_awaited_at_a_signed_address(api):
     ends = datetime.fromisoformat(upload["expires_at"]) - datetime.now(UTC)
     assert timedelta(minutes=59) < ends <= timedelta(hours=1)
     # What the event of the upload begins the batch with.
-    kept = api.aws.get(f"requests/{answer['batch_id']}.json")
+    kept = json.loads(api.aws.text(f"requests/{answer['batch_id']}.json"))
     assert (kept["instance_count"], kept["merge"], kept["stopped_at"]) == (4, False, None)
     assert not api.aws.executions
 
@@ -101,7 +97,7 @@ def test_the_same_token_is_the_same_batch(api):
 def test_a_repeated_request_gets_the_status_of_the_batch(api):
     _, first = api.ask(s3_uri=URI, client_token="monday")
     del api.aws.objects[BUCKET, "input/texts.jsonl"]
-    api.aws.put(f"output/{first['batch_id']}/report.json", {"status": "completed"})
+    api.put(f"output/{first['batch_id']}/report.json", {"status": "completed"})
     assert api.ask(s3_uri=URI, client_token="monday")[1]["status"] == "completed"
 
 
@@ -110,7 +106,7 @@ def test_an_upload_that_is_asked_for_again_gets_another_address(api):
     status, again = api.ask(upload=True, client_token="monday")
     assert (status, again["status"]) == (200, "awaiting_upload")
     assert f"{first['batch_id']}.jsonl?" in again["upload"]["url"]
-    api.aws.executions[first["batch_id"]] = {"status": "RUNNING"}
+    api.execution(first["batch_id"])
     assert "upload" not in api.ask(upload=True, client_token="monday")[1]
 
 
@@ -126,10 +122,9 @@ def test_the_same_token_with_another_body_is_refused(api, other):
 
 def test_of_two_requests_at_once_one_makes_the_record(api):
     def other():
-        api.aws.before.clear()
         other.answer = api.ask(s3_uri=URI, client_token="monday")
 
-    api.aws.before["put_object"] = other
+    api.aws.before["PutObject"] = other
     status, answer = api.ask(s3_uri=URI, client_token="monday")
     assert status == 200
     assert answer["batch_id"] == other.answer[1]["batch_id"]
@@ -137,15 +132,15 @@ def test_of_two_requests_at_once_one_makes_the_record(api):
 
 
 def test_a_batch_whose_first_request_died_is_begun_by_the_second(api):
-    api.aws.broken["start_execution"] = ConnectTimeoutError(endpoint_url="https://states")
+    api.aws.broken["StartExecution"] = ConnectTimeoutError(endpoint_url="https://states")
     status, answer = api.ask(s3_uri=URI, client_token="monday")
     assert (status, answer["code"]) == (503, "service_unavailable")
     assert api.answer["multiValueHeaders"]["Retry-After"] == ["1"]
-    del api.aws.broken["start_execution"]
-    first = api.aws.get(next(k for _, k in api.aws.objects if k.startswith("requests/")))
+    del api.aws.broken["StartExecution"]
+    first = json.loads(api.aws.text(*api.aws.keys("requests/")))
     status, answer = api.ask(s3_uri=URI, client_token="monday")
     assert (status, answer["status"]) == (200, "checking")
-    started = api.aws.executions[answer["batch_id"]]["input"]
+    started = api.execution_input(answer["batch_id"])
     assert started["requested_at"] == first["requested_at"], "the same input, for the same name"
 
 
@@ -179,20 +174,20 @@ def test_a_wrong_request_is_refused_with_the_reason(api, body, field, says):
     status, answer = api.ask(**body)
     assert (status, answer["code"], answer.get("field")) == (400, "invalid_request", field)
     assert says in answer["message"]
-    assert not api.aws.called, "nothing was begun"
+    assert not api.aws.requests, "nothing was begun"
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_an_object_that_is_not_there_or_not_ours_to_read(api, status):
-    api.aws.broken["head_object"] = failure(str(status), status)
+    api.aws.broken["HeadObject"] = AwsError(str(status), "", status)
     found, answer = api.ask(s3_uri=URI, client_token="monday")
     assert (found, answer["code"], answer["field"]) == (404, "not_found", "s3_uri")
-    del api.aws.broken["head_object"]
+    del api.aws.broken["HeadObject"]
     assert api.ask(s3_uri=URI, client_token="monday")[0] == 202, "the token is not used up"
 
 
 def test_an_empty_object_is_refused(api):
-    api.aws.put("input/texts.jsonl", b"")
+    api.put("input/texts.jsonl", b"")
     status, answer = api.ask(s3_uri=URI)
     assert (status, answer["code"], answer["field"]) == (400, "invalid_request", "s3_uri")
 
@@ -200,18 +195,18 @@ def test_an_empty_object_is_refused(api):
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (failure("SlowDown", 503), 429, "throttled"),
-        (failure("ExecutionLimitExceeded", 400), 429, "throttled"),
-        (failure("InternalError", 500), 503, "service_unavailable"),
-        (failure("ConditionalRequestConflict", 409), 503, "service_unavailable"),
+        (AwsError("SlowDown", "", 503), 429, "throttled"),
+        (AwsError("ExecutionLimitExceeded", "", 400), 429, "throttled"),
+        (AwsError("InternalError", "", 500), 503, "service_unavailable"),
+        (AwsError("ConditionalRequestConflict", "", 409), 503, "service_unavailable"),
         (ConnectTimeoutError(endpoint_url="https://s3"), 503, "service_unavailable"),
-        (failure("AccessDenied", 403, "role/secret may not"), 500, "internal_error"),
-        (failure("StateMachineDoesNotExist", 400, "arn:secret"), 500, "internal_error"),
+        (AwsError("AccessDenied", "role/secret may not", 403), 500, "internal_error"),
+        (AwsError("StateMachineDoesNotExist", "arn:secret", 400), 500, "internal_error"),
         (RuntimeError("secret"), 500, "internal_error"),
     ],
 )
 def test_failures_of_aws_are_json_and_keep_their_details(api, error, status, code):
-    api.aws.broken["put_object"] = error
+    api.aws.broken["PutObject"] = error
     found, answer = api.ask(upload=True)
     assert (found, answer["code"], answer["request_id"]) == (status, code, "request-1")
     assert "secret" not in json.dumps(answer)

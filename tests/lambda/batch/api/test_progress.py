@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from pydantic import TypeAdapter
 
 from batch.api import answers
-from tests.support.batch_api import BUCKET, batch_api, failure, loaded_function
+from contract.batch_objects import transform_job_name
+from tests.support.batch_scenarios import BUCKET
+from tests.support.recorded_aws import AwsError
 
 ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
-JOB = "faq-search-local-0f0e0d0c0b0a49088706050403020100"
+JOB = transform_job_name("faq-search-dev", ID)
 OUTPUT = f"s3://{BUCKET}/output/{ID}"
 REPORT = {
     "batch_id": ID,
@@ -35,24 +38,14 @@ REPORT = {
 }
 
 
-@pytest.fixture(scope="module")
-def handler():
-    with loaded_function() as handler:
-        yield handler
-
-
-@pytest.fixture
-def api(handler):
-    return batch_api(handler)
-
-
 def running(api, *jobs):
-    api.aws.executions[ID] = {"status": "RUNNING"}
-    api.aws.jobs.update(jobs)
+    api.execution(ID)
+    for name, status in jobs:
+        api.aws.add_transform_job(name, status)
 
 
 def reported(api, **changes):
-    api.aws.put(f"output/{ID}/report.json", REPORT | changes)
+    api.put(f"output/{ID}/report.json", REPORT | changes)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +76,7 @@ def test_an_ended_batch_has_its_report_and_results_to_fetch(api, monkeypatch):
         assert one["s3_uri"] == f"s3://{BUCKET}{unquote(parts.path)}"
         assert parse_qs(parts.query)["X-Amz-Expires"] == ["3600"]
     # Step Functions forgets an execution after 90 days; so it is not even asked.
-    assert api.aws.called == ["get_object"]
+    assert [operation for _, operation, _ in api.aws.requests] == ["GetObject"]
 
 
 def test_answers_have_the_published_shape(api, monkeypatch):
@@ -112,18 +105,18 @@ def test_of_many_results_a_hundred_have_an_address(api):
     ],
 )
 def test_a_batch_whose_report_has_expired_or_is_on_its_way(api, execution, status):
-    api.aws.executions[ID] = {"status": execution}
+    api.execution(ID)["status"] = execution
     assert api.look(ID)[1] == {"batch_id": ID, "status": status, "request_id": "request-1"}
 
 
 def test_a_batch_that_ends_between_two_questions(api):
-    api.aws.executions[ID] = {"status": "SUCCEEDED"}
-    api.aws.before["describe_execution"] = lambda: reported(api, status="stopped")
+    api.execution(ID)["status"] = "SUCCEEDED"
+    api.aws.before["DescribeExecution"] = lambda: reported(api, status="stopped")
     assert api.look(ID)[1]["report"]["status"] == "stopped"
 
 
 def test_a_batch_that_has_not_begun(api):
-    api.aws.put("input/a", b"{}")
+    api.put("input/a", b"{}")
     _, upload = api.ask(upload=True)
     assert api.look(upload["batch_id"])[1]["status"] == "awaiting_upload"
     _, named = api.ask(s3_uri=f"s3://{BUCKET}/input/a")
@@ -136,7 +129,7 @@ def test_a_batch_that_has_not_begun(api):
 def test_there_is_no_such_batch(api, verb, batch_id):
     status, answer = getattr(api, verb)(batch_id)
     assert (status, answer["code"], answer["field"]) == (404, "not_found", "batch_id")
-    assert bool(api.aws.called) == (batch_id == ID), "a malformed id names nothing in S3"
+    assert bool(api.aws.requests) == (batch_id == ID), "a malformed id names nothing in S3"
 
 
 @pytest.mark.parametrize("name", [JOB, f"{JOB}-2"])
@@ -146,15 +139,15 @@ def test_stopping_stops_the_job_alone_so_that_its_results_are_gathered(api, name
         202,
         {"batch_id": ID, "status": "stopping", "request_id": "request-1"},
     )
-    assert api.aws.jobs[name] == "Stopping"
-    assert api.aws.executions[ID]["status"] == "RUNNING"
+    assert api.aws.called("StopTransformJob") == [{"TransformJobName": name}]
+    assert api.execution(ID)["status"] == "RUNNING"
     assert api.stop(ID)[1]["status"] == "stopping", "once more is once"
 
 
 def test_stopping_before_there_is_a_job_stops_the_execution(api):
     running(api)
     assert api.stop(ID)[0] == 202
-    assert api.aws.executions[ID]["status"] == "ABORTED"
+    assert api.execution(ID)["status"] == "ABORTED"
 
 
 @pytest.mark.parametrize("job", ["Completed", "Stopped", "Failed"])
@@ -164,12 +157,12 @@ def test_past_the_job_nothing_is_left_to_stop(api, job):
         200,
         {"batch_id": ID, "status": "gathering", "request_id": "request-1"},
     )
-    assert "stop_execution" not in api.aws.called
+    assert not api.aws.called("StopExecution")
 
 
 def test_a_job_that_ends_before_it_can_be_stopped(api):
     running(api, (JOB, "InProgress"))
-    api.aws.before["stop_transform_job"] = lambda: api.aws.jobs.update({JOB: "Completed"})
+    api.aws.before["StopTransformJob"] = lambda: api.aws.add_transform_job(JOB, "Completed")
     assert api.stop(ID)[1]["status"] == "gathering"
 
 
@@ -177,10 +170,10 @@ def test_a_batch_that_ends_before_its_job_can_be_stopped(api):
     running(api, (JOB, "InProgress"))
 
     def end():
-        api.aws.jobs[JOB] = "Completed"
+        api.aws.add_transform_job(JOB, "Completed")
         reported(api)
 
-    api.aws.before["stop_transform_job"] = end
+    api.aws.before["StopTransformJob"] = end
     status, answer = api.stop(ID)
     assert (status, answer["status"]) == (200, "completed")
 
@@ -190,14 +183,14 @@ def test_an_ended_batch_stays_as_it_is(api, status):
     reported(api, status=status)
     found, answer = api.stop(ID)
     assert (found, answer["status"]) == (200, status)
-    assert api.aws.called == ["get_object"]
+    assert [operation for _, operation, _ in api.aws.requests] == ["GetObject"]
 
 
 def test_a_batch_that_has_not_begun_never_will(api):
     batch_id = api.ask(upload=True, client_token="monday")[1]["batch_id"]
     assert api.stop(batch_id)[0] == 200
     # The event of a late upload finds this, and begins nothing.
-    assert api.aws.get(f"requests/{batch_id}.json")["stopped_at"]
+    assert json.loads(api.aws.text(f"requests/{batch_id}.json"))["stopped_at"]
     assert api.look(batch_id)[1]["status"] == "stopped"
     status, again = api.ask(upload=True, client_token="monday")
     assert (status, again["status"]) == (200, "stopped")
@@ -206,7 +199,7 @@ def test_a_batch_that_has_not_begun_never_will(api):
 
 
 def test_a_stopped_batch_is_not_begun_by_its_token(api):
-    api.aws.put("input/a", b"{}")
+    api.put("input/a", b"{}")
     ask = {"s3_uri": f"s3://{BUCKET}/input/a", "client_token": "monday"}
     batch_id = api.ask(**ask)[1]["batch_id"]
     api.aws.executions.clear()  # as if the first request had died on its way
@@ -218,16 +211,13 @@ def test_a_stopped_batch_is_not_begun_by_its_token(api):
 def test_a_batch_that_begins_while_it_is_stopped_is_stopped(api):
     batch_id = api.ask(upload=True)[1]["batch_id"]
 
-    def begin():
-        api.aws.executions[batch_id] = {"status": "RUNNING"}
-
-    api.aws.before["put_object"] = begin
+    api.aws.before["PutObject"] = lambda: api.execution(batch_id)
     status, answer = api.stop(batch_id)
     assert (status, answer["status"]) == (202, "stopping")
-    assert api.aws.executions[batch_id]["status"] == "ABORTED"
+    assert api.execution(batch_id)["status"] == "ABORTED"
 
 
 def test_a_throttled_stop_is_a_throttled_request(api):
     running(api, (JOB, "InProgress"))
-    api.aws.broken["stop_transform_job"] = failure("ThrottlingException")
+    api.aws.broken["StopTransformJob"] = AwsError("ThrottlingException")
     assert api.stop(ID)[1]["code"] == "throttled"
