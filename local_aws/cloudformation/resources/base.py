@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, cast
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.errors import CancelledError, ResourceError
@@ -57,9 +59,33 @@ class Request:
             stem = f"{self.stack_name[:half]}-{self.logical_id[:half]}"
         return stem + tail
 
-    def removed_tags(self) -> list[str]:
-        """Keys of the tags that an update removes."""
-        return sorted(set(tag_map(self.old)) - set(tag_map(self.properties)))
+    def call(self, service: str, operation: str, properties: Properties) -> Properties:
+        """The answer to an API operation with `properties` as its input; see `shaped`."""
+        method = getattr(self.client(service), xform_name(operation))
+        return cast(Properties, method(**shaped(service, operation, properties)))
+
+    def remove(self, service: str, operation: str, properties: Properties) -> None:
+        """Calls an API operation that may find nothing to delete."""
+        try:
+            self.call(service, operation, properties)
+        except ClientError as error:
+            if not missing(error):
+                raise
+
+    def retag(self, service: str, remove: str, add: str, resource: Properties, tags: Value) -> None:
+        """Removes the tags that an update removes, and sets `tags`.
+
+        Args:
+            remove: The operation for that, e.g. "UntagRole".
+            add: The operation for that, e.g. "TagRole".
+            resource: The arguments that name the resource.
+            tags: In the form of `add`.
+        """
+        removed = sorted(set(tag_map(self.old)) - set(tag_map(self.properties)))
+        if removed:
+            self.call(service, remove, {**resource, "TagKeys": removed})
+        if tags:
+            self.call(service, add, {**resource, "Tags": tags})
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float, what: str) -> None:
         """Polls `ready` until it is true.
@@ -93,9 +119,9 @@ class Provider(ABC):
     """
 
     # How the type takes tags: "list" (of Key and Value), "map", or "" for not at all.
-    tags: ClassVar[str] = ""
+    tags: str = ""
     # Whether resources of the type do nothing on the local AWS.
-    idle: ClassVar[bool] = False
+    idle: bool = False
 
     @abstractmethod
     def create(self, request: Request) -> Result:
@@ -133,6 +159,72 @@ class NoEffect(Provider):
         return Result(name, {"Arn": arn, "Id": name})
 
 
+@dataclass(frozen=True)
+class Declared(Provider):
+    """A type that one API operation each creates, updates and deletes.
+
+    Every operation gets the resource's properties and those in `key`. Braces in `id`, `key` and
+    `attributes` are filled in from the properties and, at the creation, from its answer. Besides
+    there are `region`, `account` and, once the resource exists, its `id` and the `parts` of that
+    between colons, slashes and bars.
+
+    Args:
+        operations: The API operations that create, update and delete. Without the second, all
+            properties are create-only or have no effect here.
+        id: The physical id.
+        key: The properties that name an existing resource.
+        attributes: What Fn::GetAtt finds.
+        name: The property that gets a generated name if it is absent.
+        longest_name: The most characters of a generated name.
+        lower_case: Whether a generated name is in lower case.
+        prepare: The properties for the creation and, without `changes`, for updates.
+        changes: The properties for updates.
+    """
+
+    service: str
+    operations: tuple[str, str, str]
+    id: str
+    key: Mapping[str, str]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    longest_name: int = 64
+    lower_case: bool = False
+    tags: str = ""
+    idle: bool = False
+    prepare: Callable[[Request], Properties] = lambda request: request.properties
+    changes: Callable[[Request], Properties] | None = None
+
+    def create(self, request: Request) -> Result:
+        properties = self.prepare(request)
+        if self.name and not properties.get(self.name):
+            name = request.name(self.longest_name)
+            properties = {**properties, self.name: name.lower() if self.lower_case else name}
+        answer = request.call(self.service, self.operations[0], properties)
+        values = {**_place(request), **properties, **answer}
+        return Result(self.id.format(**values), _fill(self.attributes, values))
+
+    def update(self, request: Request) -> None:
+        if self.operations[1]:
+            properties = (self.changes or self.prepare)(request)
+            request.call(self.service, self.operations[1], {**properties, **self._key(request)})
+
+    def delete(self, request: Request) -> None:
+        request.remove(self.service, self.operations[2], self._key(request))
+
+    def _key(self, request: Request) -> Properties:
+        parts = re.split("[:/|]", request.physical_id)
+        known = {**_place(request), **request.properties, "id": request.physical_id}
+        return _fill(self.key, {**known, "parts": parts})
+
+
+def _place(request: Request) -> Properties:
+    return {"region": request.region, "account": request.context.account_id}
+
+
+def _fill(templates: Mapping[str, str], values: Properties) -> Properties:
+    return {key: template.format(**values) for key, template in templates.items()}
+
+
 def missing(error: ClientError) -> bool:
     """Whether a service refused because the resource does not exist."""
     code: str = error.response["Error"]["Code"]
@@ -142,15 +234,6 @@ def missing(error: ClientError) -> bool:
         or any(word in code for word in ("NotFound", "NoSuch", "DoesNotExist"))
         or "Could not find" in said
     )
-
-
-def ignore_missing(call: Callable[..., Any], **arguments: Value) -> None:
-    """Calls an API operation; a resource that does not exist is no error."""
-    try:
-        call(**arguments)
-    except ClientError as error:
-        if not missing(error):
-            raise
 
 
 def shaped(service: str, operation: str, properties: Properties) -> dict[str, Any]:
@@ -213,3 +296,8 @@ def tag_map(properties: Properties) -> dict[str, str]:
     if isinstance(tags, dict):
         return {key: text(value) for key, value in tags.items()}
     return {tag["Key"]: text(tag["Value"]) for tag in tags}
+
+
+def tag_list(properties: Properties) -> list[dict[str, str]]:
+    """The Tags property, whichever form it has, as a list of Key and Value."""
+    return [{"Key": key, "Value": value} for key, value in tag_map(properties).items()]

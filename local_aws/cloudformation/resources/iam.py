@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.cloudformation.functions import Value
 from local_aws.cloudformation.resources.base import (
     Properties,
     Provider,
     Request,
     Result,
-    ignore_missing,
     missing,
-    tag_map,
+    tag_list,
 )
 
 
-def _document(value: Value) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _put_policy(request: Request, role: str, policy: Properties) -> None:
+    request.call("iam", "PutRolePolicy", {"RoleName": role, **policy})
 
 
-def _tags(properties: Properties) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tag_map(properties).items()]
+def _remove_policy(request: Request, role: str, name: str) -> None:
+    request.remove("iam", "DeleteRolePolicy", {"RoleName": role, "PolicyName": name})
+
+
+def _attach(request: Request, role: str, arn: str) -> None:
+    request.call("iam", "AttachRolePolicy", {"RoleName": role, "PolicyArn": arn})
+
+
+def _detach(request: Request, role: str, arn: str) -> None:
+    request.remove("iam", "DetachRolePolicy", {"RoleName": role, "PolicyArn": arn})
+
+
+def _removed(request: Request, key: str) -> list[Any]:
+    """The items of a list that an update removes."""
+    return [
+        item for item in request.old.get(key, []) if item not in request.properties.get(key, [])
+    ]
 
 
 class Role(Provider):
@@ -33,30 +45,18 @@ class Role(Provider):
     tags = "list"
 
     def create(self, request: Request) -> Result:
-        client, properties = request.client("iam"), request.properties
-        name = properties.get("RoleName") or request.name()
-        arguments: Properties = {
-            "RoleName": name,
-            "AssumeRolePolicyDocument": _document(properties["AssumeRolePolicyDocument"]),
-            "Path": properties.get("Path", "/"),
-            "Description": properties.get("Description", ""),
-            "Tags": _tags(properties),
-        }
-        if "MaxSessionDuration" in properties:
-            arguments["MaxSessionDuration"] = int(properties["MaxSessionDuration"])
-        role = client.create_role(**arguments)["Role"]
-        _set_policies(client, name, properties, {})
-        return Result(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]})
+        properties = {"RoleName": request.name(), **request.properties}
+        role = request.call("iam", "CreateRole", properties)["Role"]
+        self._set_policies(request, role["RoleName"])
+        return Result(role["RoleName"], {"Arn": role["Arn"], "RoleId": role["RoleId"]})
 
     def update(self, request: Request) -> None:
-        client, properties, name = request.client("iam"), request.properties, request.physical_id
-        trust = _document(properties["AssumeRolePolicyDocument"])
-        client.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
-        client.update_role(RoleName=name, Description=properties.get("Description", ""))
-        if request.removed_tags():
-            client.untag_role(RoleName=name, TagKeys=request.removed_tags())
-        client.tag_role(RoleName=name, Tags=_tags(properties))
-        _set_policies(client, name, properties, request.old)
+        properties, role = request.properties, {"RoleName": request.physical_id}
+        trust = {"PolicyDocument": properties["AssumeRolePolicyDocument"]}
+        request.call("iam", "UpdateAssumeRolePolicy", {**role, **trust})
+        request.call("iam", "UpdateRole", {"Description": "", **properties, **role})
+        request.retag("iam", "UntagRole", "TagRole", role, tag_list(properties))
+        self._set_policies(request, request.physical_id)
 
     def delete(self, request: Request) -> None:
         client, name = request.client("iam"), request.physical_id
@@ -68,88 +68,75 @@ class Role(Provider):
                 return
             raise
         for policy in attached:
-            client.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+            _detach(request, name, policy["PolicyArn"])
         for policy_name in inline:
-            client.delete_role_policy(RoleName=name, PolicyName=policy_name)
+            _remove_policy(request, name, policy_name)
         client.delete_role(RoleName=name)
 
-
-def _set_policies(client: Any, name: str, properties: Properties, old: Properties) -> None:
-    wanted = {policy["PolicyName"]: policy for policy in properties.get("Policies", [])}
-    for policy_name, policy in wanted.items():
-        client.put_role_policy(
-            RoleName=name,
-            PolicyName=policy_name,
-            PolicyDocument=_document(policy["PolicyDocument"]),
-        )
-    for policy in old.get("Policies", []):
-        if policy["PolicyName"] not in wanted:
-            ignore_missing(
-                client.delete_role_policy, RoleName=name, PolicyName=policy["PolicyName"]
-            )
-    arns = properties.get("ManagedPolicyArns", [])
-    for arn in arns:
-        client.attach_role_policy(RoleName=name, PolicyArn=arn)
-    for arn in old.get("ManagedPolicyArns", []):
-        if arn not in arns:
-            ignore_missing(client.detach_role_policy, RoleName=name, PolicyArn=arn)
+    def _set_policies(self, request: Request, name: str) -> None:
+        policies = request.properties.get("Policies", [])
+        kept = {policy["PolicyName"] for policy in policies}
+        for policy in policies:
+            _put_policy(request, name, policy)
+        for policy in request.old.get("Policies", []):
+            if policy["PolicyName"] not in kept:
+                _remove_policy(request, name, policy["PolicyName"])
+        for arn in request.properties.get("ManagedPolicyArns", []):
+            _attach(request, name, arn)
+        for arn in _removed(request, "ManagedPolicyArns"):
+            _detach(request, name, arn)
 
 
 class Policy(Provider):
     """An inline policy, put into each of its roles."""
 
     def create(self, request: Request) -> Result:
-        client, properties = request.client("iam"), request.properties
-        for role in properties.get("Roles", []):
-            client.put_role_policy(
-                RoleName=role,
-                PolicyName=properties["PolicyName"],
-                PolicyDocument=_document(properties["PolicyDocument"]),
-            )
-        return Result(properties["PolicyName"], {"Id": properties["PolicyName"]})
+        for role in request.properties.get("Roles", []):
+            _put_policy(request, role, request.properties)
+        name = request.properties["PolicyName"]
+        return Result(name, {"Id": name})
 
     def update(self, request: Request) -> Result:
-        for role in set(request.old.get("Roles", [])) - set(request.properties.get("Roles", [])):
-            self._remove(request, role, request.old["PolicyName"])
+        for role in _removed(request, "Roles"):
+            _remove_policy(request, role, request.old["PolicyName"])
         return self.create(request)
 
     def delete(self, request: Request) -> None:
         for role in request.properties.get("Roles", []):
-            self._remove(request, role, request.physical_id)
-
-    def _remove(self, request: Request, role: str, name: str) -> None:
-        ignore_missing(request.client("iam").delete_role_policy, RoleName=role, PolicyName=name)
+            _remove_policy(request, role, request.physical_id)
 
 
 class ManagedPolicy(Provider):
     """A standalone policy, attached to its roles."""
 
     def create(self, request: Request) -> Result:
-        client, properties = request.client("iam"), request.properties
-        policy = client.create_policy(
-            PolicyName=properties.get("ManagedPolicyName") or request.name(),
-            Path=properties.get("Path", "/"),
-            Description=properties.get("Description", ""),
-            PolicyDocument=_document(properties["PolicyDocument"]),
-        )["Policy"]
-        for role in properties.get("Roles", []):
-            client.attach_role_policy(RoleName=role, PolicyArn=policy["Arn"])
+        name = request.properties.get("ManagedPolicyName") or request.name()
+        properties = {**request.properties, "PolicyName": name}
+        policy = request.call("iam", "CreatePolicy", properties)["Policy"]
+        for role in request.properties.get("Roles", []):
+            _attach(request, role, policy["Arn"])
         return Result(policy["Arn"], {"PolicyArn": policy["Arn"], "PolicyId": policy["PolicyId"]})
 
     def update(self, request: Request) -> None:
-        client, properties, arn = request.client("iam"), request.properties, request.physical_id
-        document = _document(properties["PolicyDocument"])
-        client.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+        client, arn = request.client("iam"), request.physical_id
+        version = {**request.properties, "PolicyArn": arn, "SetAsDefault": True}
+        request.call("iam", "CreatePolicyVersion", version)
         for version in client.list_policy_versions(PolicyArn=arn)["Versions"]:
             if not version["IsDefaultVersion"]:
                 client.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
-        for role in properties.get("Roles", []):
-            client.attach_role_policy(RoleName=role, PolicyArn=arn)
-        for role in set(request.old.get("Roles", [])) - set(properties.get("Roles", [])):
-            ignore_missing(client.detach_role_policy, RoleName=role, PolicyArn=arn)
+        for role in request.properties.get("Roles", []):
+            _attach(request, role, arn)
+        for role in _removed(request, "Roles"):
+            _detach(request, role, arn)
 
     def delete(self, request: Request) -> None:
-        client, arn = request.client("iam"), request.physical_id
         for role in request.properties.get("Roles", []):
-            ignore_missing(client.detach_role_policy, RoleName=role, PolicyArn=arn)
-        ignore_missing(client.delete_policy, PolicyArn=arn)
+            _detach(request, role, request.physical_id)
+        request.remove("iam", "DeletePolicy", {"PolicyArn": request.physical_id})
+
+
+PROVIDERS = {
+    "AWS::IAM::ManagedPolicy": ManagedPolicy(),
+    "AWS::IAM::Policy": Policy(),
+    "AWS::IAM::Role": Role(),
+}

@@ -6,14 +6,16 @@ import io
 import zipfile
 
 from local_aws.cloudformation.resources.base import (
+    Declared,
     Properties,
     Provider,
     Request,
     Result,
-    ignore_missing,
-    shaped,
     tag_map,
 )
+
+_SERVICE = "lambda"
+_CONCURRENCY = "ReservedConcurrentExecutions"
 
 
 class Function(Provider):
@@ -22,132 +24,84 @@ class Function(Provider):
     tags = "list"
 
     def create(self, request: Request) -> Result:
-        client, properties = request.client("lambda"), request.properties
-        name = properties.get("FunctionName") or request.name()
-        arguments = shaped("lambda", "CreateFunction", _configuration(properties))
-        own = {"FunctionName": name, "Code": _code(properties), "Tags": tag_map(properties)}
-        made = client.create_function(**{**arguments, **own})
-        self._reserve(request, name)
-        return Result(name, {"Arn": made["FunctionArn"]})
+        properties = {
+            "FunctionName": request.name(),
+            **request.properties,
+            "Code": _code(request.properties),
+        }
+        made = request.call(_SERVICE, "CreateFunction", properties)
+        self._reserve(request, properties["FunctionName"])
+        return Result(properties["FunctionName"], {"Arn": made["FunctionArn"]})
 
     def update(self, request: Request) -> None:
-        client, properties = request.client("lambda"), request.properties
-        name, old = request.physical_id, request.old
+        properties, old, name = request.properties, request.old, request.physical_id
         if properties["Code"] != old.get("Code"):
-            client.update_function_code(FunctionName=name, **_code(properties))
-        arguments = shaped("lambda", "UpdateFunctionConfiguration", _configuration(properties))
+            code = {"FunctionName": name, **_code(properties)}
+            request.call(_SERVICE, "UpdateFunctionCode", code)
         # Properties that left the template return to the service's defaults.
-        for key, default in (("Environment", {"Variables": {}}), ("Layers", [])):
-            if key in old:
-                arguments.setdefault(key, default)
-        made = client.update_function_configuration(**{**arguments, "FunctionName": name})
-        arn = made["FunctionArn"]
-        if request.removed_tags():
-            client.untag_resource(Resource=arn, TagKeys=request.removed_tags())
-        if tag_map(properties):
-            client.tag_resource(Resource=arn, Tags=tag_map(properties))
+        defaults = {"Environment": {"Variables": {}}, "Layers": []}
+        removed = {key: value for key, value in defaults.items() if key in old}
+        configuration = {**removed, **properties, "FunctionName": name}
+        made = request.call(_SERVICE, "UpdateFunctionConfiguration", configuration)
+        resource = {"Resource": made["FunctionArn"]}
+        request.retag(_SERVICE, "UntagResource", "TagResource", resource, tag_map(properties))
         self._reserve(request, name)
 
     def delete(self, request: Request) -> None:
-        """Removes the function with all its versions."""
-        ignore_missing(request.client("lambda").delete_function, FunctionName=request.physical_id)
+        """Deletes the function with all its versions."""
+        request.remove(_SERVICE, "DeleteFunction", {"FunctionName": request.physical_id})
 
     def _reserve(self, request: Request, name: str) -> None:
-        client, key = request.client("lambda"), "ReservedConcurrentExecutions"
-        wanted = request.properties.get(key)
+        wanted = request.properties.get(_CONCURRENCY)
+        resource = {"FunctionName": name}
         if wanted is not None:
-            client.put_function_concurrency(FunctionName=name, **{key: int(wanted)})
-        elif key in request.old:
-            client.delete_function_concurrency(FunctionName=name)
-
-
-def _configuration(properties: Properties) -> Properties:
-    return {key: value for key, value in properties.items() if key not in {"Code", "Tags"}}
+            properties = {**resource, _CONCURRENCY: wanted}
+            request.call(_SERVICE, "PutFunctionConcurrency", properties)
+        elif _CONCURRENCY in request.old:
+            request.call(_SERVICE, "DeleteFunctionConcurrency", resource)
 
 
 def _code(properties: Properties) -> Properties:
-    code = properties["Code"]
+    code: Properties = properties["Code"]
     if "ZipFile" not in code:
-        return {key: code[key] for key in ("S3Bucket", "S3Key", "S3ObjectVersion") if key in code}
+        return code
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("index.py", code["ZipFile"])
     return {"ZipFile": file.getvalue()}
 
 
-class LayerVersion(Provider):
-    """One version of a layer; every property is create-only."""
-
-    def create(self, request: Request) -> Result:
-        properties = {"LayerName": request.name(), **request.properties}
-        made = request.client("lambda").publish_layer_version(
-            **shaped("lambda", "PublishLayerVersion", properties)
-        )
-        arn = made["LayerVersionArn"]
-        return Result(arn, {"LayerVersionArn": arn})
-
-    def delete(self, request: Request) -> None:
-        name, _, version = request.physical_id.rpartition(":")
-        ignore_missing(
-            request.client("lambda").delete_layer_version,
-            LayerName=name.rpartition(":")[2],
-            VersionNumber=int(version),
-        )
-
-
-class Permission(Provider):
-    """A statement of a function's resource policy; every property is create-only."""
-
-    def create(self, request: Request) -> Result:
-        statement = request.name(100)
-        arguments = shaped("lambda", "AddPermission", request.properties)
-        request.client("lambda").add_permission(**{**arguments, "StatementId": statement})
-        return Result(statement, {"Id": statement})
-
-    def delete(self, request: Request) -> None:
-        ignore_missing(
-            request.client("lambda").remove_permission,
-            FunctionName=request.properties["FunctionName"],
-            StatementId=request.physical_id,
-        )
-
-
-class Version(Provider):
-    """A published version of a function."""
-
-    def create(self, request: Request) -> Result:
-        made = request.client("lambda").publish_version(
-            FunctionName=request.properties["FunctionName"],
-            Description=request.properties.get("Description", ""),
-        )
-        arn, version = made["FunctionArn"], made["Version"]
-        if not arn.endswith(f":{version}"):
-            arn = f"{arn}:{version}"
-        return Result(arn, {"Version": version, "FunctionArn": arn})
-
-    def delete(self, request: Request) -> None:
-        ignore_missing(
-            request.client("lambda").delete_function,
-            FunctionName=request.properties["FunctionName"],
-            Qualifier=request.physical_id.rpartition(":")[2],
-        )
-
-
-class Alias(Provider):
-    """A name for a version of a function."""
-
-    def create(self, request: Request) -> Result:
-        made = request.client("lambda").create_alias(
-            **shaped("lambda", "CreateAlias", request.properties)
-        )
-        return Result(made["AliasArn"], {"AliasArn": made["AliasArn"]})
-
-    def update(self, request: Request) -> None:
-        request.client("lambda").update_alias(**shaped("lambda", "UpdateAlias", request.properties))
-
-    def delete(self, request: Request) -> None:
-        ignore_missing(
-            request.client("lambda").delete_alias,
-            FunctionName=request.properties["FunctionName"],
-            Name=request.physical_id.rpartition(":")[2],
-        )
+PROVIDERS = {
+    "AWS::Lambda::Alias": Declared(
+        _SERVICE,
+        ("CreateAlias", "UpdateAlias", "DeleteAlias"),
+        id="{AliasArn}",
+        key={"FunctionName": "{FunctionName}", "Name": "{parts[7]}"},
+        attributes={"AliasArn": "{AliasArn}"},
+    ),
+    "AWS::Lambda::Function": Function(),
+    "AWS::Lambda::LayerVersion": Declared(
+        _SERVICE,
+        ("PublishLayerVersion", "", "DeleteLayerVersion"),
+        id="{LayerVersionArn}",
+        key={"LayerName": "{parts[6]}", "VersionNumber": "{parts[7]}"},
+        attributes={"LayerVersionArn": "{LayerVersionArn}"},
+        name="LayerName",
+    ),
+    "AWS::Lambda::Permission": Declared(
+        _SERVICE,
+        ("AddPermission", "", "RemovePermission"),
+        id="{StatementId}",
+        key={"FunctionName": "{FunctionName}", "StatementId": "{id}"},
+        attributes={"Id": "{StatementId}"},
+        name="StatementId",
+        longest_name=100,
+    ),
+    "AWS::Lambda::Version": Declared(
+        _SERVICE,
+        ("PublishVersion", "", "DeleteFunction"),
+        id="{FunctionArn}",
+        key={"FunctionName": "{FunctionName}", "Qualifier": "{parts[7]}"},
+        attributes={"Version": "{Version}", "FunctionArn": "{FunctionArn}"},
+    ),
+}

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.cloudformation.resources.base import (
+    Declared,
     Properties,
     Provider,
     Request,
     Result,
-    ignore_missing,
     is_true,
-    shaped,
 )
 
 
@@ -43,32 +40,32 @@ def _lifecycle(wanted: Properties) -> Properties:
 # By property: the operations that set and remove it, and the argument of the former.
 _SETTINGS: dict[str, tuple[str, str, str, Callable[[Value], Value]]] = {
     "BucketEncryption": (
-        "put_bucket_encryption",
-        "delete_bucket_encryption",
+        "PutBucketEncryption",
+        "DeleteBucketEncryption",
         "ServerSideEncryptionConfiguration",
         _encryption,
     ),
     "LifecycleConfiguration": (
-        "put_bucket_lifecycle_configuration",
-        "delete_bucket_lifecycle",
+        "PutBucketLifecycleConfiguration",
+        "DeleteBucketLifecycle",
         "LifecycleConfiguration",
         _lifecycle,
     ),
     "PublicAccessBlockConfiguration": (
-        "put_public_access_block",
-        "delete_public_access_block",
+        "PutPublicAccessBlock",
+        "DeletePublicAccessBlock",
         "PublicAccessBlockConfiguration",
         dict,
     ),
     "OwnershipControls": (
-        "put_bucket_ownership_controls",
-        "delete_bucket_ownership_controls",
+        "PutBucketOwnershipControls",
+        "DeleteBucketOwnershipControls",
         "OwnershipControls",
         dict,
     ),
     "Tags": (
-        "put_bucket_tagging",
-        "delete_bucket_tagging",
+        "PutBucketTagging",
+        "DeleteBucketTagging",
         "Tagging",
         lambda tags: {"TagSet": tags},
     ),
@@ -81,13 +78,12 @@ class Bucket(Provider):
     tags = "list"
 
     def create(self, request: Request) -> Result:
-        client = request.client("s3")
         name = request.properties.get("BucketName") or request.name(63).lower()
-        arguments: Properties = {"Bucket": name}
+        properties: Properties = {"Bucket": name}
         if request.region != "us-east-1":
-            arguments["CreateBucketConfiguration"] = {"LocationConstraint": request.region}
-        client.create_bucket(**arguments)
-        _configure(client, name, request)
+            properties["CreateBucketConfiguration"] = {"LocationConstraint": request.region}
+        request.call("s3", "CreateBucket", properties)
+        _configure(request, name)
         return Result(
             name,
             {
@@ -98,52 +94,50 @@ class Bucket(Provider):
         )
 
     def update(self, request: Request) -> None:
-        _configure(request.client("s3"), request.physical_id, request)
+        _configure(request, request.physical_id)
 
     def delete(self, request: Request) -> None:
         """Fails, as on AWS, while there are objects."""
-        ignore_missing(request.client("s3").delete_bucket, Bucket=request.physical_id)
+        request.remove("s3", "DeleteBucket", {"Bucket": request.physical_id})
 
 
-def _configure(client: Any, name: str, request: Request) -> None:
+def _configure(request: Request, name: str) -> None:
+    bucket = {"Bucket": name}
     versioning = request.properties.get("VersioningConfiguration")
     if versioning:
-        client.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)
+        request.call("s3", "PutBucketVersioning", {**bucket, "VersioningConfiguration": versioning})
     for key, (put, remove, argument, convert) in _SETTINGS.items():
         wanted = request.properties.get(key)
         if wanted:
-            operation = client.meta.method_to_api_mapping[put]
-            arguments = {"Bucket": name, argument: convert(wanted)}
-            getattr(client, put)(**shaped("s3", operation, arguments))
+            request.call("s3", put, {**bucket, argument: convert(wanted)})
         elif request.old.get(key):
-            getattr(client, remove)(Bucket=name)
-    _set_notifications(client, name, request)
+            request.call("s3", remove, bucket)
+    _set_notifications(request, bucket)
 
 
-def _set_notifications(client: Any, name: str, request: Request) -> None:
-    wanted = request.properties.get("NotificationConfiguration", {})
+def _set_notifications(request: Request, bucket: Properties) -> None:
+    key = "NotificationConfiguration"
+    wanted = request.properties.get(key, {})
     if set(wanted) - {"EventBridgeConfiguration"}:
         raise ResourceError("The local AWS reports new objects to EventBridge only")
-    if wanted == request.old.get("NotificationConfiguration", {}):
+    if wanted == request.old.get(key, {}):
         return
     enabled = wanted.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled", False)
-    client.put_bucket_notification_configuration(
-        Bucket=name,
-        NotificationConfiguration={"EventBridgeConfiguration": {}} if is_true(enabled) else {},
-    )
+    configuration = {"EventBridgeConfiguration": {}} if is_true(enabled) else {}
+    request.call("s3", "PutBucketNotificationConfiguration", {**bucket, key: configuration})
 
 
-class BucketPolicy(Provider):
-    """The policy of a bucket; its id is the bucket's name."""
+def _policy(request: Request) -> Properties:
+    return {**request.properties, "Policy": request.properties["PolicyDocument"]}
 
-    def create(self, request: Request) -> Result:
-        bucket = request.properties["Bucket"]
-        policy = json.dumps(request.properties["PolicyDocument"])
-        request.client("s3").put_bucket_policy(Bucket=bucket, Policy=policy)
-        return Result(bucket)
 
-    def update(self, request: Request) -> Result:
-        return self.create(request)
-
-    def delete(self, request: Request) -> None:
-        ignore_missing(request.client("s3").delete_bucket_policy, Bucket=request.physical_id)
+PROVIDERS = {
+    "AWS::S3::Bucket": Bucket(),
+    "AWS::S3::BucketPolicy": Declared(
+        "s3",
+        ("PutBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"),
+        id="{Bucket}",
+        key={"Bucket": "{id}"},
+        prepare=_policy,
+    ),
+}

@@ -6,60 +6,20 @@ from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.resources.base import (
+    Declared,
     Properties,
     Provider,
     Request,
     Result,
-    ignore_missing,
     missing,
-    shaped,
 )
 
 # The largest MaximumExecutionTimeoutInSeconds of an update.
 _SECONDS = 28_800
 
 
-def _generated_name(request: Request) -> str:
-    # ARNs have the name in lower case, and the name must be readable from the ARN.
-    return request.name(63).lower()
-
-
 def _name(request: Request) -> str:
     return request.physical_id.rpartition("/")[2]
-
-
-class Model(Provider):
-    """A model; every property is create-only."""
-
-    tags = "list"
-
-    def create(self, request: Request) -> Result:
-        properties = {"ModelName": _generated_name(request), **request.properties}
-        made = request.client("sagemaker").create_model(
-            **shaped("sagemaker", "CreateModel", properties)
-        )
-        return Result(made["ModelArn"], {"ModelName": properties["ModelName"]})
-
-    def delete(self, request: Request) -> None:
-        ignore_missing(request.client("sagemaker").delete_model, ModelName=_name(request))
-
-
-class EndpointConfig(Provider):
-    """An endpoint configuration; every property is create-only."""
-
-    tags = "list"
-
-    def create(self, request: Request) -> Result:
-        name = request.properties.get("EndpointConfigName") or _generated_name(request)
-        arguments = shaped("sagemaker", "CreateEndpointConfig", request.properties)
-        made = request.client("sagemaker").create_endpoint_config(
-            **{**arguments, "EndpointConfigName": name}
-        )
-        return Result(made["EndpointConfigArn"], {"EndpointConfigName": name})
-
-    def delete(self, request: Request) -> None:
-        client = request.client("sagemaker")
-        ignore_missing(client.delete_endpoint_config, EndpointConfigName=_name(request))
 
 
 class Endpoint(Provider):
@@ -68,10 +28,9 @@ class Endpoint(Provider):
     tags = "list"
 
     def create(self, request: Request) -> Result:
-        name = request.properties.get("EndpointName") or request.name(63)
-        arguments = shaped("sagemaker", "CreateEndpoint", request.properties)
-        made = request.client("sagemaker").create_endpoint(**{**arguments, "EndpointName": name})
-        arn = made["EndpointArn"]
+        properties = {"EndpointName": request.name(63), **request.properties}
+        name = properties["EndpointName"]
+        arn = request.call("sagemaker", "CreateEndpoint", properties)["EndpointArn"]
         try:
             self._wait(request, name, "creation")
         except CancelledError as error:
@@ -85,21 +44,20 @@ class Endpoint(Provider):
         client, name = request.client("sagemaker"), _name(request)
         # An update that was given up may still be running.
         self._settle(request, name)
-        wanted = shaped("sagemaker", "UpdateEndpoint", request.properties)
-        wanted["EndpointName"] = name
+        wanted = {**request.properties, "EndpointName": name}
         found = client.describe_endpoint(EndpointName=name)
         config = wanted["EndpointConfigName"]
         if found["EndpointStatus"] != "InService" or found.get("EndpointConfigName") != config:
-            client.update_endpoint(**wanted)
+            request.call("sagemaker", "UpdateEndpoint", wanted)
             self._wait(request, name, "update")
             found = client.describe_endpoint(EndpointName=name)
             if found.get("EndpointConfigName") != config:
                 raise ResourceError(_reason(found, "went back to its old configuration"))
 
     def delete(self, request: Request) -> None:
-        client, name = request.client("sagemaker"), _name(request)
+        name = _name(request)
         self._settle(request, name)
-        ignore_missing(client.delete_endpoint, EndpointName=name)
+        request.remove("sagemaker", "DeleteEndpoint", {"EndpointName": name})
         request.wait_until(
             lambda: self._status(request, name) == "", seconds=120, what="endpoint deletion"
         )
@@ -129,3 +87,31 @@ class Endpoint(Provider):
 
 def _reason(found: Properties, default: str) -> str:
     return str(found.get("FailureReason") or f"Endpoint {found['EndpointName']}: {default}")
+
+
+# ARNs have names in lower case, and a generated name must be readable from the ARN.
+PROVIDERS = {
+    "AWS::SageMaker::Endpoint": Endpoint(),
+    "AWS::SageMaker::EndpointConfig": Declared(
+        "sagemaker",
+        ("CreateEndpointConfig", "", "DeleteEndpointConfig"),
+        id="{EndpointConfigArn}",
+        key={"EndpointConfigName": "{parts[6]}"},
+        attributes={"EndpointConfigName": "{EndpointConfigName}"},
+        name="EndpointConfigName",
+        longest_name=63,
+        lower_case=True,
+        tags="list",
+    ),
+    "AWS::SageMaker::Model": Declared(
+        "sagemaker",
+        ("CreateModel", "", "DeleteModel"),
+        id="{ModelArn}",
+        key={"ModelName": "{parts[6]}"},
+        attributes={"ModelName": "{ModelName}"},
+        name="ModelName",
+        longest_name=63,
+        lower_case=True,
+        tags="list",
+    ),
+}
