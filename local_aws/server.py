@@ -21,7 +21,7 @@ from local_aws.events import ObjectEvents
 from local_aws.http_handler import KeepAliveHandler
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.sagemaker import SageMaker
-from local_aws.service_errors import API_PATH, error_response, signed_service
+from local_aws.service_errors import API_PATH, ApiError, error_response, signed_service
 from local_aws.state_machines import StateMachines
 from local_aws.web_pages import web_page_refusal
 
@@ -54,7 +54,7 @@ class Dispatcher:
         to_api = environ.get("PATH_INFO", "").startswith(API_PATH)
         port = environ["SERVER_PORT"]
         if reason := web_page_refusal(EnvironHeaders(environ), port, to_api=to_api):
-            response = error_response(environ, 403, "AccessDenied", reason)
+            response = error_response(environ, ApiError(reason, "AccessDenied", 403))
             return response(environ, start_response)
         return self._choose(environ)(environ, start_response)
 

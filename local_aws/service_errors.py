@@ -27,6 +27,25 @@ _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_reque
 _UNREADABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, ExpatError)
 
 
+class ApiError(Exception):
+    """A request that a service refuses.
+
+    Args:
+        code: AWS's name of the error.
+        status: HTTP status.
+        members: Further members of the error's shape.
+    """
+
+    def __init__(
+        self, message: str, code: str = "ValidationError", status: int = 400, **members: object
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+        self.members = members
+
+
 def signed_service(environ: WSGIEnvironment) -> str:
     """The service a request was signed for, "" when it is not signed."""
     match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
@@ -39,26 +58,20 @@ def is_form(environ: WSGIEnvironment) -> bool:
     return kind.startswith("application/x-www-form-urlencoded")
 
 
-def error_response(
-    environ: WSGIEnvironment, status: int, code: str, message: str, **members: object
-) -> Response:
-    """The error `code` as the service that `environ` is for would answer it.
-
-    Args:
-        members: Further members of the error's shape; JSON only.
-    """
+def error_response(environ: WSGIEnvironment, error: ApiError) -> Response:
+    """The error as the service that `environ` is for would answer it; members in JSON only."""
     to_api = environ.get("PATH_INFO", "").startswith(API_PATH)
-    document = {"message": message, **members}
+    document = {"message": error.message, **error.members}
     if not to_api and "HTTP_X_AMZ_TARGET" in environ:
-        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, **document})
+        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": error.code, **document})
     elif not to_api and is_form(environ):
-        kind, body = "text/xml", _xml("ErrorResponse/Error", code, message)
+        kind, body = "text/xml", _xml("ErrorResponse/Error", error)
     elif not to_api and signed_service(environ) in {"", "s3"}:
-        kind, body = "application/xml", _xml("Error", code, message)
+        kind, body = "application/xml", _xml("Error", error)
     else:
         kind, body = "application/json", json.dumps(document)
-    response = Response(body, status=status, content_type=kind)
-    response.headers["x-amzn-ErrorType"] = code
+    response = Response(body, status=error.status, content_type=kind)
+    response.headers["x-amzn-ErrorType"] = error.code
     response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
     return response
 
@@ -75,13 +88,13 @@ def failure_response(environ: WSGIEnvironment, error: Exception) -> Response:
     to_api, to_s3 = path.startswith(API_PATH), signed_service(environ) == "s3"
     if isinstance(error, _UNREADABLE):
         code = "MalformedXML" if isinstance(error, ExpatError) else "SerializationException"
-        return error_response(environ, 400, code, "The request body could not be parsed")
+        return error_response(environ, ApiError("The request body could not be parsed", code))
     if to_api:
         code, message = "InternalServerErrorException", "Internal server error"
     else:
         code = "InternalError" if to_s3 else "InternalFailure"
         message = f"The local AWS failed: {type(error).__name__}: {error}"
-    return error_response(environ, 500, code, message)
+    return error_response(environ, ApiError(message, code, 500))
 
 
 def _form_action(environ: WSGIEnvironment) -> str:
@@ -89,12 +102,12 @@ def _form_action(environ: WSGIEnvironment) -> str:
     return parse_qs(form.decode(errors="replace")).get("Action", [""])[0]
 
 
-def _xml(path: str, code: str, message: str) -> str:
+def _xml(path: str, error: ApiError) -> str:
     root, *below = path.split("/")
     node = document = ElementTree.Element(root)
     for name in below:
         node = ElementTree.SubElement(node, name)
-    for name, text in (("Code", code), ("Message", message)):
+    for name, text in (("Code", error.code), ("Message", error.message)):
         ElementTree.SubElement(node, name).text = text
     ElementTree.SubElement(document, "RequestId").text = str(uuid.uuid4())
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(document).decode()}'

@@ -11,13 +11,9 @@ from typing import Any, TypeAlias
 from local_aws.api_gateway.deployment import Route
 from local_aws.api_gateway.errors import GatewayError
 from local_aws.api_gateway.request import ApiRequest, event_identity
-from local_aws.lambda_runtime import (
-    InvocationAbandonedError,
-    LambdaError,
-    LambdaRuntime,
-    RequestTooLargeError,
-)
+from local_aws.lambda_runtime import InvocationAbandonedError, LambdaRuntime
 from local_aws.moto_adapter import DeployedStage
+from local_aws.service_errors import ApiError
 
 Reply: TypeAlias = tuple[int, list[tuple[str, str]], bytes]
 
@@ -59,10 +55,10 @@ class LambdaProxy:
             )
         except InvocationAbandonedError as error:
             raise GatewayError("INTEGRATION_TIMEOUT") from error
-        except RequestTooLargeError as error:
-            # The event is limited to Lambda's 6 MB (status unverified).
-            raise GatewayError("REQUEST_TOO_LARGE") from error
-        except LambdaError as error:
+        except ApiError as error:
+            if error.status == 413:
+                # The event is limited to Lambda's 6 MB (status unverified).
+                raise GatewayError("REQUEST_TOO_LARGE") from error
             request.context["integration.error"] = str(error)
             raise GatewayError("API_CONFIGURATION_ERROR") from error
         if result.error:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from local_aws.cloudformation.custom_resource import RESPONSE_PATH
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.handlers import OPERATIONS
 from local_aws.cloudformation.operations import Caller, Operations
 from local_aws.cloudformation.query_protocol import parse_request, render_response
 from local_aws.context import Context
-from local_aws.service_errors import error_response
+from local_aws.service_errors import ApiError, error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -59,5 +58,5 @@ class CloudFormation:
                 raise ApiError(f"The local AWS has no operation {name}", "InvalidAction")
             answer = OPERATIONS[name](self._operations, caller, parse_request(name, request.form))
         except ApiError as error:
-            return error_response(request.environ, error.status, error.code, error.message)
+            return error_response(request.environ, error)
         return Response(render_response(name, answer), content_type="text/xml")

@@ -19,9 +19,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
-from local_aws.cloudformation.resources.base import Provider, Request, Result
+from local_aws.cloudformation.resources.base import (
+    CancelledError,
+    Provider,
+    Request,
+    ResourceError,
+    Result,
+)
 
 RESPONSE_PATH = "/cloudformation/responses/"
 ATTEMPTS = 3

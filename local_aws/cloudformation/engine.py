@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from local_aws.cloudformation.errors import ApiError, ResourceError
 from local_aws.cloudformation.functions import resolve
 from local_aws.cloudformation.model import Definition, Output, Stack
 from local_aws.cloudformation.resource_work import ResourceWork
+from local_aws.cloudformation.resources.base import ResourceError
 from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.context import Context
+from local_aws.service_errors import ApiError
 
 
 class Operation:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from local_aws.cloudformation.errors import ApiError
+from local_aws.service_errors import ApiError
 
 # A value in a template: any JSON value.
 Value: TypeAlias = Any

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from local_aws.cloudformation import describe
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.model import Resource
 from local_aws.cloudformation.operations import Answer, Caller, Operations
 from local_aws.cloudformation.template import Template
+from local_aws.service_errors import ApiError
 
 _PAGE = 100
 

@@ -13,12 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 from local_aws.cloudformation.changes import preview
 from local_aws.cloudformation.engine import Operation
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.model import ChangeSet, Definition, Stack
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Template
 from local_aws.context import Context
+from local_aws.service_errors import ApiError
 
 Answer = dict[str, Any]
 

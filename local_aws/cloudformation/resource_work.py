@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.changes import is_custom, replacing, with_stack_tags
-from local_aws.cloudformation.errors import ApiError, CancelledError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value, resolve
 from local_aws.cloudformation.model import Definition, Resource, Stack, random_suffix
-from local_aws.cloudformation.resources.base import Provider, Request, Result
+from local_aws.cloudformation.resources.base import (
+    CancelledError,
+    Provider,
+    Request,
+    ResourceError,
+    Result,
+)
 from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
+from local_aws.service_errors import ApiError
 
 logger = logging.getLogger(__name__)
 

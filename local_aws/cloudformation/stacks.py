@@ -9,12 +9,15 @@ from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.changes import is_custom
 from local_aws.cloudformation.custom_resource import CustomResources
-from local_aws.cloudformation.errors import ApiError, ResourceError
 from local_aws.cloudformation.functions import Scope, Value
 from local_aws.cloudformation.model import Definition, Output, Stack
-from local_aws.cloudformation.resources.base import Provider
+from local_aws.cloudformation.resources.base import (
+    Provider,
+    ResourceError,
+)
 from local_aws.cloudformation.resources.registry import PROVIDERS
 from local_aws.context import Context
+from local_aws.service_errors import ApiError
 
 
 class Stacks:

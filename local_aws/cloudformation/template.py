@@ -9,9 +9,9 @@ from typing import Any
 
 from cfnlint.decode import decode_str
 
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import Scope, Value, references, resolve
 from local_aws.cloudformation.scheduler import find_cycle
+from local_aws.service_errors import ApiError
 
 _IAM_NAMES = {"GroupName", "InstanceProfileName", "ManagedPolicyName", "RoleName", "UserName"}
 _SSM_PARAMETER = "AWS::SSM::Parameter::Value<"

@@ -4,21 +4,10 @@ The local AWS starts `LambdaRuntime`, which uses `packages` (unpacked code and l
 (one execution environment), `pool` (those of one function) and `logs`.
 """
 
-from local_aws.lambda_runtime.errors import (
+from local_aws.lambda_runtime.runtime import (
     InvocationAbandonedError,
-    LambdaError,
-    RequestTooLargeError,
-    TooManyRequestsError,
-    UnusablePackageError,
+    LambdaResult,
+    LambdaRuntime,
 )
-from local_aws.lambda_runtime.runtime import LambdaResult, LambdaRuntime
 
-__all__ = [
-    "InvocationAbandonedError",
-    "LambdaError",
-    "LambdaResult",
-    "LambdaRuntime",
-    "RequestTooLargeError",
-    "TooManyRequestsError",
-    "UnusablePackageError",
-]
+__all__ = ["InvocationAbandonedError", "LambdaResult", "LambdaRuntime"]

@@ -18,9 +18,16 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, parse_tag, sys_tags
 from packaging.utils import canonicalize_name
 
-from local_aws.lambda_runtime.errors import UnusablePackageError
+from local_aws.service_errors import ApiError
 
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)$")
+
+
+class UnusablePackageError(ApiError):
+    """The function's code, layers or runtime cannot run on this machine."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "InvalidRuntimeException", 502)
 
 
 def link_with_dependencies(names: Iterable[str], folder: Path) -> None:

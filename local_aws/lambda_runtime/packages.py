@@ -11,8 +11,11 @@ import uuid
 import zipfile
 from pathlib import Path
 
-from local_aws.lambda_runtime.errors import UnusablePackageError
-from local_aws.lambda_runtime.host_packages import fit_to_host, link_with_dependencies
+from local_aws.lambda_runtime.host_packages import (
+    UnusablePackageError,
+    fit_to_host,
+    link_with_dependencies,
+)
 from local_aws.moto_adapter import LambdaFunction, LambdaLayer
 
 logger = logging.getLogger(__name__)

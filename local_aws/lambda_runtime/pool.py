@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from local_aws.lambda_runtime.errors import TooManyRequestsError
 from local_aws.lambda_runtime.process import WorkerProcess
+from local_aws.service_errors import ApiError
 
 # AWS allows 1000 by default; two cores gain nothing from more than this. Callers wait for a free
 # worker; only reserved concurrency throttles them, as on AWS.
@@ -38,11 +38,11 @@ class WorkerPool:
             reserved: Reserved concurrency, if any.
 
         Raises:
-            TooManyRequestsError: The reserved concurrency is exhausted.
+            ApiError: The reserved concurrency is exhausted.
         """
         with self._free:
             if reserved is not None and self._in_use() >= reserved:
-                raise TooManyRequestsError("Rate Exceeded.")
+                raise ApiError("Rate Exceeded.", "TooManyRequestsException", 429)
             while True:
                 while self._idle:
                     worker = self._idle.pop()

@@ -15,14 +15,7 @@ from datetime import UTC, datetime
 
 from local_aws import moto_adapter
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
-from local_aws.lambda_runtime.errors import (
-    FunctionNotFoundError,
-    InvalidRequestContentError,
-    InvocationAbandonedError,
-    LambdaError,
-    RequestTooLargeError,
-    UnusablePackageError,
-)
+from local_aws.lambda_runtime.host_packages import UnusablePackageError
 from local_aws.lambda_runtime.logs import FunctionLog
 from local_aws.lambda_runtime.packages import Packages
 from local_aws.lambda_runtime.pool import WorkerPool
@@ -34,6 +27,7 @@ from local_aws.lambda_runtime.process import (
     error_payload,
 )
 from local_aws.moto_adapter import LambdaAnswer, LambdaFunction
+from local_aws.service_errors import ApiError
 
 logger = logging.getLogger(__name__)
 _MAX_REQUEST = 6 * 1024 * 1024
@@ -44,6 +38,10 @@ _MAX_RESPONSE = 6 * 1024 * 1024 + 100
 _INIT_TIMEOUT = 60.0
 # AWS waits 1 and 2 minutes before it retries a failed event.
 _EVENT_RETRY_SECONDS = (1.0, 2.0)
+
+
+class InvocationAbandonedError(Exception):
+    """The caller stopped waiting; the function runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +106,13 @@ class LambdaRuntime:
             trace_id: X-Ray header; by default a new one.
 
         Raises:
-            LambdaError: The function was not reached; see `errors`.
+            ApiError: The function was not reached.
             InvocationAbandonedError: `wait_seconds` have passed.
         """
         found = moto_adapter.find_lambda_function(function, self._context.region)
         if found is None:
-            raise FunctionNotFoundError(f"Function not found: {function}")
+            message = f"Function not found: {function}"
+            raise ApiError(message, "ResourceNotFoundException", 404)
         return self._invoke(found, payload, wait_seconds, trace_id)
 
     def answer(
@@ -127,7 +126,7 @@ class LambdaRuntime:
                 self._accept_event(function, payload)
                 return LambdaAnswer(202, headers, b"")
             result = self._invoke(function, payload)
-        except LambdaError as error:
+        except ApiError as error:
             headers["x-amzn-ErrorType"] = error.code
             body = {"Type": "User", "message": str(error), "Message": str(error)}
             return LambdaAnswer(error.status, headers, json.dumps(body).encode())
@@ -165,7 +164,7 @@ class LambdaRuntime:
             try:
                 if self._invoke(function, payload).error is None:
                     return
-            except LambdaError as error:
+            except ApiError as error:
                 logger.warning("An event for %s was not delivered: %s", function.name, error)
             if delay is None or self._closed.wait(delay):
                 return
@@ -215,7 +214,7 @@ class LambdaRuntime:
             if known is not None and known[0] == identity:
                 return known[1]
             if self._closed.is_set():
-                raise LambdaError("the local AWS has stopped")
+                raise ApiError("the local AWS has stopped", "ServiceException", 500)
             pool = WorkerPool(lambda: self._create_worker(function))
             self._pools[function.arn] = (identity, pool)
         if known is not None:
@@ -341,14 +340,13 @@ def _log_stream(function: LambdaFunction) -> str:
 
 def _check_payload(payload: bytes, limit: int) -> None:
     if len(payload) > limit:
-        raise RequestTooLargeError(
-            f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
-        )
+        message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
+        raise ApiError(message, "RequestEntityTooLargeException", 413)
     try:
         json.loads(payload or b"{}")
     except ValueError as error:
         message = f"Could not parse request body into json: {error}"
-        raise InvalidRequestContentError(message) from error
+        raise ApiError(message, "InvalidRequestContentException") from error
 
 
 def _timed_out(function: LambdaFunction) -> Outcome:

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from local_aws.moto_adapter.patching import replace, service_lock
-from local_aws.service_errors import error_response
+from local_aws.service_errors import ApiError, error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -74,10 +74,9 @@ def _without_html(error: HTTPException) -> HTTPException | Response:
     # moto's errors have the service's form; werkzeug's, such as 404, are HTML pages.
     if not type(error).__module__.startswith("werkzeug."):
         return error
-    status = error.code or 500
-    return error_response(
-        request.environ, status, error.name.replace(" ", ""), error.description or error.name
-    )
+    code = error.name.replace(" ", "")
+    refusal = ApiError(error.description or error.name, code, error.code or 500)
+    return error_response(request.environ, refusal)
 
 
 def _one_at_a_time(original: Callable[..., Any]) -> Any:

@@ -1,4 +1,7 @@
-"""Child processes that never outlive the server."""
+"""Child processes that never outlive the server.
+
+Run as a program, this file is the watchdog that ends them when the server is gone.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-_WATCHDOG = Path(__file__).with_name("watchdog.py")
 _CONTAINER_ROOT = re.compile(r"(?<![\w./])/opt/ml(?=/|$)")
 
 
@@ -52,7 +54,7 @@ class Children:
         self._running: set[int] = set()
         self._closed = False
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_WATCHDOG)],
+            [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             text=True,
             # Ctrl-C in the terminal is for the server to handle.
@@ -126,6 +128,30 @@ class Children:
             self._watchdog.stdin.flush()
 
 
+def watch(lines: Iterable[str]) -> None:
+    """Kills the process groups that are left when `lines` end, however the server ended.
+
+    (Linux's parent-death signal follows the thread that started the child, not the process, and
+    macOS has none.)
+
+    Args:
+        lines: "+<process group>" or "-<process group>" each.
+    """
+    groups: set[int] = set()
+    for line in lines:
+        group = int(line[1:])
+        if line[0] == "+":
+            groups.add(group)
+        else:
+            groups.discard(group)
+    for group in groups:
+        _kill(group)
+
+
 def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    watch(sys.stdin)

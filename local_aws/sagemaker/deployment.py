@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.sagemaker.errors import invalid
+from local_aws.sagemaker.resources import invalid
 
 
 class DeploymentError(Exception):

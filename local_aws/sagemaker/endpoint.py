@@ -6,9 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.sagemaker.errors import invalid
 from local_aws.sagemaker.fleet import Fleet, Variant
-from local_aws.sagemaker.resources import select_members
+from local_aws.sagemaker.resources import invalid, select_members
 
 _IN_PROGRESS = {"Creating", "Updating", "RollingBack"}
 

@@ -19,11 +19,19 @@ from local_aws.context import Context
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.deployment import Alarms, DeploymentError, DeploymentPlan
 from local_aws.sagemaker.endpoint import Endpoint
-from local_aws.sagemaker.endpoint_configs import EndpointConfigs
-from local_aws.sagemaker.errors import already_exists, invalid, not_found
 from local_aws.sagemaker.fleet import Fleet, FleetError, Variant
 from local_aws.sagemaker.model_data import ModelDataCache
-from local_aws.sagemaker.resources import Action, arn_of, list_page, make_log_folder, now
+from local_aws.sagemaker.models import EndpointConfigs
+from local_aws.sagemaker.resources import (
+    Action,
+    already_exists,
+    arn_of,
+    invalid,
+    list_page,
+    make_log_folder,
+    not_found,
+    now,
+)
 
 logger = logging.getLogger(__name__)
 # No invocation lasts longer.

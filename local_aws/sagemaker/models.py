@@ -1,78 +1,152 @@
-"""Models: the environment of an image, and where its files are. The image is not used."""
+"""Models and endpoint configurations: what endpoints and jobs run, and on which instances.
+
+A model is the environment of an image, and where its files are. The image is not used.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from local_aws.context import Context
-from local_aws.sagemaker.errors import already_exists, invalid, not_found
+from local_aws.sagemaker.fleet import Variant
 from local_aws.sagemaker.model_data import model_data, version_of
-from local_aws.sagemaker.resources import Action, arn_of, list_page, now, select_members
+from local_aws.sagemaker.resources import (
+    Action,
+    already_exists,
+    arn_of,
+    check_hosting_volume,
+    invalid,
+    list_page,
+    not_found,
+    now,
+    select_members,
+)
 
 
-class Models:
-    """Models by name."""
+class Records(ABC):
+    """Requested resources of one kind by name, which do nothing by themselves."""
+
+    kind: ClassVar[str]
+    words: ClassVar[str]
+    arn_kind: ClassVar[str]
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._models: dict[str, dict[str, Any]] = {}
+        self._records: dict[str, dict[str, Any]] = {}
 
     def actions(self) -> dict[str, Action]:
         """The API's actions by name."""
         return {
-            "CreateModel": self._create,
-            "DescribeModel": self._describe,
-            "DeleteModel": self._delete,
-            "ListModels": self._list,
+            f"Create{self.kind}": self._create,
+            f"Describe{self.kind}": self._describe,
+            f"Delete{self.kind}": self._delete,
+            f"List{self.kind}s": self._list,
         }
+
+    def find(self, name: str) -> dict[str, Any]:
+        """A resource as it was requested; ApiError if there is none."""
+        if name not in self._records:
+            raise not_found(self.words, self._arn(name))
+        return self._records[name]
+
+    @abstractmethod
+    def check(self, request: dict[str, Any]) -> None:
+        """Raises ApiError for what SageMaker refuses although its model allows it."""
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request[f"{self.kind}Name"]
+        arn = {f"{self.kind}Arn": self._arn(name)}
+        if name in self._records:
+            raise already_exists(self.words, self._arn(name))
+        self.check(request)
+        self._records[name] = {**request, **arn, "CreationTime": now()}
+        return arn
+
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        return select_members(f"Describe{self.kind}", self.find(request[f"{self.kind}Name"]))
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._records.pop(self.find(request[f"{self.kind}Name"])[f"{self.kind}Name"], None)
+        return {}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        return list_page(request, self._records.values(), kind=self.kind, answer=f"{self.kind}s")
+
+    def _arn(self, name: str) -> str:
+        return arn_of(self._context, self.arn_kind, name)
+
+
+class Models(Records):
+    """Models by name."""
+
+    kind = "Model"
+    words = "model"
+    arn_kind = "model"
 
     def container(self, name: str) -> dict[str, Any]:
         """The ContainerDefinition of a model; ApiError if there is no such model."""
-        model = self._find(name)
+        model = self.find(name)
         container: dict[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
         return container
 
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["ModelName"]
-        arn = self._arn(name)
-        if name in self._models:
-            raise already_exists("model", arn)
+    def check(self, request: dict[str, Any]) -> None:
         containers = request.get("Containers") or [request.get("PrimaryContainer")]
         if len(containers) != 1 or containers[0] is None:
             raise invalid("The local AWS has no inference pipelines: give exactly one container.")
-        self._check_model_data(containers[0], request.get("ExecutionRoleArn", ""))
-        self._models[name] = {**request, "ModelArn": arn, "CreationTime": now()}
-        return {"ModelArn": arn}
-
-    def _check_model_data(self, container: dict[str, Any], role: str) -> None:
         try:
-            location = model_data(container)
+            location = model_data(containers[0])
         except ValueError as error:
             raise invalid(f"Could not access model data: {error}.") from error
         if location is not None and version_of(self._context.client("s3"), location) is None:
             raise invalid(
-                f"Could not access model data at {location}. "
-                f'Please ensure that the role "{role}" exists and that its trust relationship '
+                f"Could not access model data at {location}. Please ensure that the role "
+                f'"{request.get("ExecutionRoleArn", "")}" exists and that its trust relationship '
                 'policy allows the action "sts:AssumeRole" for the service principal '
                 '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" '
                 f"permissions and that the object is located in {self._context.region}."
             )
 
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        return select_members("DescribeModel", self._find(request["ModelName"]))
 
-    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        model = self._find(request["ModelName"])
-        self._models.pop(model["ModelName"], None)
-        return {}
+class EndpointConfigs(Records):
+    """Endpoint configurations by name."""
 
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        return list_page(request, self._models.values(), kind="Model", answer="Models")
+    kind = "EndpointConfig"
+    words = "endpoint configuration"
+    arn_kind = "endpoint-config"
 
-    def _find(self, name: str) -> dict[str, Any]:
-        if name not in self._models:
-            raise not_found("model", self._arn(name))
-        return self._models[name]
+    def __init__(self, context: Context, models: Models) -> None:
+        super().__init__(context)
+        self._models = models
 
-    def _arn(self, name: str) -> str:
-        return arn_of(self._context, "model", name)
+    def variants(self, name: str) -> list[Variant]:
+        """Copies of a configuration's variants with their models' containers.
+
+        Raises:
+            ApiError: The configuration or a model does not exist.
+        """
+        return [
+            Variant(dict(variant), dict(self._models.container(variant["ModelName"])))
+            for variant in self.find(name)["ProductionVariants"]
+        ]
+
+    def check(self, request: dict[str, Any]) -> None:
+        names = [variant["VariantName"] for variant in request["ProductionVariants"]]
+        if len(set(names)) != len(names):
+            raise invalid("The names of production variants must be unique.")
+        for variant in request["ProductionVariants"]:
+            self._check_variant(variant, request.get("KmsKeyId"))
+
+    def _check_variant(self, variant: dict[str, Any], key: str | None) -> None:
+        name = variant["VariantName"]
+        if "ModelName" not in variant:
+            raise invalid(
+                f"Variant {name} needs a ModelName: the local AWS has no inference components."
+            )
+        self._models.container(variant["ModelName"])
+        if "ServerlessConfig" in variant:
+            return
+        for member in ("InstanceType", "InitialInstanceCount"):
+            if member not in variant:
+                raise invalid(f"{member} must be specified for the production variant {name}.")
+        check_hosting_volume(variant["InstanceType"], variant.get("VolumeSizeInGB"), key)

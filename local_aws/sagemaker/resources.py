@@ -1,4 +1,4 @@
-"""What SageMaker's resources share: ARNs, pages of lists, members of answers, log files."""
+"""What SageMaker's resources share: ARNs, errors, lists, instance types, log files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.context import Context
-from local_aws.sagemaker.errors import invalid
+from local_aws.service_errors import ApiError
 from local_aws.service_models import service_model
 
 Action = Callable[[dict[str, Any]], dict[str, Any]]
 
 _DEFAULT_PAGE = 10
+_NVME_FAMILIES = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
 
 
 def now() -> datetime:
@@ -25,6 +26,21 @@ def now() -> datetime:
 def arn_of(context: Context, kind: str, name: str) -> str:
     """An ARN, in which SageMaker writes names in lower case."""
     return f"arn:aws:sagemaker:{context.region}:{context.account_id}:{kind}/{name.lower()}"
+
+
+def invalid(message: str) -> ApiError:
+    """SageMaker's error for nearly all invalid requests."""
+    return ApiError(message, "ValidationException")
+
+
+def not_found(kind: str, arn: str) -> ApiError:
+    """For models, endpoint configurations and endpoints; jobs have another error."""
+    return invalid(f'Could not find {kind} "{arn}".')
+
+
+def already_exists(kind: str, arn: str) -> ApiError:
+    """For models, endpoint configurations and endpoints; jobs have another error."""
+    return invalid(f'Cannot create already existing {kind} "{arn}".')
 
 
 def select_members(operation: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,3 +108,37 @@ def make_log_folder(folder: Path, kept: int) -> Path:
         else:
             log.unlink()
     return folder
+
+
+def has_local_storage(instance_type: str) -> bool:
+    """Whether the type has local NVMe storage ("ml.g5.2xlarge"), not EBS ("ml.c6i.xlarge").
+
+    Such a type takes no volume size and no volume key.
+    """
+    family = instance_type.removeprefix("ml.").split(".")[0]
+    return family.startswith(_NVME_FAMILIES) or "d" in family
+
+
+def check_hosting_volume(instance_type: str, volume_size: int | None, key: str | None) -> None:
+    """Refuses a volume size or key for an endpoint on local storage."""
+    if not has_local_storage(instance_type):
+        return
+    for name, value in (("VolumeSizeInGB", volume_size), ("KmsKeyId", key)):
+        if value is not None:
+            raise invalid(f"{name} is not supported for the instance type {instance_type}.")
+
+
+def check_training_volume(instance_type: str, volume_size: int | None, key: str | None) -> None:
+    """Refuses a volume key on local storage, and a missing volume size without it."""
+    check_transform_volume(instance_type, key)
+    if volume_size is None and not has_local_storage(instance_type):
+        raise invalid(f"VolumeSizeInGB must be specified for the instance type {instance_type}.")
+
+
+def check_transform_volume(instance_type: str, key: str | None) -> None:
+    """Refuses a volume key on local storage."""
+    if key is not None and has_local_storage(instance_type):
+        raise invalid(
+            "VolumeKmsKeyId is not supported for instance types with local storage: "
+            f"{instance_type}."
+        )

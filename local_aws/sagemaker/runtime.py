@@ -10,9 +10,9 @@ from werkzeug.wrappers import Request, Response
 
 from local_aws.context import Context
 from local_aws.sagemaker.endpoints import Endpoints
-from local_aws.sagemaker.errors import ApiError
 from local_aws.sagemaker.fleet import Fleet
 from local_aws.sagemaker.instance import NotAnsweringError
+from local_aws.service_errors import ApiError
 
 INVOCATION_TIMEOUT_SECONDS = 60.0
 _LARGEST_BODY = 6_291_456
@@ -45,9 +45,8 @@ class Runtime:
         body = request.get_data(cache=False)
         if len(body) > _LARGEST_BODY:
             raise ApiError(
-                "ValidationError",
                 "1 validation error detected: Value at 'body' failed to satisfy constraint: "
-                f"Member must have length less than or equal to {_LARGEST_BODY}",
+                f"Member must have length less than or equal to {_LARGEST_BODY}"
             )
         variant, answer = self._ask(name, request, body)
         if not 200 <= answer.status < 300:
@@ -66,10 +65,7 @@ class Runtime:
         """
         fleet = self._endpoints.enter_fleet(name)
         if fleet is None:
-            raise ApiError(
-                "ValidationError",
-                f"Endpoint {name} of account {self._context.account_id} not found.",
-            )
+            raise ApiError(f"Endpoint {name} of account {self._context.account_id} not found.")
         try:
             return self._post(name, request, body, fleet)
         except _NoAnswerError as error:
@@ -96,7 +92,7 @@ class Runtime:
             return variant, instance.post(body, headers, INVOCATION_TIMEOUT_SECONDS)
         except NotAnsweringError as error:
             raise _NoAnswerError(
-                ApiError("ServiceUnavailable", "The service is currently unavailable.", status=503)
+                ApiError("The service is currently unavailable.", "ServiceUnavailable", 503)
             ) from error
         except urllib3.exceptions.TimeoutError:
             raise self._model_error(
@@ -116,11 +112,11 @@ class Runtime:
         group = f"/aws/sagemaker/Endpoints/{name}"
         side = "client" if 400 <= status < 500 else "server"
         return ApiError(
-            "ModelError",
             f'Received {side} error ({status}) from primary with message "{message}". See '
             f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
             f"#logEventViewer:group={group} in account {account} for more information.",
-            status=424,
+            "ModelError",
+            424,
             OriginalStatusCode=status,
             OriginalMessage=message,
             LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{group}",

@@ -13,16 +13,15 @@ from werkzeug.wrappers import Request, Response
 
 from local_aws.context import Context
 from local_aws.sagemaker.children import Children
-from local_aws.sagemaker.endpoint_configs import EndpointConfigs
 from local_aws.sagemaker.endpoints import Endpoints
-from local_aws.sagemaker.errors import ApiError
 from local_aws.sagemaker.model_data import ModelDataCache
-from local_aws.sagemaker.models import Models
+from local_aws.sagemaker.models import EndpointConfigs, Models
+from local_aws.sagemaker.resources import invalid
 from local_aws.sagemaker.runtime import Runtime, render_error
 from local_aws.sagemaker.training_jobs import TrainingJobs
 from local_aws.sagemaker.transform_jobs import TransformJobs
-from local_aws.sagemaker.validation import check_request
-from local_aws.service_errors import error_response
+from local_aws.service_errors import ApiError, error_response
+from local_aws.service_models import find_violations
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -76,16 +75,17 @@ class SageMaker:
             action = self._actions.get(name)
             if action is None:
                 raise ApiError(
-                    "UnknownOperationException",
                     f"The local AWS has no operation {name or 'without a name'} of SageMaker.",
+                    "UnknownOperationException",
                 )
             document = json.loads(request.get_data() or b"{}")
-            check_request(name, document)
+            faults = find_violations("sagemaker", name, document)
+            if faults:
+                noun = "error" if len(faults) == 1 else "errors"
+                raise invalid(f"{len(faults)} validation {noun} detected: {'; '.join(faults)}")
             return _render(action(document))
         except ApiError as error:
-            return error_response(
-                request.environ, error.status, error.code, error.message, **error.members
-            )
+            return error_response(request.environ, error)
 
 
 def _render(document: dict[str, Any]) -> Response:

@@ -1,30 +1,15 @@
-"""Training jobs: their records and the threads that run them."""
+"""Training jobs: their statuses, and what SageMaker refuses."""
 
 from __future__ import annotations
 
-import logging
-import shutil
-import threading
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from local_aws.context import Context
-from local_aws.sagemaker.children import Children
-from local_aws.sagemaker.errors import invalid, job_exists
-from local_aws.sagemaker.instance_types import check_training_volume
-from local_aws.sagemaker.resources import (
-    Action,
-    arn_of,
-    list_page,
-    make_log_folder,
-    now,
-    select_members,
-)
-from local_aws.sagemaker.training_run import Ending, RunFailedError, TrainingRun
+from local_aws.sagemaker.jobs import Job, Jobs
+from local_aws.sagemaker.resources import check_training_volume, invalid, now
+from local_aws.sagemaker.training_run import Ending, TrainingRun
 
-logger = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 120.0
-_KEPT_LOGS = 20
 _MESSAGES = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
@@ -38,166 +23,86 @@ _MESSAGES = {
 }
 
 
-@dataclass
-class _Job:
-    """A job's record as the API describes it, and whether to stop it."""
+class TrainingJob(Job):
+    """A job with a secondary status, whose changes are kept."""
 
-    record: dict[str, Any]
-    stop: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def running(self) -> bool:
-        return self.record["TrainingJobStatus"] in {"InProgress", "Stopping"}
-
-    def advance(self, secondary: str, status: str | None = None, **members: object) -> None:
-        """Changes the secondary status and, if given, the job's status."""
+    def enter(self, status: str, **members: object) -> None:
+        """Changes the status and SecondaryStatus, which is the same if it is not in `members`."""
+        members = {"SecondaryStatus": status, **members}
+        secondary = str(members["SecondaryStatus"])
         with self.lock:
-            moment = now()
+            super().enter(status, **members)
+            moment = self.record["LastModifiedTime"]
             transitions = self.record.setdefault("SecondaryStatusTransitions", [])
             if transitions:
                 transitions[-1].setdefault("EndTime", moment)
-            transitions.append(
-                {
-                    "Status": secondary,
-                    "StartTime": moment,
-                    "StatusMessage": members.get("FailureReason", _MESSAGES[secondary]),
-                }
-            )
-            self.record.update(members, SecondaryStatus=secondary, LastModifiedTime=moment)
-            if status is not None:
-                self.record["TrainingJobStatus"] = status
+            message = members.get("FailureReason", _MESSAGES[secondary])
+            transitions.append({"Status": secondary, "StartTime": moment, "StatusMessage": message})
             if not self.running:
                 transitions[-1]["EndTime"] = moment
-                self._record_end()
+                self._record_duration(moment)
 
-    def _record_end(self) -> None:
-        end = self.record["TrainingEndTime"] = self.record["LastModifiedTime"]
+    def advance(self, secondary: str, **members: object) -> None:
+        """Changes only the secondary status."""
+        with self.lock:
+            self.enter(self.status, SecondaryStatus=secondary, **members)
+
+    def _record_duration(self, end: Any) -> None:
         start = self.record.get("TrainingStartTime")
         if start is not None:
             seconds = round((end - start).total_seconds())
             self.record.update(TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
 
-    def snapshot(self) -> dict[str, Any]:
-        with self.lock:
-            transitions = [dict(t) for t in self.record["SecondaryStatusTransitions"]]
-            return {**self.record, "SecondaryStatusTransitions": transitions}
 
+class TrainingJobs(Jobs[TrainingJob, TrainingRun]):
+    """Training jobs by name. Network isolation is not enforced."""
 
-class TrainingJobs:
-    """Training jobs by name; names are never reused."""
+    kind = "Training"
+    absent = "Requested resource not found."
 
-    def __init__(self, context: Context, children: Children) -> None:
-        self._context = context
-        self._children = children
-        self._folder = context.state_dir / "sagemaker" / "training-jobs"
-        self._log_folder = context.state_dir / "logs" / "training-jobs"
-        self._lock = threading.Lock()
-        self._jobs: dict[str, _Job] = {}
-
-    def actions(self) -> dict[str, Action]:
-        """The API's actions by name."""
-        return {
-            "CreateTrainingJob": self._create,
-            "DescribeTrainingJob": self._describe,
-            "StopTrainingJob": self._stop,
-            "ListTrainingJobs": self._list,
-        }
-
-    def close(self) -> None:
-        """Stops all jobs; the owner of `children` ends their processes."""
-        for job in list(self._jobs.values()):
-            job.stop.set()
-
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["TrainingJobName"]
-        arn = arn_of(self._context, "training-job", name)
+    def check(self, request: dict[str, Any]) -> None:
         _check(request)
-        with self._lock:
-            if name in self._jobs:
-                raise job_exists(arn)
-            job = _Job(
-                {
-                    "EnableNetworkIsolation": False,
-                    "EnableInterContainerTrafficEncryption": False,
-                    "EnableManagedSpotTraining": False,
-                    **request,
-                    "TrainingJobArn": arn,
-                    "TrainingJobStatus": "InProgress",
-                    "CreationTime": now(),
-                }
-            )
-            job.advance("Starting")
-            self._jobs[name] = job
-        run = TrainingRun(
+
+    def make_job(self, record: dict[str, Any]) -> TrainingJob:
+        defaults = {
+            "EnableNetworkIsolation": False,
+            "EnableInterContainerTrafficEncryption": False,
+            "EnableManagedSpotTraining": False,
+        }
+        job = TrainingJob(self.kind, {**defaults, **record})
+        job.enter("InProgress", SecondaryStatus="Starting")
+        return job
+
+    def make_run(
+        self, request: dict[str, Any], job: TrainingJob, folder: Path, logs: Path
+    ) -> TrainingRun:
+        return TrainingRun(
             request,
-            arn=arn,
-            folder=self._folder / name,
-            log=make_log_folder(self._log_folder, _KEPT_LOGS) / f"{name}.log",
-            s3=self._context.client("s3"),
-            region=self._context.region,
+            arn=job.record["TrainingJobArn"],
+            folder=folder,
+            log=logs / f"{job.name}.log",
+            s3=self.context.client("s3"),
+            region=self.context.region,
         )
-        threading.Thread(target=self._run, args=(job, run), name="training", daemon=True).start()
-        return {"TrainingJobArn": arn}
 
-    def _run(self, job: _Job, run: TrainingRun) -> None:
-        name = job.record["TrainingJobName"]
-        logger.info("training job %s starts (network isolation is not enforced here)", name)
-        try:
-            self._run_phases(job, run)
-        except RunFailedError as error:
-            job.advance("Failed", "Failed", FailureReason=str(error))
-            logger.error("training job %s failed: %s", name, error)
-        except Exception as error:
-            job.advance("Failed", "Failed", FailureReason=f"InternalServerError: {error!r}"[:1024])
-            if not job.stop.is_set():
-                logger.exception("training job %s failed", name)
-        finally:
-            shutil.rmtree(self._folder / name, ignore_errors=True)
-
-    def _run_phases(self, job: _Job, run: TrainingRun) -> None:
+    def execute(self, job: TrainingJob, run: TrainingRun) -> None:
         job.advance("Downloading", TrainingStartTime=now())
         run.prepare()
         if job.stop.is_set():
-            job.advance("Stopped", "Stopped")
+            job.enter("Stopped")
             return
         job.advance("Training")
-        ending = run.execute(self._children, job.stop, STOP_GRACE_SECONDS)
+        ending = run.execute(self.children, job.stop, STOP_GRACE_SECONDS)
         artifacts = {}
         if ending is Ending.COMPLETED or run.has_model():
             job.advance("Uploading")
             artifacts = {"ModelArtifacts": {"S3ModelArtifacts": run.upload_model()}}
         if ending is Ending.COMPLETED:
-            job.advance("Completed", "Completed", **artifacts)
+            job.enter("Completed", **artifacts)
         elif ending is Ending.TIMED_OUT:
-            job.advance("MaxRuntimeExceeded", "Stopped", **artifacts)
+            job.enter("Stopped", SecondaryStatus="MaxRuntimeExceeded", **artifacts)
         else:
-            job.advance("Stopped", "Stopped", **artifacts)
-        logger.info("training job %s: %s", job.record["TrainingJobName"], ending.value)
-
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        job = self._jobs.get(request["TrainingJobName"])
-        if job is None:
-            raise invalid("Requested resource not found.")
-        return select_members("DescribeTrainingJob", job.snapshot())
-
-    def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        job = self._jobs.get(request["TrainingJobName"])
-        if job is None:
-            raise invalid("Requested resource not found.")
-        if not job.running:
-            raise invalid(
-                "The request was rejected because the training job is in status "
-                f"{job.record['TrainingJobStatus']}."
-            )
-        if not job.stop.is_set():
-            job.advance("Stopping", "Stopping")
-            job.stop.set()
-        return {}
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        records = [job.snapshot() for job in list(self._jobs.values())]
-        return list_page(request, records, kind="TrainingJob", answer="TrainingJobSummaries")
+            job.enter("Stopped", **artifacts)
 
 
 def _check(request: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from local_aws.sagemaker.children import (
     container_environment,
     replace_container_root,
 )
+from local_aws.sagemaker.jobs import RunFailedError
 from local_aws.sagemaker.storage import (
     Location,
     download,
@@ -33,10 +34,6 @@ from local_aws.sagemaker.storage import (
 logger = logging.getLogger("local_aws.sagemaker.training")
 _REASON_LENGTH = 1024
 _POLL_INTERVAL = 0.1
-
-
-class RunFailedError(Exception):
-    """The job failed; the message is its FailureReason."""
 
 
 class Ending(Enum):

@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.instance import Instance, InstancePlan, NotAnsweringError
+from local_aws.sagemaker.jobs import RunFailedError
 from local_aws.sagemaker.model_data import ModelDataCache, ModelDataError, model_data
 from local_aws.sagemaker.storage import (
     Location,
@@ -30,7 +31,6 @@ from local_aws.sagemaker.storage import (
     find_objects,
     relative_name,
 )
-from local_aws.sagemaker.training_run import RunFailedError
 from local_aws.sagemaker.transform_records import PayloadTooLargeError, split
 
 # For what SageMaker's agent writes to a job's data log.

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.handlers import OPERATIONS
 from local_aws.cloudformation.operations import Caller, Operations
-from local_aws.cloudformation.resources.base import Provider, Result
+from local_aws.cloudformation.resources.base import (
+    Provider,
+    ResourceError,
+    Result,
+)
 from local_aws.context import Context
 
 _SECTIONS = {"Conditions", "Outputs", "Parameters"}

@@ -28,17 +28,17 @@ def test_a_good_request_has_no_fault():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"TrainingJobName": "job_1"}, "does not match"),
-        ({"TrainingJobName": "job-"}, "does not match"),
-        ({"TrainingJobName": "j" * 64}, "is 64, more than 63"),
-        ({"RoleArn": "x"}, "is 1, less than 20"),
-        ({"ResourceConfig": {"InstanceType": "ml.c6i.huge"}}, "none of"),
-        ({"StoppingCondition": {"MaxRuntimeInSeconds": 0}}, "is 0, less than 1"),
+        ({"TrainingJobName": "job_1"}, "satisfy regular expression pattern"),
+        ({"TrainingJobName": "job-"}, "satisfy regular expression pattern"),
+        ({"TrainingJobName": "j" * 64}, "less than or equal to 63"),
+        ({"RoleArn": "x"}, "valid min length: 20"),
+        ({"ResourceConfig": {"InstanceType": "ml.c6i.huge"}}, "satisfy enum value set"),
+        ({"StoppingCondition": {"MaxRuntimeInSeconds": 0}}, "valid min value: 1"),
         ({"StoppingCondition": {"MaxRuntimeInSeconds": "60"}}, "Invalid type"),
-        ({"HyperParameters": {"k": "v" * 2501}}, "more than 2500"),
-        ({"HyperParameters": {f"{n}": "v" for n in range(101)}}, "the size of"),
-        ({"HyperParameters": {"k" * 257: "v"}}, "the key"),
-        ({"InputDataConfig": []}, "the length of"),
+        ({"HyperParameters": {"k": "v" * 2501}}, "less than or equal to 2500"),
+        ({"HyperParameters": {f"{n}": "v" for n in range(101)}}, "at 'hyperParameters'"),
+        ({"HyperParameters": {"k" * 257: "v"}}, "at 'hyperParameters.key'"),
+        ({"InputDataConfig": []}, "Invalid length for parameter InputDataConfig"),
         ({"Unknown": 1}, "Unknown parameter"),
         ({"OutputDataConfig": {}}, "Missing required parameter"),
     ],
@@ -51,7 +51,8 @@ def test_each_kind_of_fault_is_named(changes, named):
 def test_a_body_is_measured_in_bytes():
     body = {"EndpointName": "e", "Body": "ж" * 3_200_000}
     assert check_request("sagemaker-runtime", "InvokeEndpoint", body) == [
-        "the size of InvokeEndpoint.Body is 6400000, more than 6291456"
+        "Value '...' at 'body' failed to satisfy constraint: Member must have length less than or "
+        "equal to 6291456"
     ]
 
 

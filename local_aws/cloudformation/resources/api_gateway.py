@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from local_aws.cloudformation.errors import ResourceError
-from local_aws.cloudformation.resources.base import Declared, Properties, Provider, Request, Result
+from local_aws.cloudformation.resources.base import (
+    Declared,
+    Properties,
+    Provider,
+    Request,
+    ResourceError,
+    Result,
+)
 from local_aws.cloudformation.resources.base import text as as_text
 
 _SERVICE = "apigateway"

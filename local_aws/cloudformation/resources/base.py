@@ -14,12 +14,29 @@ from typing import Any, cast
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.context import Context
 from local_aws.service_models import service_model
 
 Properties = dict[str, Value]
+
+
+class ResourceError(Exception):
+    """A resource could not be created, changed or deleted.
+
+    Args:
+        reason: The text in the stack's event.
+        physical_id: Of what was created all the same and has to be deleted in the rollback.
+    """
+
+    def __init__(self, reason: str, physical_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.physical_id = physical_id
+
+
+class CancelledError(ResourceError):
+    """Cancelled because another resource of the same operation failed."""
 
 
 @dataclass(frozen=True)

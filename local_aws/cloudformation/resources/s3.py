@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from local_aws.cloudformation.errors import ResourceError
 from local_aws.cloudformation.functions import Value
 from local_aws.cloudformation.resources.base import (
     Declared,
     Properties,
     Provider,
     Request,
+    ResourceError,
     Result,
     is_true,
 )
@@ -123,7 +123,7 @@ def _set_notifications(request: Request, bucket: Properties) -> None:
     if wanted == request.old.get(key, {}):
         return
     enabled = wanted.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled", False)
-    configuration = {"EventBridgeConfiguration": {}} if is_true(enabled) else {}
+    configuration: Properties = {"EventBridgeConfiguration": {}} if is_true(enabled) else {}
     request.call("s3", "PutBucketNotificationConfiguration", {**bucket, key: configuration})
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
-from local_aws.cloudformation.errors import CancelledError, ResourceError
 from local_aws.cloudformation.resources.base import (
+    CancelledError,
     Declared,
     Properties,
     Provider,
     Request,
+    ResourceError,
     Result,
     missing,
 )

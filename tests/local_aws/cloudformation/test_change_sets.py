@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.resource_work import NO_EFFECT
+from local_aws.service_errors import ApiError
 from tests.support.cloudformation import CALLER, thing
 
 PARAMETER = "AWS::SSM::Parameter"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import UNKNOWN, Scope, references, resolve
+from local_aws.service_errors import ApiError
 
 ATTRIBUTES = {("Bucket", "Arn"): "arn:bucket", ("Key", "Arn"): UNKNOWN}
 

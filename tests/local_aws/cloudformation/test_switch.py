@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.resources.registry import PROVIDERS
+from local_aws.service_errors import ApiError
 from tests.support.cloudformation import Deployer, thing
 
 SECTIONS = {

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from local_aws.cloudformation.errors import ApiError
 from local_aws.cloudformation.functions import Scope
 from local_aws.cloudformation.template import Template
+from local_aws.service_errors import ApiError
 
 STORE = {"/cdk-bootstrap/version": "21"}
 

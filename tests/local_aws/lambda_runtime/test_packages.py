@@ -8,8 +8,11 @@ from importlib import metadata
 
 import pytest
 
-from local_aws.lambda_runtime.errors import UnusablePackageError
-from local_aws.lambda_runtime.host_packages import fit_to_host, link_with_dependencies
+from local_aws.lambda_runtime.host_packages import (
+    UnusablePackageError,
+    fit_to_host,
+    link_with_dependencies,
+)
 from tests.support.gateway import create_function, zipped
 
 FOREIGN = "cp399-cp399-manylinux2014_s390x"

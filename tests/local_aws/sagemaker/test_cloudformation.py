@@ -9,8 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from local_aws.cloudformation.errors import ResourceError
-from local_aws.cloudformation.resources.base import Properties, Request
+from local_aws.cloudformation.resources.base import (
+    Properties,
+    Request,
+    ResourceError,
+)
 from local_aws.cloudformation.resources.sagemaker import Endpoint
 from local_aws.server import LocalAws
 from tests.support.sagemaker import Workbench, invoke

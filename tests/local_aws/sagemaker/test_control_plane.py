@@ -12,10 +12,9 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from local_aws.sagemaker.instance_types import has_local_storage
-from local_aws.sagemaker.validation import compile_pattern
+from local_aws.sagemaker.resources import has_local_storage
 from local_aws.server import LocalAws
-from local_aws.service_models import service_model
+from local_aws.service_models import compile_pattern, service_model
 from tests.support.sagemaker import BUCKET, IMAGE, ROLE, put_config, put_model
 
 

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from local_aws.context import Context
 from local_aws.sagemaker.deployment import Alarms, DeploymentError, DeploymentPlan, Step
-from local_aws.sagemaker.errors import ApiError
+from local_aws.service_errors import ApiError
 
 
 def config(kind: str, wait: int = 30, termination: int | None = 60, **more: Any) -> dict[str, Any]:
