@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
+import time
 from collections.abc import Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_aws import moto_adapter
-from local_aws.api_gateway import mock_integration, signature
-from local_aws.api_gateway.access_log import AccessLog
+from local_aws.api_gateway import signature
 from local_aws.api_gateway.deployment import Deployment
-from local_aws.api_gateway.errors import GatewayError
-from local_aws.api_gateway.gateway_responses import render
-from local_aws.api_gateway.lambda_proxy import LambdaProxy, Reply
+from local_aws.api_gateway.gateway_responses import GatewayError, render
+from local_aws.api_gateway.integrations import LambdaProxy, Reply, answer_mock
 from local_aws.api_gateway.request import ApiRequest, read_request
 from local_aws.api_gateway.usage_plans import UsageLimits
 from local_aws.context import Context
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
+_VARIABLE = re.compile(r"\$context\.[A-Za-z0-9_.]*[A-Za-z0-9_]")
 
 
 class RestApis:
@@ -76,7 +78,7 @@ class RestApis:
             request.context["accountId"] = stage.account_id
             return self._run(environ, request, stage, deployment)
         except GatewayError as error:
-            status, headers, body = render(error, request, responses)
+            status, headers, body = render(error, request.context, responses)
             if error.response_type.status >= 500:
                 reason = request.context.get("integration.error", "")
                 logger.warning("%s %s: %s %s", request.method, request.path, error, reason)
@@ -108,7 +110,7 @@ class RestApis:
             case "AWS_PROXY":
                 return self._lambda.call(request, stage, route)
             case "MOCK":
-                return mock_integration.answer(request, route)
+                return answer_mock(request, route)
             case kind:
                 request.context["integration.error"] = (
                     f"the local AWS has no integrations of type {kind}"
@@ -123,3 +125,42 @@ class RestApis:
                 deployment = Deployment(stage.snapshot)
                 self._deployments[key] = (stage.snapshot, deployment)
             return deployment
+
+
+class AccessLog:
+    """Writes one line a request to the stage's log group and to `<api>-<stage>.log`.
+
+    Args:
+        folder: Holds these files; created if needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def write(self, request: ApiRequest, stage: DeployedStage, status: int, length: int) -> None:
+        """Logs an answered request, if the stage has a format."""
+        layout = stage.access_log.get("format")
+        if not layout:
+            return
+        now = time.time()
+        request.context |= {
+            "status": str(status),
+            "responseLength": str(length),
+            "responseLatency": str(int((now - request.started) * 1000)),
+        }
+        if request.integration_started is not None:
+            elapsed = int((time.monotonic() - request.integration_started) * 1000)
+            request.context["integrationLatency"] = str(elapsed)
+            request.context["integration.latency"] = str(elapsed)
+        line = _VARIABLE.sub(
+            lambda match: request.context.get(match[0].removeprefix("$context."), "-"), layout
+        ).strip()
+        with self._lock, (self._folder / f"{stage.api_id}-{stage.name}.log").open("a") as file:
+            file.write(f"{line}\n")
+        destination = stage.access_log.get("destinationArn", "")
+        if ":log-group:" in destination:
+            group = destination.split(":log-group:")[1].removesuffix(":*")
+            stream = f"{stage.api_id}_{stage.name}"
+            moto_adapter.put_log_lines(stage.region, group, stream, [(int(now * 1000), line)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.gateway_responses import GatewayError
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,84 @@
-"""Renders an error of the gateway as the API's owner defined it."""
+"""The errors of API Gateway itself, by its documented types, as the API's owner defined them."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
-
-from local_aws.api_gateway.errors import GatewayError
-from local_aws.api_gateway.request import ApiRequest
 
 _VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_.]*[A-Za-z0-9_])")
 _HEADER = "gatewayresponse.header."
 _DEFAULT_TEMPLATE = '{"message":$context.error.messageString}'
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseType:
+    """Defaults of one gateway response type."""
+
+    name: str
+    status: int
+    error_type: str
+    message: str
+
+
+def _types(*rows: tuple[str, int, str, str]) -> dict[str, ResponseType]:
+    return {row[0]: ResponseType(*row) for row in rows}
+
+
+RESPONSE_TYPES = _types(
+    ("ACCESS_DENIED", 403, "AccessDeniedException", "Forbidden"),
+    ("API_CONFIGURATION_ERROR", 500, "InternalServerErrorException", "Internal server error"),
+    ("EXPIRED_TOKEN", 403, "ExpiredTokenException", "The security token has expired"),
+    # AWS documents 504 for INTEGRATION_FAILURE, but answers 502 for a Lambda function's error or
+    # malformed answer.
+    ("INTEGRATION_FAILURE", 502, "InternalServerErrorException", "Internal server error"),
+    ("INTEGRATION_TIMEOUT", 504, "InternalServerErrorException", "Endpoint request timed out"),
+    ("INVALID_API_KEY", 403, "ForbiddenException", "Forbidden"),
+    ("INVALID_SIGNATURE", 403, "InvalidSignatureException", "Invalid signature"),
+    (
+        "MISSING_AUTHENTICATION_TOKEN",
+        403,
+        "MissingAuthenticationTokenException",
+        "Missing Authentication Token",
+    ),
+    ("REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long"),
+    ("THROTTLED", 429, "TooManyRequestsException", "Too Many Requests"),
+)
+
+
+class GatewayError(Exception):
+    """A request that API Gateway itself answers.
+
+    Args:
+        name: A gateway response type, e.g. "THROTTLED".
+        message: Instead of the type's.
+        error_type: Value of x-amzn-ErrorType, instead of the type's.
+    """
+
+    def __init__(
+        self, name: str, message: str | None = None, *, error_type: str | None = None
+    ) -> None:
+        self.response_type = RESPONSE_TYPES[name]
+        self.message = message if message is not None else self.response_type.message
+        self.error_type = error_type or self.response_type.error_type
+        super().__init__(f"{name}: {self.message}")
+
+
 def render(
-    error: GatewayError, request: ApiRequest, customised: dict[str, dict[str, Any]]
+    error: GatewayError, context: dict[str, str], customised: dict[str, dict[str, Any]]
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body for an error.
 
     Templates are JSON, and headers have literal values ('...').
 
     Args:
+        context: The request's `$context` variables; gets those of the error.
         customised: The API's gateway responses by type; DEFAULT_4XX and DEFAULT_5XX are used for
             types that are not in it.
     """
     kind = error.response_type
-    request.context |= {
+    context |= {
         "error.message": error.message,
         "error.messageString": json.dumps(error.message),
         "error.responseType": kind.name,
@@ -42,7 +94,7 @@ def render(
 
     def value(match: re.Match[str]) -> str:
         # Nothing for a variable without a value (unverified).
-        text = request.context.get(match[1], "")
+        text = context.get(match[1], "")
         return text if match[1].endswith("String") else json.dumps(text)[1:-1]
 
     body = _VARIABLE.sub(value, template)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.lambda_runtime.runtime import new_trace_id
 
 if TYPE_CHECKING:

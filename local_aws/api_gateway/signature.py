@@ -15,7 +15,7 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from local_aws import moto_adapter
-from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.api_gateway.request import ApiRequest
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local_aws.moto_adapter import AccessKey

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws import moto_adapter
 from local_aws.api_gateway.deployment import Route
-from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.api_gateway.request import ApiRequest
 from local_aws.moto_adapter import DeployedStage
 

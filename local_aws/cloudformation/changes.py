@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
+from graphlib import TopologicalSorter
+
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from cfnlint.schema._exceptions import ResourceNotFoundError
 
 from local_aws.cloudformation.functions import UNKNOWN, Scope, Value, resolve
 from local_aws.cloudformation.model import Resource, Stack
-from local_aws.cloudformation.schemas import changed_create_only
 from local_aws.cloudformation.template import Wanted
 
 # Makes a scope with the given Ref and Fn::GetAtt.
@@ -40,6 +44,32 @@ def is_custom(resource_type: str) -> bool:
     )
 
 
+@cache
+def _create_only(resource_type: str) -> tuple[tuple[str, ...], ...]:
+    try:
+        # Create-only properties are the same in all regions.
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
+    except ResourceNotFoundError:
+        return ()
+    paths = schema.get("createOnlyProperties", [])
+    return tuple(tuple(path.removeprefix("/properties/").split("/")) for path in paths)
+
+
+def _at(properties: Value, path: tuple[str, ...]) -> Value:
+    for index, key in enumerate(path):
+        if key == "*" and isinstance(properties, list):
+            return [_at(item, path[index + 1 :]) for item in properties]
+        if not isinstance(properties, dict):
+            return None
+        properties = properties.get(key)
+    return properties
+
+
+def changed_create_only(resource_type: str, old: Value, new: Value) -> set[str]:
+    """The changed top-level properties that require a replacement."""
+    return {path[0] for path in _create_only(resource_type) if _at(old, path) != _at(new, path)}
+
+
 def replacing(resource_type: str, old: Value, new: Value) -> set[str]:
     """The changed properties that require a replacement."""
     # The function behind a custom resource decides that itself.
@@ -69,32 +99,29 @@ def preview(
             return UNKNOWN
         return stack.resources[name].attributes.get(attribute, UNKNOWN)
 
-    done: set[str] = set()
-    while len(done) < len(wanted):
-        for name, item in wanted.items():
-            if name in done or not item.dependencies <= done:
-                continue
-            done.add(name)
-            new = resolve(item.properties, scope(ref, get_att))
-            new = with_stack_tags(new, tags_form(item.type), tags)
-            old = stack.resources.get(name)
-            if old is None:
+    order = TopologicalSorter({name: item.dependencies for name, item in wanted.items()})
+    for name in order.static_order():
+        item, old = wanted[name], stack.resources.get(name)
+        new = resolve(item.properties, scope(ref, get_att))
+        new = with_stack_tags(new, tags_form(item.type), tags)
+        if old is None:
+            fresh.add(name)
+            changes[name] = _change("Add", name, item.type, None)
+            continue
+        change = _modification(old, item, new)
+        if change is not None:
+            changes[name] = change
+            if change["Replacement"] != "False":
                 fresh.add(name)
-                changes[name] = _change("Add", name, item.type, None)
-                continue
-            change = _modification(old, item, new)
-            if change is not None:
-                changes[name] = change
-                if change["Replacement"] != "False":
-                    fresh.add(name)
-                if is_custom(item.type):
-                    touched.add(name)
+            if is_custom(item.type):
+                touched.add(name)
     removed = [resource for name, resource in stack.resources.items() if name not in wanted]
     for resource in removed:
         change = _change("Remove", resource.logical_id, resource.type, resource.physical_id)
         change["PolicyAction"] = "Retain" if resource.deletion_policy == "Retain" else "Delete"
         changes[resource.logical_id] = change
-    return [{"Type": "Resource", "ResourceChange": change} for change in changes.values()]
+    names = [name for name in [*wanted, *changes] if name in changes]
+    return [{"Type": "Resource", "ResourceChange": changes[name]} for name in dict.fromkeys(names)]
 
 
 def _change(

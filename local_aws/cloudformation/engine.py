@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from local_aws.cloudformation.functions import resolve
 from local_aws.cloudformation.model import Definition, Output, Stack
-from local_aws.cloudformation.resource_work import ResourceWork
+from local_aws.cloudformation.resource_work import ResourceWork, run_graph
 from local_aws.cloudformation.resources.base import ResourceError
-from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.context import Context
 from local_aws.service_errors import ApiError
@@ -61,7 +60,7 @@ class Operation:
     def _apply(self, definition: Definition) -> list[str]:
         wanted = definition.template.wanted(self._work.scope(definition))
         failures = run_graph(
-            {name: set(item.dependencies) for name, item in wanted.items()},
+            {name: item.dependencies for name, item in wanted.items()},
             lambda name: self._work.apply(wanted[name], definition),
             stop_at_failure=True,
             on_failure=self._work.cancelled.set,
@@ -125,7 +124,7 @@ class Operation:
             if change.before is not None
         }
         failures = run_graph(
-            {name: set(before.dependencies) for name, before in undone.items()},
+            {name: before.dependencies for name, before in undone.items()},
             lambda name: self._work.undo(undone[name], self._work.changes[name].after),
             stop_at_failure=False,
         )

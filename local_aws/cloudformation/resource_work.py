@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+from collections.abc import Callable, Hashable, Mapping, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -19,7 +23,6 @@ from local_aws.cloudformation.resources.base import (
     ResourceError,
     Result,
 )
-from local_aws.cloudformation.scheduler import run_graph
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
@@ -27,7 +30,55 @@ from local_aws.service_errors import ApiError
 
 logger = logging.getLogger(__name__)
 
+Key = TypeVar("Key", bound=Hashable)
+
+# The work is mostly waiting for answers.
+_THREADS = 16
 NO_EFFECT = "Accepted without effect on the local AWS"
+
+
+def run_graph(
+    dependencies: Mapping[Key, Set[Key]],
+    work: Callable[[Key], None],
+    *,
+    stop_at_failure: bool,
+    on_failure: Callable[[], None] = lambda: None,
+) -> dict[Key, Exception]:
+    """Calls `work` once for each key, after all that the key depends on.
+
+    Args:
+        dependencies: The keys that must be done first, by key. Keys that are not in the mapping
+            count as done. Without cycles.
+        work: Called in several threads.
+        stop_at_failure: Whether nothing else starts after a failure. If not, only keys that
+            depend on the failed one are skipped.
+        on_failure: Called in the calling thread after each failure.
+
+    Returns:
+        The exceptions of the keys that failed. Skipped keys are not in it.
+    """
+    order = TopologicalSorter(
+        {key: needs & dependencies.keys() for key, needs in dependencies.items()}
+    )
+    order.prepare()
+    running: dict[Future[None], Key] = {}
+    failures: dict[Key, Exception] = {}
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="cloudformation") as pool:
+        while True:
+            if not (failures and stop_at_failure):
+                running |= {pool.submit(work, key): key for key in order.get_ready()}
+            if not running:
+                return failures
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                key = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    order.done(key)
+                elif isinstance(error, Exception):
+                    failures[key] = error
+                    on_failure()
+                else:
+                    raise error
 
 
 @dataclass(frozen=True)

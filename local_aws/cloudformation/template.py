@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from cfnlint.decode import decode_str
 
 from local_aws.cloudformation.functions import Scope, Value, references, resolve
-from local_aws.cloudformation.scheduler import find_cycle
 from local_aws.service_errors import ApiError
 
 _IAM_NAMES = {"GroupName", "InstanceProfileName", "ManagedPolicyName", "RoleName", "UserName"}
@@ -143,9 +143,11 @@ class Template:
         for body in self.outputs.values():
             if "Condition" not in body or scope.condition(body["Condition"]):
                 _check_known(set(references(body["Value"], scope)) - known, "Outputs")
-        circle = find_cycle({name: set(item.dependencies) for name, item in found.items()})
-        if circle:
-            raise ApiError(f"Circular dependency between resources: [{', '.join(circle)}]")
+        try:
+            TopologicalSorter({name: item.dependencies for name, item in found.items()}).prepare()
+        except CycleError as error:
+            circle = ", ".join(sorted(set(error.args[1])))
+            raise ApiError(f"Circular dependency between resources: [{circle}]") from error
         return found
 
 

@@ -4,16 +4,12 @@ moto is pinned exactly. Each function is small and has a contract test in
 tests/local_aws/moto_adapter that fails when a new moto behaves differently.
 """
 
-from local_aws.moto_adapter import cloudwatch as cloudwatch
-from local_aws.moto_adapter import iam as iam
-from local_aws.moto_adapter import s3_large_objects as s3_large_objects
 from local_aws.moto_adapter.api_gateway import (
     DeployedStage,
     find_deployed_stage,
     usage_plans_of_key,
 )
-from local_aws.moto_adapter.credentials import AccessKey, find_access_key
-from local_aws.moto_adapter.events import find_event_targets
+from local_aws.moto_adapter.iam import AccessKey, find_access_key
 from local_aws.moto_adapter.lambda_functions import (
     LambdaAnswer,
     LambdaFunction,
@@ -22,7 +18,7 @@ from local_aws.moto_adapter.lambda_functions import (
     find_lambda_function,
     lambda_routers,
 )
-from local_aws.moto_adapter.logs import put_log_lines
+from local_aws.moto_adapter.monitoring import find_event_targets, put_log_lines
 from local_aws.moto_adapter.s3 import (
     CreatedObject,
     ObjectListener,

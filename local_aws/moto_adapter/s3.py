@@ -1,19 +1,28 @@
-"""S3: reports of new objects, and where moto differs from AWS."""
+"""S3: reports of new objects, where moto differs from AWS, and large objects.
+
+moto holds several copies of an object in memory, which may have hundreds of megabytes.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from moto.iam.access_control import PermissionResult
 from moto.s3 import notifications
-from moto.s3.models import FakeBucket
+from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
+from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, MultipartChecksumBuilder
 from moto.s3.responses import S3Response
+from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
 from local_aws.moto_adapter.patching import Substitutes, replace
 
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CREATED = {
     "s3:ObjectCreated:Put": "PutObject",
     "s3:ObjectCreated:Post": "POST Object",
@@ -102,7 +111,118 @@ def _put_one_at_a_time(original: Callable[..., Any]) -> Any:
     return put
 
 
+class _Reading(threading.local):
+    """The first and last byte that this thread's request wants, and what it got."""
+
+    wanted: tuple[int, int | None] | None = None
+    got: tuple[int, int, int] | None = None  # first, last, size of the object
+
+
+_reading = _Reading()
+
+
+def _read(key: Any) -> bytes:
+    first, last = _reading.wanted or (0, None)
+    with key.lock:
+        size = key.contentsize
+        if _reading.wanted and first < size:
+            last = size - 1 if last is None else min(last, size - 1)
+            _reading.got = (first, last, size)
+        else:  # everything, or a range that moto refuses
+            first, last = 0, size - 1
+        key._value_buffer.seek(first)
+        content: bytes = key._value_buffer.read(last - first + 1)
+        return content
+
+
+class _OnDisk:
+    """An object's content in an open file, which then belongs to the object.
+
+    Args:
+        size: Bytes.
+    """
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self.file = file
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+
+def _write(key: Any, value: Any) -> None:
+    if isinstance(value, _OnDisk):
+        key._value_buffer.close()
+        key._value_buffer = value.file
+        key.contentsize = len(value)
+        return
+    # moto would fill memory first and move to the disk later.
+    if len(value) > key._max_buffer_size:
+        key._value_buffer.rollover()
+    _write_as_moto(key, value)
+
+
+def _read_range(original: Callable[..., Any]) -> Any:
+    def get(self: Any) -> Any:
+        # moto reads the whole object for each range of it.
+        asked = _RANGE.fullmatch(self.headers.get("range") or "")
+        if asked is None or (asked[2] and int(asked[2]) < int(asked[1])):
+            return original(self)
+        _reading.wanted = int(asked[1]), int(asked[2]) if asked[2] else None
+        _reading.got = None
+        try:
+            status, headers, content = original(self)
+            got = _reading.got
+        finally:
+            _reading.wanted = _reading.got = None
+        if status != 200 or got is None:
+            return status, headers, content
+        first, last, size = got
+        headers = {k: v for k, v in headers.items() if not k.startswith("x-amz-checksum-")}
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+        headers["content-length"] = str(len(content))
+        return 206, headers, content
+
+    return get
+
+
+def _join_on_disk(_original: Callable[..., Any]) -> Any:
+    def complete(self: Any, body: Iterable[tuple[int, str]]) -> Any:
+        parts: list[Any] = []
+        for number, etag in body:
+            part = self.parts.get(number)
+            if part is None or part.etag.strip('"') != etag.strip('"'):
+                raise InvalidPart
+            if parts and parts[-1].size < S3_UPLOAD_PART_MIN_SIZE:
+                raise EntityTooSmall
+            parts.append(part)
+        if not parts:
+            raise MalformedXML
+        algorithm = self.metadata.get("x-amz-checksum-algorithm")
+        checksums = MultipartChecksumBuilder(algorithm, self.metadata.get("x-amz-checksum-type"))
+        digests = hashlib.md5(usedforsecurity=False)
+        whole = tempfile.TemporaryFile()  # noqa: SIM115  belongs to the object
+        for part in parts:
+            digests.update(bytes.fromhex(part.etag.strip('"')))
+            content = part.value
+            whole.write(content)
+            if algorithm:
+                checksums.addPart(content)
+        value = _OnDisk(whole, whole.tell())
+        # moto keeps the parts as long as the object.
+        self.dispose()
+        self.parts.clear()
+        built = checksums.build() if algorithm else None
+        return value, f"{digests.hexdigest()}-{len(parts)}", built
+
+    return complete
+
+
 replace(notifications, "_send_event_bridge_message", _report_to_listener)
 replace(notifications, "send_event", _report_once)
 replace(FakeBucket, "get_permission", _enforce_no_policy)
 replace(S3Response, "put_object", _put_one_at_a_time)
+_write_as_moto: Callable[[Any, Any], None] = FakeKey.value.fset  # type: ignore[attr-defined]
+FakeKey.value = property(_read, _write)  # type: ignore[assignment,method-assign]
+replace(S3Response, "get_object", _read_range)
+replace(FakeMultipart, "complete", _join_on_disk)

@@ -1,4 +1,4 @@
-"""The AWS_PROXY integration: a Lambda function gets an event in format 1.0 and answers."""
+"""Integrations: AWS_PROXY, where a Lambda function gets an event in format 1.0, and MOCK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from local_aws.api_gateway.deployment import Route
-from local_aws.api_gateway.errors import GatewayError
+from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.api_gateway.request import ApiRequest, event_identity
 from local_aws.lambda_runtime import InvocationAbandonedError, LambdaRuntime
 from local_aws.moto_adapter import DeployedStage
@@ -28,6 +28,8 @@ _ANSWER = {
 # API Gateway renames these headers of a function's answer.
 _REMAPPED = {"authorization", "connection", "date", "server", "www-authenticate"}
 _DROPPED = {"content-length", "transfer-encoding", "x-amzn-requestid", "x-amz-apigw-id"}
+_STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})""")
+_HEADER = "method.response.header."
 
 
 class LambdaProxy:
@@ -161,3 +163,38 @@ def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
 def _header_value(value: object) -> str:
     text = json.dumps(value) if isinstance(value, bool) else str(value)
     return text.replace("\r", " ").replace("\n", " ")
+
+
+def answer_mock(request: ApiRequest, route: Route) -> Reply:
+    """The MOCK integration, as far as CORS preflight requests need it.
+
+    The request template's `statusCode` selects the integration response.
+    Templates are used as they are, without evaluating the mapping language, and headers have the
+    literal values ('...') of the integration response.
+
+    Raises:
+        GatewayError: No integration response has that status.
+    """
+    templates: dict[str, str] = route.integration.get("requestTemplates") or {}
+    match = _STATUS.search(templates.get(request.media_type, ""))
+    status = match[1] if match else "200"
+    responses: dict[str, Any] = route.integration.get("integrationResponses") or {}
+    response = next(
+        (
+            r
+            for r in responses.values()
+            if r.get("selectionPattern") and re.fullmatch(r["selectionPattern"], status)
+        ),
+        None,
+    ) or next((r for r in responses.values() if not r.get("selectionPattern")), None)
+    if response is None:
+        raise GatewayError("API_CONFIGURATION_ERROR")
+    headers = [
+        (target.removeprefix(_HEADER), value.strip("'"))
+        for target, value in (response.get("responseParameters") or {}).items()
+        if target.startswith(_HEADER)
+    ]
+    bodies: dict[str, str] = response.get("responseTemplates") or {}
+    media_type, body = next(iter(bodies.items()), ("application/json", ""))
+    headers.append(("Content-Type", media_type))
+    return int(response["statusCode"]), headers, (body or "").encode()

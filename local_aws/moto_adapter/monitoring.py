@@ -1,0 +1,56 @@
+"""CloudWatch, its logs, and EventBridge: alarms, the local AWS's log lines, rules that match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from moto.cloudwatch.models import CloudWatchBackend
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.events.models import events_backends
+from moto.events.utils import EventMessageType
+from moto.logs.models import logs_backends
+
+from local_aws.moto_adapter.patching import replace, service_lock
+
+
+def find_event_targets(region: str, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The targets, as PutTargets took them, of enabled rules of the default bus that match."""
+    bus = events_backends[DEFAULT_ACCOUNT_ID][region].describe_event_bus("default")
+    return [
+        target
+        for rule in list(bus.rules.values())
+        # For moto a rule without a pattern, which has a schedule, matches every event.
+        if rule.state == "ENABLED" and rule.event_pattern.get_pattern()
+        if rule.event_pattern.matches_event(cast(EventMessageType, event))
+        for target in rule.targets
+    ]
+
+
+def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
+    """Appends lines (time in ms, text) to a log stream; creates group and stream if needed."""
+    backend = logs_backends[DEFAULT_ACCOUNT_ID][region]
+    events = [{"timestamp": time, "message": text} for time, text in lines]
+    with service_lock("logs"):
+        if group not in backend.groups:
+            backend.create_log_group(group, {})
+        backend.ensure_log_stream(group, stream)
+        backend.put_log_events(group, stream, events)
+
+
+def _keep_state(original: Callable[..., Any]) -> Any:
+    def put(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        # moto replaces a changed alarm by a new one in state OK.
+        before = self.alarms.get(name)
+        alarm = original(self, name, *args, **kwargs)
+        if before is not None:
+            alarm.state_value = before.state_value
+            alarm.state_reason = before.state_reason
+            alarm.state_reason_data = before.state_reason_data
+            alarm.state_updated_timestamp = before.state_updated_timestamp
+        return alarm
+
+    return put
+
+
+replace(CloudWatchBackend, "put_metric_alarm", _keep_state)
