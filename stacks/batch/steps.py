@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
@@ -75,10 +74,7 @@ class BatchSteps(Construct):
         allow(["states:StartExecution"], [state_machine_arn(self, workflow)])
         allow(
             ["states:DescribeExecution"],
-            wildcards(
-                self,
-                {executions_arn(self, workflow): "Executions are named by their batches' ids."},
-            ),
+            {executions_arn(self, workflow): "Executions are named by their batches' ids."},
         )
         allow(["sagemaker:StopTransformJob"], self.jobs)
 
@@ -117,33 +113,26 @@ class BatchSteps(Construct):
         bucket_arn = exported_bucket_arn(bucket)
         allow = self._function.allow
 
-        def below(*prefixes: str) -> list[str]:
-            return wildcards(
-                self,
-                {
-                    f"{bucket_arn}/{prefix}*": "Objects are named by the batch's id or its caller."
-                    for prefix in prefixes
-                },
-            )
+        def below(*prefixes: str) -> dict[str, str]:
+            return {
+                f"{bucket_arn}/{prefix}*": "Objects are named by the batch's id or its caller."
+                for prefix in prefixes
+            }
+
+        # What requests may name besides the batch bucket.
+        locations = {
+            s3_arn(self, f"{uri}*"): "The settings allow every object below this prefix, in"
+            " batch.input_locations."
+            for uri in self._settings.batch.input_locations
+        }
 
         # Without ListBucket, S3 answers 403 for an object that does not exist.
         allow(["s3:ListBucket"], [bucket_arn])
-        allow(["s3:GetObject", "s3:GetObjectVersion"], [*below(INPUT_PREFIX), *self._locations()])
+        allow(["s3:GetObject", "s3:GetObjectVersion"], below(INPUT_PREFIX) | locations)
         allow(["s3:GetObject"], below(REQUESTS_PREFIX, OUTPUT_PREFIX))
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], below(SHARDS_PREFIX, OUTPUT_PREFIX))
         # A merge continues where the previous invocation stopped.
         allow(["s3:ListMultipartUploadParts"], below(OUTPUT_PREFIX))
-
-    def _locations(self) -> Sequence[str]:
-        """What requests may name besides the batch bucket."""
-        return wildcards(
-            self,
-            {
-                s3_arn(self, f"{uri}*"): "The settings allow every object below this prefix, in"
-                " batch.input_locations."
-                for uri in self._settings.batch.input_locations
-            },
-        )
 
     def _parameters(self) -> tuple[str, str]:
         names, gpu = self._settings.names, is_gpu(self._settings.batch_instance_type)

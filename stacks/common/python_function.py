@@ -84,12 +84,14 @@ class PythonFunction(Construct):
             },
         )
 
-    def allow(
-        self, actions: Sequence[str], resources: Sequence[str], **conditions: dict[str, object]
-    ) -> None:
-        """Adds a statement to the function's role."""
+    def allow(self, actions: Sequence[str], resources: Sequence[str] | Mapping[str, str]) -> None:
+        """Adds a statement to the function's role.
+
+        Args:
+            resources: ARNs; where they have a `*`, each with why it needs it (see `wildcards`).
+        """
+        if isinstance(resources, Mapping):
+            resources = wildcards(self.role, resources)
         self.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=list(actions), resources=list(resources), conditions=conditions or None
-            )
+            iam.PolicyStatement(actions=list(actions), resources=list(resources))
         )

@@ -10,7 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from contract.batch_objects import SHARDS_PREFIX
-from stacks.common.policies import acknowledge, wildcards
+from stacks.common.policies import acknowledge
 from stacks.common.python_function import PythonFunction
 from stacks.common.stage_stack import StageStack
 
@@ -124,7 +124,7 @@ class EmptyBuckets(Construct):
         function.allow(["s3:ListBucketVersions", "s3:ListBucketMultipartUploads"], arns)
         function.allow(
             ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"],
-            wildcards(self, {f"{arn}/*": "It deletes every object." for arn in arns}),
+            {f"{arn}/*": "It deletes every object." for arn in arns},
         )
         # It empties a bucket only if the whole stack is being deleted.
         function.allow(["cloudformation:DescribeStacks"], [cdk.Stack.of(self).stack_id])

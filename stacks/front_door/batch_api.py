@@ -17,7 +17,6 @@ from stacks.common.arns import (
     state_machine_arn,
     transform_job_arn,
 )
-from stacks.common.policies import wildcards
 from stacks.common.python_function import PythonFunction
 from stacks.foundation.stack import FoundationStack
 from stage.settings import Settings
@@ -72,13 +71,10 @@ class BatchApi(Construct):
         function.allow(["s3:ListBucket"], [bucket_arn])
         function.allow(
             ["s3:PutObject"],
-            wildcards(
-                self,
-                {
-                    f"{bucket_arn}/{UPLOADS_PREFIX}*": "Uploads are named by their batches' ids.",
-                    f"{bucket_arn}/{REQUESTS_PREFIX}*": "Requests are named by their batches' ids.",
-                },
-            ),
+            {
+                f"{bucket_arn}/{UPLOADS_PREFIX}*": "Uploads are named by their batches' ids.",
+                f"{bucket_arn}/{REQUESTS_PREFIX}*": "Requests are named by their batches' ids.",
+            },
         )
         places = {
             f"{bucket_arn}/{INPUT_PREFIX}*": "Callers name the files they put there.",
@@ -87,7 +83,7 @@ class BatchApi(Construct):
         }
         for location in self._settings.batch.input_locations:
             places[s3_arn(self, f"{location}*")] = "The settings let callers name files there."
-        function.allow(["s3:GetObject"], wildcards(self, places))
+        function.allow(["s3:GetObject"], places)
 
     def _allow_work(self, function: PythonFunction) -> None:
         names = self._settings.names
@@ -95,13 +91,10 @@ class BatchApi(Construct):
         function.allow(["states:StartExecution"], [state_machine_arn(self, workflow)])
         function.allow(
             ["states:DescribeExecution", "states:StopExecution"],
-            wildcards(
-                self,
-                {executions_arn(self, workflow): "Executions are named by their batches' ids."},
-            ),
+            {executions_arn(self, workflow): "Executions are named by their batches' ids."},
         )
         jobs = transform_job_arn(self, f"{names.prefix}-*")
         function.allow(
             ["sagemaker:DescribeTransformJob", "sagemaker:StopTransformJob"],
-            wildcards(self, {jobs: "This stage's jobs are named by prefix, batch and attempt."}),
+            {jobs: "This stage's jobs are named by prefix, batch and attempt."},
         )

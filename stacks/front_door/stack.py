@@ -10,7 +10,7 @@ from constructs import Construct
 
 from contract.names import APP_NAME
 from contract.outputs import API_AUTH, API_KEY_ID, API_KEY_IDS, API_URL
-from stacks.alarms.front_door import FrontDoorAlarms
+from stacks.alarms.stage import FrontDoorAlarms
 from stacks.common.arns import parameter_arn
 from stacks.common.endpoint import NamedEndpoint
 from stacks.common.python_function import RUNTIME, PythonFunction

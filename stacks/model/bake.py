@@ -165,13 +165,10 @@ class Bake(Construct):
         function.allow(["s3:ListBucket"], [published_assets_arn(self)])
         function.allow(
             ["s3:GetObject"],
-            wildcards(
-                self,
-                {
-                    f"{published_assets_arn(self)}/{folder}/*": "A corpus is published under its"
-                    " hash; naming that would change this policy with every corpus."
-                },
-            ),
+            {
+                f"{published_assets_arn(self)}/{folder}/*": "A corpus is published under its"
+                " hash; naming that would change this policy with every corpus."
+            },
         )
         return {
             "Bucket": asset.s3_bucket_name,
@@ -198,13 +195,10 @@ class Bake(Construct):
         )
         function.allow(
             ["states:DescribeExecution", "states:StopExecution"],
-            wildcards(
-                self,
-                {
-                    executions_arn(self, self._workflow_name): "Executions are named by"
-                    " CloudFormation's request ids."
-                },
-            ),
+            {
+                executions_arn(self, self._workflow_name): "Executions are named by"
+                " CloudFormation's request ids."
+            },
         )
         function.allow(
             ["sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob"],
@@ -214,10 +208,7 @@ class Bake(Construct):
         function.allow(["s3:ListBucket"], [artifacts_arn])
         function.allow(
             ["s3:GetObject", "s3:PutObject"],
-            wildcards(
-                self,
-                {f"{artifacts_arn}/{BAKES_PREFIX}*": "Bakes are named by their hashes."},
-            ),
+            {f"{artifacts_arn}/{BAKES_PREFIX}*": "Bakes are named by their hashes."},
         )
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [self._key.key_arn])
         return function

@@ -1,4 +1,4 @@
-"""One endpoint of one instance type: its configuration, updates, alarms and scaling."""
+"""Serving a bake: the Model of a processor, and the endpoint of an instance type."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from aws_cdk import aws_applicationautoscaling as autoscaling
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
@@ -14,9 +15,10 @@ from constructs import Construct
 from stacks.alarms.endpoint import UpdateAlarms, WatchingAlarms
 from stacks.common.endpoint import VARIANT, NamedEndpoint
 from stacks.common.python_function import PythonFunction
-from stacks.model.serving_model import ServingModel
+from stacks.model.bake import Bake
 from stacks.model.switch import ServingSwitch
 from stage.instance_types import has_local_storage, is_gpu
+from stage.model_server import CPU_WORKERS, GPU_WORKERS
 from stage.settings import Settings
 from stage.tables import EndpointSettings, ScalingSettings, UpdateSettings
 
@@ -33,6 +35,50 @@ _UPDATE_SECONDS = 3600
 # until the new instances are in service.
 _SCALE_OUT_SECONDS = 60
 _SCALE_IN_SECONDS = 300
+
+
+class ServingModel(Construct):
+    """The artifact and the image for one processor, CPU or GPU.
+
+    CloudFormation names it: every property is create-only, so each change replaces it, and a fixed
+    name would clash with the old one's.
+
+    Attributes:
+        name: known once it is deployed.
+        bake_id: what it serves.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        bake: Bake,
+        execution_role: iam.IRole,
+        gpu: bool,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.resource = sagemaker.CfnModel(
+            self,
+            "Resource",
+            execution_role_arn=execution_role.role_arn,
+            enable_network_isolation=True,
+            primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
+                image=settings.lock.image_uri(settings.region, gpu=gpu),
+                model_data_url=bake.model_data_url,
+                environment={
+                    # The container refuses an artifact of another bake.
+                    "BAKE_ID": bake.bake_id,
+                    "SAGEMAKER_PROGRAM": "inference.py",
+                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                    **(GPU_WORKERS if gpu else CPU_WORKERS),
+                    "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "60",
+                },
+            ),
+        )
+        self.name = self.resource.attr_model_name
+        self.bake_id = bake.bake_id
 
 
 class EmbeddingEndpoint(Construct):

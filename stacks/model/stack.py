@@ -10,13 +10,12 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from contract.deployment import Deployment
-from stacks.alarms.workflows import bake_alarm
+from stacks.alarms.stage import bake_alarm
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.stack import FoundationStack
 from stacks.model.bake import Bake
-from stacks.model.endpoint import EmbeddingEndpoint
+from stacks.model.endpoint import EmbeddingEndpoint, ServingModel
 from stacks.model.examination import Probe, SmokeTest
-from stacks.model.serving_model import ServingModel
 from stacks.model.switch import ServingSwitch
 from stage.instance_types import is_gpu
 from stage.settings import Settings

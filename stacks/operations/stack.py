@@ -9,7 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from contract.outputs import DASHBOARD_NAME, DEPLOY_ROLE_ARN, DIFF_ROLE_ARN
-from stacks.alarms.corpus import CorpusAlarms
+from stacks.alarms.stage import CorpusAlarms
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.stack import FoundationStack
 from stacks.operations.budget import Budget

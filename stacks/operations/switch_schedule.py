@@ -13,7 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from contract.switch import OFF, ON, PARAMETER
-from stacks.alarms.workflows import switch_alarm
+from stacks.alarms.stage import switch_alarm
 from stacks.common.arns import bootstrap_version_arn, stack_arn
 from stacks.common.policies import wildcards
 from stacks.common.workflow import workflow
