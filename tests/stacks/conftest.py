@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,16 @@ def stage(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def stage_templates(stage: str, templates: Callable[[str], Templates]) -> Templates:
     return templates(stage)
+
+
+@pytest.fixture
+def model(stage_templates: Templates) -> dict[str, Any]:
+    return stage_templates["Model"]
+
+
+@pytest.fixture
+def api(stage_templates: Templates) -> dict[str, Any]:
+    return stage_templates["FrontDoor"]
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, UPLOADS_PREFIX
 from contract.names import Names
 from stage.settings import load_settings
@@ -16,7 +14,6 @@ from tests.support.synthesis import (
     arn_ends,
     changed,
     listed,
-    of_type,
     properties,
     statements,
     templates_of,
@@ -24,11 +21,6 @@ from tests.support.synthesis import (
 
 ROLE = "BatchFunctionRole"
 WRITTEN = {f"/{UPLOADS_PREFIX}*", f"/{REQUESTS_PREFIX}*"}
-
-
-@pytest.fixture
-def api(stage_templates: Templates) -> dict[str, Any]:
-    return stage_templates["FrontDoor"]
 
 
 def variables(api: dict[str, Any]) -> dict[str, Any]:
@@ -40,30 +32,10 @@ def variables(api: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_its_routes(api: dict[str, Any]) -> None:
-    places = {
-        name: resource["Properties"]["PathPart"]
-        for name, resource in of_type(api, "AWS::ApiGateway::Resource").items()
-    }
-    routes = {
-        (m["HttpMethod"], places[m["ResourceId"]["Ref"]]): m
-        for m in properties(api, "AWS::ApiGateway::Method")
-    }
-    batch = {("POST", "batch"), ("GET", "{batch_id}"), ("DELETE", "{batch_id}")}
-    assert batch <= set(routes)
-    function = {
-        json.dumps(m["Integration"]["Uri"]) for route, m in routes.items() if route in batch
-    }
-    others = {
-        json.dumps(m["Integration"]["Uri"]) for route, m in routes.items() if route not in batch
-    }
-    assert len(function) == len(others) == 1
-    assert function.isdisjoint(others)
-
-
 def test_its_settings(stage: str, api: dict[str, Any]) -> None:
     settings, found = load_settings(stage).batch, variables(api)
     assert found["APP_STAGE"] == stage
+    assert "StorageBatch" in found["BATCH_BUCKET"]["Fn::ImportValue"]
     assert found["TRANSFORM_JOB_PREFIX"] == Names(stage).prefix
     assert found["STATE_MACHINE_ARN"]["Fn::Join"][1][-1].endswith(
         f":stateMachine:{Names(stage).batch_workflow}"
@@ -71,20 +43,6 @@ def test_its_settings(stage: str, api: dict[str, Any]) -> None:
     assert int(found["INSTANCE_COUNT"]) == settings.instance_count
     assert int(found["MAX_INSTANCE_COUNT"]) == settings.max_instance_count
     assert json.loads(found["INPUT_LOCATIONS"]) == []
-
-
-def test_it_knows_workflow_and_bucket_as_they_are_made(
-    stage: str, stage_templates: Templates
-) -> None:
-    (machine,) = properties(stage_templates["Batch"], "AWS::StepFunctions::StateMachine")
-    assert machine["StateMachineName"] == Names(stage).batch_workflow
-    bucket = variables(stage_templates["FrontDoor"])["BATCH_BUCKET"]["Fn::ImportValue"]
-    exports = {
-        output["Export"]["Name"]: output["Value"]
-        for output in stage_templates["Foundation"]["Outputs"].values()
-        if "Export" in output
-    }
-    assert "Batch" in exports[bucket]["Ref"]
 
 
 def test_what_it_may_do(stage: str, api: dict[str, Any]) -> None:

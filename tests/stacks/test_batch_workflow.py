@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from contract.batch_objects import transform_job_name
+from contract.names import Names
 from stage.bundles import ROOT
 from tests.support.batch_scenarios import BATCH_ID, BUCKET, BatchAws, put_input
 from tests.support.recorded_aws import ACCOUNT, REGION, AwsError
@@ -24,7 +26,7 @@ LONG = b"".join(
     for n in range(8000)
 )
 LINES = b"".join(b'{"id": %d, "text_inputs": "question %d"}\n' % (n, n) for n in range(30))
-JOB = f"faq-search-dev-{BATCH_ID.replace('-', '')}"
+JOB = transform_job_name("faq-search-dev", BATCH_ID)
 
 
 class Workflow:
@@ -134,7 +136,7 @@ def test_a_file_that_cannot_be_embedded_fails_with_a_sentence(
     assert workflow.run(content) == "FAILED"
     assert batch_aws.report()["status"] == "failed"
     assert reason in batch_aws.report()["reason"]
-    assert workflow.actions.count("split") == 1, "what cannot be mended is not tried again"
+    assert workflow.actions.count("split") == 1, "retrying cannot help"
     assert batch_aws.called("CreateTransformJob") == []
 
 
@@ -143,7 +145,7 @@ def test_a_model_that_is_replaced_in_between(batch_aws: BatchAws, workflow: Work
 
     def deployed_by_then() -> None:
         if workflow.actions.count("prepare") == 2:
-            batch_aws.parameters["/faq-search/dev/model-name/cpu"] = "CpuModel-2"
+            batch_aws.parameters[Names("dev").model_name_parameter(gpu=False)] = "CpuModel-2"
 
     workflow.before["prepare"] = deployed_by_then
     assert workflow.run() == "SUCCEEDED"

@@ -42,11 +42,6 @@ STATUSES = {
 
 
 @pytest.fixture
-def api(stage_templates: Templates) -> dict:
-    return stage_templates["FrontDoor"]
-
-
-@pytest.fixture
 def function(api: dict) -> dict:
     """The one that asks the endpoints."""
     (found,) = (f for f in properties(api, "AWS::Lambda::Function") if "ENDPOINTS" in variables(f))

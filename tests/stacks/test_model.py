@@ -6,8 +6,6 @@ import json
 import re
 from collections.abc import Callable
 
-import pytest
-
 from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
 from contract.deployment import Deployment
 from contract.names import APP_NAME
@@ -23,11 +21,6 @@ from tests.support.synthesis import (
     statements,
     templates_of,
 )
-
-
-@pytest.fixture
-def model(stage_templates: Templates) -> dict:
-    return stage_templates["Model"]
 
 
 def _job(template: dict) -> dict:

@@ -17,11 +17,6 @@ from tests.support.synthesis import Templates, changed, of_type, properties, tem
 ENDPOINT = "AWS::SageMaker::Endpoint"
 
 
-@pytest.fixture
-def model(stage_templates: Templates) -> dict:
-    return stage_templates["Model"]
-
-
 def _endpoints(model: dict) -> dict[str, dict[str, Any]]:
     return {p["EndpointName"]: p for p in properties(model, ENDPOINT)}
 
@@ -106,17 +101,6 @@ def test_they_watch_only_the_new_instances(stage: str, model: dict) -> None:
             assert alarms[name]["VariantName"] == "primary"
         expected = endpoint_dimensions(stage, endpoint["EndpointName"], bake["BakeId"])
         assert alarms[PROBE_FAILED] == expected
-
-
-def test_every_alarm_is_quiet_without_data_and_notifies_the_topic(model: dict) -> None:
-    """A first deployment has no data, nor has an endpoint that is switched off."""
-    alarms = properties(model, "AWS::CloudWatch::Alarm")
-    assert alarms
-    for alarm in alarms:
-        assert alarm["TreatMissingData"] == "notBreaching"
-        (action,) = alarm["AlarmActions"]
-        assert "Topic" in action["Fn::ImportValue"]
-        assert len(alarm["AlarmDescription"]) > 40
 
 
 def test_alarms_watch_for_instances_near_their_limits(settings: Settings, model: dict) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from contract.switch import OFF, ON, PARAMETER
 from stage.settings import Settings
-from tests.support.synthesis import Templates, arn_ends, of_type, properties
+from tests.support.synthesis import arn_ends, of_type, properties
 
 ON_OR_OFF = {"Fn::If": ["IsServing", ON, OFF]}
 # What is billed by the hour, and what depends on it.
@@ -17,11 +17,6 @@ ONLY_WHILE_ON = {
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::ApplicationAutoScaling::ScalingPolicy",
 }
-
-
-@pytest.fixture
-def model(stage_templates: Templates) -> dict:
-    return stage_templates["Model"]
 
 
 class TestSwitch:

@@ -6,24 +6,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from contract.names import Names
 from contract.switch import OFF, ON, PARAMETER
-from tests.support.model_validator import check_request
+from tests.support.recorded_aws import ACCOUNT, REGION, AwsError, RecordedAws
 from tests.support.state_machine import run_execution, tasks_through
 from tests.support.synthesis import Templates, properties
 
-REGION = "eu-west-1"
 STACK = Names("dev").stack("Model")
-ARN = f"arn:aws:cloudformation:{REGION}:123456789012:stack/{STACK}/1"
+ARN = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1"
 
 NO_UPDATES = "No updates are to be performed."
 BUSY = f"Stack:{ARN} is in UPDATE_IN_PROGRESS state and can not be updated."
 BROKEN = f"Stack:{ARN} is in UPDATE_ROLLBACK_FAILED state and can not be updated."
 
 
-class CloudFormation:
+class CloudFormation(RecordedAws):
     """Answers the requests of executions.
 
     Attributes:
@@ -32,29 +30,16 @@ class CloudFormation:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.refusals: list[str] = []
         self.statuses = ["UPDATE_COMPLETE"]
-        self.updates: list[dict[str, Any]] = []
 
-    def client(self, service: str, region_name: str) -> CloudFormation:
-        assert (service, region_name) == ("cloudformation", REGION)
-        return self
-
-    def update_stack(self, **request: Any) -> dict[str, Any]:
-        assert check_request("cloudformation", "UpdateStack", request) == []
-        self.updates.append(request)
+    def _update_stack(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.refusals:
-            raise ClientError(
-                {
-                    "Error": {"Code": "ValidationError", "Message": self.refusals.pop(0)},
-                    "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"},
-                },
-                "UpdateStack",
-            )
+            raise AwsError("ValidationError", self.refusals.pop(0))
         return {"StackId": ARN}
 
-    def describe_stacks(self, **request: Any) -> dict[str, Any]:
-        assert check_request("cloudformation", "DescribeStacks", request) == []
+    def _describe_stacks(self, request: dict[str, Any]) -> dict[str, Any]:
         assert request == {"StackName": STACK}
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return {"Stacks": [{"StackName": STACK, "StackStatus": status}]}
@@ -65,6 +50,7 @@ def cloudformation() -> Iterator[CloudFormation]:
     aws = CloudFormation()
     with tasks_through(aws.client):
         yield aws
+    assert not aws.violations
 
 
 @pytest.fixture
@@ -85,7 +71,7 @@ def test_only_the_parameter_changes(
         "UPDATE_COMPLETE",
     ]
     assert switch(serving) == "SUCCEEDED"
-    (update,) = cloudformation.updates
+    (update,) = cloudformation.called("UpdateStack")
     assert update["UsePreviousTemplate"] is True
     assert update["Parameters"] == [
         {"ParameterKey": PARAMETER, "ParameterValue": serving},
@@ -101,7 +87,7 @@ def test_nothing_to_do_is_done(
 ) -> None:
     cloudformation.refusals = [NO_UPDATES]
     assert switch(OFF) == "SUCCEEDED"
-    assert len(cloudformation.updates) == 1
+    assert len(cloudformation.called("UpdateStack")) == 1
 
 
 def test_it_waits_until_a_deployment_is_over(
@@ -109,7 +95,7 @@ def test_it_waits_until_a_deployment_is_over(
 ) -> None:
     cloudformation.refusals = [BUSY, BUSY, "Rate exceeded"]
     assert switch(OFF) == "SUCCEEDED"
-    assert len(cloudformation.updates) == 4
+    assert len(cloudformation.called("UpdateStack")) == 4
 
 
 @pytest.mark.parametrize(
@@ -120,7 +106,7 @@ def test_what_cannot_pass_fails_at_once(
 ) -> None:
     cloudformation.refusals = [refusal]
     assert switch(ON) == "FAILED"
-    assert len(cloudformation.updates) == 1
+    assert len(cloudformation.called("UpdateStack")) == 1
 
 
 @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"])

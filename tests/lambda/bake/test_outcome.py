@@ -193,7 +193,9 @@ class TestEndedExecution:
     def test_that_has_answered_is_not_answered_again(self, aws, answers, bake, ended):
         """A second answer might replace the first, which has the reason."""
         aws.add_job(name(NEW), "InProgress", output(NEW))
-        bake.handle(ended("FAILED", error="BakeFailed", cause="CloudFormation has been told why."))
+        bake.handle(
+            ended("FAILED", error="BakeFailed", cause="The answer to CloudFormation says why.")
+        )
         assert answers.received == []
         assert aws.jobs[name(NEW)]["TrainingJobStatus"] == "InProgress"
 

@@ -1,7 +1,7 @@
-"""The requests that CloudFormation and the bake send to SageMaker, Step Functions and SSM.
+"""The requests that CloudFormation and the bake send to the other services.
 
-CloudFormation passes the properties of these types to the API almost unchanged, so a request that
-the API's model refuses would fail in the middle of a deployment.
+CloudFormation passes the properties of these types to the APIs almost unchanged, so a request that
+an API's model refuses would fail in the middle of a deployment.
 """
 
 from __future__ import annotations
@@ -18,18 +18,38 @@ from contract.bake_objects import bake_prefix
 from tests.support.model_validator import check_request, service_model
 from tests.support.resolved_template import Resolver
 
-STAGES = ["local", "dev", "prod"]
-# Only UpdateEndpoint accepts these; CloudFormation keeps them for it.
-UPDATE_ONLY = {
-    "RetainAllVariantProperties",
-    "ExcludeRetainedVariantProperties",
-    "RetainDeploymentConfig",
+# What creates a resource of a type: service, operation, and the member that holds its name, which
+# CloudFormation makes up. The members after those never go into that request.
+REQUESTS = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": (
+        "application-autoscaling",
+        "RegisterScalableTarget",
+        None,
+    ),
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "PutMetricAlarm", None),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch", "PutDashboard", None),
+    "AWS::Events::Rule": ("events", "PutRule", "Name", "Targets"),
+    "AWS::IAM::Role": ("iam", "CreateRole", "RoleName", "Policies", "ManagedPolicyArns", "Tags"),
+    "AWS::SNS::Subscription": ("sns", "Subscribe", None),
+    "AWS::SSM::Parameter": ("ssm", "PutParameter", None, "Tags"),
+    "AWS::SageMaker::Endpoint": (
+        "sagemaker",
+        "CreateEndpoint",
+        None,
+        # Only UpdateEndpoint accepts these; CloudFormation keeps them for it.
+        "RetainAllVariantProperties",
+        "ExcludeRetainedVariantProperties",
+        "RetainDeploymentConfig",
+    ),
+    "AWS::SageMaker::EndpointConfig": ("sagemaker", "CreateEndpointConfig", "EndpointConfigName"),
+    "AWS::SageMaker::Model": ("sagemaker", "CreateModel", "ModelName"),
+    "AWS::Scheduler::Schedule": ("scheduler", "CreateSchedule", "Name"),
 }
 
 
-@pytest.fixture(params=STAGES)
-def stage(request, templates):
-    synthesised = templates(request.param)
+@pytest.fixture(params=["local", "dev", "prod", "everything"])
+def stage(request, templates, everything):
+    synthesised = everything if request.param == "everything" else templates(request.param)
     return synthesised, Resolver(synthesised)
 
 
@@ -37,6 +57,97 @@ def stage(request, templates):
 def model_stack(stage):
     synthesised, resolver = stage
     return lambda kind: resolver.resources(synthesised["Model"], kind)
+
+
+def faults(kind: str, properties: dict[str, Any]) -> list[str]:
+    """What AWS would refuse of a resource."""
+    service, operation, name, *left_out = REQUESTS[kind]
+    request = {
+        key: json.dumps(value) if key in ("AssumeRolePolicyDocument", "EventPattern") else value
+        for key, value in properties.items()
+        if key not in left_out
+    }
+    return check_request(service, operation, ({name: "generated"} if name else {}) | request)
+
+
+def test_every_resource_can_be_created(stage):
+    synthesised, resolver = stage
+    found = [
+        (kind, properties)
+        for template in synthesised.values()
+        for kind in REQUESTS
+        for properties in resolver.resources(template, kind)
+    ]
+    assert len(found) > 20
+    assert [fault for kind, properties in found for fault in faults(kind, properties)] == []
+
+
+def test_every_kind_of_resource_is_among_them(templates, everything):
+    kinds = {
+        resource["Type"]
+        for synthesised in (everything, templates("prod"))
+        for template in synthesised.values()
+        for resource in template["Resources"].values()
+    }
+    assert set(REQUESTS) <= kinds
+
+
+def test_update_endpoint(model_stack):
+    for properties in model_stack("AWS::SageMaker::Endpoint"):
+        update = {k: v for k, v in properties.items() if k != "Tags"}
+        assert check_request("sagemaker", "UpdateEndpoint", update) == []
+
+
+def test_put_targets(stage):
+    synthesised, resolver = stage
+    for template in synthesised.values():
+        for properties in resolver.resources(template, "AWS::Events::Rule"):
+            targets = {"Rule": "generated", "Targets": properties["Targets"]}
+            assert check_request("events", "PutTargets", targets) == []
+
+
+def test_put_scaling_policy(templates):
+    resolver = Resolver(templates("prod"))
+    model = templates("prod")["Model"]
+    [target] = resolver.resources(model, "AWS::ApplicationAutoScaling::ScalableTarget")
+    policies = resolver.resources(model, "AWS::ApplicationAutoScaling::ScalingPolicy")
+    assert policies
+    of_target = {k: target[k] for k in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+    for properties in policies:
+        request = {k: v for k, v in properties.items() if k != "ScalingTargetId"} | of_target
+        assert check_request("application-autoscaling", "PutScalingPolicy", request) == []
+
+
+def test_create_budget(everything):
+    resolver = Resolver(everything)
+    [properties] = resolver.resources(everything["Operations"], "AWS::Budgets::Budget")
+    budget = properties["Budget"]
+    limit = {k: str(v) for k, v in budget["BudgetLimit"].items()}  # CloudFormation's number
+    request = {
+        "AccountId": "123456789012",
+        "Budget": {**budget, "BudgetName": "generated", "BudgetLimit": limit},
+        "NotificationsWithSubscribers": properties["NotificationsWithSubscribers"],
+    }
+    assert check_request("budgets", "CreateBudget", request) == []
+
+
+def test_a_wait_is_required_of_every_kind_of_update(templates):
+    """Optional in CloudFormation's schema, required by the API."""
+    resolver = Resolver(templates("dev"))
+    [endpoint] = resolver.resources(templates("dev")["Model"], "AWS::SageMaker::Endpoint")
+    routing = endpoint["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing["Type"] == "ALL_AT_ONCE"
+    assert faults("AWS::SageMaker::Endpoint", endpoint) == []
+    del routing["WaitIntervalInSeconds"]
+    assert faults("AWS::SageMaker::Endpoint", endpoint) != []
+
+
+def test_a_wrong_template_would_be_found(model_stack):
+    """The Ref of a model is its ARN, but the configuration needs the name."""
+    kind = "AWS::SageMaker::EndpointConfig"
+    [properties, *_] = model_stack(kind)
+    properties["ProductionVariants"][0]["ModelName"] = "arn:aws:sagemaker:us-east-1:1:model/x"
+    assert faults(kind, properties) != []
 
 
 def as_cloudformation_sends(value: Any) -> Any:
@@ -68,40 +179,6 @@ def test_the_training_job_writes_where_the_marker_is(training_job, model_stack):
     [bake] = model_stack("Custom::Bake")
     expected = f"s3://{bake['ArtifactsBucket']}/{bake_prefix(bake['BakeId'])}"
     assert training_job["OutputDataConfig"]["S3OutputPath"] == expected
-
-
-def test_create_model(model_stack):
-    models = model_stack("AWS::SageMaker::Model")
-    assert models
-    for properties in models:
-        request = {"ModelName": "generated", **properties}
-        assert check_request("sagemaker", "CreateModel", request) == []
-
-
-def test_create_endpoint_config(model_stack):
-    configurations = model_stack("AWS::SageMaker::EndpointConfig")
-    assert configurations
-    for properties in configurations:
-        request = {"EndpointConfigName": "generated", **properties}
-        assert check_request("sagemaker", "CreateEndpointConfig", request) == []
-
-
-def test_create_and_update_endpoint(model_stack):
-    endpoints = model_stack("AWS::SageMaker::Endpoint")
-    assert endpoints
-    for properties in endpoints:
-        create = {k: v for k, v in properties.items() if k not in UPDATE_ONLY}
-        assert check_request("sagemaker", "CreateEndpoint", create) == []
-        update = {k: v for k, v in properties.items() if k != "Tags"}
-        assert check_request("sagemaker", "UpdateEndpoint", update) == []
-
-
-def test_put_parameter(model_stack):
-    parameters = model_stack("AWS::SSM::Parameter")
-    assert parameters
-    for properties in parameters:
-        request = {key: value for key, value in properties.items() if key != "Tags"}
-        assert check_request("ssm", "PutParameter", request) == []
 
 
 @pytest.fixture
@@ -193,11 +270,3 @@ class TestWorkflow:
         limit = json.loads(definition)["TimeoutSeconds"]
         [bake] = model_stack("Custom::Bake")
         assert 50 * 60 < limit < int(bake["ServiceTimeout"]) <= 3600
-
-
-def test_a_wrong_template_would_be_found(model_stack):
-    """The Ref of a model is its ARN, but the configuration needs the name."""
-    [properties, *_] = model_stack("AWS::SageMaker::EndpointConfig")
-    properties["ProductionVariants"][0]["ModelName"] = "arn:aws:sagemaker:us-east-1:1:model/x"
-    request = {"EndpointConfigName": "generated", **properties}
-    assert check_request("sagemaker", "CreateEndpointConfig", request) != []
