@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faq_search import BatchError, Cost, FaqSearch, FaqSearchError, Records
-from tests.support.client import running_api
-from tests.support.client_batch import ID, OUTPUT, ended, running_s3, state
+from tests.support.client import ID, OUTPUT, ended, running_api, running_s3, state
 
 LINES = b'{"id": 1, "text_inputs": "a"}\n'
 

@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from faq_search.__main__ import main
-from tests.support.client import running_api
-from tests.support.client_batch import ID, OUTPUT, ended, running_s3, state
+from tests.support.client import ID, OUTPUT, ended, running_api, running_s3, state
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from tests.support.http import Handler, serving
 
 
 class Answers:
@@ -23,29 +23,11 @@ class Answers:
     """
 
     def __init__(self) -> None:
+        self.url = ""
         self.received: list[dict[str, Any]] = []
         self.sizes: list[int] = []
         self.content_types: list[str | None] = []
         self.refusals: list[int] = []
-        answers = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = answers.refusals.pop(0) if answers.refusals else 200
-                if status == 200:
-                    answers.received.append(json.loads(body))
-                    answers.sizes.append(len(body))
-                    answers.content_types.append(self.headers["Content-Type"])
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/answer?signature=secret"
 
     @property
     def only(self) -> dict[str, Any]:
@@ -58,9 +40,17 @@ class Answers:
 def answers() -> Iterator[Answers]:
     """Answers of one test."""
     collected = Answers()
-    thread = threading.Thread(target=collected.server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield collected
-    collected.server.shutdown()
-    collected.server.server_close()
-    thread.join()
+
+    class AnswerHandler(Handler):
+        def respond(self) -> None:
+            body = self.body()
+            status = collected.refusals.pop(0) if collected.refusals else 200
+            if status == 200:
+                collected.received.append(json.loads(body))
+                collected.sizes.append(len(body))
+                collected.content_types.append(self.headers["Content-Type"])
+            self.answer(status)
+
+    with serving(AnswerHandler) as url:
+        collected.url = f"{url}/answer?signature=secret"
+        yield collected

@@ -6,18 +6,17 @@ import importlib
 import io
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any, Literal
 
 import pytest
 from botocore.session import Session
 
+from tests.support.http import Handler, serving
 from tests.support.model_validator import check_request
 
 DEPLOYMENT = {
@@ -182,7 +181,7 @@ def running_aws() -> Iterator[FakeAws]:
         client.meta.events.register("provide-client-params.*.*", check)
         return client
 
-    class Handler(BaseHTTPRequestHandler):
+    class AwsHandler(Handler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
@@ -190,9 +189,8 @@ def running_aws() -> Iterator[FakeAws]:
             fake.connections += 1
             super().setup()
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            reply = fake.next_reply(self.path, body)
+        def respond(self) -> None:
+            reply = fake.next_reply(self.path, self.body())
             time.sleep(reply.silent_seconds)
             if reply.hang_up:
                 self.close_connection = True
@@ -210,30 +208,16 @@ def running_aws() -> Iterator[FakeAws]:
                 self.wfile.write(content[position : position + 1])
                 time.sleep(0.1)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
         def handle(self) -> None:
             with suppress(ConnectionError):  # a client that had waited long enough
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in ENVIRONMENT.items():
-                patch.setenv(name, value)
-            patch.setattr(Session, "create_client", create_checked)
-            patch.setenv("AWS_ENDPOINT_URL", fake.url)
-            yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(AwsHandler) as fake.url, pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        patch.setattr(Session, "create_client", create_checked)
+        patch.setenv("AWS_ENDPOINT_URL", fake.url)
+        yield fake
     assert not violations, violations
 
 
