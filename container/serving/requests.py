@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Never
 
 from container.errors import InvalidRequestError
+from container.serving.responses import record_error_json
 
 DEFAULT_TOP_K = 3
 MAX_REQUEST_ID = 128
@@ -65,6 +66,10 @@ class Record:
 
     id: str | int | float
     text: str
+
+
+# A record, or the answer's line that says what is wrong with it.
+Line = Record | bytes
 
 
 def media_type(content_type: str | None) -> str:
@@ -175,6 +180,47 @@ def record_id(payload: object) -> str | int | float | None:
         return None
     # json reads 1e999 as infinity, which no answer in JSON can hold.
     return None if given in (math.inf, -math.inf) else given
+
+
+def parse_lines(text: str) -> list[Line]:
+    """The records of a body of JSON lines, in order.
+
+    A line is `{"id": ..., "text_inputs": "..."}` or, so that a transform job can send many
+    records in one request, `{"records": [...]}` with such objects in it. A wrong record or line
+    affects no other. Raises InvalidRequestError for an empty body.
+    """
+    # Not splitlines(), which also splits at characters that JSON allows inside strings.
+    records = [record for line in text.split("\n") if line.strip() for record in _parse_line(line)]
+    if not records:
+        raise InvalidRequestError("the body is empty; send one JSON object a line")
+    return records
+
+
+def _parse_line(line: str) -> list[Line]:
+    try:
+        payload = parse_json(line)
+        if isinstance(payload, dict) and "records" in payload:
+            return [_checked_record(member) for member in _members(payload)]
+    except InvalidRequestError as error:
+        return [record_error_json(None, error.sentence)]
+    return [_checked_record(payload)]
+
+
+def _members(payload: dict[str, object]) -> list[object]:
+    """The records of a group, yet to be checked."""
+    members = payload["records"]
+    if len(payload) > 1:
+        raise InvalidRequestError("a group of records has the field records and no other")
+    if not isinstance(members, list) or not members:
+        raise InvalidRequestError("records is not a list of records with at least one in it")
+    return members
+
+
+def _checked_record(payload: object) -> Line:
+    try:
+        return parse_record(payload)
+    except InvalidRequestError as error:
+        return record_error_json(record_id(payload), error.sentence)
 
 
 def _check_fields(payload: Mapping[str, object], allowed: Sequence[str], mode: str) -> None:

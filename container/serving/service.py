@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +17,16 @@ from container.encoder.load import broken_artifact, load_encoder
 from container.errors import InternalError, InvalidRequestError, LoadError
 from container.search.index import Index
 from container.search.searcher import Searcher
-from container.serving.batch_lines import Line, parse_lines
-from container.serving.request_log import logged
 from container.serving.requests import (
     JSON_LINES_TYPES,
     Body,
+    Line,
     Record,
     Request,
     decode,
     media_type,
     parse_body,
+    parse_lines,
 )
 from container.serving.responses import dumps, finite, record_json
 
@@ -70,7 +73,7 @@ class Service:
         Raises InvalidRequestError for what the caller can correct, and InternalError.
         """
         try:
-            with logged(self._manifest["bake_id"]) as line:
+            with _logged(self._manifest["bake_id"]) as line:
                 return self._answer(body, content_type, line)
         except InvalidRequestError:
             raise
@@ -157,3 +160,24 @@ class Service:
             ]
             for hits in self._searcher.search(request.queries, request.top_k)
         ]
+
+
+@contextmanager
+def _logged(bake_id: str) -> Iterator[dict[str, Any]]:
+    """Logs a request as one line of JSON when it ends; gives the line, to be completed by then.
+
+    It never holds the texts: `request_id` is the caller's own, to find the line by; `mode` the
+    request's, or `batch`; `texts` the number of texts to encode. `message` becomes answered,
+    refused or failed.
+    """
+    line = {"message": "failed", "request_id": None, "mode": None, "texts": 0}
+    started = time.monotonic()
+    try:
+        yield line
+        line["message"] = "answered"
+    except InvalidRequestError:
+        line["message"] = "refused"
+        raise
+    finally:
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        logger.info("%s", json.dumps(line | {"milliseconds": milliseconds, "bake_id": bake_id}))

@@ -38,13 +38,6 @@ def test_embedding(service, minilm_encoder):
         np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6)
 
 
-def test_numbers_are_short_and_exact(service):
-    text = ask(service, ["a"])
-    numbers = text.removeprefix(b'{"embedding":[[').removesuffix(b"]]}").split(b",")
-    assert len(numbers) == 384
-    assert all(float(number) == float(str(np.float32(number))) for number in numbers)
-
-
 def test_nearest_in_a_supplied_corpus(service, minilm_encoder):
     body = {"corpus": CORPUS, "queries": QUERIES, "top_k": 3, "mode": "nn_corpus"}
     answer = json.loads(ask(service, body))

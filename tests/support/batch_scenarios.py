@@ -12,8 +12,7 @@ import pytest
 
 from batch.steps.environment import Environment
 from batch.steps.handler import Steps
-from container.serving.batch_lines import parse_lines
-from container.serving.requests import Record
+from container.serving.requests import Record, parse_lines
 from container.serving.responses import record_error_json, record_json
 from tests.support.recorded_aws import (
     ACCOUNT,
