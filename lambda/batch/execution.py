@@ -1,4 +1,7 @@
-"""Starts batches: the one place that knows the input of their state machine."""
+"""What routes and steps share: reading a batch's JSON, and starting batches.
+
+The one place that knows the input of their state machine.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
 
@@ -72,3 +76,15 @@ def start_batch(
             raise
         return False
     return True
+
+
+def read_json(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
+    """A JSON object in S3, or None if it does not exist."""
+    try:
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+    found: dict[str, Any] = json.loads(content)
+    return found

@@ -72,7 +72,13 @@ class BatchWorkflow(Construct):
         self._steps = steps
         self._state_machine = self._build_state_machine(name)
         self._start_for_files(bucket)
-        self._report_ended_executions()
+        # An execution that was stopped or crashed may leave a running job and no report.
+        hand_broken_executions_to(
+            steps.function,
+            self,
+            self._state_machine,
+            description="A batch's execution failed, timed out or was aborted",
+        )
         batch_alarms(
             self, state_machine=self._state_machine, steps=self._steps.function, topic=topic
         )
@@ -116,13 +122,4 @@ class BatchWorkflow(Construct):
                 },
             ),
             targets=[targets.LambdaFunction(self._steps.function)],
-        )
-
-    def _report_ended_executions(self) -> None:
-        """An execution that was stopped or crashed may leave a running job and no report."""
-        hand_broken_executions_to(
-            self._steps.function,
-            self,
-            self._state_machine,
-            description="A batch's execution failed, timed out or was aborted",
         )

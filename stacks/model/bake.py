@@ -69,7 +69,13 @@ class Bake(Construct):
         function = self._function()
         corpus = self._corpus(function)
         self.state_machine = self._state_machine(function)
-        self._answer_for_broken_executions(function)
+        # Without an answer CloudFormation would wait for an hour.
+        hand_broken_executions_to(
+            function.function,
+            self,
+            self.state_machine,
+            description="A bake's execution ended without answering CloudFormation",
+        )
         resource = cdk.CustomResource(
             self,
             "Resource",
@@ -242,15 +248,6 @@ class Bake(Construct):
             # Inputs and outputs hold CloudFormation's pre-signed answer URL.
             include_execution_data=False,
             logs_id="StateMachineLogs",
-        )
-
-    def _answer_for_broken_executions(self, function: PythonFunction) -> None:
-        """Without an answer CloudFormation would wait for an hour."""
-        hand_broken_executions_to(
-            function.function,
-            self,
-            self.state_machine,
-            description="A bake's execution ended without answering CloudFormation",
         )
 
     def _training_jobs(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""An encoder whose vectors tell which tokens they are of, and which records its batches."""
+"""An encoder whose vectors identify their tokens, and which records its batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers on localhost, for what talks HTTP."""
+"""HTTP servers on localhost."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 KEPT = Path(__file__).parents[2] / ".build/failed-tests"
 _SHOWN_LINES = 100
 
-started: list[Path] = []  # their logs; whoever starts one adds it
+started: list[Path] = []  # their logs; what starts one adds its log
 
 
 @pytest.hookimpl(wrapper=True)

@@ -26,7 +26,7 @@ from tests.support.model_validator import check_request
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 WRITTEN_AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-"""When every object was, as far as GetObject says."""
+"""When every object was written, according to GetObject."""
 _make_client = boto3.client
 # Made once, since that takes a while, and answered by the AWS of the test that runs.
 _clients: dict[tuple[str, str], Any] = {}
@@ -80,7 +80,7 @@ class RecordedAws:
         self.functions: dict[str, Callable[[dict[str, Any]], Any]] = {}
 
     def client(self, service_name: str, *, region_name: str = REGION, **_: Any) -> Any:
-        """In the place of boto3.client."""
+        """Stands in for boto3.client."""
         if (service_name, region_name) not in _clients:
             client = _make_client(
                 service_name,

@@ -54,7 +54,7 @@ def _create_only(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_new(file: Path, found: Iterable[str]) -> None:
-    """Adds what the list lacks. Never removes a line: whoever means that edits the file."""
+    """Adds what the list lacks. Never removes a line; that is done by hand."""
     file.write_text("\n".join(sorted({*_read(file), *found})) + "\n", encoding="utf-8")
 
 

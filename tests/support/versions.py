@@ -1,4 +1,4 @@
-"""A stage as AWS would tell of it, with versions deployed and bakes in its bucket."""
+"""A stage in moto's AWS, with versions deployed and bakes in its bucket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROLE = "arn:aws:iam::123456789012:role/r"
 
 @cache
 def _client(service: str) -> Any:
-    """Made once: moto meets it wherever `mock_aws` stands, and to make one takes long."""
+    """Made once, since that takes long; moto intercepts it wherever `mock_aws` is active."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.client(service, region_name=REGION, **keys)
 
@@ -38,9 +38,9 @@ def bake(digit: str) -> str:
 
 
 def stack_template(**outputs: str) -> str:
-    told = {key: {"Value": value} for key, value in outputs.items()}
+    values = {key: {"Value": value} for key, value in outputs.items()}
     topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
-    return json.dumps({"Resources": topic, **({"Outputs": told} if told else {})})
+    return json.dumps({"Resources": topic, **({"Outputs": values} if values else {})})
 
 
 @dataclass
@@ -94,10 +94,10 @@ class AwsStage:
             "entries": 1,
             "baked_at": "2030-01-01T00:00:00+00:00",
         } | changes
-        told = {key: value for key, value in marker.items() if value is not None}
+        kept = {key: value for key, value in marker.items() if value is not None}
         self.put(f"bakes/{bake_id}/corpus/corpus.csv", corpus)
         self.put(key, b"artifact")
-        self.put(f"bakes/{bake_id}/bake.json", json.dumps(told).encode())
+        self.put(f"bakes/{bake_id}/bake.json", json.dumps(kept).encode())
 
     def deploy(self, bake_id: str, corpus: bytes = b"Q?,A.\n", **changes: Any) -> None:
         """The deployment parameter, as CloudFormation writes it."""

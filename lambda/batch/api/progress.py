@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from batch.api.answers import BatchReport, Status
 from batch.api.aws import Aws
 from batch.api.environment import Environment
-from batch.api.records import Record, read_json
+from batch.api.records import Record
+from batch.execution import read_json
 from contract.batch_objects import execution_arn, report_key, transform_job_names
 
 _RUNNING_JOB: Final = ("InProgress", "Stopping")

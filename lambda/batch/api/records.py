@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from batch.api.requests import BatchRequest
-from batch.execution import Batch
+from batch.execution import Batch, read_json
 from contract.batch_objects import request_key
 
 if TYPE_CHECKING:
@@ -85,18 +85,6 @@ class Record(BaseModel):
 
 def _asked(request: BatchRequest) -> dict[str, Any]:
     return request.model_dump(exclude={"client_token"})
-
-
-def read_json(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
-    """A JSON object in S3, or None if there is none."""
-    try:
-        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return None
-        raise
-    found: dict[str, Any] = from_json(content)
-    return found
 
 
 class Records:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -42,18 +42,9 @@ class Environment:
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:
-        """Raises KeyError for a missing variable."""
-        return cls(
-            batch_bucket=variables["BATCH_BUCKET"],
-            state_machine_arn=variables["STATE_MACHINE_ARN"],
-            transform_job_prefix=variables["TRANSFORM_JOB_PREFIX"],
-            deployment_parameter=variables["DEPLOYMENT_PARAMETER"],
-            model_name_parameter=variables["MODEL_NAME_PARAMETER"],
-            instance_type=variables["INSTANCE_TYPE"],
-            instance_count=int(variables["INSTANCE_COUNT"]),
-            volume_kms_key_id=variables["VOLUME_KMS_KEY_ID"],
-            kms_key_arn=variables["KMS_KEY_ARN"],
-            transform_ami_version=variables["TRANSFORM_AMI_VERSION"],
-            tags=json.loads(variables["TAGS"]),
-            price=json.loads(variables["PRICE"] or "null"),
-        )
+        """Each field from the variable of its name; raises KeyError for a missing one."""
+        values: dict[str, Any] = {each.name: variables[each.name.upper()] for each in fields(cls)}
+        values["instance_count"] = int(values["instance_count"])
+        values["tags"] = json.loads(values["tags"])
+        values["price"] = json.loads(values["price"] or "null")
+        return cls(**values)

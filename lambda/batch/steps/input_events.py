@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from batch.execution import Batch, start_batch
+from batch.execution import Batch, read_json, start_batch
 from batch.steps.environment import Environment
 from contract.batch_objects import (
     INPUT_PREFIX,
@@ -22,8 +19,6 @@ from contract.batch_objects import (
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
-
-_ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +38,7 @@ def start_for_file(
         return  # what consoles make of an empty folder
     version_id = detail["object"].get("version-id")
     batch_id = batch_id_of_upload(key)
-    asked = _request(s3, bucket, batch_id) if batch_id else None
+    asked = read_json(s3, bucket, request_key(batch_id)) if batch_id else None
     if batch_id is None or asked is None:
         # Includes a file that only looks as if the API had asked for it.
         batch_id, asked = batch_id_of_object(bucket, key, version_id), {}
@@ -63,15 +58,3 @@ def start_for_file(
         stepfunctions, environment.state_machine_arn, batch, datetime.fromisoformat(event["time"])
     )
     logger.info("Batch %s %s", batch_id, "started" if is_new else "had been started before")
-
-
-def _request(s3: S3Client, bucket: str, batch_id: str) -> dict[str, Any] | None:
-    """What was asked of the API, if anything."""
-    try:
-        response = s3.get_object(Bucket=bucket, Key=request_key(batch_id))
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
-            return None
-        raise
-    request: dict[str, Any] = json.loads(response["Body"].read())
-    return request

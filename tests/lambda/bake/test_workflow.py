@@ -58,22 +58,11 @@ def test_a_job_that_fails_fails_the_resource_with_its_reason(aws, answers, run):
 def test_a_job_in_progress_is_joined(aws, answers, run):
     artifact_is_there(aws)
     aws.add_job(name(NEW), "InProgress", output(NEW))
-    ends_after_first_look(aws, {"TrainingJobStatus": "Completed"})
+    # The function, which chooses the name, still sees the job running.
+    aws.before["StartExecution"] = lambda: aws.outcome.update(TrainingJobStatus="Completed")
     assert run() == "SUCCEEDED"
     assert answers.only["Status"] == "SUCCESS"
     assert len(aws.called("CreateTrainingJob")) == 1
-
-
-def ends_after_first_look(aws: RecordedAws, outcome: dict[str, Any]) -> None:
-    """The function, which chooses the name, still sees the job running."""
-    describe = aws._describe_training_job
-
-    def look(request: dict[str, Any]) -> dict[str, Any]:
-        seen = dict(describe(request))
-        aws.outcome = outcome
-        return seen
-
-    aws._describe_training_job = look
 
 
 def test_past_the_deadline_the_job_is_stopped_and_the_resource_fails(aws, answers, run):
@@ -93,24 +82,11 @@ def test_a_job_that_ended_counts_even_past_the_deadline(aws, answers, run):
 
 @pytest.mark.parametrize("operation", ["CreateTrainingJob", "DescribeTrainingJob"])
 def test_an_error_of_sagemaker_becomes_the_reason(aws, answers, run, operation):
-    code = "ResourceLimitExceeded" if operation == "CreateTrainingJob" else "AccessDeniedException"
-    if operation == "DescribeTrainingJob":
-        # Only in the workflow: the function may describe.
-        break_after_creation(aws, operation, AwsError(code, "That is not allowed here"))
-    else:
-        aws.broken[operation] = AwsError(code, "That is not allowed here")
+    error = AwsError("AccessDeniedException", "That is not allowed here")
+    # Only in the workflow: the function may describe.
+    aws.before["StartExecution"] = lambda: aws.broken.update({operation: error})
     assert run() == "BakeFailed"
     assert answers.only["Reason"] == "The bake failed: That is not allowed here."
-
-
-def break_after_creation(aws: RecordedAws, operation: str, error: AwsError) -> None:
-    create = aws._create_training_job
-
-    def create_and_break(request: dict[str, Any]) -> dict[str, Any]:
-        aws.broken[operation] = error
-        return create(request)
-
-    aws._create_training_job = create_and_break
 
 
 def test_a_stop_that_fails_does_not_prevent_the_answer(aws, answers, run):
