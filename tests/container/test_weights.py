@@ -16,6 +16,12 @@ from container.errors import BakeError
 from tests.support.container import minilm, tiny_tensors, write_tiny_model, write_weights
 
 
+@pytest.fixture
+def model_folder(tmp_path):
+    write_tiny_model(tmp_path / "model")
+    return tmp_path / "model"
+
+
 def found_tensors(folder, tmp_path):
     write_weights(folder, tmp_path)
     return load_file(tmp_path / "weights" / "model.safetensors")
@@ -85,11 +91,10 @@ def test_half_precision_becomes_float32(tmp_path, write, tolerance):
     assert_same(found, expected_tensors(config), rtol=tolerance)
 
 
-def test_a_torch_checkpoint_without_torch_says_what_to_do(tmp_path):
-    write_tiny_model(tmp_path / "model")
-    (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / "pytorch_model.bin")
+def test_a_torch_checkpoint_without_torch_says_what_to_do(model_folder, tmp_path):
+    (model_folder / "model.safetensors").rename(model_folder / "pytorch_model.bin")
     with pytest.raises(BakeError, match="torch is not installed"):
-        found_tensors(tmp_path / "model", tmp_path)
+        found_tensors(model_folder, tmp_path)
 
 
 def test_without_a_model_the_files_are_listed(tmp_path):
@@ -127,11 +132,10 @@ def test_missing_tensors_are_named(tmp_path):
         found_tensors(tmp_path / "model", tmp_path)
 
 
-def test_a_broken_file_is_reported(tmp_path):
-    write_tiny_model(tmp_path / "model")
-    (tmp_path / "model" / "model.safetensors").write_bytes(b"\xff" * 100)
+def test_a_broken_file_is_reported(model_folder, tmp_path):
+    (model_folder / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(BakeError, match=r"model\.safetensors of the model cannot be read"):
-        found_tensors(tmp_path / "model", tmp_path)
+        found_tensors(model_folder, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +147,8 @@ def test_a_broken_file_is_reported(tmp_path):
         ("mine", "mean"),
     ],
 )
-def test_pooling_defaults_by_family_and_says_so(tmp_path, model_id, pooling):
-    write_tiny_model(tmp_path / "model")
-    model = find_model(tmp_path / "model", tmp_path, model_id, None)
+def test_pooling_defaults_by_family_and_says_so(model_folder, tmp_path, model_id, pooling):
+    model = find_model(model_folder, tmp_path, model_id, None)
     assert (model.config.pooling, model.config.normalize) == (pooling, True)
     assert model.pooling_source.startswith("default of the family ")
 
@@ -161,20 +164,18 @@ def test_pooling_defaults_by_family_and_says_so(tmp_path, model_id, pooling):
         ({}, "chooses no pooling"),
     ],
 )
-def test_other_pooling_is_refused(tmp_path, settings, words):
-    write_tiny_model(tmp_path / "model")
-    (tmp_path / "model" / "1_Pooling").mkdir()
-    (tmp_path / "model" / "1_Pooling" / "config.json").write_text(json.dumps(settings))
+def test_other_pooling_is_refused(model_folder, tmp_path, settings, words):
+    (model_folder / "1_Pooling").mkdir()
+    (model_folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))
     with pytest.raises(BakeError, match=words):
-        find_model(tmp_path / "model", tmp_path, "tiny", None)
+        find_model(model_folder, tmp_path, "tiny", None)
 
 
-def test_a_module_that_the_encoders_lack_is_refused(tmp_path):
-    write_tiny_model(tmp_path / "model")
+def test_a_module_that_the_encoders_lack_is_refused(model_folder, tmp_path):
     modules = [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Pooling", "Dense")]
-    (tmp_path / "model" / "modules.json").write_text(json.dumps(modules))
+    (model_folder / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(BakeError, match=r"modules\.json lists Pooling, Dense; supported are"):
-        find_model(tmp_path / "model", tmp_path, "tiny", None)
+        find_model(model_folder, tmp_path, "tiny", None)
 
 
 def test_a_transformer_in_a_subfolder(tmp_path):
@@ -189,13 +190,12 @@ def test_a_transformer_in_a_subfolder(tmp_path):
     assert model.transformer.name == "0_Transformer"
 
 
-def test_the_models_own_length_and_lower_case(tmp_path):
-    write_tiny_model(tmp_path / "model")
-    file = tmp_path / "model" / "sentence_bert_config.json"
+def test_the_models_own_length_and_lower_case(model_folder, tmp_path):
+    file = model_folder / "sentence_bert_config.json"
     file.write_text('{"max_seq_length": 20, "do_lower_case": true}')
-    config = find_model(tmp_path / "model", tmp_path, "tiny", None).config
+    config = find_model(model_folder, tmp_path, "tiny", None).config
     assert (config.max_seq_length, config.lower_case) == (20, True)
-    assert find_model(tmp_path / "model", tmp_path, "tiny", 10).config.max_seq_length == 10
+    assert find_model(model_folder, tmp_path, "tiny", 10).config.max_seq_length == 10
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
@@ -227,20 +227,18 @@ def test_a_tokenizer_from_vocab_txt_is_the_real_one(tmp_path):
         assert built.encode(text).ids == real.encode(text).ids
 
 
-def test_tokenizer_config_decides(tmp_path):
-    write_tiny_model(tmp_path / "model")
-    (tmp_path / "model" / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    write_weights(tmp_path / "model", tmp_path)
+def test_tokenizer_config_decides(model_folder, tmp_path):
+    (model_folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    write_weights(model_folder, tmp_path)
     tokenizer = Tokenizer.from_file(str(tmp_path / "weights" / "tokenizer.json"))
     assert tokenizer.encode("A").tokens == ["[CLS]", "[UNK]", "[SEP]"]
     assert tokenizer.encode("a").tokens == ["[CLS]", "a", "[SEP]"]
 
 
-def test_a_missing_tokenizer_is_reported(tmp_path):
-    write_tiny_model(tmp_path / "model")
-    (tmp_path / "model" / "vocab.txt").unlink()
+def test_a_missing_tokenizer_is_reported(model_folder, tmp_path):
+    (model_folder / "vocab.txt").unlink()
     with pytest.raises(BakeError, match=r"neither tokenizer\.json nor, for BERT, vocab\.txt"):
-        found_tensors(tmp_path / "model", tmp_path)
+        found_tensors(model_folder, tmp_path)
 
 
 def test_weight_files_are_hashed_as_they_were_found(tmp_path):

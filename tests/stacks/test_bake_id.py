@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,61 +30,43 @@ def bake_id(settings: Settings) -> str:
     return str(_bake(settings)["BakeId"])
 
 
-def _model(settings: Settings, **changes: Any) -> Settings:
-    """Settings whose lock has another entry for the JumpStart model."""
-    model = settings.jumpstart_model.model_copy(update=changes)
-    lock = settings.lock.model_copy(update={"models": {**settings.lock.models, model.id: model}})
-    return settings.model_copy(update={"lock": lock})
+def _with(value: Any, path: str, change: Any) -> Any:
+    """A copy of nested settings with another value at a dotted path."""
+    name, _, rest = path.partition(".")
+    if isinstance(value, dict):
+        return {**value, name: _with(value[name], rest, change) if rest else change}
+    inner = _with(getattr(value, name), rest, change) if rest else change
+    return value.model_copy(update={name: inner})
 
 
-def _image(settings: Settings, **changes: Any) -> Settings:
-    image = settings.lock.image.model_copy(update=changes)
-    lock = settings.lock.model_copy(update={"image": image})
-    return settings.model_copy(update={"lock": lock})
-
-
-def _hyperparameters(settings: Settings, **changes: Any) -> Settings:
-    hyper = settings.model.hyperparameters.model_copy(update=changes)
-    model = settings.model.model_copy(update={"hyperparameters": hyper})
-    return settings.model_copy(update={"model": model})
+MODEL = f"lock.models.{load_settings('dev').model.id}"
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("path", "value"),
     [
-        pytest.param(lambda s: s.model_copy(update={"corpus_sha256": "0" * 64}), id="corpus"),
-        pytest.param(lambda s: _model(s, weights_key="other/"), id="weights"),
-        pytest.param(lambda s: _model(s, version="9.9.9"), id="model version"),
-        pytest.param(lambda s: _model(s, dimension=7), id="dimension"),
-        pytest.param(lambda s: _model(s, query_prefix="query: "), id="query prefix"),
-        pytest.param(lambda s: _model(s, passage_prefix="passage: "), id="passage prefix"),
-        pytest.param(lambda s: _image(s, cpu_tag="other"), id="image"),
-        pytest.param(
-            lambda s: s.model_copy(
-                update={"model": s.model.model_copy(update={"precision": "bf16"})}
-            ),
-            id="precision",
-        ),
-        pytest.param(lambda s: _hyperparameters(s, batch_size=1), id="batch size"),
-        pytest.param(lambda s: _hyperparameters(s, max_seq_length=8), id="tokens"),
-        pytest.param(lambda s: _hyperparameters(s, store_text=False), id="stored text"),
-        pytest.param(
-            lambda s: s.model_copy(
-                update={"model": s.model.model_copy(update={"embed": "question"})}
-            ),
-            id="embedded text",
-        ),
+        ("corpus_sha256", "0" * 64),
+        (f"{MODEL}.weights_key", "other/"),
+        (f"{MODEL}.version", "9.9.9"),
+        (f"{MODEL}.dimension", 7),
+        (f"{MODEL}.query_prefix", "query: "),
+        (f"{MODEL}.passage_prefix", "passage: "),
+        ("lock.image.cpu_tag", "other"),
+        ("model.precision", "bf16"),
+        ("model.embed", "question"),
+        ("model.hyperparameters.batch_size", 1),
+        ("model.hyperparameters.max_seq_length", 8),
+        ("model.hyperparameters.store_text", False),
     ],
 )
 def test_every_input_of_the_artifact_changes_the_id(
-    settings: Settings, bake_id: str, change: Callable[[Settings], Settings]
+    settings: Settings, bake_id: str, path: str, value: Any
 ) -> None:
-    assert _bake(change(settings))["BakeId"] != bake_id
+    assert _bake(_with(settings, path, value))["BakeId"] != bake_id
 
 
 def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Settings) -> None:
-    bake = settings.bake.model_copy(update={"reuse": "e" * 64})
-    template = assemble(settings.model_copy(update={"bake": bake}))["Model"].template
+    template = assemble(_with(settings, "bake.reuse", "e" * 64))["Model"].template
     (values,) = properties(template, "Custom::Bake")
     assert values["BakeId"] == values["TrainingJob"]["HyperParameters"]["bake_id"] == "e" * 64
     assert values["ReuseOnly"] is True
@@ -120,10 +101,9 @@ def test_other_code_or_packages_are_another_bake(
 def test_the_precision_changes_one_hyperparameter_of_the_job_and_the_ids(
     settings: Settings,
 ) -> None:
-    model = settings.model.model_copy(update={"precision": "bf16"})
     before, after = (
         _bake(each)["TrainingJob"]
-        for each in (settings, settings.model_copy(update={"model": model}))
+        for each in (settings, _with(settings, "model.precision", "bf16"))
     )
     assert before["HyperParameters"].pop("precision") == "fp32"
     assert after["HyperParameters"].pop("precision") == "bf16"
@@ -133,19 +113,15 @@ def test_the_precision_changes_one_hyperparameter_of_the_job_and_the_ids(
 
 
 def test_the_prefixes_reach_the_job(settings: Settings) -> None:
-    bake = _bake(_model(settings, query_prefix="query: ", passage_prefix="passage: "))
+    changed = _with(settings, f"{MODEL}.query_prefix", "query: ")
+    bake = _bake(_with(changed, f"{MODEL}.passage_prefix", "passage: "))
     hyperparameters = bake["TrainingJob"]["HyperParameters"]
     assert hyperparameters["query_prefix"] == "query: "
     assert hyperparameters["passage_prefix"] == "passage: "
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param({"region": "eu-west-1"}, id="region"),
-        pytest.param({"stage": "other"}, id="stage"),
-        pytest.param({"tags": {"cost-centre": "other"}}, id="tags"),
-    ],
+    "change", [{"region": "eu-west-1"}, {"stage": "other"}, {"tags": {"cost-centre": "other"}}]
 )
 def test_where_it_runs_does_not_change_the_id(
     settings: Settings, bake_id: str, change: dict[str, Any]

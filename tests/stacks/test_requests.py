@@ -15,7 +15,8 @@ import pytest
 
 from bake.training_jobs import TrainingJobs
 from contract.bake_objects import bake_prefix
-from tests.support.model_validator import check_request, service_model
+from local_aws.service_models import service_model
+from tests.support.model_validator import check_request
 from tests.support.resolved_template import Resolver
 
 # What creates a resource of a type: service, operation, and the member that holds its name, which
