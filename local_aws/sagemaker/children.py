@@ -51,7 +51,7 @@ class Children:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[int] = set()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._closed = False
         self._watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__],
@@ -89,7 +89,7 @@ class Children:
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
-            self._running.add(process.pid)
+            self._running[process.pid] = process
             self._report(f"+{process.pid}")
         return process
 
@@ -104,23 +104,23 @@ class Children:
     def reap(self, process: subprocess.Popen[bytes]) -> None:
         """Kills the rest of the process's group and forgets it."""
         with self._lock:
-            known = process.pid in self._running
-            self._running.discard(process.pid)
-            if known:
+            if self._running.pop(process.pid, None):
                 _kill(process.pid)
                 self._report(f"-{process.pid}")
         process.wait()
 
     def close(self) -> None:
-        """Kills all groups at once."""
+        """Kills all groups at once, and waits for the ends of the processes that lead them."""
         with self._lock:
             self._closed = True
-            for group in self._running:
+            killed, self._running = self._running, {}
+            for group in killed:
                 _kill(group)
-            self._running.clear()
             if self._watchdog.stdin is not None and not self._watchdog.stdin.closed:
                 self._watchdog.stdin.close()
         self._watchdog.wait()
+        for process in killed.values():
+            process.wait()
 
     def _report(self, line: str) -> None:
         if self._watchdog.stdin is not None and not self._watchdog.stdin.closed:

@@ -151,7 +151,10 @@ class Instance:
                     pass_fds=[listener.fileno()],
                 )
         self._process = process
-        (self.plan.folder / "pid").write_text(f"{process.pid}\n")
+        # Whoever finds the file finds the number in it.
+        written = self.plan.folder / "pid.new"
+        written.write_text(f"{process.pid}\n")
+        written.replace(self.plan.folder / "pid")
         self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_KEPT_CONNECTIONS)
 
     def _await_health(self) -> bool:

@@ -50,31 +50,21 @@ def test_children_end_with_the_server_however_it_ends(
     wait_until(lambda: not is_alive(grandchild))
 
 
-def test_close_ends_whole_families(tmp_path: Path) -> None:
+@pytest.mark.parametrize("closing", [True, False])
+def test_whole_families_have_ended_after_close_and_end(tmp_path: Path, closing: bool) -> None:
     children = Children()
     with (tmp_path / "pid").open("wb") as output:
         process = children.start(
             [sys.executable, "-c", FAMILY], env={}, cwd=tmp_path, output=output
         )
     grandchild = read_pid(tmp_path / "pid")
+    if not closing:
+        children.end(process, grace=0.1)
     children.close()
-    wait_until(lambda: not is_alive(grandchild))
-    assert process.wait(5) == -signal.SIGKILL
-    with pytest.raises(RuntimeError, match="is ending"):
-        children.start(["true"], env={}, cwd=tmp_path, output=subprocess.DEVNULL)
-
-
-def test_end_kills_the_rest_of_the_group(tmp_path: Path) -> None:
-    children = Children()
-    with (tmp_path / "pid").open("wb") as output:
-        process = children.start(
-            [sys.executable, "-c", FAMILY], env={}, cwd=tmp_path, output=output
-        )
-    grandchild = read_pid(tmp_path / "pid")
-    children.end(process, grace=0.1)
     assert process.returncode == -signal.SIGKILL
     wait_until(lambda: not is_alive(grandchild))
-    children.close()
+    with pytest.raises(RuntimeError, match="is ending"):
+        children.start(["true"], env={}, cwd=tmp_path, output=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize(
