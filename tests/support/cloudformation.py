@@ -116,3 +116,8 @@ class Deployer:
 def thing(value: Any = "a", *, kind: str = "Fake::Service::Thing", **attributes: Any) -> Any:
     """A resource of a template."""
     return {"Type": kind, "Properties": {"Value": value}, **attributes}
+
+
+def named(name: Any, **properties: Any) -> Any:
+    """A resource whose name is create-only in CloudFormation's schema."""
+    return {"Type": "AWS::SSM::Parameter", "Properties": {"Name": name, **properties}}

@@ -13,6 +13,7 @@ from typing import Any
 
 from local_aws.server import LocalAws
 
+ECHO = "import json\ndef handler(e, c): return {'statusCode': 200, 'body': json.dumps(e)}"
 ROLE = "arn:aws:iam::123456789012:role/function"
 _TRUST = {
     "Version": "2012-10-17",

@@ -14,11 +14,13 @@ from uuid import uuid4
 
 from botocore.client import BaseClient
 
+from local_aws.sagemaker.instance import Instance
 from local_aws.server import LocalAws
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0"
 BUCKET = "artifacts"
+MakeInstance = Callable[..., Instance]
 
 ECHO = """
 import json, os, time
@@ -80,6 +82,26 @@ def put_model(
             "Environment": {"SAGEMAKER_PROGRAM": "inference.py", **environment},
         },
     )
+
+
+def canary(percent: Any = 50, wait: Any = 1, termination: Any = 1, **more: Any) -> dict[str, Any]:
+    """A DeploymentConfig that moves part of the traffic first."""
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {
+                "Type": "CANARY",
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": percent},
+                "WaitIntervalInSeconds": wait,
+            },
+            "TerminationWaitInSeconds": termination,
+        },
+        **more,
+    }
+
+
+def guarded_by(*alarms: str) -> dict[str, Any]:
+    """The part of a DeploymentConfig that names alarms."""
+    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
 
 
 def put_config(sagemaker: BaseClient, name: str, model: str, **members: Any) -> None:

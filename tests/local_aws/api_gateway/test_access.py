@@ -15,9 +15,8 @@ from botocore.credentials import Credentials
 from local_aws.api_gateway import usage_plans
 from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local_aws.server import LocalAws
-from tests.support.gateway import Api, Caller, create_function, local_aws
+from tests.support.gateway import ECHO, Api, Caller, create_function, local_aws
 
-ECHO = "import json\ndef handler(e, c): return {'statusCode': 200, 'body': json.dumps(e)}"
 LOCAL = Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 BODY = b'{"queries": ["one"]}'
 

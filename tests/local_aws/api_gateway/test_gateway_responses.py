@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.gateway import Api, Caller, create_function
-
-ECHO = "import json\ndef handler(e, c): return {'statusCode': 200, 'body': json.dumps(e)}"
+from tests.support.gateway import ECHO, Api, Caller, create_function
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,7 @@ import pytest
 from local_aws.cloudformation.functions import UNKNOWN
 from local_aws.cloudformation.resource_work import NO_EFFECT
 from local_aws.service_errors import ApiError
-from tests.support.cloudformation import CALLER, thing
-
-PARAMETER = "AWS::SSM::Parameter"
+from tests.support.cloudformation import CALLER, named, thing
 
 
 def propose(cloudformation, resources, kind="UPDATE", **more):
@@ -30,10 +28,6 @@ def propose(cloudformation, resources, kind="UPDATE", **more):
 def summary(change_set):
     changes = [change["ResourceChange"] for change in change_set["Changes"]]
     return {c["LogicalResourceId"]: (c["Action"], c.get("Replacement")) for c in changes}
-
-
-def named(name):
-    return {"Type": PARAMETER, "Properties": {"Name": name}}
 
 
 def test_a_new_stack_stays_in_review_until_executed(cloudformation, provider):

@@ -202,16 +202,9 @@ def test_an_answer_before_raising_counts(cloudformation, function, answer):
     ],
 )
 def test_wrong_answers_fail_the_resource(cloudformation, function, answer, change, says):
-    def handler(event):
-        if event["RequestType"] == "Delete":
-            answer(event)
-            return
-        ids = {key: event[key] for key in ("RequestId", "StackId", "LogicalResourceId")}
-        body = {**ids, "Status": "SUCCESS", "PhysicalResourceId": "made", **change}
-        token = event["ResponseURL"].partition(RESPONSE_PATH)[2]
-        cloudformation.operations.stacks.custom_resources.respond(token, json.dumps(body).encode())
-
-    function.handler = handler
+    function.handler = lambda event: answer(
+        event, **(change if event["RequestType"] == "Create" else {})
+    )
     assert cloudformation.deploy({"A": custom()}) == "ROLLBACK_COMPLETE"
     assert says in cloudformation.reason("A")
 

@@ -7,14 +7,7 @@ import time
 
 import pytest
 
-from tests.support.cloudformation import thing
-
-PARAMETER = "AWS::SSM::Parameter"  # its Name is create-only in CloudFormation's schema
-
-
-def named(name, **more):
-    return {"Type": PARAMETER, "Properties": {"Name": name, **more}}
-
+from tests.support.cloudformation import named, thing
 
 CHAIN = {
     "Last": thing({"Fn::GetAtt": ["Middle", "Value"]}),
@@ -290,6 +283,6 @@ def test_stack_tags_reach_types_that_take_them(cloudformation, provider):
     provider.tags = "list"
     own = [{"Key": "stage", "Value": "own"}]
     tags = [{"Key": "stage", "Value": "dev"}, {"Key": "app", "Value": "faq"}]
-    resource = {"Type": PARAMETER, "Properties": {"Name": "n", "Tags": own}}
+    resource = named("n", Tags=own)
     cloudformation.deploy({"A": resource}, Tags=tags)
     assert seen["A"]["Tags"] == [*own, {"Key": "app", "Value": "faq"}]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -14,17 +13,10 @@ from botocore.exceptions import ClientError
 from moto.stepfunctions.models import StateMachine
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
-from local_aws.server import LocalAws
 from tests.support.sagemaker import wait_until
 from tests.support.workflow import DESCRIBE, Workflows, job
 
 WAIT = {"Type": "Wait", "Seconds": 60, "End": True}
-
-
-@pytest.fixture(scope="module")
-def workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as aws:
-        yield Workflows(aws)
 
 
 @pytest.mark.parametrize("preparation", [0, 0.3])

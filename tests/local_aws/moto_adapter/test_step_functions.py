@@ -7,22 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from local_aws.server import LocalAws
 from tests.support.gateway import create_function
 from tests.support.workflow import CREATE, DESCRIBE, STOP, Workflows, job
-
-
-@pytest.fixture(scope="module")
-def workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as aws:
-        yield Workflows(aws)
 
 
 def test_a_machine_bakes_waits_and_calls_its_function(workflows: Workflows) -> None:

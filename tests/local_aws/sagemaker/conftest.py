@@ -1,15 +1,19 @@
-"""A local AWS with a bucket, and its clients."""
+"""A local AWS with a bucket, its clients, and what its endpoints consist of."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from local_aws.sagemaker.children import Children
+from local_aws.sagemaker.instance import Instance, InstancePlan
 from local_aws.server import LocalAws
-from tests.support.sagemaker import BUCKET, Workbench
+from tests.support.sagemaker import BUCKET, ECHO, MakeInstance, Workbench
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +53,26 @@ def alarm(aws: LocalAws) -> str:
         ComparisonOperator="GreaterThanThreshold",
     )
     return name
+
+
+@pytest.fixture
+def make_instance(tmp_path: Path) -> Iterator[MakeInstance]:
+    """Makes a model server, not yet started, of one program."""
+    children = Children()
+
+    def build(program: str = ECHO, timeout: float = 20.0, **environment: str) -> Instance:
+        code = tmp_path / "unpacked" / "code"
+        code.mkdir(parents=True)
+        (code / "inference.py").write_text(program)
+        plan = InstancePlan(
+            label="endpoint",
+            environment=environment,
+            model_dir=code.parent,
+            folder=tmp_path / "instance",
+            log=tmp_path / "log",
+            health_check_timeout=timeout,
+        )
+        return Instance(plan, children, threading.Event())
+
+    yield build
+    children.close()

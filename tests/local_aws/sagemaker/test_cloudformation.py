@@ -16,22 +16,12 @@ from local_aws.cloudformation.resources.base import (
 )
 from local_aws.cloudformation.resources.sagemaker import Endpoint
 from local_aws.server import LocalAws
-from tests.support.sagemaker import Workbench, invoke
+from tests.support.sagemaker import Workbench, canary, guarded_by, invoke
 
 
 def guarded(alarm: str, seconds: str) -> Properties:
     """A DeploymentConfig; CloudFormation writes numbers as text."""
-    return {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": {
-                "Type": "CANARY",
-                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": "50"},
-                "WaitIntervalInSeconds": seconds,
-            },
-            "TerminationWaitInSeconds": "0",
-        },
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
-    }
+    return canary("50", seconds, "0", **guarded_by(alarm))
 
 
 class Deployed:

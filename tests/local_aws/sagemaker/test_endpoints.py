@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,59 +191,6 @@ def transform_fn(*request): pass
     )
     assert "its last line: the artifact is broken" in found["FailureReason"]
     assert failure(aws, name)["Error"]["Code"] == "ValidationError"
-
-
-def test_an_update_switches_without_losing_a_request(aws: LocalAws, workbench: Workbench) -> None:
-    name = workbench.create(GREETING="old")
-    await_endpoint(workbench.sagemaker, name)
-    config = workbench.configure(GREETING="new")
-    answers: list[str] = []
-    failures: list[Exception] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            try:
-                answers.append(invoke(aws, name, {"sleep": 0.01})["greeting"])
-            except ClientError as error:
-                failures.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    slow: list[str] = []
-    slow_one = threading.Thread(target=lambda: slow.append(slow_answer(aws, name)))
-    slow_one.start()
-    time.sleep(0.1)
-    workbench.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
-    updating = workbench.sagemaker.describe_endpoint(EndpointName=name)
-    found = await_endpoint(workbench.sagemaker, name)
-    wait_until(lambda: answers[-3:] == ["new"] * 3)
-    done.set()
-    for thread in [*threads, slow_one]:
-        thread.join()
-    assert updating["EndpointStatus"] == "Updating"
-    assert found["EndpointConfigName"] == config
-    assert not failures
-    assert slow == ["old"]
-    assert set(answers) == {"old", "new"}
-    wait_until(lambda: len(list(workbench.folder(name).iterdir())) == 1)
-
-
-def slow_answer(aws: LocalAws, name: str) -> str:
-    return str(invoke(aws, name, {"sleep": 0.8})["greeting"])
-
-
-def test_a_failed_update_keeps_the_serving_fleet(aws: LocalAws, workbench: Workbench) -> None:
-    name = workbench.create(GREETING="old")
-    before = await_endpoint(workbench.sagemaker, name)
-    config = workbench.configure("import os\nos._exit(1)")
-    workbench.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
-    found = await_endpoint(workbench.sagemaker, name)
-    assert found["EndpointStatus"] == "InService"
-    assert found["EndpointConfigName"] == before["EndpointConfigName"]
-    assert "did not pass the ping health check" in found["FailureReason"]
-    assert invoke(aws, name)["greeting"] == "old"
 
 
 def test_the_configuration_and_model_may_go_while_the_endpoint_serves(

@@ -5,40 +5,22 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_aws.sagemaker.children import Children
-from local_aws.sagemaker.instance import Instance, InstancePlan, NotAnsweringError
+from local_aws.sagemaker.instance import Instance, NotAnsweringError
 from local_aws.server import LocalAws
-from tests.support.sagemaker import BUCKET, ECHO, is_alive, put_config, put_model, wait_until
-
-Make = Callable[..., Instance]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    children = Children()
-
-    def build(program: str = ECHO, timeout: float = 20.0, **environment: str) -> Instance:
-        code = tmp_path / "unpacked" / "code"
-        code.mkdir(parents=True)
-        (code / "inference.py").write_text(program)
-        plan = InstancePlan(
-            label="endpoint",
-            environment=environment,
-            model_dir=code.parent,
-            folder=tmp_path / "instance",
-            log=tmp_path / "log",
-            health_check_timeout=timeout,
-        )
-        return Instance(plan, children, threading.Event())
-
-    yield build
-    children.close()
+from tests.support.sagemaker import (
+    BUCKET,
+    ECHO,
+    MakeInstance,
+    is_alive,
+    put_config,
+    put_model,
+    wait_until,
+)
 
 
 def post(instance: Instance, body: bytes, **headers: str) -> tuple[int, Any]:
@@ -46,29 +28,29 @@ def post(instance: Instance, body: bytes, **headers: str) -> tuple[int, Any]:
     return answer.status, json.loads(answer.data) if answer.data else None
 
 
-def test_requests_over_the_limit_get_413_with_an_empty_body(make: Make) -> None:
-    instance = make()
+def test_requests_over_the_limit_get_413_with_an_empty_body(make_instance: MakeInstance) -> None:
+    instance = make_instance()
     assert instance.start()
     assert post(instance, b" " * 6_553_498 + b"{}")[0] == 200
     assert post(instance, b" " * 6_553_499 + b"{}") == (413, None)
     assert post(instance, b"{}")[0] == 200
 
 
-def test_the_limit_of_requests_can_be_raised(make: Make) -> None:
-    instance = make(SAGEMAKER_MAX_PAYLOAD_IN_MB="20")
+def test_the_limit_of_requests_can_be_raised(make_instance: MakeInstance) -> None:
+    instance = make_instance(SAGEMAKER_MAX_PAYLOAD_IN_MB="20")
     assert instance.start()
     assert post(instance, b" " * 10_000_000 + b"{}")[0] == 200
 
 
-def test_a_request_without_a_content_type_is_bytes(make: Make) -> None:
-    instance = make()
+def test_a_request_without_a_content_type_is_bytes(make_instance: MakeInstance) -> None:
+    instance = make_instance()
     assert instance.start()
     answer = json.loads(instance.post(b"{}", {}, 10).data)
     assert (answer["type"], answer["content_type"]) == ("bytearray", None)
 
 
-def test_an_instance_that_loads_too_long_is_not_healthy(make: Make) -> None:
-    instance = make("import time\ntime.sleep(60)", timeout=0.4)
+def test_an_instance_that_loads_too_long_is_not_healthy(make_instance: MakeInstance) -> None:
+    instance = make_instance("import time\ntime.sleep(60)", timeout=0.4)
     began = time.monotonic()
     assert not instance.start()
     assert 0.4 <= time.monotonic() - began < 3
@@ -76,14 +58,14 @@ def test_an_instance_that_loads_too_long_is_not_healthy(make: Make) -> None:
         instance.post(b"{}", {}, 1)
 
 
-def test_a_slow_load_is_waited_for(make: Make) -> None:
-    instance = make(f"import time\ntime.sleep(0.5)\n{ECHO}")
+def test_a_slow_load_is_waited_for(make_instance: MakeInstance) -> None:
+    instance = make_instance(f"import time\ntime.sleep(0.5)\n{ECHO}")
     assert instance.start()
     assert post(instance, b"{}")[0] == 200
 
 
-def test_one_request_at_a_time_reaches_the_model(make: Make) -> None:
-    instance = make()
+def test_one_request_at_a_time_reaches_the_model(make_instance: MakeInstance) -> None:
+    instance = make_instance()
     assert instance.start()
     began = time.monotonic()
     threads = [threading.Thread(target=post, args=(instance, b'{"sleep": 0.2}')) for _ in range(3)]
@@ -94,8 +76,8 @@ def test_one_request_at_a_time_reaches_the_model(make: Make) -> None:
     assert time.monotonic() - began >= 0.6
 
 
-def test_close_removes_the_folder_and_keeps_the_log(make: Make) -> None:
-    instance = make(f"print('loaded')\n{ECHO}")
+def test_close_removes_the_folder_and_keeps_the_log(make_instance: MakeInstance) -> None:
+    instance = make_instance(f"print('loaded')\n{ECHO}")
     assert instance.start()
     assert (instance.plan.folder / "pid").exists()
     instance.close()

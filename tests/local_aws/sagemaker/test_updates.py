@@ -13,6 +13,8 @@ from local_aws.server import LocalAws
 from tests.support.sagemaker import (
     Workbench,
     await_endpoint,
+    canary,
+    guarded_by,
     invoke,
     is_alive,
     wait_until,
@@ -68,20 +70,6 @@ class Traffic:
                 self.failures.append(error)
 
 
-def canary(percent: int = 50, wait: int = 1, termination: int = 1, **more: Any) -> dict[str, Any]:
-    return {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": {
-                "Type": "CANARY",
-                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": percent},
-                "WaitIntervalInSeconds": wait,
-            },
-            "TerminationWaitInSeconds": termination,
-        },
-        **more,
-    }
-
-
 def all_at_once(termination: int, **more: Any) -> dict[str, Any]:
     return {
         "BlueGreenUpdatePolicy": {
@@ -95,10 +83,6 @@ def all_at_once(termination: int, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def cloudwatch(aws: LocalAws) -> BaseClient:
     return aws.context.client("cloudwatch")
-
-
-def guarded_by(*alarms: str) -> dict[str, Any]:
-    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
 
 
 def ring(cloudwatch: BaseClient, alarm: str) -> None:
@@ -241,16 +225,42 @@ def test_an_alarm_has_to_be_there(workbench: Workbench, name: str, alarm: str) -
     assert found["EndpointStatus"] == "InService"
 
 
-def test_a_fleet_that_never_starts_gets_no_request(
+def test_without_a_deployment_config_everything_moves_at_once_and_no_answer_is_lost(
     aws: LocalAws, workbench: Workbench, name: str
+) -> None:
+    config = workbench.configure(GREETING="new")
+    slow: list[str] = []
+    with Traffic(aws, name) as traffic:
+        caller = threading.Thread(
+            target=lambda: slow.append(invoke(aws, name, {"sleep": 0.8})["greeting"])
+        )
+        caller.start()
+        traffic.await_more(20)
+        update(workbench, name, config)
+        updating = workbench.sagemaker.describe_endpoint(EndpointName=name)
+        found = await_endpoint(workbench.sagemaker, name)
+        wait_until(lambda: traffic.answers[-3:] == ["new"] * 3)
+        caller.join()
+    assert updating["EndpointStatus"] == "Updating"
+    assert found["EndpointConfigName"] == config
+    assert not traffic.failures
+    assert slow == ["old"]
+    assert set(traffic.answers) == {"old", "new"}
+    wait_until(lambda: len(list(workbench.folder(name).iterdir())) == 1)
+
+
+@pytest.mark.parametrize("members", [{}, {"DeploymentConfig": canary()}])
+def test_a_fleet_that_never_starts_gets_no_request(
+    aws: LocalAws, workbench: Workbench, name: str, members: dict[str, Any]
 ) -> None:
     config = workbench.configure("import os, time\ntime.sleep(0.3)\nos._exit(1)")
     with Traffic(aws, name) as traffic:
-        update(workbench, name, config, DeploymentConfig=canary())
+        update(workbench, name, config, **members)
         found = await_endpoint(workbench.sagemaker, name)
         traffic.await_more(50)
     assert not traffic.failures
     assert set(traffic.answers) == {"old"}
+    assert (found["EndpointStatus"], found["EndpointConfigName"] == config) == ("InService", False)
     assert "did not pass the ping health check" in found["FailureReason"]
 
 

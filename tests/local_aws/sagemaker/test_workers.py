@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_aws.sagemaker.children import Children
-from local_aws.sagemaker.instance import Instance, InstancePlan
-from tests.support.sagemaker import is_alive, wait_until
+from local_aws.sagemaker.instance import Instance
+from tests.support.sagemaker import MakeInstance, is_alive, wait_until
 
 # Records each load; answers, after a wait, with the processes that loaded and that answer.
 PROGRAM = """
@@ -53,30 +51,16 @@ def loads(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(tmp_path: Path, loads: Path) -> Iterator[Make]:
-    children = Children()
-
+def make(make_instance: MakeInstance, loads: Path) -> Make:
     def build(workers: int = 3, *, preload: bool = False, **environment: str) -> Instance:
-        code = tmp_path / "unpacked" / "code"
-        code.mkdir(parents=True)
-        (code / "inference.py").write_text(PROGRAM)
-        plan = InstancePlan(
-            label="endpoint",
-            environment={
-                "LOADS": str(loads),
-                "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
-                "MMS_PRELOAD_MODEL": "true" if preload else "false",
-                **environment,
-            },
-            model_dir=code.parent,
-            folder=tmp_path / "instance",
-            log=tmp_path / "log",
-            health_check_timeout=20,
-        )
-        return Instance(plan, children, threading.Event())
+        settings = {
+            "LOADS": str(loads),
+            "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
+            "MMS_PRELOAD_MODEL": "true" if preload else "false",
+        }
+        return make_instance(PROGRAM, **{**settings, **environment})
 
-    yield build
-    children.close()
+    return build
 
 
 def ask(instance: Instance, **body: Any) -> tuple[int, Any]:
