@@ -108,7 +108,7 @@ class RestApis:
         self._limits.check_stage(stage, route)
         match route.integration.get("type"):
             case "AWS_PROXY":
-                return self._lambda.call(request, stage, route)
+                return self._lambda.call(request, route)
             case "MOCK":
                 return answer_mock(request, route)
             case kind:

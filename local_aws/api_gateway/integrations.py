@@ -12,7 +12,6 @@ from local_aws.api_gateway.deployment import Route
 from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.api_gateway.request import ApiRequest, event_identity
 from local_aws.lambda_runtime import InvocationAbandonedError, LambdaRuntime
-from local_aws.moto_adapter import DeployedStage
 from local_aws.service_errors import ApiError
 
 Reply: TypeAlias = tuple[int, list[tuple[str, str]], bytes]
@@ -25,6 +24,10 @@ _ANSWER = {
     "body": (str, type(None)),
     "isBase64Encoded": (bool, type(None)),
 }
+_CONTEXT = (
+    "accountId apiId deploymentId domainName domainPrefix extendedRequestId httpMethod path "
+    "protocol requestId requestTime resourceId resourcePath stage"
+)
 # API Gateway renames these headers of a function's answer.
 _REMAPPED = {"authorization", "connection", "date", "server", "www-authenticate"}
 _DROPPED = {"content-length", "transfer-encoding", "x-amzn-requestid", "x-amz-apigw-id"}
@@ -38,14 +41,14 @@ class LambdaProxy:
     def __init__(self, runtime: LambdaRuntime) -> None:
         self._runtime = runtime
 
-    def call(self, request: ApiRequest, stage: DeployedStage, route: Route) -> Reply:
+    def call(self, request: ApiRequest, route: Route) -> Reply:
         """The function's answer.
 
         Raises:
             GatewayError: It failed, took too long, or its answer is malformed.
         """
         function = _function_arn(route.integration.get("uri") or "")
-        event = build_event(request, stage, route)
+        event = build_event(request, route)
         seconds = int(route.integration.get("timeoutInMillis") or 29_000) / 1000
         request.integration_started = time.monotonic()
         try:
@@ -69,7 +72,7 @@ class LambdaProxy:
         return _read_answer(request, result.payload)
 
 
-def build_event(request: ApiRequest, stage: DeployedStage, route: Route) -> dict[str, Any]:
+def build_event(request: ApiRequest, route: Route) -> dict[str, Any]:
     """The event in format 1.0, with every key that AWS sends."""
     headers = {
         **request.headers,
@@ -92,22 +95,9 @@ def build_event(request: ApiRequest, stage: DeployedStage, route: Route) -> dict
         "pathParameters": request.path_parameters or None,
         "stageVariables": None,
         "requestContext": {
-            "resourceId": route.resource_id,
-            "resourcePath": route.resource_path,
-            "httpMethod": request.method,
-            "extendedRequestId": request.extended_id,
-            "requestTime": request.request_time,
-            "path": f"/{request.stage}{request.path}",
-            "accountId": stage.account_id,
-            "protocol": request.protocol,
-            "stage": request.stage,
-            "domainPrefix": request.api_id,
+            **{name: request.context.get(name, "") for name in _CONTEXT.split()},
             "requestTimeEpoch": int(request.started * 1000),
-            "requestId": request.request_id,
             "identity": event_identity(request.context),
-            "domainName": request.headers.get("Host", ""),
-            "deploymentId": stage.deployment_id,
-            "apiId": request.api_id,
         },
         "body": request.body.decode("utf-8", "replace") if request.body else None,
         "isBase64Encoded": False,

@@ -54,7 +54,6 @@ class ApiRequest:
     def __post_init__(self) -> None:
         when = datetime.fromtimestamp(self.started, UTC)
         self.trace_id = self.headers.get("X-Amzn-Trace-Id") or new_trace_id()
-        self.request_time = when.strftime("%d/%b/%Y:%H:%M:%S +0000")
         self.context |= {
             "accountId": "",
             "apiId": self.api_id,
@@ -64,7 +63,7 @@ class ApiRequest:
             "protocol": self.protocol,
             "requestId": self.request_id,
             "extendedRequestId": self.extended_id,
-            "requestTime": self.request_time,
+            "requestTime": when.strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "requestTimeEpoch": str(int(self.started * 1000)),
             "domainName": self.headers.get("Host", ""),
             "domainPrefix": self.api_id,

@@ -73,15 +73,9 @@ def summarize_stack(stack: Stack) -> Answer:
 def describe_resource(stack: Stack, resource: Resource) -> Answer:
     """A resource as the operations about resources show it."""
     return {
-        "StackName": stack.name,
-        "StackId": stack.id,
-        "LogicalResourceId": resource.logical_id,
-        "PhysicalResourceId": resource.physical_id,
-        "ResourceType": resource.type,
+        **_state(stack, resource),
         "Timestamp": resource.updated,
         "LastUpdatedTimestamp": resource.updated,
-        "ResourceStatus": resource.status,
-        "ResourceStatusReason": resource.reason,
         "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
     }
 
@@ -89,16 +83,22 @@ def describe_resource(stack: Stack, resource: Resource) -> Answer:
 def describe_event(stack: Stack, event: Event) -> Answer:
     """An event as DescribeStackEvents shows it."""
     return {
-        "StackId": stack.id,
+        **_state(stack, event),
         "EventId": event.id,
-        "StackName": stack.name,
-        "LogicalResourceId": event.logical_id,
-        "PhysicalResourceId": event.physical_id,
-        "ResourceType": event.type,
         "Timestamp": event.time,
-        "ResourceStatus": event.status,
-        "ResourceStatusReason": event.reason,
         "OperationId": event.operation,
+    }
+
+
+def _state(stack: Stack, item: Resource | Event) -> Answer:
+    return {
+        "StackName": stack.name,
+        "StackId": stack.id,
+        "LogicalResourceId": item.logical_id,
+        "PhysicalResourceId": item.physical_id,
+        "ResourceType": item.type,
+        "ResourceStatus": item.status,
+        "ResourceStatusReason": item.reason,
     }
 
 

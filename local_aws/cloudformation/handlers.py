@@ -26,10 +26,6 @@ def _create_change_set(state: Operations, caller: Caller, request: Answer) -> An
     return {"Id": change_set.id, "StackId": stack.id}
 
 
-def _describe_change_set(state: Operations, caller: Caller, request: Answer) -> Answer:
-    return describe.describe_change_set(*state.find_change_set(caller, request))
-
-
 def _list_change_sets(state: Operations, caller: Caller, request: Answer) -> Answer:
     stack = state.find(caller, request["StackName"])
     found = [describe.summarize_change_set(stack, item) for item in stack.change_sets.values()]
@@ -130,14 +126,6 @@ def _resources(state: Operations, caller: Caller, request: Answer) -> list[Answe
     ]
 
 
-def _describe_stack_resources(state: Operations, caller: Caller, request: Answer) -> Answer:
-    return {"StackResources": _resources(state, caller, request)}
-
-
-def _list_stack_resources(state: Operations, caller: Caller, request: Answer) -> Answer:
-    return {"StackResourceSummaries": _resources(state, caller, request)}
-
-
 def _get_template(state: Operations, caller: Caller, request: Answer) -> Answer:
     if "ChangeSetName" in request:
         _, change_set = state.find_change_set(caller, request)
@@ -169,16 +157,6 @@ def _get_template_summary(state: Operations, caller: Caller, request: Answer) ->
         ],
         "ResourceTypes": sorted(template.resource_types),
         "ResourceIdentifierSummaries": [],
-    }
-
-
-def _list_exports(state: Operations, caller: Caller, request: Answer) -> Answer:
-    del request
-    return {
-        "Exports": [
-            {"ExportingStackId": stack.id, "Name": name, "Value": output.value}
-            for name, output, stack in state.stacks.exports(caller.region)
-        ]
     }
 
 
@@ -234,18 +212,25 @@ OPERATIONS: dict[str, Callable[[Operations, Caller, Answer], Answer]] = {
     "CreateStack": _create_stack,
     "DeleteChangeSet": _delete_change_set,
     "DeleteStack": _delete_stack,
-    "DescribeChangeSet": _describe_change_set,
+    "DescribeChangeSet": lambda state, caller, request: describe.describe_change_set(
+        *state.find_change_set(caller, request)
+    ),
     # The events of early validation, which does not exist here.
     "DescribeEvents": lambda _state, _caller, _request: {"OperationEvents": []},
     "DescribeStackEvents": _describe_stack_events,
-    "DescribeStackResources": _describe_stack_resources,
+    "DescribeStackResources": lambda *call: {"StackResources": _resources(*call)},
     "DescribeStacks": _describe_stacks,
     "ExecuteChangeSet": _execute_change_set,
     "GetTemplate": _get_template,
     "GetTemplateSummary": _get_template_summary,
     "ListChangeSets": _list_change_sets,
-    "ListExports": _list_exports,
-    "ListStackResources": _list_stack_resources,
+    "ListExports": lambda state, caller, _request: {
+        "Exports": [
+            {"ExportingStackId": stack.id, "Name": name, "Value": output.value}
+            for name, output, stack in state.stacks.exports(caller.region)
+        ]
+    },
+    "ListStackResources": lambda *call: {"StackResourceSummaries": _resources(*call)},
     "ListStacks": _list_stacks,
     "RollbackStack": _roll_back_stack,
     "UpdateStack": _update_stack,

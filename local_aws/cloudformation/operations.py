@@ -201,7 +201,13 @@ class Operations:
         scope = self.stacks.scope(stack, definition, lambda _: UNKNOWN, lambda _, __: UNKNOWN)
         definition.template.check_rules(scope)
         imports = set(stack.imports)
-        changes = self._preview(stack, definition)
+        changes = preview(
+            stack,
+            definition.template.wanted(scope),
+            lambda ref, get_att: self.stacks.scope(stack, definition, ref, get_att),
+            definition.tags,
+            lambda resource_type: self.stacks.provider(resource_type).tags,
+        )
         stack.imports = imports  # a preview imports nothing
         nothing = not changes and not fresh and _same_rest(stack, definition)
         change_set = ChangeSet(
@@ -217,16 +223,6 @@ class Operations:
             created=datetime.now(UTC),
         )
         return stack, change_set
-
-    def _preview(self, stack: Stack, definition: Definition) -> list[dict[str, Any]]:
-        whole = self.stacks.scope(stack, definition, lambda _: UNKNOWN, lambda _, __: UNKNOWN)
-        return preview(
-            stack,
-            definition.template.wanted(whole),
-            lambda ref, get_att: self.stacks.scope(stack, definition, ref, get_att),
-            definition.tags,
-            lambda resource_type: self.stacks.provider(resource_type).tags,
-        )
 
     def _new_stack(self, caller: Caller, name: str) -> Stack:
         return Stack(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from local_aws import moto_adapter
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Context
+from local_aws.context import Context
 from local_aws.lambda_runtime.host_packages import UnusablePackageError
 from local_aws.lambda_runtime.logs import FunctionLog
 from local_aws.lambda_runtime.packages import Packages
@@ -254,11 +254,7 @@ class LambdaRuntime:
             "LAMBDA_RUNTIME_DIR": import_path.rsplit(":", maxsplit=1)[-1],
             "_HANDLER": function.handler,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
-            "AWS_REGION": function.region,
-            "AWS_DEFAULT_REGION": function.region,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_ENDPOINT_URL": self._context.endpoint_url,
+            **self._context.environment(function.region),
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": function.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),

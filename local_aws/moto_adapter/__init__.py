@@ -5,52 +5,71 @@ tests/local_aws/moto_adapter that fails when a new moto behaves differently.
 """
 
 from local_aws.moto_adapter.api_gateway import (
-    DeployedStage,
-    find_deployed_stage,
-    usage_plans_of_key,
+    DeployedStage as DeployedStage,
 )
-from local_aws.moto_adapter.iam import AccessKey, find_access_key
+from local_aws.moto_adapter.api_gateway import (
+    find_deployed_stage as find_deployed_stage,
+)
+from local_aws.moto_adapter.api_gateway import (
+    usage_plans_of_key as usage_plans_of_key,
+)
+from local_aws.moto_adapter.iam import (
+    AccessKey as AccessKey,
+)
+from local_aws.moto_adapter.iam import (
+    find_access_key as find_access_key,
+)
 from local_aws.moto_adapter.lambda_functions import (
-    LambdaAnswer,
-    LambdaFunction,
-    LambdaLayer,
-    LambdaRouter,
-    find_lambda_function,
-    lambda_routers,
+    LambdaAnswer as LambdaAnswer,
 )
-from local_aws.moto_adapter.monitoring import find_event_targets, put_log_lines
+from local_aws.moto_adapter.lambda_functions import (
+    LambdaFunction as LambdaFunction,
+)
+from local_aws.moto_adapter.lambda_functions import (
+    LambdaLayer as LambdaLayer,
+)
+from local_aws.moto_adapter.lambda_functions import (
+    LambdaRouter as LambdaRouter,
+)
+from local_aws.moto_adapter.lambda_functions import (
+    find_lambda_function as find_lambda_function,
+)
+from local_aws.moto_adapter.lambda_functions import (
+    lambda_routers as lambda_routers,
+)
+from local_aws.moto_adapter.monitoring import (
+    find_event_targets as find_event_targets,
+)
+from local_aws.moto_adapter.monitoring import (
+    put_log_lines as put_log_lines,
+)
 from local_aws.moto_adapter.s3 import (
-    CreatedObject,
-    ObjectListener,
-    object_listeners,
+    CreatedObject as CreatedObject,
 )
-from local_aws.moto_adapter.server import RequestHandler, create_wsgi_app
+from local_aws.moto_adapter.s3 import (
+    ObjectListener as ObjectListener,
+)
+from local_aws.moto_adapter.s3 import (
+    object_listeners as object_listeners,
+)
+from local_aws.moto_adapter.server import (
+    RequestHandler as RequestHandler,
+)
+from local_aws.moto_adapter.server import (
+    create_wsgi_app as create_wsgi_app,
+)
+from local_aws.moto_adapter.server import (
+    parse_query as parse_query,
+)
+from local_aws.moto_adapter.server import (
+    render_query as render_query,
+)
 from local_aws.moto_adapter.step_functions import (
-    EndedExecution,
-    ExecutionHost,
-    execution_hosts,
+    EndedExecution as EndedExecution,
 )
-
-__all__ = [
-    "AccessKey",
-    "CreatedObject",
-    "DeployedStage",
-    "EndedExecution",
-    "ExecutionHost",
-    "LambdaAnswer",
-    "LambdaFunction",
-    "LambdaLayer",
-    "LambdaRouter",
-    "ObjectListener",
-    "RequestHandler",
-    "create_wsgi_app",
-    "execution_hosts",
-    "find_access_key",
-    "find_deployed_stage",
-    "find_event_targets",
-    "find_lambda_function",
-    "lambda_routers",
-    "object_listeners",
-    "put_log_lines",
-    "usage_plans_of_key",
-]
+from local_aws.moto_adapter.step_functions import (
+    ExecutionHost as ExecutionHost,
+)
+from local_aws.moto_adapter.step_functions import (
+    execution_hosts as execution_hosts,
+)

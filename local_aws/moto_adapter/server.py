@@ -1,16 +1,20 @@
-"""moto's server."""
+"""moto's server, and its reading and writing of AWS's query protocol."""
 
 from __future__ import annotations
 
 import io
 import json
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import request
 from moto.core.config import default_user_config
 from moto.core.model import ServiceModel
+from moto.core.parse import QueryParser
+from moto.core.serialize import QuerySerializer, SerializationContext
+from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -53,6 +57,19 @@ def create_wsgi_app() -> WSGIApplication:
         return answered
 
     return answer
+
+
+def parse_query(service: str, operation: str, form: Mapping[str, str]) -> dict[str, Any]:
+    """The operation's input from a form; absent members are left out."""
+    model: Any = get_service_model(service).operation_model(operation)
+    return dict(QueryParser(model).parse(cast(Any, {"values": form})))
+
+
+def render_query(service: str, operation: str, result: Mapping[str, Any]) -> str | bytes:
+    """The XML answer of an operation, without the keys of `result` that are None."""
+    model: Any = get_service_model(service).operation_model(operation)
+    context = SerializationContext(str(uuid.uuid4()))
+    return QuerySerializer(model, context).serialize(result)["body"]
 
 
 def _create_service_app(service: Any) -> Any:

@@ -108,11 +108,7 @@ class Fleet:
             )
         for name, instance in self._instances.items():
             if not instance.start():
-                raise FleetError(
-                    f"The primary container for production variant {name} did not pass the "
-                    "ping health check. Please check CloudWatch logs for this endpoint. "
-                    f"(Here: {instance.plan.log}; its last line: {instance.last_words()})"
-                )
+                raise _failure(name, instance, "did not pass the ping health check")
 
     def choose(self) -> tuple[str, Instance]:
         """A variant by weight."""
@@ -158,11 +154,7 @@ class Fleet:
             raise FleetError("The deployment was cancelled.")
         for name, instance in self._instances.items():
             if instance.has_ended:
-                raise FleetError(
-                    f"The primary container for production variant {name} ended during the "
-                    "deployment. Please check CloudWatch logs for this endpoint. "
-                    f"(Here: {instance.plan.log}; its last line: {instance.last_words()})"
-                )
+                raise _failure(name, instance, "ended during the deployment")
 
     def _plan(self, variant: Variant, cache: ModelDataCache) -> InstancePlan:
         location = model_data(dict(variant.container))
@@ -186,3 +178,11 @@ class Fleet:
                 )
             ),
         )
+
+
+def _failure(variant: str, instance: Instance, what: str) -> FleetError:
+    return FleetError(
+        f"The primary container for production variant {variant} {what}. Please check CloudWatch "
+        f"logs for this endpoint. (Here: {instance.plan.log}; its last line: "
+        f"{instance.last_words()})"
+    )

@@ -63,23 +63,19 @@ class Runtime:
         Inference changes nothing, so asking twice is safe. It hides that a container ended during
         a request while another fleet serves; what AWS does then is not documented.
         """
-        fleet = self._endpoints.enter_fleet(name)
-        if fleet is None:
-            raise ApiError(f"Endpoint {name} of account {self._context.account_id} not found.")
-        try:
-            return self._post(name, request, body, fleet)
-        except _NoAnswerError as error:
-            other = self._endpoints.enter_fleet(name, besides=fleet)
-            if other is None:
-                raise error.answer from None
-        finally:
-            fleet.leave()
-        try:
-            return self._post(name, request, body, other)
-        except _NoAnswerError as error:
-            raise error.answer from None
-        finally:
-            other.leave()
+        fleet: Fleet | None = None
+        answer = ApiError(f"Endpoint {name} of account {self._context.account_id} not found.")
+        for _ in range(2):
+            fleet = self._endpoints.enter_fleet(name, besides=fleet)
+            if fleet is None:
+                break
+            try:
+                return self._post(name, request, body, fleet)
+            except _NoAnswerError as error:
+                answer = error.answer
+            finally:
+                fleet.leave()
+        raise answer
 
     def _post(
         self, name: str, request: Request, body: bytes, fleet: Fleet

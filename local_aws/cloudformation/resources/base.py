@@ -196,6 +196,7 @@ class Declared(Provider):
         lower_case: Whether a generated name is in lower case.
         prepare: The properties for the creation and, without `changes`, for updates.
         changes: The properties for updates.
+        settle: Called after the creation and each update with the physical id.
     """
 
     service: str
@@ -210,6 +211,7 @@ class Declared(Provider):
     idle: bool = False
     prepare: Callable[[Request], Properties] = lambda request: request.properties
     changes: Callable[[Request], Properties] | None = None
+    settle: Callable[[Request, str], None] = lambda _request, _physical_id: None
 
     def create(self, request: Request) -> Result:
         properties = self.prepare(request)
@@ -218,15 +220,19 @@ class Declared(Provider):
             properties = {**properties, self.name: name.lower() if self.lower_case else name}
         answer = request.call(self.service, self.operations[0], properties)
         values = {**_place(request), **properties, **answer}
-        return Result(self.id.format(**values), _fill(self.attributes, values))
+        physical_id = self.id.format(**values)
+        self.settle(request, physical_id)
+        return Result(physical_id, _fill(self.attributes, values))
 
     def update(self, request: Request) -> None:
         if self.operations[1]:
             properties = (self.changes or self.prepare)(request)
             request.call(self.service, self.operations[1], {**properties, **self._key(request)})
+        self.settle(request, request.physical_id)
 
     def delete(self, request: Request) -> None:
-        request.remove(self.service, self.operations[2], self._key(request))
+        properties = {**request.properties, **self._key(request)}
+        request.remove(self.service, self.operations[2], properties)
 
     def _key(self, request: Request) -> Properties:
         parts = re.split("[:/|]", request.physical_id)

@@ -23,37 +23,14 @@ from local_aws.cloudformation.resources.base import (
 _TOPIC_ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConfig")
 
 
-class Repository(Provider):
-    """A repository of ECR; the bootstrap stack has one, to which nothing is pushed here."""
-
-    def create(self, request: Request) -> Result:
-        name = request.properties.get("RepositoryName") or request.name(256).lower()
-        request.call("ecr", "CreateRepository", {"RepositoryName": name})
-        self._put_policies(request, name)
-        account = request.context.account_id
-        return Result(
-            name,
-            {
-                "Arn": f"arn:aws:ecr:{request.region}:{account}:repository/{name}",
-                "RepositoryUri": f"{account}.dkr.ecr.{request.region}.amazonaws.com/{name}",
-            },
-        )
-
-    def update(self, request: Request) -> None:
-        self._put_policies(request, request.physical_id)
-
-    def delete(self, request: Request) -> None:
-        properties = {"RepositoryName": request.physical_id, "Force": True}
-        request.remove("ecr", "DeleteRepository", properties)
-
-    def _put_policies(self, request: Request, name: str) -> None:
-        lifecycle = request.properties.get("LifecyclePolicy")
-        if lifecycle:
-            request.call("ecr", "PutLifecyclePolicy", {**lifecycle, "RepositoryName": name})
-        policy = request.properties.get("RepositoryPolicyText")
-        if policy:
-            properties = {"RepositoryName": name, "PolicyText": policy}
-            request.call("ecr", "SetRepositoryPolicy", properties)
+def _put_repository_policies(request: Request, name: str) -> None:
+    lifecycle = request.properties.get("LifecyclePolicy")
+    if lifecycle:
+        request.call("ecr", "PutLifecyclePolicy", {**lifecycle, "RepositoryName": name})
+    policy = request.properties.get("RepositoryPolicyText")
+    if policy:
+        properties = {"RepositoryName": name, "PolicyText": policy}
+        request.call("ecr", "SetRepositoryPolicy", properties)
 
 
 class Rule(Provider):
@@ -88,91 +65,41 @@ class Rule(Provider):
             request.remove("events", "RemoveTargets", properties)
 
 
-class Key(Provider):
-    """A key of KMS; its deletion is only scheduled, as on AWS."""
-
-    tags = "list"
-
-    def create(self, request: Request) -> Result:
-        properties = {**request.properties, "Tags": self._tags(request)}
-        if "KeyPolicy" in properties:
-            properties["Policy"] = properties["KeyPolicy"]
-        key = request.call("kms", "CreateKey", properties)["KeyMetadata"]
-        self._set_rotation(request, {"KeyId": key["KeyId"]})
-        return Result(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
-
-    def update(self, request: Request) -> None:
-        properties, key = request.properties, {"KeyId": request.physical_id}
-        request.call("kms", "UpdateKeyDescription", {"Description": "", **properties, **key})
-        if "KeyPolicy" in properties:
-            policy = {"PolicyName": "default", "Policy": properties["KeyPolicy"]}
-            request.call("kms", "PutKeyPolicy", {**key, **policy})
-        request.retag("kms", "UntagResource", "TagResource", key, self._tags(request))
-        self._set_rotation(request, key)
-
-    def delete(self, request: Request) -> None:
-        properties = {**request.properties, "KeyId": request.physical_id}
-        request.remove("kms", "ScheduleKeyDeletion", properties)
-
-    def _tags(self, request: Request) -> list[Properties]:
-        tags = tag_map(request.properties)
-        return [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
-
-    def _set_rotation(self, request: Request, key: Properties) -> None:
-        rotates = is_true(request.properties.get("EnableKeyRotation"))
-        request.call("kms", "EnableKeyRotation" if rotates else "DisableKeyRotation", key)
+def _key_tags(request: Request) -> list[Properties]:
+    tags = tag_map(request.properties)
+    return [{"TagKey": key, "TagValue": value} for key, value in tags.items()]
 
 
-class LogGroup(Provider):
-    """A group of CloudWatch Logs."""
-
-    tags = "list"
-
-    def create(self, request: Request) -> Result:
-        name = request.properties.get("LogGroupName") or request.name(512)
-        request.call("logs", "CreateLogGroup", {**request.properties, "LogGroupName": name})
-        self._set_retention(request, name)
-        return Result(name, {"Arn": f"{self._arn(request, name)}:*"})
-
-    def update(self, request: Request) -> None:
-        resource = {"ResourceArn": self._arn(request, request.physical_id)}
-        tags = tag_map(request.properties)
-        request.retag("logs", "UntagResource", "TagResource", resource, tags)
-        self._set_retention(request, request.physical_id)
-
-    def delete(self, request: Request) -> None:
-        request.remove("logs", "DeleteLogGroup", {"LogGroupName": request.physical_id})
-
-    def _set_retention(self, request: Request, name: str) -> None:
-        kept = "RetentionInDays" in request.properties
-        operation = "PutRetentionPolicy" if kept else "DeleteRetentionPolicy"
-        request.call("logs", operation, {**request.properties, "LogGroupName": name})
-
-    def _arn(self, request: Request, name: str) -> str:
-        return f"arn:aws:logs:{request.region}:{request.context.account_id}:log-group:{name}"
+def _key(request: Request) -> Properties:
+    tagged = {**request.properties, "Tags": _key_tags(request)}
+    return {**tagged, "Policy": tagged["KeyPolicy"]} if "KeyPolicy" in tagged else tagged
 
 
-class Topic(Provider):
-    """A topic of SNS; its id is its ARN."""
+def _settle_key(request: Request, key_id: str) -> None:
+    properties, key = request.properties, {"KeyId": key_id}
+    request.call("kms", "UpdateKeyDescription", {"Description": "", **properties, **key})
+    if "KeyPolicy" in properties:
+        policy = {"PolicyName": "default", "Policy": properties["KeyPolicy"]}
+        request.call("kms", "PutKeyPolicy", {**key, **policy})
+    request.retag("kms", "UntagResource", "TagResource", key, _key_tags(request))
+    rotates = is_true(properties.get("EnableKeyRotation"))
+    request.call("kms", "EnableKeyRotation" if rotates else "DisableKeyRotation", key)
 
-    tags = "list"
 
-    def create(self, request: Request) -> Result:
-        properties = request.properties
-        name = properties.get("TopicName") or request.name(256)
-        attributes = {key: properties[key] for key in _TOPIC_ATTRIBUTES if key in properties}
-        wanted = {"Name": name, "Attributes": attributes, "Tags": tag_list(properties)}
-        arn = request.call("sns", "CreateTopic", wanted)["TopicArn"]
-        return Result(arn, {"TopicArn": arn, "TopicName": name})
+def _settle_log_group(request: Request, name: str) -> None:
+    kept = "RetentionInDays" in request.properties
+    operation = "PutRetentionPolicy" if kept else "DeleteRetentionPolicy"
+    request.call("logs", operation, {**request.properties, "LogGroupName": name})
+    arn = f"arn:aws:logs:{request.region}:{request.context.account_id}:log-group:{name}"
+    tags = tag_map(request.properties)
+    request.retag("logs", "UntagResource", "TagResource", {"ResourceArn": arn}, tags)
 
-    def update(self, request: Request) -> None:
-        for key in _TOPIC_ATTRIBUTES:
-            value = request.properties.get(key, "")
-            if value != request.old.get(key, ""):
-                _set_attribute(request, request.physical_id, key, value)
 
-    def delete(self, request: Request) -> None:
-        request.remove("sns", "DeleteTopic", {"TopicArn": request.physical_id})
+def _settle_topic(request: Request, arn: str) -> None:
+    for key in _TOPIC_ATTRIBUTES:
+        value = request.properties.get(key, "")
+        if value != request.old.get(key, ""):
+            _set_attribute(request, arn, key, value)
 
 
 class TopicPolicy(Provider):
@@ -266,7 +193,21 @@ PROVIDERS = {
         name="DashboardName",
         longest_name=255,
     ),
-    "AWS::ECR::Repository": Repository(),
+    # The bootstrap stack has one, to which nothing is pushed here.
+    "AWS::ECR::Repository": Declared(
+        "ecr",
+        ("CreateRepository", "", "DeleteRepository"),
+        id="{RepositoryName}",
+        key={"RepositoryName": "{id}", "Force": "true"},
+        attributes={
+            "Arn": "arn:aws:ecr:{region}:{account}:repository/{RepositoryName}",
+            "RepositoryUri": "{account}.dkr.ecr.{region}.amazonaws.com/{RepositoryName}",
+        },
+        name="RepositoryName",
+        longest_name=256,
+        lower_case=True,
+        settle=_put_repository_policies,
+    ),
     "AWS::Events::Rule": Rule(),
     "AWS::KMS::Alias": Declared(
         "kms",
@@ -274,8 +215,28 @@ PROVIDERS = {
         id="{AliasName}",
         key={"AliasName": "{id}"},
     ),
-    "AWS::KMS::Key": Key(),
-    "AWS::Logs::LogGroup": LogGroup(),
+    # Their deletion is only scheduled, as on AWS.
+    "AWS::KMS::Key": Declared(
+        "kms",
+        ("CreateKey", "", "ScheduleKeyDeletion"),
+        id="{KeyMetadata[KeyId]}",
+        key={"KeyId": "{id}"},
+        attributes={"Arn": "{KeyMetadata[Arn]}", "KeyId": "{KeyMetadata[KeyId]}"},
+        tags="list",
+        prepare=_key,
+        settle=_settle_key,
+    ),
+    "AWS::Logs::LogGroup": Declared(
+        "logs",
+        ("CreateLogGroup", "", "DeleteLogGroup"),
+        id="{LogGroupName}",
+        key={"LogGroupName": "{id}"},
+        attributes={"Arn": "arn:aws:logs:{region}:{account}:log-group:{LogGroupName}:*"},
+        name="LogGroupName",
+        longest_name=512,
+        tags="list",
+        settle=_settle_log_group,
+    ),
     "AWS::SNS::Subscription": Declared(
         "sns",
         ("Subscribe", "", "Unsubscribe"),
@@ -284,7 +245,18 @@ PROVIDERS = {
         attributes={"Arn": "{SubscriptionArn}"},
         prepare=lambda request: {**request.properties, "ReturnSubscriptionArn": True},
     ),
-    "AWS::SNS::Topic": Topic(),
+    "AWS::SNS::Topic": Declared(
+        "sns",
+        ("CreateTopic", "", "DeleteTopic"),
+        id="{TopicArn}",
+        key={"TopicArn": "{id}"},
+        attributes={"TopicArn": "{TopicArn}", "TopicName": "{Name}"},
+        name="Name",
+        longest_name=256,
+        tags="list",
+        prepare=lambda request: {"Name": request.properties.get("TopicName"), **request.properties},
+        settle=_settle_topic,
+    ),
     "AWS::SNS::TopicPolicy": TopicPolicy(),
     "AWS::SSM::Parameter": Parameter(),
     "AWS::Scheduler::Schedule": Declared(
