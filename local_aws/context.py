@@ -1,4 +1,4 @@
-"""What every part of the local AWS knows: where it listens, region, account and clients."""
+"""The context of every part of the local AWS: endpoint, region, account and clients."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def client_options(endpoint_url: str, region: str, **config: Any) -> dict[str, A
         "aws_access_key_id": ACCESS_KEY_ID,
         "aws_secret_access_key": SECRET_ACCESS_KEY,
         "config": Config(
-            # A retry would hide the first answer, which tells what went wrong.
+            # A retry would hide the first answer, which names the error.
             retries={"total_max_attempts": 1},
             max_pool_connections=64,
             connect_timeout=5,

@@ -44,7 +44,7 @@ class RestApis:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Has nothing to end."""
+        """Does nothing: no process or thread has to end."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
@@ -128,7 +128,7 @@ class RestApis:
 
 
 class AccessLog:
-    """Writes one line a request to the stage's log group and to `<api>-<stage>.log`.
+    """Writes one line per request to the stage's log group and to `<api>-<stage>.log`.
 
     Args:
         folder: Holds these files; created if needed.

@@ -1,4 +1,4 @@
-"""The errors of API Gateway itself, by its documented types, as the API's owner defined them."""
+"""The errors of API Gateway itself, by documented type, and how an API customises them."""
 
 from __future__ import annotations
 

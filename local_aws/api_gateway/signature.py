@@ -48,7 +48,7 @@ class _Claim:
 
 
 class _Verifier(SigV4Auth):  # type: ignore[misc, unused-ignore]
-    """Signs the headers that the caller signed instead of those that botocore would choose."""
+    """Signs the headers that the caller signed rather than those that botocore would choose."""
 
     def __init__(self, credentials: Credentials, region: str, names: list[str]) -> None:
         super().__init__(credentials, _SERVICE, region)

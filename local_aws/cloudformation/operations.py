@@ -1,4 +1,4 @@
-"""What the API's operations share: the stacks and the running work on them."""
+"""The stacks and the running work on them, for the API's operations."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Caller:
 
 
 class Operations:
-    """What the API's operations share: the stacks and the running work on them."""
+    """The stacks and the running work on them, for the API's operations."""
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -158,7 +158,7 @@ def _decode(text: str) -> dict[str, Value]:
         body, faults = decode_str(text)
         if faults or body is None:
             raise ApiError(f"Template format error: {faults[0] if faults else 'empty'}") from None
-        # To plain dicts: the parser's remember lines and columns.
+        # Plain dicts instead of the parser's, which know lines and columns.
         body = json.loads(json.dumps(body))
     if not isinstance(body, dict):
         raise ApiError("Template format error: unsupported structure.")

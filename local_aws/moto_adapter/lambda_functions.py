@@ -1,4 +1,4 @@
-"""Lambda: what runs the functions that moto keeps, and what moto forgets about them."""
+"""Lambda: runs the functions that moto stores, and keeps the settings that moto drops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LambdaLayer:
 
 @dataclass(frozen=True)
 class LambdaFunction:
-    """All that is needed to run a function; sizes in MB, times in seconds."""
+    """Everything needed to run a function; sizes in MB, times in seconds."""
 
     name: str
     arn: str
@@ -166,7 +166,7 @@ def _invoke_from_api(original: Callable[..., Any]) -> Any:
 
 def _keep_logging_config(original: Callable[..., Any]) -> Any:
     def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        # moto forgets LoggingConfig.
+        # moto drops LoggingConfig.
         self.logging_config = spec.get("LoggingConfig") or {}
         original(self, account_id, spec, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""CloudWatch, its logs, and EventBridge: alarms, the local AWS's log lines, rules that match."""
+"""CloudWatch, CloudWatch Logs and EventBridge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_aws.moto_adapter.patching import replace, service_lock
 
 
 def find_event_targets(region: str, event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The targets, as PutTargets took them, of enabled rules of the default bus that match."""
+    """The targets, as given to PutTargets, of the default bus's enabled rules that match."""
     bus = events_backends[DEFAULT_ACCOUNT_ID][region].describe_event_bus("default")
     return [
         target
@@ -40,7 +40,7 @@ def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, s
 
 def _keep_state(original: Callable[..., Any]) -> Any:
     def put(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        # moto replaces a changed alarm by a new one in state OK.
+        # moto replaces a changed alarm with a new one in state OK.
         before = self.alarms.get(name)
         alarm = original(self, name, *args, **kwargs)
         if before is not None:

@@ -1,4 +1,4 @@
-"""What the patches share: replacing functions, acting in moto's place, locks."""
+"""Helpers of the patches: replacing functions, substitutes for parts of moto, locks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ T = TypeVar("T")
 
 
 def replace(owner: object, name: str, make: Callable[[Callable[..., Any]], Any]) -> None:
-    """Replaces the attribute `name` of `owner` by `make(original)`."""
+    """Replaces the attribute `name` of `owner` with `make(original)`."""
     original = getattr(owner, name)
     setattr(owner, name, wraps(original)(make(original)))
 
 
 class Substitutes(Generic[T]):
-    """What acts in moto's place: the newest; without any, moto acts as it would by itself."""
+    """Substitutes for a part of moto. The newest is used; without any, moto's own part is."""
 
     def __init__(self) -> None:
         self._substitutes: list[T] = []
 
     def add(self, substitute: T) -> None:
-        """Lets `substitute` act from now on."""
+        """Uses `substitute` from now on."""
         self._substitutes.append(substitute)
 
     def remove(self, substitute: T) -> None:
@@ -33,7 +33,7 @@ class Substitutes(Generic[T]):
 
     @property
     def current(self) -> T | None:
-        """The newest."""
+        """The substitute in use."""
         return self._substitutes[-1] if self._substitutes else None
 
 

@@ -1,6 +1,6 @@
-"""S3: reports of new objects, where moto differs from AWS, and large objects.
+"""S3: reports new objects, corrects where moto differs, and keeps large objects on disk.
 
-moto holds several copies of an object in memory, which may have hundreds of megabytes.
+moto holds several copies of an object in memory; ours have hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CreatedObject:
 
 
 class ObjectListener(Protocol):
-    """Learns of new objects."""
+    """Is notified of new objects."""
 
     def object_created(self, created: CreatedObject) -> None:
         """Called within the request that created the object, once others can read it."""
@@ -65,7 +65,7 @@ def _report_to_listener(original: Callable[..., Any]) -> Any:
     def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
         listener = object_listeners.current
         if listener is None:
-            # moto's own event has another form than AWS's and reaches no function.
+            # moto's own event differs from AWS's and reaches no function.
             original(account_id, bucket, event_name, key)
         elif event_name in _CREATED:
             listener.object_created(

@@ -1,4 +1,4 @@
-"""Step Functions: what executions act on and report to, and where moto differs from AWS."""
+"""Step Functions: connects executions to the local AWS, and corrects where moto differs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class EndedExecution:
 
 
 class ExecutionHost(Protocol):
-    """What executions act on and report to."""
+    """Provides the clients of executions and is notified of their ends."""
 
     def client(self, service: str, region: str) -> Any:
         """The boto3 client for a task."""

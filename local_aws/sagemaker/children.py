@@ -110,7 +110,7 @@ class Children:
         process.wait()
 
     def close(self) -> None:
-        """Kills all groups at once, and waits for the ends of the processes that lead them."""
+        """Kills all groups and waits until their leaders have ended."""
         with self._lock:
             self._closed = True
             killed, self._running = self._running, {}
@@ -129,7 +129,7 @@ class Children:
 
 
 def watch(lines: Iterable[str]) -> None:
-    """Kills the process groups that are left when `lines` end, however the server ended.
+    """Kills the remaining process groups when `lines` end, however the server ended.
 
     (Linux's parent-death signal follows the thread that started the child, not the process, and
     macOS has none.)

@@ -151,7 +151,7 @@ class Instance:
                     pass_fds=[listener.fileno()],
                 )
         self._process = process
-        # Whoever finds the file finds the number in it.
+        # Renamed, so that no reader finds the file empty.
         written = self.plan.folder / "pid.new"
         written.write_text(f"{process.pid}\n")
         written.replace(self.plan.folder / "pid")

@@ -1,4 +1,4 @@
-"""What training jobs and transform jobs share: their records and the threads that run them."""
+"""The common part of training and transform jobs: records, and threads that run them."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Jobs(ABC, Generic[AnyJob, Run]):
 
     @abstractmethod
     def check(self, request: dict[str, Any]) -> None:
-        """Raises ApiError for what SageMaker's model allows and what cannot run here."""
+        """Raises ApiError for requests that SageMaker's model allows but that cannot run here."""
 
     @abstractmethod
     def make_job(self, record: dict[str, Any]) -> AnyJob:
@@ -134,7 +134,7 @@ class Jobs(ABC, Generic[AnyJob, Run]):
 
     @abstractmethod
     def make_run(self, request: dict[str, Any], job: AnyJob, folder: Path, logs: Path) -> Run:
-        """What `execute` runs."""
+        """Prepares what `execute` runs."""
 
     @abstractmethod
     def execute(self, job: AnyJob, run: Run) -> None:

@@ -84,7 +84,7 @@ class ModelDataCache:
         return entry.folder
 
     def release(self, folder: Path) -> None:
-        """Gives back a folder from `acquire`."""
+        """Returns a folder from `acquire`."""
         with self._lock:
             entry = self._entries[folder.name]
             entry.users -= 1
@@ -97,7 +97,7 @@ class ModelDataCache:
         try:
             body = self._s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
             with tarfile.open(fileobj=body, mode="r|gz", bufsize=1 << 20) as archive:
-                # Python before 3.11.4 has no filters; the archives are this machine's.
+                # Python before 3.11.4 has no filters; the archives come from this machine.
                 archive.extraction_filter = getattr(tarfile, "data_filter", None)
                 archive.extractall(folder)  # noqa: S202  filtered by the line above
         except (tarfile.TarError, EOFError, OSError, ClientError) as error:

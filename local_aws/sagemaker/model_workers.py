@@ -125,7 +125,7 @@ class Parent:
         self._workers[number] = process
 
     def _work(self, connection: Connection) -> None:
-        """A worker's life."""
+        """Runs in the worker: loads the model and serves."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()

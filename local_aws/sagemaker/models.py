@@ -1,6 +1,6 @@
-"""Models and endpoint configurations: what endpoints and jobs run, and on which instances.
+"""Models and endpoint configurations.
 
-A model is the environment of an image, and where its files are. The image is not used.
+Of a model only the environment and the files are used, not the image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from local_aws.sagemaker.resources import (
 
 
 class Records(ABC):
-    """Requested resources of one kind by name, which do nothing by themselves."""
+    """Resources of one kind by name, which only describe something."""
 
     kind: ClassVar[str]
     words: ClassVar[str]
@@ -52,7 +52,7 @@ class Records(ABC):
 
     @abstractmethod
     def check(self, request: dict[str, Any]) -> None:
-        """Raises ApiError for what SageMaker refuses although its model allows it."""
+        """Raises ApiError for requests that SageMaker refuses although its model allows them."""
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request[f"{self.kind}Name"]

@@ -1,4 +1,4 @@
-"""What SageMaker's resources share: ARNs, errors, lists, instance types, log files."""
+"""Helpers of SageMaker's resources: ARNs, errors, lists, instance types, log files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def already_exists(kind: str, arn: str) -> ApiError:
 
 
 def select_members(operation: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The `values` that the answer to `operation` has members for."""
+    """Those of `values` that are members of the answer to `operation`."""
     members = service_model("sagemaker").operation_model(operation).output_shape.members
     return {name: values[name] for name in members if values.get(name) is not None}
 

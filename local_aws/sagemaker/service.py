@@ -1,4 +1,4 @@
-"""The service's front: finds a request's action, checks the request and writes the answer."""
+"""SageMaker's front: finds a request's action, checks the request and writes the answer."""
 
 from __future__ import annotations
 

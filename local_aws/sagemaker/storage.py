@@ -121,7 +121,7 @@ class Upload:
         return self._uploading
 
     def discard(self) -> None:
-        """Gives up the object with all its parts."""
+        """Abandons the object with all its parts."""
         self._discarded = True
         self._give(None)
         wait([self._uploading])

@@ -1,4 +1,4 @@
-"""Training jobs: their statuses, and what SageMaker refuses."""
+"""Training jobs: their statuses, and which requests are refused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class TrainingJobs(Jobs[TrainingJob, TrainingRun]):
 
 
 def _check(request: dict[str, Any]) -> None:
-    """Checks what SageMaker's model does not say and what cannot run here."""
+    """Refuses what SageMaker's model allows but SageMaker or this machine does not."""
     for member in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
         if member not in request:
             raise invalid(f"{member} must be specified.")

@@ -37,7 +37,7 @@ _POLL_INTERVAL = 0.1
 
 
 class Ending(Enum):
-    """How a process that did not fail has ended."""
+    """How a process ended that did not fail."""
 
     COMPLETED = "it exited with status 0"
     STOPPED = "it was stopped"

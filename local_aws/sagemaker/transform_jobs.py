@@ -1,4 +1,4 @@
-"""Transform jobs: what SageMaker refuses, and what becomes of the rest."""
+"""Transform jobs: which requests are refused, and how the others run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_aws.sagemaker.transform_run import StoppedError, TransformRun
 
 _MOST_INSTANCES = 100
 _MOST_MEGABYTES = 100
-# SageMaker's model has this default in words only.
+# SageMaker's model states this default only in its text.
 _DEFAULT_PAYLOAD_MB = 6
 
 
@@ -51,7 +51,7 @@ class TransformJobs(Jobs[Job, TransformRun]):
         (logs / job.name).mkdir(exist_ok=True)
         return TransformRun(
             request,
-            # As it is now: the model may be deleted while the job runs.
+            # Read now, because the model may be deleted while the job runs.
             self._models.container(request["ModelName"]),
             folder=folder,
             log_folder=logs / job.name,
@@ -76,7 +76,7 @@ class TransformJobs(Jobs[Job, TransformRun]):
 
 
 def _check(request: dict[str, Any]) -> None:
-    """Checks what SageMaker's model does not say and what cannot run here."""
+    """Refuses what SageMaker's model allows but SageMaker or this machine does not."""
     resources = request["TransformResources"]
     if resources["InstanceCount"] > _MOST_INSTANCES:
         raise invalid(f"InstanceCount must be at most {_MOST_INSTANCES}.")

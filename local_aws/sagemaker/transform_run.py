@@ -134,7 +134,7 @@ class TransformRun:
                     instance.close()
                 # Nothing answers any more, so running work ends soon ...
                 pool.shutdown()
-                # ... and what was just starting has started.
+                # ... and instances that were just starting have started.
                 for instance in instances:
                     instance.close()
 
@@ -210,7 +210,7 @@ class TransformRun:
             raise failures[0]
 
     def _transform_files(self, instance: Instance, keys: list[str]) -> None:
-        """One instance's work; answers are uploaded while others are computed."""
+        """Transforms one instance's files; answers are uploaded while others are computed."""
         failure: RunFailedError | None = None
         with (
             ThreadPoolExecutor(self._concurrency, thread_name_prefix="transform") as requests,

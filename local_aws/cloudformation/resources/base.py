@@ -90,13 +90,13 @@ class Request:
                 raise
 
     def retag(self, service: str, remove: str, add: str, resource: Properties, tags: Value) -> None:
-        """Removes the tags that an update removes, and sets `tags`.
+        """Untags what is no longer in the template, and sets `tags`.
 
         Args:
-            remove: The operation for that, e.g. "UntagRole".
-            add: The operation for that, e.g. "TagRole".
+            remove: The operation that removes tags, e.g. "UntagRole".
+            add: The operation that sets them, e.g. "TagRole".
             resource: The arguments that name the resource.
-            tags: In the form of `add`.
+            tags: In the form that `add` takes.
         """
         removed = sorted(set(tag_map(self.old)) - set(tag_map(self.properties)))
         if removed:
@@ -180,10 +180,10 @@ class NoEffect(Provider):
 class Declared(Provider):
     """A type that one API operation each creates, updates and deletes.
 
-    Every operation gets the resource's properties and those in `key`. Braces in `id`, `key` and
-    `attributes` are filled in from the properties and, at the creation, from its answer. Besides
-    there are `region`, `account` and, once the resource exists, its `id` and the `parts` of that
-    between colons, slashes and bars.
+    Every operation gets the resource's properties, and all but the first those in `key`. `id`,
+    `key` and `attributes` are format strings over the properties, `region` and `account`; on
+    creation also over the operation's answer, later over the physical `id` and its `parts` (split
+    at colons, slashes and bars).
 
     Args:
         operations: The API operations that create, update and delete. Without the second, all

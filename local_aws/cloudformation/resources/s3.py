@@ -37,7 +37,7 @@ def _lifecycle(wanted: Properties) -> Properties:
     return {"Rules": rules}
 
 
-# By property: the operations that set and remove it, and the argument of the former.
+# By property: the operations that set and remove it, the argument of the first, its conversion.
 _SETTINGS: dict[str, tuple[str, str, str, Callable[[Value], Value]]] = {
     "BucketEncryption": (
         "PutBucketEncryption",

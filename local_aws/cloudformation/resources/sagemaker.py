@@ -43,7 +43,7 @@ class Endpoint(Provider):
     def update(self, request: Request) -> None:
         """Leaves an endpoint alone that already has the configuration."""
         client, name = request.client("sagemaker"), _name(request)
-        # An update that was given up may still be running.
+        # An abandoned update may still be running.
         self._settle(request, name)
         wanted = {**request.properties, "EndpointName": name}
         found = client.describe_endpoint(EndpointName=name)

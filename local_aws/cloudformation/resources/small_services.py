@@ -193,7 +193,7 @@ PROVIDERS = {
         name="DashboardName",
         longest_name=255,
     ),
-    # The bootstrap stack has one, to which nothing is pushed here.
+    # In the bootstrap stack; nothing is pushed to it here.
     "AWS::ECR::Repository": Declared(
         "ecr",
         ("CreateRepository", "", "DeleteRepository"),
@@ -215,7 +215,7 @@ PROVIDERS = {
         id="{AliasName}",
         key={"AliasName": "{id}"},
     ),
-    # Their deletion is only scheduled, as on AWS.
+    # Deletion is only scheduled, as on AWS.
     "AWS::KMS::Key": Declared(
         "kms",
         ("CreateKey", "", "ScheduleKeyDeletion"),

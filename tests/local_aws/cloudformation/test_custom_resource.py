@@ -228,8 +228,10 @@ def test_a_missing_attribute_of_the_answer_is_named(cloudformation, function, an
     out = {"Url": {"Value": {"Fn::GetAtt": ["A", "Url"]}}}
     assert cloudformation.deploy({"A": custom()}, Outputs=out) == "ROLLBACK_COMPLETE"
     stack = cloudformation.operations.stacks.all("eu-west-1")[0]
-    told = [event.reason or "" for event in stack.events if event.status == "ROLLBACK_IN_PROGRESS"]
-    assert "doesn't contain Url attribute" in told[0]
+    reasons = [
+        event.reason or "" for event in stack.events if event.status == "ROLLBACK_IN_PROGRESS"
+    ]
+    assert "doesn't contain Url attribute" in reasons[0]
 
 
 def test_a_change_set_does_not_guess_the_answer_of_a_changed_custom_resource(

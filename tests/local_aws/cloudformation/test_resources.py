@@ -193,7 +193,7 @@ def test_a_topic_with_its_policy_and_its_receivers(stack: Stack, context: Contex
     assert {s["Endpoint"] for s in found} == {"b@example.com"}
 
 
-def test_a_schedule_is_kept_and_said_to_be_idle(stack: Stack, context: Context) -> None:
+def test_a_schedule_is_kept_and_reported_as_idle(stack: Stack, context: Context) -> None:
     def resources(expression: str) -> dict[str, Any]:
         schedule = resource(
             "AWS::Scheduler::Schedule",
@@ -257,8 +257,8 @@ def test_a_bucket_reports_new_objects_until_that_is_disabled(
     stack: Stack, context: Context
 ) -> None:
     def put(key: str, enabled: Any) -> str:
-        told = {"EventBridgeConfiguration": {"EventBridgeEnabled": enabled}}
-        asked = {} if enabled is None else {"NotificationConfiguration": told}
+        reporting = {"EventBridgeConfiguration": {"EventBridgeEnabled": enabled}}
+        asked = {} if enabled is None else {"NotificationConfiguration": reporting}
         bucket = stack.deploy({"Bucket": resource("AWS::S3::Bucket", **asked)}, Name=name)["Name"]
         client.put_object(Bucket=bucket, Key=key)
         return bucket

@@ -145,9 +145,9 @@ def test_a_stop_is_reported_with_error_and_cause(workflows: Workflows) -> None:
     workflows.states.stop_execution(executionArn=execution, error="Stopped", cause="as asked")
     (event,) = wait_until(workflows.calls)
     described = workflows.states.describe_execution(executionArn=execution)
-    for told in (event["detail"], described):
-        assert (told["executionArn"], told["status"]) == (execution, "ABORTED")
-        assert (told["error"], told["cause"]) == ("Stopped", "as asked")
+    for shown in (event["detail"], described):
+        assert (shown["executionArn"], shown["status"]) == (execution, "ABORTED")
+        assert (shown["error"], shown["cause"]) == ("Stopped", "as asked")
 
     # An execution that has ended does not change.
     workflows.states.stop_execution(executionArn=execution, error="Late", cause="too late")

@@ -79,7 +79,7 @@ def test_a_policy_that_demands_tls_denies_nothing(s3):
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected", "told"),
+    ("asked", "expected", "content_range"),
     [
         ("bytes=0-3", b"0123", "bytes 0-3/10"),
         ("bytes=4-", b"456789", "bytes 4-9/10"),
@@ -88,10 +88,10 @@ def test_a_policy_that_demands_tls_denies_nothing(s3):
         ("bytes=5-2", b"0123456789", None),
     ],
 )
-def test_a_range_gives_its_bytes_and_says_which(s3, asked, expected, told):
+def test_a_range_gives_its_bytes_and_says_which(s3, asked, expected, content_range):
     s3.put_object(Bucket="kept", Key="k", Body=b"0123456789")
     found = s3.get_object(Bucket="kept", Key="k", Range=asked)
-    assert (found["Body"].read(), found.get("ContentRange")) == (expected, told)
+    assert (found["Body"].read(), found.get("ContentRange")) == (expected, content_range)
     assert found["ContentLength"] == len(expected)
     # The thread's next request is not limited to that range.
     assert s3.get_object(Bucket="kept", Key="k")["Body"].read() == b"0123456789"

@@ -63,15 +63,15 @@ def test_bodies_are_text_or_bytes_as_the_real_server_has_them(
 
 
 @pytest.mark.parametrize(
-    ("accept", "told"),
+    ("accept", "seen"),
     [("*/*", "application/json"), ("text/csv", "text/csv"), ("a/b, */*", "a/b, */*")],
 )
-def test_accept_is_echoed(aws: LocalAws, echo: str, accept: str, told: str) -> None:
+def test_accept_is_echoed(aws: LocalAws, echo: str, accept: str, seen: str) -> None:
     answer = aws.context.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=echo, Body=b"{}", ContentType="application/json", Accept=accept
     )
-    assert answer["ContentType"] == told
-    assert json.loads(answer["Body"].read())["accept"] == told
+    assert answer["ContentType"] == seen
+    assert json.loads(answer["Body"].read())["accept"] == seen
 
 
 @pytest.fixture(scope="module")

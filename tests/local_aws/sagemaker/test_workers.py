@@ -140,7 +140,7 @@ def test_an_idle_worker_that_is_killed_costs_no_request(make: Make) -> None:
     killed = min(before)
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: not is_alive(killed))
-    time.sleep(0.1)  # its parent is told a moment later
+    time.sleep(0.1)  # its parent notices a moment later
     after = ask_at_once(instance, 6, sleep=0.1)
     assert {status for status, _ in after} == {200}
     assert len({found["answers"] for _, found in after} - before) == 1
