@@ -15,16 +15,9 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from local_aws.context import Context
 from local_aws.http_handler import KeepAliveHandler
-from local_aws.server import LocalAws
 
 NESTED = b"[" * 100_000
 FAILURE = "The local AWS failed: ZeroDivisionError: the fault"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory):
-    with LocalAws(tmp_path_factory.mktemp("aws"), region="eu-west-1") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +110,7 @@ def test_sagemaker_takes_objects_only(aws, document):
 
 
 def test_xml_that_cannot_be_parsed_is_the_callers_error(aws):
-    aws.context.client("s3", "us-east-1").create_bucket(Bucket="malformed")
+    aws.context.client("s3").create_bucket(Bucket="malformed")
     answer, content = send(aws.endpoint_url, "PUT", "/malformed?tagging", b"<Tagging", signed("s3"))
     assert answer.status == 400
     assert b"<Code>MalformedXML</Code>" in content

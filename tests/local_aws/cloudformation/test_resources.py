@@ -16,9 +16,8 @@ from local_aws.server import LocalAws
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws.context
+def context(aws: LocalAws) -> Context:
+    return aws.context
 
 
 class Stack:
