@@ -6,7 +6,6 @@ from pathlib import Path
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -15,6 +14,7 @@ from constructs import Construct
 from contract.batch_objects import INPUT_PREFIX
 from stacks.alarms.stage import batch_alarms
 from stacks.batch.steps import BatchSteps
+from stacks.common.policies import statement
 from stacks.common.stage_stack import StageStack
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stacks.foundation.stack import FoundationStack
@@ -93,15 +93,16 @@ class BatchWorkflow(Construct):
             policy_name="Batch",
             statements=[
                 # No iam:PassRole: a transform job has the role of its model.
-                iam.PolicyStatement(
-                    actions=[
+                statement(
+                    self,
+                    [
                         "sagemaker:AddTags",
                         "sagemaker:CreateTransformJob",
                         "sagemaker:DescribeTransformJob",
                     ],
-                    resources=self._steps.jobs,
+                    self._steps.jobs,
                 ),
-                iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function_arn]),
+                statement(self, ["lambda:InvokeFunction"], [function_arn]),
             ],
             substitutions={"BatchStepsArn": function_arn},
             # They would show the names of callers' files.

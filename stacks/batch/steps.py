@@ -19,7 +19,6 @@ from stacks.common.arns import (
     state_machine_arn,
     transform_job_arn,
 )
-from stacks.common.policies import wildcards
 from stacks.common.python_function import PythonFunction
 from stage.instance_types import has_local_storage, is_gpu
 from stage.prices import prices_for
@@ -34,7 +33,7 @@ class BatchSteps(Construct):
 
     Attributes:
         function: the Lambda function.
-        jobs: the ARNs of transform jobs, all of this stage's.
+        jobs: the ARN of transform jobs, all of this stage's, with why it has a `*`.
     """
 
     def __init__(
@@ -60,13 +59,10 @@ class BatchSteps(Construct):
             environment=self._environment(bucket, key),
         )
         self.function: lambda_.IFunction = self._function.function
-        self.jobs = wildcards(
-            scope,
-            {
-                transform_job_arn(self, f"{settings.names.prefix}-*"): "This stage's jobs are named"
-                " by prefix, batch and attempt."
-            },
-        )
+        self.jobs = {
+            transform_job_arn(self, f"{settings.names.prefix}-*"): "This stage's jobs are named"
+            " by prefix, batch and attempt."
+        }
         self._allow_objects(bucket)
         allow = self._function.allow
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 
@@ -30,6 +31,24 @@ def wildcards(scope: IConstruct, reasons: Mapping[str, str]) -> list[str]:
         },
     )
     return list(reasons)
+
+
+def statement(
+    scope: IConstruct,
+    actions: Sequence[str],
+    resources: Sequence[str] | Mapping[str, str],
+    conditions: Mapping[str, object] | None = None,
+) -> iam.PolicyStatement:
+    """A statement of a role in `scope`.
+
+    Args:
+        resources: ARNs; where they have a `*`, each with why it needs it (see `wildcards`).
+    """
+    return iam.PolicyStatement(
+        actions=list(actions),
+        resources=wildcards(scope, resources) if isinstance(resources, Mapping) else [*resources],
+        conditions=conditions,
+    )
 
 
 def _as_nag_writes(arn: Any) -> str:

@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.common.policies import acknowledge, wildcards
+from stacks.common.policies import acknowledge, statement, wildcards
 from stacks.common.stage_stack import StageStack
 from stage.bundles import function_bundle
 from stage.vendor import LAYER
@@ -85,13 +85,5 @@ class PythonFunction(Construct):
         )
 
     def allow(self, actions: Sequence[str], resources: Sequence[str] | Mapping[str, str]) -> None:
-        """Adds a statement to the function's role.
-
-        Args:
-            resources: ARNs; where they have a `*`, each with why it needs it (see `wildcards`).
-        """
-        if isinstance(resources, Mapping):
-            resources = wildcards(self.role, resources)
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=list(actions), resources=list(resources))
-        )
+        """Adds a statement to the function's role; see `statement`."""
+        self.role.add_to_policy(statement(self.role, actions, resources))

@@ -10,7 +10,7 @@ from constructs import Construct
 from contract.bake_objects import BAKES_PREFIX
 from contract.batch_objects import OUTPUT_PREFIX
 from stacks.common.arns import alarm_arn, log_group_arn, published_assets_arn, s3_arn
-from stacks.common.policies import wildcards
+from stacks.common.policies import statement
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.storage import Storage
 from stage.settings import Settings
@@ -59,42 +59,39 @@ class ExecutionRole(Construct):
             published,
             weights,
         ]
-        objects = wildcards(
-            self,
-            {
-                storage.artifacts.arn_for_objects("*"): "Bakes are named by their hashes.",
-                storage.batch.arn_for_objects("*"): "Callers name the objects of batches.",
-                f"{published}/{asset_prefix}*": "Corpus and code are published under their hashes;"
-                " naming those would change this policy with every corpus.",
-                f"{weights}/{settings.jumpstart_model.weights_key}*": "The files of one version"
-                " of one model's weights; JumpStart names them.",
-            },
-        )
+        objects = {
+            storage.artifacts.arn_for_objects("*"): "Bakes are named by their hashes.",
+            storage.batch.arn_for_objects("*"): "Callers name the objects of batches.",
+            f"{published}/{asset_prefix}*": "Corpus and code are published under their hashes;"
+            " naming those would change this policy with every corpus.",
+            f"{weights}/{settings.jumpstart_model.weights_key}*": "The files of one version"
+            " of one model's weights; JumpStart names them.",
+        }
         statements = [
             # Without ListBucket, S3 answers 403 for an object that does not exist.
-            iam.PolicyStatement(actions=["s3:ListBucket"], resources=readable),
-            iam.PolicyStatement(actions=["s3:GetObject"], resources=objects),
-            iam.PolicyStatement(
-                actions=["s3:PutObject"],
-                resources=wildcards(
-                    self,
-                    {
-                        storage.artifacts.arn_for_objects(f"{BAKES_PREFIX}*"): "Bakes are named by"
-                        " their hashes.",
-                        storage.batch.arn_for_objects(f"{OUTPUT_PREFIX}*"): "Batches are named by"
-                        " their ids.",
-                    },
-                ),
+            statement(self, ["s3:ListBucket"], readable),
+            statement(self, ["s3:GetObject"], objects),
+            statement(
+                self,
+                ["s3:PutObject"],
+                {
+                    storage.artifacts.arn_for_objects(f"{BAKES_PREFIX}*"): "Bakes are named by"
+                    " their hashes.",
+                    storage.batch.arn_for_objects(f"{OUTPUT_PREFIX}*"): "Batches are named by"
+                    " their ids.",
+                },
             ),
-            iam.PolicyStatement(
-                actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
-                resources=[key.key_arn],
+            statement(
+                self,
+                ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
+                [key.key_arn],
             ),
-            iam.PolicyStatement(
-                actions=["kms:CreateGrant"],
-                resources=[key.key_arn],
+            statement(
+                self,
+                ["kms:CreateGrant"],
+                [key.key_arn],
                 # Only grants that AWS makes, for the volumes of jobs and instances.
-                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+                {"Bool": {"kms:GrantIsForAWSResource": "true"}},
             ),
         ]
         return iam.PolicyDocument(statements=statements)
@@ -110,19 +107,19 @@ class ExecutionRole(Construct):
         )
         return iam.PolicyDocument(
             statements=[
-                iam.PolicyStatement(
-                    actions=["ecr:GetAuthorizationToken"],
-                    resources=wildcards(
-                        self, {"*": "Neither ECR's token nor a CloudWatch metric has an ARN."}
-                    ),
+                statement(
+                    self,
+                    ["ecr:GetAuthorizationToken"],
+                    {"*": "Neither ECR's token nor a CloudWatch metric has an ARN."},
                 ),
-                iam.PolicyStatement(
-                    actions=[
+                statement(
+                    self,
+                    [
                         "ecr:BatchCheckLayerAvailability",
                         "ecr:BatchGetImage",
                         "ecr:GetDownloadUrlForLayer",
                     ],
-                    resources=[repository],
+                    [repository],
                 ),
             ]
         )
@@ -130,27 +127,24 @@ class ExecutionRole(Construct):
     def _logs(self) -> iam.PolicyDocument:
         return iam.PolicyDocument(
             statements=[
-                iam.PolicyStatement(
-                    actions=[
+                statement(
+                    self,
+                    [
                         "logs:CreateLogGroup",
                         "logs:CreateLogStream",
                         "logs:DescribeLogStreams",
                         "logs:PutLogEvents",
                     ],
-                    resources=wildcards(
-                        self,
-                        {
-                            log_group_arn(
-                                self, "/aws/sagemaker/*"
-                            ): "SageMaker names the groups by job type"
-                            " and endpoint, the streams by instance."
-                        },
-                    ),
+                    {
+                        log_group_arn(self, "/aws/sagemaker/*"): "SageMaker names the groups by"
+                        " job type and endpoint, the streams by instance."
+                    },
                 ),
-                iam.PolicyStatement(
-                    actions=["cloudwatch:PutMetricData"],
-                    resources=["*"],  # acknowledged above; the condition narrows it
-                    conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+                statement(
+                    self,
+                    ["cloudwatch:PutMetricData"],
+                    ["*"],  # acknowledged above; the condition narrows it
+                    {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
                 ),
             ]
         )
@@ -160,15 +154,13 @@ class ExecutionRole(Construct):
         named = alarm_arn(self, f"{settings.names.stack('Model')}-*")
         return iam.PolicyDocument(
             statements=[
-                iam.PolicyStatement(
-                    actions=["cloudwatch:DescribeAlarms"],
-                    resources=wildcards(
-                        self,
-                        {
-                            named: "The Model stack's alarms, whose names begin with the stack's;"
-                            " that stack is deployed after this one."
-                        },
-                    ),
+                statement(
+                    self,
+                    ["cloudwatch:DescribeAlarms"],
+                    {
+                        named: "The Model stack's alarms, whose names begin with the stack's;"
+                        " that stack is deployed after this one."
+                    },
                 )
             ]
         )

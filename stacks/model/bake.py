@@ -21,7 +21,7 @@ from stacks.common.arns import (
     state_machine_arn,
     training_job_arn,
 )
-from stacks.common.policies import wildcards
+from stacks.common.policies import statement
 from stacks.common.python_function import PythonFunction
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stage.bake_inputs import bake_inputs
@@ -226,23 +226,23 @@ class Bake(Construct):
             definition=_WORKFLOW,
             policy_name="Bake",
             statements=[
-                iam.PolicyStatement(
-                    actions=[
+                statement(
+                    self,
+                    [
                         "sagemaker:AddTags",
                         "sagemaker:CreateTrainingJob",
                         "sagemaker:DescribeTrainingJob",
                         "sagemaker:StopTrainingJob",
                     ],
-                    resources=self._training_jobs(),
+                    self._training_jobs(),
                 ),
-                iam.PolicyStatement(
-                    actions=["iam:PassRole"],
-                    resources=[self._execution_role.role_arn],
-                    conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+                statement(
+                    self,
+                    ["iam:PassRole"],
+                    [self._execution_role.role_arn],
+                    {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
                 ),
-                iam.PolicyStatement(
-                    actions=["lambda:InvokeFunction"], resources=[function.function.function_arn]
-                ),
+                statement(self, ["lambda:InvokeFunction"], [function.function.function_arn]),
             ],
             substitutions={"BakeFunctionArn": function.function.function_arn},
             # Inputs and outputs hold CloudFormation's pre-signed answer URL.
@@ -250,9 +250,9 @@ class Bake(Construct):
             logs_id="StateMachineLogs",
         )
 
-    def _training_jobs(self) -> list[str]:
+    def _training_jobs(self) -> dict[str, str]:
         arn = training_job_arn(self, f"{self._settings.names.prefix}-*")
-        return wildcards(self, {arn: "This stage's jobs are named by prefix, hash and attempt."})
+        return {arn: "This stage's jobs are named by prefix, hash and attempt."}
 
 
 def _channel(name: str, uri: str) -> dict[str, object]:

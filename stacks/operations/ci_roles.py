@@ -10,7 +10,7 @@ from constructs import Construct
 
 from contract.bake_objects import corpus_prefix, marker_key
 from stacks.common.arns import bootstrap_role_arn, exported_bucket_arn, parameter_arn, stack_arn
-from stacks.common.policies import wildcards
+from stacks.common.policies import statement
 from stage.settings import Settings
 from stage.tables import CiSettings
 
@@ -64,9 +64,10 @@ class CiRoles(Construct):
             inline_policies={
                 "AssumeCdkRoles": iam.PolicyDocument(
                     statements=[
-                        iam.PolicyStatement(
-                            actions=["sts:AssumeRole"],
-                            resources=[
+                        statement(
+                            self,
+                            ["sts:AssumeRole"],
+                            [
                                 bootstrap_role_arn(self, purpose)
                                 for purpose in ("deploy", "file-publishing", "lookup")
                             ],
@@ -96,33 +97,28 @@ class CiRoles(Construct):
         bakes = [f"{artifacts_arn}/{key}" for key in (marker_key("*"), f"{corpus_prefix('*')}*")]
         return iam.PolicyDocument(
             statements=[
-                iam.PolicyStatement(
-                    actions=["cloudformation:DescribeStacks", "cloudformation:GetTemplate"],
-                    resources=wildcards(
-                        self,
-                        {stacks: "The stage's stacks; CloudFormation adds an id to each ARN."},
-                    ),
+                statement(
+                    self,
+                    ["cloudformation:DescribeStacks", "cloudformation:GetTemplate"],
+                    {stacks: "The stage's stacks; CloudFormation adds an id to each ARN."},
                 ),
-                iam.PolicyStatement(
-                    actions=["ssm:GetParameter", "ssm:GetParameterHistory"],
-                    resources=wildcards(
-                        self, {parameters: "The parameters that say what is deployed."}
-                    ),
+                statement(
+                    self,
+                    ["ssm:GetParameter", "ssm:GetParameterHistory"],
+                    {parameters: "The parameters that say what is deployed."},
                 ),
-                iam.PolicyStatement(
-                    actions=["s3:GetObject"],
-                    resources=wildcards(
-                        self, dict.fromkeys(bakes, "Bakes are named by their hashes.")
-                    ),
+                statement(
+                    self,
+                    ["s3:GetObject"],
+                    dict.fromkeys(bakes, "Bakes are named by their hashes."),
                 ),
                 # Without ListBucket, S3 answers 403 for an object that does not exist.
-                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[artifacts_arn]),
-                iam.PolicyStatement(
-                    actions=["kms:Decrypt"],
-                    resources=[key.key_arn],
-                    conditions={
-                        "StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}
-                    },
+                statement(self, ["s3:ListBucket"], [artifacts_arn]),
+                statement(
+                    self,
+                    ["kms:Decrypt"],
+                    [key.key_arn],
+                    {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}},
                 ),
             ]
         )

@@ -15,7 +15,7 @@ from constructs import Construct
 from contract.switch import OFF, ON, PARAMETER
 from stacks.alarms.stage import switch_alarm
 from stacks.common.arns import bootstrap_version_arn, stack_arn
-from stacks.common.policies import wildcards
+from stacks.common.policies import statement
 from stacks.common.workflow import workflow
 from stage.settings import Settings
 from stage.tables import ScheduleSettings
@@ -54,9 +54,8 @@ class SwitchSchedule(Construct):
             inline_policies={
                 "Switch": iam.PolicyDocument(
                     statements=[
-                        iam.PolicyStatement(
-                            actions=["states:StartExecution"],
-                            resources=[state_machine.state_machine_arn],
+                        statement(
+                            self, ["states:StartExecution"], [state_machine.state_machine_arn]
                         )
                     ]
                 )
@@ -86,21 +85,14 @@ class SwitchSchedule(Construct):
             definition=_WORKFLOW,
             policy_name="Switch",
             statements=[
-                iam.PolicyStatement(
-                    actions=["cloudformation:DescribeStacks", "cloudformation:UpdateStack"],
-                    resources=wildcards(
-                        self,
-                        {
-                            stack_arn(self, model_stack): "CloudFormation adds an id to a stack's"
-                            " ARN."
-                        },
-                    ),
+                statement(
+                    self,
+                    ["cloudformation:DescribeStacks", "cloudformation:UpdateStack"],
+                    {stack_arn(self, model_stack): "CloudFormation adds an id to a stack's ARN."},
                 ),
                 # CloudFormation reads this parameter with the credentials of the update's caller,
                 # not with the stack's role.
-                iam.PolicyStatement(
-                    actions=["ssm:GetParameters"], resources=[bootstrap_version_arn(self)]
-                ),
+                statement(self, ["ssm:GetParameters"], [bootstrap_version_arn(self)]),
             ],
             literals={"StackName": model_stack, "SwitchParameter": PARAMETER},
             include_execution_data=True,
