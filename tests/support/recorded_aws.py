@@ -49,7 +49,7 @@ class RecordedAws:
         requests: every request so far, as (service, operation, parameters).
         violations: what AWS would have refused.
         broken: errors to raise, by operation; an operation stays broken until removed.
-        before: what happens at the moment of an operation, once: somebody else is quicker.
+        before: by operation, what somebody quicker does just before it is answered, once.
         objects: bytes in S3, by (bucket, key).
         versions: the same, by (bucket, key, version id).
         jobs: training jobs by name, as DescribeTrainingJob describes them.

@@ -37,7 +37,7 @@ def test_a_connection_is_kept_also_after_a_refusal(aws, fake):
     assert fake.connections == 1
 
 
-def test_threads_have_connections_of_their_own(aws, fake):
+def test_threads_have_separate_connections(aws, fake):
     together = threading.Barrier(3)
 
     def reply(_):
@@ -54,7 +54,7 @@ def test_threads_have_connections_of_their_own(aws, fake):
     assert fake.connections == 3, "and the next three requests find them open"
 
 
-def test_a_late_answer_is_nobodys(aws, fake):
+def test_a_late_answer_goes_to_nobody(aws, fake):
     fake.reply("x", Reply(b'"late"', silent_seconds=0.2), Reply(b'"right"'))
     with pytest.raises(TimeoutError):
         aws.invoke("x", b"{}", 0.05)

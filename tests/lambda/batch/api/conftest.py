@@ -60,7 +60,7 @@ class BatchApi:
         )
 
     def execution(self, batch_id: str) -> dict[str, Any]:
-        """The execution of a batch; one that runs, if there was none."""
+        """A batch's execution; made to run if it does not exist."""
         arn = execution_arn(MACHINE, batch_id)
         return self.aws.executions.setdefault(arn, {"status": "RUNNING"})
 

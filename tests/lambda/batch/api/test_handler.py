@@ -49,7 +49,7 @@ def test_a_file_in_s3_is_begun_with_what_was_asked(api):
     }
 
 
-def test_what_is_not_asked_for_is_the_stages(api):
+def test_the_stage_has_the_defaults(api):
     _, answer = api.ask(s3_uri=URI)
     started = api.execution_input(answer["batch_id"])
     assert (started["instance_count"], started["merge"]) == (2, False)
@@ -75,7 +75,7 @@ def test_an_upload_is_awaited_at_a_signed_address(api):
     assert (query["X-Amz-Expires"], query["X-Amz-SignedHeaders"]) == (["3600"], ["host"])
     ends = datetime.fromisoformat(upload["expires_at"]) - datetime.now(UTC)
     assert timedelta(minutes=59) < ends <= timedelta(hours=1)
-    # What the event of the upload begins the batch with.
+    # The upload's event starts the batch with these.
     kept = json.loads(api.aws.text(f"requests/{answer['batch_id']}.json"))
     assert (kept["instance_count"], kept["merge"], kept["stopped_at"]) == (4, False, None)
     assert not api.aws.executions
@@ -174,7 +174,7 @@ def test_a_wrong_request_is_refused_with_the_reason(api, body, field, says):
     status, answer = api.ask(**body)
     assert (status, answer["code"], answer.get("field")) == (400, "invalid_request", field)
     assert says in answer["message"]
-    assert not api.aws.requests, "nothing was begun"
+    assert not api.aws.requests, "nothing was started"
 
 
 @pytest.mark.parametrize("status", [403, 404])
