@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from commands.console import say
+from commands.stack_states import remedy
 from commands.target import Choice, Target, add_target_arguments, choose
+from contract.names import STACKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +32,10 @@ def deploy(target: Target, choice: Choice, *, ask: bool) -> int:
 
         return local_app.deploy(target.local, choice)
     approval = [] if ask else ["--require-approval", "never"]
-    return target.cdk("deploy", "--all", *approval, *choice.context_options)
+    status = target.cdk("deploy", "--all", *approval, *choice.context_options)
+    if status:
+        _print_remedies(target, choice)
+    return status
 
 
 def destroy(target: Target, choice: Choice, *, ask: bool) -> int:
@@ -40,3 +46,17 @@ def destroy(target: Target, choice: Choice, *, ask: bool) -> int:
         return local_app.destroy(target.local, choice)
     force = [] if ask else ["--force"]
     return target.cdk("destroy", "--all", *force, *choice.context_options)
+
+
+def _print_remedies(target: Target, choice: Choice) -> None:
+    """What the next deployment needs first, where a failed one left something to do."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for part in STACKS:
+        name = choice.settings.names.stack(part)
+        try:
+            stack = target.find_stack(name)
+        except (BotoCoreError, ClientError):
+            return  # the CDK has said what is wrong
+        if stack and (needed := remedy(stack)):
+            say(f"{name} ({stack['StackStatus']}): {needed}", style="bold")

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
 from commands.console import console
+from commands.stack_states import remedy
 from commands.target import add_target_arguments, choose
 from contract.names import STACKS
 from stage.instance_types import is_gpu
@@ -140,9 +141,8 @@ def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
                 raise
             yield Finding(name, "ok", "not deployed yet")
             continue
-        status = stack["StackStatus"]
-        remedy = _stack_remedy(name, status)
-        yield _judged(name, status, remedy, ok=not remedy)
+        found = remedy(stack)
+        yield _judged(name, stack["StackStatus"], found, ok=not found)
 
 
 def images(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -310,18 +310,6 @@ def _wanted(settings: Settings) -> list[tuple[str, str, int]]:
         (settings.bake.instance_type, "training job", 1),
         (settings.batch_instance_type, "transform job", settings.batch.instance_count),
     ]
-
-
-def _stack_remedy(name: str, status: str) -> str:
-    """What to do about a stack that cannot be updated; empty where it can."""
-    if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-        return f"Its creation or removal failed; delete it: cdk destroy {name}"
-    if status == "UPDATE_ROLLBACK_FAILED":
-        command = f"aws cloudformation continue-update-rollback --stack-name {name}"
-        return f"Fix what its events name, then: {command}"
-    if status.endswith("_IN_PROGRESS"):
-        return "It is being changed; wait until that has finished."
-    return ""
 
 
 def _physical_ids(stack_name: str, client: Client) -> set[str] | None:

@@ -8,13 +8,19 @@ from constructs import Construct, IConstruct
 from contract.names import APP_NAME, StackPart
 from stage.settings import Settings
 
+_REMOVAL = {
+    "destroy": cdk.RemovalPolicy.DESTROY,
+    "retain": cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+}
+
 
 class StageStack(cdk.Stack):
     """A stack with the name, region, tags and protection of its stage.
 
     Attributes:
         settings: of the stage.
-        removal_policy: what happens to data and logs when the stack is deleted.
+        removal_policy: what happens to data and logs when the stack is deleted. What a failed
+            first deployment has created is deleted in any case, or it would bar the next one.
         asset_prefix: of everything that the CDK publishes for the stage. Grants name the prefix,
             so that a new corpus changes no policy.
     """
@@ -34,7 +40,7 @@ class StageStack(cdk.Stack):
         )
         self.settings = settings
         self.asset_prefix = asset_prefix
-        self.removal_policy = cdk.RemovalPolicy(settings.removal_policy.upper())
+        self.removal_policy = _REMOVAL[settings.removal_policy]
 
     @staticmethod
     def containing(scope: IConstruct) -> StageStack:

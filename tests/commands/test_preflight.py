@@ -136,9 +136,9 @@ def test_what_may_not_be_asked_is_not_called_wrong(dev, aws) -> None:
     [
         ("CREATE_COMPLETE", "ok", ""),
         ("UPDATE_ROLLBACK_COMPLETE", "ok", ""),
-        ("ROLLBACK_COMPLETE", "failed", "cdk destroy"),
+        ("ROLLBACK_COMPLETE", "failed", "delete-stack --stack-name FaqSearch-dev-"),
         ("UPDATE_ROLLBACK_FAILED", "failed", "continue-update-rollback"),
-        ("UPDATE_IN_PROGRESS", "failed", "wait"),
+        ("UPDATE_IN_PROGRESS", "failed", "try again"),
     ],
 )
 def test_stacks_can_be_updated(dev, aws, status, state, remedy) -> None:
@@ -150,6 +150,24 @@ def test_stacks_can_be_updated(dev, aws, status, state, remedy) -> None:
     found = run(preflight.stacks, dev, aws)
     assert {f.state for f in found} == {state}
     assert all(remedy in f.remedy and bool(f.remedy) is bool(remedy) for f in found)
+
+
+def test_a_protected_stack_that_was_never_deployed_needs_its_protection_off_first(dev, aws) -> None:
+    """The CDK protects a stack before its first deployment has succeeded."""
+    name = "FaqSearch-dev-Foundation"
+    stack = {
+        "StackName": name,
+        "StackStatus": "ROLLBACK_COMPLETE",
+        "CreationTime": "2026-01-01T00:00:00Z",
+        "EnableTerminationProtection": True,
+    }
+    aws.answers("cloudformation", "describe_stacks", {"StackName": name}, {"Stacks": [stack]})
+    found = next(preflight.stacks(dev, aws.client))
+    assert found.remedy == (
+        "Its creation or removal failed; delete it: aws cloudformation"
+        f" update-termination-protection --no-enable-termination-protection --stack-name {name}"
+        f" && aws cloudformation delete-stack --stack-name {name}"
+    )
 
 
 def test_stacks_that_are_not_there_are_fine(dev, aws) -> None:
