@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -19,27 +20,17 @@ from botocore.exceptions import ClientError
 
 from commands.console import confirm, console, say
 from commands.errors import CommandError
+from commands.stack_states import remedy
 from commands.target import Target, add_target_arguments, choose
 from contract.switch import OFF, ON, PARAMETER
 
 if TYPE_CHECKING:
     from stage.settings import Settings
 
-# States from which an update can start.
-_SETTLED = {
-    "CREATE_COMPLETE",
-    "UPDATE_COMPLETE",
-    "UPDATE_ROLLBACK_COMPLETE",
-    "IMPORT_COMPLETE",
-    "IMPORT_ROLLBACK_COMPLETE",
-}
-_REMEDIES = {
-    "UPDATE_ROLLBACK_FAILED": "Have it finish going back: aws cloudformation"
-    " continue-update-rollback --stack-name {name} (docs/operations.md).",
-    "DELETE_FAILED": "Delete it again, or deploy again.",
-}
-_REMEDY = "Its first deployment failed: delete it (cdk destroy), then deploy again."
 _CANCELLED = "cancelled"
+_NO_ENDPOINT = "none"
+# A quarter of an hour for endpoints that outlive their stack.
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 60, 15.0
 _STACK = "AWS::CloudFormation::Stack"
 
 
@@ -57,14 +48,45 @@ def run(options: argparse.Namespace) -> int:
     if options.command == "status":
         _show_status(stack, settings, target)
         return 0
-    serving = _serving(stack, settings.stage)
-    if serving == options.command:
-        console.print(f"{settings.stage} is already {serving}.")
-        return 0
-    if options.command == OFF and target.local is None and not options.yes:
-        _ask_before_off(settings)
-    _switch(stack, settings.stage, options.command)
+    if _serving(stack, settings.stage) == options.command:
+        console.print(f"{settings.stage} is already {options.command}.")
+    else:
+        if options.command == OFF and target.local is None and not options.yes:
+            _ask_before_off(settings)
+        _switch(stack, settings.stage, options.command)
+    if options.command == OFF:
+        _delete_leftovers(target.client("sagemaker"), _endpoint_names(settings))
+        console.print("No endpoint is left to pay for.", style="green")
     return 0
+
+
+def _endpoint_names(settings: Settings) -> list[str]:
+    return [settings.names.endpoint(endpoint.instance_type) for endpoint in settings.endpoints]
+
+
+def _delete_leftovers(client: Any, names: Sequence[str]) -> None:
+    """Returns once none of these endpoints exists.
+
+    CloudFormation deletes what an update drops at its very end, and reports success even where
+    SageMaker refused, as it does while an endpoint changes. Raises CommandError if one still exists
+    after some minutes.
+    """
+    left: dict[str, str] = {}
+    for _ in range(_LOOKS):
+        left = {n: s for n in names if (s := _endpoint_status(client, n)) != _NO_ENDPOINT}
+        if not left:
+            return
+        for name, status in left.items():
+            if status != "Deleting":
+                say(f"  {name} is still there ({status}); deleting it", style="dim")
+                with suppress(ClientError):  # refused while it changes
+                    client.delete_endpoint(EndpointName=name)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    name, status = next(iter(left.items()))
+    raise CommandError(
+        f"{', '.join(left)}: still there ({status}), and paid for. Delete it: aws sagemaker"
+        f" delete-endpoint --endpoint-name {name}"
+    )
 
 
 def _ask_before_off(settings: Settings) -> None:
@@ -91,8 +113,8 @@ def _switch(stack: DeployedStack, stage: str, serving: str) -> None:
             file=sys.stderr,
         )
         raise
-    after = "the endpoints answer" if serving == ON else "no endpoint is paid for"
-    console.print(f"{stage} is {serving}: {after}.", style="green")
+    after = ": the endpoints answer" if serving == ON else ""
+    console.print(f"{stage} is {serving}{after}.", style="green")
 
 
 def _serving(stack: DeployedStack, stage: str) -> str:
@@ -117,8 +139,7 @@ def _show_status(stack: DeployedStack, settings: Settings, target: Target) -> No
     serving, status = _serving(stack, settings.stage), stack.describe()["StackStatus"]
     console.print(f"{settings.stage} is {serving} (stack: {status}).")
     client = target.client("sagemaker")
-    for endpoint in settings.endpoints:
-        name = settings.names.endpoint(endpoint.instance_type)
+    for name in _endpoint_names(settings):
         console.print(f"  {name}: {_endpoint_status(client, name)}")
 
 
@@ -128,7 +149,7 @@ def _endpoint_status(client: Any, name: str) -> str:
     except ClientError as error:
         if "Could not find" not in str(error):
             raise
-        return "none"
+        return _NO_ENDPOINT
     return str(found["EndpointStatus"])
 
 
@@ -173,7 +194,7 @@ class DeployedStack:
             CommandError: it cannot be updated now, or the update was rolled back.
         """
         stack = self.describe()
-        self._refuse_unless_settled(stack["StackStatus"])
+        self._refuse_unless_settled(stack)
         latest = self._latest_event()
         self._begin(stack, parameters)
         failures = []
@@ -190,20 +211,18 @@ class DeployedStack:
                     status = step.status
                 yield step
         if status != "UPDATE_COMPLETE":
-            raise CommandError(_failure(self._name, status, failures))
+            raise CommandError(_failure(self.describe(), status, failures))
 
     @property
     def _interval(self) -> float:
         """Seconds between two looks: the local AWS is faster, and nobody else asks it."""
         return 0.5 if self._target.local else 5.0
 
-    def _refuse_unless_settled(self, status: str) -> None:
-        if status in _SETTLED:
-            return
-        if status.endswith("IN_PROGRESS"):
-            raise CommandError(f"{self._name} is busy ({status}); try again once it has finished.")
-        remedy = _REMEDIES.get(status, _REMEDY).format(name=self._name)
-        raise CommandError(f"{self._name} cannot be updated as it is ({status}). {remedy}")
+    @staticmethod
+    def _refuse_unless_settled(stack: Mapping[str, Any]) -> None:
+        if needed := remedy(stack):
+            name, status = stack["StackName"], stack["StackStatus"]
+            raise CommandError(f"{name} cannot be updated now ({status}). {needed}")
 
     def _begin(self, stack: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
         names = [each["ParameterKey"] for each in stack.get("Parameters", [])]
@@ -223,7 +242,7 @@ class DeployedStack:
             )
         except ClientError as error:
             if "IN_PROGRESS" in str(error):  # somebody else was faster
-                self._refuse_unless_settled(self.describe()["StackStatus"])
+                self._refuse_unless_settled(self.describe())
             raise
 
     def _latest_event(self) -> str | None:
@@ -243,9 +262,11 @@ class DeployedStack:
         return found[::-1]
 
 
-def _failure(name: str, status: str, failures: list[Step]) -> str:
+def _failure(stack: Mapping[str, Any], status: str, failures: list[Step]) -> str:
+    name = stack["StackName"]
     first = f" {failures[0].resource}: {failures[0].reason}" if failures else ""
     if status == "UPDATE_ROLLBACK_COMPLETE":
         return f"The update failed, and {name} is as it was before.{first}"
-    remedy = _REMEDIES.get(status, "").format(name=name)
-    return f"The update failed and left {name} {status}.{first} {remedy}".strip()
+    # Its description may be a moment behind its events.
+    needed = remedy({**stack, "StackStatus": status})
+    return f"The update failed and left {name} {status}.{first} {needed}".strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -14,7 +15,7 @@ from constructs import Construct
 
 from contract.switch import OFF, ON, PARAMETER
 from stacks.alarms.stage import switch_alarm
-from stacks.common.arns import bootstrap_version_arn, stack_arn
+from stacks.common.arns import bootstrap_version_arn, endpoint_arn, stack_arn
 from stacks.common.policies import statement
 from stacks.common.workflow import workflow
 from stage.settings import Settings
@@ -30,7 +31,8 @@ class SwitchSchedule(Construct):
     ended, a deployment in progress would make it fail, and so would endpoints that somebody has
     switched off already. The state machine waits for its turn, accepts "nothing to do", waits for
     the end of the update, and fails if that fails, so that an alarm notifies: for example when AWS
-    has no instances available in the morning.
+    has no instances available in the morning. Once switched off, it sees to it that no endpoint is
+    left, which CloudFormation does not.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class SwitchSchedule(Construct):
         topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
-        state_machine = self._state_machine(settings)
+        endpoints = [settings.names.endpoint(e.instance_type) for e in settings.endpoints]
+        state_machine = self._state_machine(settings, endpoints)
         role = iam.Role(
             self,
             "SchedulerRole",
@@ -72,12 +75,12 @@ class SwitchSchedule(Construct):
                 target=scheduler.CfnSchedule.TargetProperty(
                     arn=state_machine.state_machine_arn,
                     role_arn=role.role_arn,
-                    input=json.dumps({"serving": serving}),
+                    input=json.dumps({"serving": serving, "endpoints": endpoints}),
                 ),
             )
         switch_alarm(self, settings=settings, state_machine=state_machine, topic=topic)
 
-    def _state_machine(self, settings: Settings) -> sfn.StateMachine:
+    def _state_machine(self, settings: Settings, endpoints: Sequence[str]) -> sfn.StateMachine:
         model_stack = settings.names.stack("Model")
         return workflow(
             self,
@@ -89,6 +92,11 @@ class SwitchSchedule(Construct):
                     self,
                     ["cloudformation:DescribeStacks", "cloudformation:UpdateStack"],
                     {stack_arn(self, model_stack): "CloudFormation adds an id to a stack's ARN."},
+                ),
+                statement(
+                    self,
+                    ["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"],
+                    [endpoint_arn(self, name) for name in endpoints],
                 ),
                 # CloudFormation reads this parameter with the credentials of the update's caller,
                 # not with the stack's role.

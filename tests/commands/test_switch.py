@@ -16,6 +16,7 @@ from commands.__main__ import main
 from tests.support.recorded_aws import AwsError, RecordedAws
 
 STACK = "FaqSearch-dev-Model"
+ENDPOINT = "faq-search-dev-c6i-xlarge"
 PARAMETERS = {"Serving": "on", "BootstrapVersion": "/cdk-bootstrap/hnb659fds/version"}
 SWITCHED = [
     (STACK, "AWS::CloudFormation::Stack", "UPDATE_IN_PROGRESS", "User Initiated"),
@@ -47,7 +48,9 @@ class CloudFormation(RecordedAws):
             (STACK, "AWS::CloudFormation::Stack", "UPDATE_ROLLBACK_COMPLETE", ""),
         ]
         self.to_come: list[tuple[str, str, str, str]] = []
-        self.endpoint_statuses = {"faq-search-dev-c6i-xlarge": "InService"}
+        self.endpoint_statuses = {ENDPOINT: "InService"}
+        self.leaves_endpoints = False
+        self.changing = False
 
     def _describe_stacks(self, request: dict[str, Any]) -> dict[str, Any]:
         if not self.deployed:
@@ -65,6 +68,8 @@ class CloudFormation(RecordedAws):
 
     def _update_stack(self, request: dict[str, Any]) -> dict[str, Any]:
         self.to_come = list(self.outcome_events)
+        if not self.leaves_endpoints:
+            self.endpoint_statuses.clear()
         return {"StackId": "arn"}
 
     def _describe_stack_events(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +100,12 @@ class CloudFormation(RecordedAws):
             raise AwsError("ValidationException", f'Could not find endpoint "{name}".')
         return {"EndpointName": name, "EndpointStatus": self.endpoint_statuses[name]}
 
+    def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.changing:
+            raise AwsError("ValidationException", "Cannot update in-progress endpoint")
+        del self.endpoint_statuses[request["EndpointName"]]
+        return {}
+
 
 @pytest.fixture
 def aws(monkeypatch):
@@ -121,7 +132,7 @@ def test_one_parameter_of_the_stack_changes_and_nothing_else(aws, run, command, 
     aws.stack_parameters["Serving"] = now
     status, printed = run(command)
     assert status == 0
-    assert f"dev is {command}: " in printed
+    assert f"dev is {command}" in printed
     [request] = aws.called("UpdateStack")
     token = request.pop("ClientRequestToken")
     assert token
@@ -149,8 +160,46 @@ def test_it_is_over_when_the_endpoints_are_gone(aws, run):
 @pytest.mark.parametrize("serving", ["on", "off"])
 def test_what_is_so_already_is_left_alone(aws, run, serving):
     aws.stack_parameters["Serving"] = serving
-    assert run(serving) == (0, f"dev is already {serving}.\n")
-    assert aws.called("UpdateStack") == []
+    if serving == "off":
+        aws.endpoint_statuses.clear()
+    status, printed = run(serving)
+    assert (status, printed.splitlines()[0]) == (0, f"dev is already {serving}.")
+    assert aws.called("UpdateStack") == aws.called("DeleteEndpoint") == []
+
+
+class TestLeavesNothingToPayFor:
+    """CloudFormation ends an update well even if SageMaker refused to delete an endpoint."""
+
+    @pytest.mark.parametrize("serving", ["on", "off"])
+    def test_but_deletes_what_the_stack_left(self, aws, run, serving):
+        aws.stack_parameters["Serving"] = serving  # off: left by an earlier switch
+        aws.leaves_endpoints = True
+        status, printed = run("off")
+        assert (status, aws.called("DeleteEndpoint")) == (0, [{"EndpointName": ENDPOINT}])
+        assert f"{ENDPOINT} is still there (InService); deleting it" in printed
+
+    def test_waits_for_what_is_being_deleted(self, aws, run, monkeypatch):
+        aws.leaves_endpoints = True
+        aws.endpoint_statuses[ENDPOINT] = "Deleting"
+        looked = []
+
+        def look(seconds):
+            looked.append(seconds)
+            if len(looked) > 8:
+                aws.endpoint_statuses.clear()
+
+        monkeypatch.setattr(switch.time, "sleep", look)
+        assert run("off")[0] == 0
+        assert aws.called("DeleteEndpoint") == []
+
+    def test_or_fails_and_says_what_to_do(self, aws, run):
+        aws.leaves_endpoints = aws.changing = True
+        status, printed = run("off")
+        assert status == 1
+        assert printed.splitlines()[-1] == (
+            f"{ENDPOINT}: still there (InService), and paid for. Delete it: aws sagemaker"
+            f" delete-endpoint --endpoint-name {ENDPOINT}"
+        )
 
 
 def test_a_failed_update_names_the_first_thing_that_failed(aws, run):
@@ -180,7 +229,10 @@ class TestRefused:
         aws.stack_status = stack_status
         status, printed = run("off")
         assert status == 1
-        assert printed == (f"{STACK} is busy ({stack_status}); try again once it has finished.\n")
+        assert printed == (
+            f"{STACK} cannot be updated now ({stack_status}). It is being changed; try again once"
+            " that has finished.\n"
+        )
         assert aws.called("UpdateStack") == []
 
     def test_when_somebody_was_faster(self, aws, run):
@@ -194,7 +246,7 @@ class TestRefused:
         aws._update_stack = faster
         status, printed = run("off")
         assert status == 1
-        assert f"{STACK} is busy (UPDATE_IN_PROGRESS)" in printed
+        assert f"{STACK} cannot be updated now (UPDATE_IN_PROGRESS)" in printed
 
     @pytest.mark.parametrize(
         ("stack_status", "remedy"),
@@ -202,7 +254,7 @@ class TestRefused:
             ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
             ("ROLLBACK_COMPLETE", "delete it"),
             ("CREATE_FAILED", "delete it"),
-            ("DELETE_FAILED", "Delete it again"),
+            ("DELETE_FAILED", "delete it"),
         ],
     )
     def test_in_a_broken_state(self, aws, run, stack_status, remedy):
@@ -307,7 +359,7 @@ class TestStatus:
         assert status == 0
         assert printed.splitlines() == [
             "dev is on (stack: UPDATE_IN_PROGRESS).",
-            "  faq-search-dev-c6i-xlarge: InService",
+            f"  {ENDPOINT}: InService",
         ]
 
     def test_of_what_is_off_has_none(self, aws, run):
@@ -317,7 +369,7 @@ class TestStatus:
         assert status == 0
         assert printed.splitlines() == [
             "dev is off (stack: UPDATE_COMPLETE).",
-            "  faq-search-dev-c6i-xlarge: none",
+            f"  {ENDPOINT}: none",
         ]
 
     def test_changes_nothing(self, aws, run):

@@ -9,14 +9,15 @@ from contract.switch import OFF, ON, PARAMETER
 from tests.support.synthesis import Templates, arn_ends, of_type, properties
 
 MODEL_STACK = Names("dev").stack("Model")
+ENDPOINT = Names("dev").endpoint("ml.c6i.xlarge")
 
 
 def test_it_switches_on_and_off_in_the_settings_time_zone(everything: Templates) -> None:
     schedules = properties(everything["Operations"], "AWS::Scheduler::Schedule")
     (machine,) = of_type(everything["Operations"], "AWS::StepFunctions::StateMachine")
     assert {s["ScheduleExpression"]: s["Target"]["Input"] for s in schedules} == {
-        "cron(0 7 ? * MON-FRI *)": json.dumps({"serving": ON}),
-        "cron(0 19 ? * MON-FRI *)": json.dumps({"serving": OFF}),
+        "cron(0 7 ? * MON-FRI *)": json.dumps({"serving": ON, "endpoints": [ENDPOINT]}),
+        "cron(0 19 ? * MON-FRI *)": json.dumps({"serving": OFF, "endpoints": [ENDPOINT]}),
     }
     for schedule in schedules:
         assert schedule["ScheduleExpressionTimezone"] == "Europe/Berlin"
@@ -28,6 +29,8 @@ def test_it_updates_the_model_stack_and_no_other(everything: Templates) -> None:
     template = everything["Operations"]
     for action in ("cloudformation:UpdateStack", "cloudformation:DescribeStacks"):
         assert arn_ends(template, "ScheduleStateMachineRole", action) == {f":stack/{MODEL_STACK}/*"}
+    for action in ("sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"):
+        assert arn_ends(template, "ScheduleStateMachineRole", action) == {f":endpoint/{ENDPOINT}"}
     # CloudFormation reads the bootstrap's version with the credentials of the update's caller.
     assert arn_ends(template, "ScheduleStateMachineRole", "ssm:GetParameters") == {
         ":parameter/cdk-bootstrap/hnb659fds/version"

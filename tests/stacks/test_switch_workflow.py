@@ -16,6 +16,8 @@ from tests.support.synthesis import Templates, properties
 STACK = Names("dev").stack("Model")
 ARN = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1"
 
+ENDPOINTS = ["faq-search-dev-c6i-xlarge", "faq-search-dev-g5-2xlarge"]
+
 NO_UPDATES = "No updates are to be performed."
 BUSY = f"Stack:{ARN} is in UPDATE_IN_PROGRESS state and can not be updated."
 BROKEN = f"Stack:{ARN} is in UPDATE_ROLLBACK_FAILED state and can not be updated."
@@ -27,12 +29,14 @@ class CloudFormation(RecordedAws):
     Attributes:
         refusals: of the next requests to update, one each.
         statuses: of the stack, one each time that it is described; the last one stays.
+        endpoints_left: how often SageMaker refuses to delete each that the stack has left.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.refusals: list[str] = []
         self.statuses = ["UPDATE_COMPLETE"]
+        self.endpoints_left: dict[str, int] = {}
 
     def _update_stack(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.refusals:
@@ -43,6 +47,19 @@ class CloudFormation(RecordedAws):
         assert request == {"StackName": STACK}
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return {"Stacks": [{"StackName": STACK, "StackStatus": status}]}
+
+    def _describe_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["EndpointName"] not in self.endpoints_left:
+            raise AwsError("ValidationException", "Could not find endpoint.")
+        return {"EndpointName": request["EndpointName"], "EndpointStatus": "Updating"}
+
+    def _delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        self.endpoints_left[name] -= 1
+        if self.endpoints_left[name] >= 0:
+            raise AwsError("ValidationException", "Cannot update in-progress endpoint.")
+        del self.endpoints_left[name]
+        return {}
 
 
 @pytest.fixture
@@ -58,7 +75,8 @@ def switch(cloudformation: CloudFormation, everything: Templates) -> Callable[[s
     """Runs the workflow as deployed; returns the execution's status."""
     (machine,) = properties(everything["Operations"], "AWS::StepFunctions::StateMachine")
     definition = machine["DefinitionString"]
-    return lambda serving: str(run_execution(definition, {"serving": serving})["status"])
+    given = {"endpoints": ENDPOINTS}
+    return lambda serving: str(run_execution(definition, {"serving": serving, **given})["status"])
 
 
 @pytest.mark.parametrize("serving", [ON, OFF])
@@ -88,6 +106,26 @@ def test_nothing_to_do_is_done(
     cloudformation.refusals = [NO_UPDATES]
     assert switch(OFF) == "SUCCEEDED"
     assert len(cloudformation.called("UpdateStack")) == 1
+
+
+@pytest.mark.parametrize("refusals", [[], [NO_UPDATES]])
+def test_switched_off_no_endpoint_is_left(
+    cloudformation: CloudFormation, switch: Callable[[str], str], refusals: list[str]
+) -> None:
+    """CloudFormation reports success even if SageMaker refused to delete one."""
+    cloudformation.refusals = refusals
+    cloudformation.endpoints_left = {ENDPOINTS[0]: 2}
+    assert switch(OFF) == "SUCCEEDED"
+    assert cloudformation.called("DeleteEndpoint") == [{"EndpointName": ENDPOINTS[0]}] * 3
+    assert not cloudformation.endpoints_left
+
+
+def test_switched_on_no_endpoint_is_touched(
+    cloudformation: CloudFormation, switch: Callable[[str], str]
+) -> None:
+    cloudformation.endpoints_left = dict.fromkeys(ENDPOINTS, 0)
+    assert switch(ON) == "SUCCEEDED"
+    assert not cloudformation.called("DescribeEndpoint") + cloudformation.called("DeleteEndpoint")
 
 
 def test_it_waits_until_a_deployment_is_over(

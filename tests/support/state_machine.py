@@ -37,6 +37,14 @@ def tasks_through(client: Callable[..., Any]) -> Iterator[None]:
     moto_adapter.execution_hosts.remove(host)
 
 
+def _states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The states of a machine, and of the machines within its maps."""
+    for state in machine["States"].values():
+        yield state
+        if "ItemProcessor" in state:
+            yield from _states(state["ItemProcessor"])
+
+
 def run_execution(
     definition: str, task: object, name: str = "e", **variables: str
 ) -> dict[str, Any]:
@@ -49,7 +57,7 @@ def run_execution(
     for variable, value in {"Partition": "aws", **variables}.items():
         definition = definition.replace(f"${{{variable}}}", value)
     document = json.loads(definition)
-    for state in document["States"].values():
+    for state in _states(document):
         if "Seconds" in state:
             state["Seconds"] = 0
         for retry in state.get("Retry", []):
