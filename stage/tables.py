@@ -8,6 +8,8 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stage.instance_types import is_gpu
+
 Tag = Annotated[str, Field(max_length=256)]
 Price = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -118,10 +120,13 @@ class EndpointSettings(Table):
     instance_count: default 1; with scaling, what the endpoint starts with, default its
         min_instances.
     scaling: lets the count follow the load (default: it stays as it is).
+    host_image: of a GPU instance, by the name that SageMaker gives its host images (default: the
+        newest that it names). It brings the driver.
     """
 
     instance_type: str
     instance_count: int = Field(1, ge=1, le=100)
+    host_image: str | None = Field(None, pattern=r"^[a-z0-9-]+$", max_length=63)
     scaling: ScalingSettings | None = None
 
     @model_validator(mode="before")
@@ -141,6 +146,12 @@ class EndpointSettings(Table):
                 f"instance_count ({self.instance_count}) is not within the bounds of scaling"
                 f" ({bounds.min_instances} to {bounds.max_instances})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _host_image_of_a_gpu(self) -> Self:
+        if self.host_image is not None and not is_gpu(self.instance_type):
+            raise ValueError(f"host_image: {self.instance_type} has no GPU; leave it out")
         return self
 
     @property
@@ -265,8 +276,10 @@ class BudgetSettings(Table):
 class CiSettings(Table):
     """Roles that GitHub Actions may assume: one that can diff, one that can deploy.
 
-    github_repository: `owner/name`. deploy_branch: whose workflow runs may deploy.
+    github_repository: `owner/name`, as GitHub names it in its tokens: `owner@id/name@id` for a
+        repository created or renamed since 2026-07-15.
+    deploy_branch: whose workflow runs may deploy.
     """
 
-    github_repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    github_repository: str = Field(pattern=r"^[\w.-]+(@\d+)?/[\w.-]+(@\d+)?$")
     deploy_branch: str = Field("main", pattern=r"^[\w./-]+$")

@@ -83,7 +83,9 @@ def _is_momentary(error: Exception) -> bool:
         return True
     response: Mapping[str, Any] = error.response
     if response["Error"]["Code"] == "ModelError":
-        return bool(response.get("OriginalStatusCode", 500) >= 500)
+        # SageMaker reports a request that the server did not answer in time as status 0.
+        status = response.get("OriginalStatusCode", 500)
+        return bool(status == 0 or status >= 500)
     return response["Error"]["Code"] in _MOMENTARY
 
 

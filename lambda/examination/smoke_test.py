@@ -34,6 +34,7 @@ class SmokeTest:
 
     def __init__(self) -> None:
         self._runtime = boto3.client("sagemaker-runtime", config=_INVOKE)
+        self._sagemaker = boto3.client("sagemaker", config=PATIENT)
         self._cloudformation = boto3.client("cloudformation", config=PATIENT)
 
     def handle(self, event: Mapping[str, Any], remaining_seconds: float) -> None:
@@ -59,12 +60,28 @@ class SmokeTest:
         """Examines every endpoint; returns a sentence for each that fails."""
         tolerance = float(properties["Tolerance"])
         faults = []
-        for name in properties["EndpointNames"]:
+        # Without endpoints, while switched off, there still are configurations.
+        for name, configuration in zip(
+            properties["EndpointNames"], properties["EndpointConfigNames"], strict=False
+        ):
             endpoint = Endpoint(self._runtime, name, give_up_at, _PAUSES_SECONDS)
-            fault = _fault(endpoint, properties["BakeId"], tolerance)
+            fault = self._other_configuration(name, configuration) or _fault(
+                endpoint, properties["BakeId"], tolerance
+            )
             if fault:
                 faults.append(f"Endpoint {name} fails the smoke test: {fault.rstrip('.')}.")
         return faults
+
+    def _other_configuration(self, name: str, expected: str) -> str | None:
+        """What it serves with instead of what CloudFormation gave it, and why; None if nothing."""
+        found = self._sagemaker.describe_endpoint(EndpointName=name)
+        if found["EndpointConfigName"] == expected:
+            return None
+        reason = found.get("FailureReason", "SageMaker gives no reason")
+        return (
+            f"SageMaker rolled its update back ({reason}): it serves with"
+            f" {found['EndpointConfigName']} instead of {expected}"
+        )
 
 
 def _fault(endpoint: Endpoint, bake_id: str, tolerance: float) -> str | None:

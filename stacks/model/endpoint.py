@@ -22,9 +22,9 @@ from stage.model_server import CPU_WORKERS, GPU_WORKERS
 from stage.settings import Settings
 from stage.tables import EndpointSettings, ScalingSettings, UpdateSettings
 
-# The image's CUDA 12.4 needs driver 550. With the older one that the default host image may have,
-# the container does not start and leaves no log.
-_GPU_HOST_IMAGE = "al2-ami-sagemaker-inference-gpu-3-1"
+# The image's CUDA 12.4 needs driver 550 or newer; this one brings 580. With the older one that
+# SageMaker's own default may have, the container does not start and leaves no log.
+_GPU_HOST_IMAGE = "al2023-ami-sagemaker-inference-gpu-4-1"
 # From the start of the container to its first answered ping: it reads and compiles the model.
 _STARTUP_SECONDS = 600
 # How long an update may take apart from watching: getting instances, starting them, loading the
@@ -123,7 +123,8 @@ class EmbeddingEndpoint(Construct):
                     initial_instance_count=endpoint.instance_count,
                     initial_variant_weight=1,
                     container_startup_health_check_timeout_in_seconds=_STARTUP_SECONDS,
-                    inference_ami_version=_GPU_HOST_IMAGE if is_gpu(instance_type) else None,
+                    inference_ami_version=endpoint.host_image
+                    or (_GPU_HOST_IMAGE if is_gpu(instance_type) else None),
                 )
             ],
             kms_key_id=None if has_local_storage(instance_type) else key.key_arn,
@@ -150,11 +151,6 @@ class EmbeddingEndpoint(Construct):
             # Otherwise an update would start with the configuration's count, however many instances
             # the load needs by then. Only with scaling: it makes SageMaker ignore a changed count.
             self.resource.retain_all_variant_properties = True
-            self.resource.exclude_retained_variant_properties = [
-                sagemaker.CfnEndpoint.VariantPropertyProperty(
-                    variant_property_type="DataCaptureConfig"
-                )
-            ]
             EndpointScaling(
                 self,
                 "Scaling",

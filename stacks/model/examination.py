@@ -10,7 +10,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct, IDependable
 
-from stacks.common.arns import parameter_arn
+from stacks.common.arns import endpoint_arn, parameter_arn
 from stacks.common.python_function import PythonFunction
 from stacks.model.bake import Bake
 from stacks.model.endpoint import EmbeddingEndpoint
@@ -26,7 +26,8 @@ _MINUTE = cdk.Duration.minutes(1)
 class SmokeTest(Construct):
     """A custom resource that fails the deployment if an endpoint gives a wrong answer.
 
-    InService only means that the server answers pings. Switching on runs the test too, and is
+    InService only means that the server answers pings, not that it serves what was deployed:
+    SageMaker may have rolled an update back by itself. Switching on runs the test too, and is
     rolled back if the test fails.
     """
 
@@ -49,6 +50,10 @@ class SmokeTest(Construct):
         )
         for endpoint in endpoints:
             endpoint.grant_invoke(function)
+        function.allow(
+            ["sagemaker:DescribeEndpoint"],
+            [endpoint_arn(self, endpoint.name) for endpoint in endpoints],
+        )
         function.allow(["cloudformation:DescribeStacks"], [cdk.Stack.of(self).stack_id])
         self.resource = cdk.CustomResource(
             self,
@@ -60,9 +65,9 @@ class SmokeTest(Construct):
                 "BakeId": bake.bake_id,
                 # Empty while switched off; then nothing is tested.
                 "EndpointNames": switch.choose([endpoint.name for endpoint in endpoints], []),
-                # The function ignores these two. They make the test run after the endpoints, and
-                # again for a changed configuration.
+                # The function ignores these. They make the test run after the endpoints.
                 "Endpoints": switch.choose([endpoint.resource.ref for endpoint in endpoints], []),
+                # What each endpoint must serve with, in the same order.
                 "EndpointConfigNames": [
                     endpoint.configuration.attr_endpoint_config_name for endpoint in endpoints
                 ],

@@ -6,6 +6,8 @@ endpoints, and if any of it fails CloudFormation rolls all of it back.
 
 from __future__ import annotations
 
+import itertools
+
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -54,6 +56,10 @@ class ModelStack(StageStack):
             )
             for endpoint in settings.endpoints
         ]
+        # One after another: SageMaker lets nobody touch an endpoint while it changes, so if one
+        # failed beside another that is still being updated, rolling back would fail as well.
+        for before, after in itertools.pairwise(endpoints):
+            after.resource.add_dependency(before.resource)
         smoke_test = SmokeTest(
             self, "SmokeTest", bake=bake, endpoints=endpoints, switch=switch
         ).resource

@@ -10,7 +10,15 @@ import pytest
 from contract.bake_objects import corpus_prefix, marker_key
 from contract.names import Names
 from contract.outputs import DEPLOY_ROLE_ARN, DIFF_ROLE_ARN
-from tests.support.synthesis import Templates, listed, of_type, properties
+from stage.settings import SettingsError
+from tests.support.synthesis import (
+    Templates,
+    changed,
+    listed,
+    of_type,
+    properties,
+    templates_of,
+)
 
 DIFF, DEPLOY = (f"{Names('dev').prefix}-{what}" for what in ("diff", "deploy"))
 PROVIDER = ":oidc-provider/token.actions.githubusercontent.com"
@@ -33,6 +41,26 @@ def _allowed(role: dict[str, Any]) -> dict[str, str]:
         for statement in policy["PolicyDocument"]["Statement"]
         for action in listed(statement["Action"])
     }
+
+
+def test_a_repository_may_have_its_ids_in_its_name() -> None:
+    """GitHub's tokens have them for repositories created or renamed since 2026-07-15."""
+    named = "owner@12345/faq@67890"
+    template = templates_of(changed("dev", ci={"github_repository": named}))["Operations"]
+    subjects = [
+        role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"][
+            "token.actions.githubusercontent.com:sub"
+        ]
+        for role in properties(template, "AWS::IAM::Role")
+        if "RoleName" in role
+    ]
+    assert sorted(subjects) == [f"repo:{named}:pull_request", f"repo:{named}:ref:refs/heads/main"]
+
+
+@pytest.mark.parametrize("named", ["owner@x/faq", "owner@/faq", "@1/faq", "owner/faq@1@2"])
+def test_anything_else_behind_an_at_is_refused(named: str) -> None:
+    with pytest.raises(SettingsError, match="github_repository"):
+        changed("dev", ci={"github_repository": named})
 
 
 @pytest.mark.parametrize(

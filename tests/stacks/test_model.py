@@ -82,7 +82,7 @@ def test_disks_and_keys_follow_the_instance_family(model: dict) -> None:
         assert "VolumeSizeInGB" not in variant
         if variant["InstanceType"].startswith("ml.g5"):
             assert "KmsKeyId" not in config
-            assert variant["InferenceAmiVersion"].startswith("al2-ami-sagemaker-inference-gpu")
+            assert variant["InferenceAmiVersion"] == "al2023-ami-sagemaker-inference-gpu-4-1"
         else:
             assert config["KmsKeyId"]
             assert "InferenceAmiVersion" not in variant
@@ -198,9 +198,10 @@ def test_the_smoke_test_asks_only_the_endpoints_of_this_stack(
     (smoke,) = properties(model, "Custom::SmokeTest")
     # While switched off there are none.
     assert smoke["EndpointNames"] == {"Fn::If": ["IsServing", names, []]}
-    assert arn_ends(model, "SmokeTest", "sagemaker:InvokeEndpoint") == {
-        f":endpoint/{name}" for name in names
-    }
+    # It compares the configuration of each, too.
+    assert len(smoke["EndpointConfigNames"]) == len(names)
+    for action in ("sagemaker:InvokeEndpoint", "sagemaker:DescribeEndpoint"):
+        assert arn_ends(model, "SmokeTest", action) == {f":endpoint/{name}" for name in names}
 
 
 def test_the_execution_role_is_passed_to_sagemaker_alone(model: dict) -> None:

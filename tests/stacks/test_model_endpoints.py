@@ -11,7 +11,7 @@ from contract.metrics import PROBE_FAILED, endpoint_dimensions
 from contract.names import Names
 from stage.instance_types import is_gpu, vcpus
 from stage.jumpstart import read_lock
-from stage.settings import Settings, load_settings
+from stage.settings import Settings, SettingsError, load_settings
 from tests.support.synthesis import Templates, changed, of_type, properties, templates_of
 
 ENDPOINT = "AWS::SageMaker::Endpoint"
@@ -49,6 +49,27 @@ def test_two_instances_or_more_have_a_canary_and_one_moves_all_at_once(
             assert "CanarySize" not in routing
         assert routing["WaitIntervalInSeconds"] == settings.updates.watch_seconds
         assert policy["TerminationWaitInSeconds"] == settings.updates.watch_seconds
+
+
+def test_endpoints_change_one_after_another(templates: Callable[[str], Templates]) -> None:
+    """SageMaker refuses to touch one that changes, so a rollback must not meet any."""
+    endpoints = of_type(templates("prod")["Model"], ENDPOINT)
+    first, second = endpoints
+    assert first in endpoints[second]["DependsOn"]
+    assert second not in endpoints[first].get("DependsOn", [])
+
+
+def test_a_gpus_host_image_can_be_chosen() -> None:
+    gpu = {"instance_type": "ml.g5.2xlarge", "host_image": "al2-ami-sagemaker-inference-gpu-3-1"}
+    cpu = {"instance_type": "ml.c6i.xlarge"}
+    model = templates_of(changed("dev", endpoints=[gpu, cpu]))["Model"]
+    variants = [p["ProductionVariants"][0] for p in properties(model, f"{ENDPOINT}Config")]
+    assert {v["InstanceType"]: v.get("InferenceAmiVersion") for v in variants} == {
+        "ml.g5.2xlarge": gpu["host_image"],
+        "ml.c6i.xlarge": None,
+    }
+    with pytest.raises(SettingsError, match=r"host_image: ml\.c6i\.xlarge has no GPU"):
+        changed("dev", endpoints=[{**cpu, "host_image": gpu["host_image"]}])
 
 
 def test_the_stages_have_both_kinds() -> None:
@@ -213,11 +234,11 @@ class TestScaling:
         for policy in properties(scaled, "AWS::ApplicationAutoScaling::ScalingPolicy"):
             assert policy["ScalingTargetId"]["Ref"] in targets
 
-    def test_an_update_keeps_the_count_but_not_the_data_capture(self, scaled: dict) -> None:
+    def test_an_update_keeps_the_count(self, scaled: dict) -> None:
         endpoint = _endpoints(scaled)[Names("prod").endpoint("ml.c6i.xlarge")]
-        assert endpoint["ExcludeRetainedVariantProperties"] == [
-            {"VariantPropertyType": "DataCaptureConfig"}
-        ]
+        assert endpoint["RetainAllVariantProperties"] is True
+        # CloudFormation documents its one use, for DataCaptureConfig, as not supported.
+        assert "ExcludeRetainedVariantProperties" not in endpoint
 
 
 class TestModels:

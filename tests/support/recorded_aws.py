@@ -57,6 +57,7 @@ class RecordedAws:
         executions: by ARN, with input and status.
         stack_status: of the one stack.
         endpoints: by name, what answers a request (parsed JSON to answer).
+        configurations: what DescribeEndpoint says of an endpoint, beside its name.
         parameters: values in SSM by name. parameters_changed_at: when they got those.
         functions: by ARN, what a Lambda function does with a payload.
     """
@@ -75,6 +76,7 @@ class RecordedAws:
         self.executions: dict[str, dict[str, Any]] = {}
         self.stack_status = "CREATE_IN_PROGRESS"
         self.endpoints: dict[str, Callable[[dict[str, Any]], Any]] = {}
+        self.configurations: dict[str, dict[str, Any]] = {}
         self.parameters: dict[str, str] = {}
         self.parameters_changed_at = datetime.now(UTC)
         self.functions: dict[str, Callable[[dict[str, Any]], Any]] = {}
@@ -229,6 +231,17 @@ class RecordedAws:
             raise AwsError("ParameterNotFound")
         value = self.parameters[request["Name"]]
         return {"Parameter": {"Value": value, "LastModifiedDate": self.parameters_changed_at}}
+
+    def _describe_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        return {
+            "EndpointName": name,
+            "EndpointArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/{name}",
+            "EndpointStatus": "InService",
+            "CreationTime": datetime.now(UTC),
+            "LastModifiedTime": datetime.now(UTC),
+            **self.configurations[name],
+        }
 
     def _invoke_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         answered = self.endpoints[request["EndpointName"]](json.loads(request["Body"]))

@@ -12,6 +12,7 @@ from tests.support.recorded_aws import AwsError
 
 BAKE, OTHER = "a" * 64, "b" * 64
 CPU, GPU = "faq-search-dev-c6i-xlarge", "faq-search-dev-g5-2xlarge"
+CONFIGURATIONS = {CPU: "cpu-2", GPU: "gpu-2"}
 PROBES = [
     {"query": "Is R supported?", "ids": ["9", "4", "2"], "scores": [0.92, 0.5, 0.4]},
     {"query": "What does it cost?", "ids": ["7", "1"], "scores": [0.8, 0.3]},
@@ -52,6 +53,7 @@ def gpu(aws):
 @pytest.fixture
 def test(aws, answers, pauses):
     smoke_test = SmokeTest()
+    aws.configurations = {e: {"EndpointConfigName": c} for e, c in CONFIGURATIONS.items()}
 
     def run(*endpoints: str, kind: str = "Update", seconds: float = 300, **properties: Any):
         event = {
@@ -63,7 +65,7 @@ def test(aws, answers, pauses):
             "ResourceProperties": {
                 "BakeId": BAKE,
                 "EndpointNames": list(endpoints or (CPU,)),
-                "EndpointConfigNames": ["config-1"],
+                "EndpointConfigNames": [CONFIGURATIONS[e] for e in (CPU, GPU)],
                 "Tolerance": "0.005",
                 **properties,
             },
@@ -94,6 +96,22 @@ def test_endpoints_that_answer_as_recorded_pass(test, cpu, gpu, kind):
             "mode": "search",
         },
     ]
+
+
+def test_an_update_that_sagemaker_rolled_back_fails(test, aws, cpu, gpu):
+    """InService, and every answer right: only its configuration shows it, e.g. its count."""
+    aws.configurations[GPU] = {"EndpointConfigName": "gpu-1", "FailureReason": "An alarm went off."}
+    assert reason(test(CPU, GPU)) == (
+        f"Endpoint {GPU} fails the smoke test: SageMaker rolled its update back (An alarm went"
+        " off.): it serves with gpu-1 instead of gpu-2."
+    )
+
+
+def test_a_request_that_the_server_did_not_answer_in_time_is_repeated(test, cpu, pauses):
+    """SageMaker reports it as an error of the model with the status 0."""
+    cpu.errors = [AwsError("ModelError", "Received server error (0)", 424, OriginalStatusCode=0)]
+    assert test()["Status"] == "SUCCESS"
+    assert pauses == [1.0]
 
 
 def test_another_bake_fails(test, cpu):
