@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from functools import cache
@@ -54,18 +55,36 @@ class EmptyBucket:
 
 
 def empty(s3: S3Client, bucket: str) -> int:
-    """Removes all versions, delete markers and unfinished uploads of a bucket.
+    """Closes a bucket, then removes all versions, delete markers and unfinished uploads.
 
     Returns:
         How many versions and delete markers were removed; 0 if there is no such bucket.
     """
     try:
+        _close(s3, bucket)
         _abort_uploads(s3, bucket)
         return _delete_versions(s3, bucket)
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchBucket":
             return 0
         raise
+
+
+def _close(s3: S3Client, bucket: str) -> None:
+    """Replaces the bucket's policy by one that lets nobody add an object, nor use plain HTTP.
+
+    S3 delivers access logs hours late. They would fill the bucket again, which CloudFormation then
+    could not delete, nor would it call this function once more.
+    """
+    arn = f"arn:{s3.meta.partition}:s3:::{bucket}"
+    anybody = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Resource": [arn, f"{arn}/*"]}
+    without_tls = {"Bool": {"aws:SecureTransport": "false"}}
+    statements = [
+        {**anybody, "Action": "s3:PutObject", "Resource": f"{arn}/*"},
+        {**anybody, "Action": "s3:*", "Condition": without_tls},
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
 def _abort_uploads(s3: S3Client, bucket: str) -> None:

@@ -51,4 +51,4 @@ class FoundationStack(StageStack):
         ):
             self.add_output(name, bucket.bucket_name, contents)
         if self.removal_policy is cdk.RemovalPolicy.DESTROY:
-            EmptyBuckets(self, "EmptyBuckets", buckets=self.storage.buckets)
+            EmptyBuckets(self, "EmptyBuckets", self.storage)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -70,11 +68,6 @@ class Storage(Construct):
         )
         self._notify_event_bridge(self.batch)
 
-    @property
-    def buckets(self) -> dict[str, s3.Bucket]:
-        """Every bucket by construct id."""
-        return {b.node.id: b for b in (self.artifacts, self.batch, self.access_logs)}
-
     def _bucket(self, id_: str, key: kms.IKey, *lifecycle_rules: s3.LifecycleRule) -> s3.Bucket:
         return s3.Bucket(
             self,
@@ -111,8 +104,9 @@ class EmptyBuckets(Construct):
     whose removal policy is destroy.
     """
 
-    def __init__(self, scope: Construct, id_: str, *, buckets: Mapping[str, s3.Bucket]) -> None:
+    def __init__(self, scope: Construct, id_: str, storage: Storage) -> None:
         super().__init__(scope, id_)
+        buckets = {b.node.id: b for b in (storage.artifacts, storage.batch, storage.access_logs)}
         function = PythonFunction(
             self,
             "EmptyBucket",
@@ -121,15 +115,18 @@ class EmptyBuckets(Construct):
             timeout=cdk.Duration.minutes(14),
         )
         arns = [bucket.bucket_arn for bucket in buckets.values()]
-        function.allow(["s3:ListBucketVersions", "s3:ListBucketMultipartUploads"], arns)
+        function.allow(
+            ["s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:PutBucketPolicy"], arns
+        )
         function.allow(
             ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"],
             {f"{arn}/*": "It deletes every object." for arn in arns},
         )
         # It empties a bucket only if the whole stack is being deleted.
         function.allow(["cloudformation:DescribeStacks"], [cdk.Stack.of(self).stack_id])
+        emptying: dict[str, cdk.CustomResource] = {}
         for name, bucket in buckets.items():
-            emptying = cdk.CustomResource(
+            emptying[name] = cdk.CustomResource(
                 self,
                 name,
                 resource_type="Custom::EmptyBucket",
@@ -139,7 +136,12 @@ class EmptyBuckets(Construct):
             )
             # Until the bucket is empty, the function needs its permissions, and the bucket must
             # still reject plain HTTP.
-            emptying.node.add_dependency(function.role, bucket)
+            emptying[name].node.add_dependency(function.role, bucket)
+        # Emptying a bucket is logged into the bucket of access logs, so that one goes last.
+        # Deletion goes against the dependencies.
+        last = emptying.pop(storage.access_logs.node.id)
+        for other in emptying.values():
+            other.node.add_dependency(last)
 
 
 def _unfinished_and_replaced() -> s3.LifecycleRule:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -81,6 +83,20 @@ def test_removes_versions_markers_and_unfinished_uploads(s3, bucket, handle, sta
     assert versions(s3) == 0
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=BUCKET)
     s3.delete_bucket(Bucket=BUCKET)
+
+
+def test_nothing_is_added_once_it_is_being_emptied(s3, bucket, handle):
+    """S3 delivers access logs hours late; a bucket that they fill again cannot be deleted."""
+    handle("Delete")
+    policy = json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])
+    denied = [
+        (s["Effect"], s["Principal"], s["Action"], s.get("Condition")) for s in policy["Statement"]
+    ]
+    everybody = {"AWS": "*"}
+    assert denied == [
+        ("Deny", everybody, "s3:PutObject", None),
+        ("Deny", everybody, "s3:*", {"Bool": {"aws:SecureTransport": "false"}}),
+    ]
 
 
 def test_removes_more_than_one_request_can(s3, bucket, handle):
