@@ -43,11 +43,6 @@ def executions_arn(scope: IConstruct, state_machine: str) -> str:
     return _arn(scope, "states", "execution", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
 
 
-def alarm_arn(scope: IConstruct, name: str) -> str:
-    """A CloudWatch alarm."""
-    return _arn(scope, "cloudwatch", "alarm", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
-
-
 def log_group_arn(scope: IConstruct, name: str) -> str:
     """A log group."""
     stack = cdk.Stack.of(scope)
