@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from graphlib import TopologicalSorter
-
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from cfnlint.schema._exceptions import ResourceNotFoundError
 
 from local_aws.cloudformation.functions import UNKNOWN, Scope, Value, resolve
 from local_aws.cloudformation.model import Resource, Stack
+from local_aws.cloudformation.schemas import create_only_properties
 from local_aws.cloudformation.template import Wanted
 
 # Makes a scope with the given Ref and Fn::GetAtt.
@@ -44,17 +41,6 @@ def is_custom(resource_type: str) -> bool:
     )
 
 
-@cache
-def _create_only(resource_type: str) -> tuple[tuple[str, ...], ...]:
-    try:
-        # Create-only properties are the same in all regions.
-        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
-    except ResourceNotFoundError:
-        return ()
-    paths = schema.get("createOnlyProperties", [])
-    return tuple(tuple(path.removeprefix("/properties/").split("/")) for path in paths)
-
-
 def _at(properties: Value, path: tuple[str, ...]) -> Value:
     for index, key in enumerate(path):
         if key == "*" and isinstance(properties, list):
@@ -67,7 +53,11 @@ def _at(properties: Value, path: tuple[str, ...]) -> Value:
 
 def changed_create_only(resource_type: str, old: Value, new: Value) -> set[str]:
     """The changed top-level properties that require a replacement."""
-    return {path[0] for path in _create_only(resource_type) if _at(old, path) != _at(new, path)}
+    return {
+        path[0]
+        for path in create_only_properties(resource_type)
+        if _at(old, path) != _at(new, path)
+    }
 
 
 def replacing(resource_type: str, old: Value, new: Value) -> set[str]:

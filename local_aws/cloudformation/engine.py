@@ -38,7 +38,9 @@ class Operation:
             outputs = {} if failed else self._outputs(definition)
             if not failed:
                 self._stacks.check_exports(stack, outputs)
-            reason = _failed_reason(failed, "create" if creating else "update")
+            added = [name for name in failed if name not in self._original]
+            changed = [name for name in failed if name in self._original]
+            reason = _failed_reason(added, "create") + _failed_reason(changed, "update")
         except (ApiError, ResourceError) as error:
             failed, outputs, reason = [stack.name], {}, str(error)
         if failed:
@@ -183,4 +185,6 @@ class Operation:
 
 
 def _failed_reason(failed: list[str], verb: str) -> str:
+    if not failed:
+        return ""
     return f"The following resource(s) failed to {verb}: [{', '.join(failed)}]. "

@@ -23,6 +23,7 @@ from local_aws.cloudformation.resources.base import (
     ResourceError,
     Result,
 )
+from local_aws.cloudformation.schemas import violations
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Wanted
 from local_aws.context import Context
@@ -79,6 +80,15 @@ def run_graph(
                     on_failure()
                 else:
                     raise error
+
+
+def _check_properties(resource_type: str, logical_id: str, properties: dict[str, Value]) -> None:
+    """Raises ResourceError where the type's schema does not allow them."""
+    if not is_custom(resource_type) and (found := violations(resource_type, properties)):
+        listed = "\n".join(found)
+        raise ResourceError(
+            f"Properties validation failed for resource {logical_id} with message:\n{listed}"
+        )
 
 
 @dataclass(frozen=True)
@@ -182,6 +192,7 @@ class ResourceWork:
             reason = NO_EFFECT
         stack.add_event(name, "", item.type, f"{verb}_IN_PROGRESS", reason)
         try:
+            _check_properties(item.type, name, properties)
             result = provider.create(self._request(item.type, name, properties))
         except Exception as error:
             explained = self._explain(error, "creation" if before is None else "update")
@@ -233,6 +244,7 @@ class ResourceWork:
         """Has the provider change a resource in place; records `before` as failed if it cannot."""
         stack, name, physical_id = self._stack, request.logical_id, request.physical_id
         try:
+            _check_properties(request.type, name, request.properties)
             result = self._stacks.provider(request.type).update(request)
         except Exception as error:
             reason = self._explain(error, "update")

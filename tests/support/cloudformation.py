@@ -120,4 +120,5 @@ def thing(value: Any = "a", *, kind: str = "Fake::Service::Thing", **attributes:
 
 def named(name: Any, **properties: Any) -> Any:
     """A resource whose name is create-only in CloudFormation's schema."""
-    return {"Type": "AWS::SSM::Parameter", "Properties": {"Name": name, **properties}}
+    values = {"Name": name, "Type": "String", "Value": "a", **properties}
+    return {"Type": "AWS::SSM::Parameter", "Properties": values}

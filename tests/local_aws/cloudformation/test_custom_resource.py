@@ -238,11 +238,11 @@ def test_a_change_set_does_not_guess_the_answer_of_a_changed_custom_resource(
     cloudformation, function, answer
 ):
     function.handler = lambda event: answer(event, Data={"Url": "there"})
-    handle = "AWS::CloudFormation::WaitConditionHandle"
 
     def resources(size):
         url = {"Fn::GetAtt": ["A", "Url"]}
-        return {"A": custom(Size=size), "B": {"Type": handle, "Properties": {"Url": url}}}
+        reads_it = {"Type": "AWS::CDK::Metadata", "Properties": {"Analytics": url}}
+        return {"A": custom(Size=size), "B": reads_it}
 
     cloudformation.deploy(resources(1))
     cloudformation.call(

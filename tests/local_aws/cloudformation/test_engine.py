@@ -141,6 +141,23 @@ def test_the_stack_says_so_while_it_rolls_back(cloudformation, provider):
     assert seen[-1] == ("update", "UPDATE_ROLLBACK_IN_PROGRESS")
 
 
+def test_an_update_names_what_was_not_created_and_what_was_not_changed(cloudformation, provider):
+    cloudformation.deploy({"A": thing("1")})
+    together = threading.Barrier(2, timeout=5)
+    provider.meanwhile = lambda verb, request: together.wait()
+    provider.failing = {("update", "A"), ("create", "B")}
+    cloudformation.deploy({"A": thing("2"), "B": thing()})
+    (reason, *_) = (
+        event["ResourceStatusReason"]
+        for event in cloudformation.call("DescribeStackEvents", StackName="app")["StackEvents"]
+        if event["ResourceStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS"
+    )
+    assert reason == (
+        "The following resource(s) failed to create: [B]. "
+        "The following resource(s) failed to update: [A]. "
+    )
+
+
 def test_an_update_that_fails_itself_is_undone_too(cloudformation, provider):
     cloudformation.deploy({"A": thing("1")})
     values = []
@@ -283,6 +300,6 @@ def test_stack_tags_reach_types_that_take_them(cloudformation, provider):
     provider.tags = "list"
     own = [{"Key": "stage", "Value": "own"}]
     tags = [{"Key": "stage", "Value": "dev"}, {"Key": "app", "Value": "faq"}]
-    resource = named("n", Tags=own)
+    resource = {**thing(), "Properties": {"Tags": own}}
     cloudformation.deploy({"A": resource}, Tags=tags)
     assert seen["A"]["Tags"] == [*own, {"Key": "app", "Value": "faq"}]

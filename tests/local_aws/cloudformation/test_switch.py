@@ -220,7 +220,8 @@ def test_making_identities_has_to_be_acknowledged(
     stack, provider, monkeypatch, properties, given, needed
 ):
     monkeypatch.setitem(PROVIDERS, "AWS::IAM::Role", provider)
-    resources = {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
+    values = {"AssumeRolePolicyDocument": {}, **properties}
+    resources = {"Role": {"Type": "AWS::IAM::Role", "Properties": values}}
     with pytest.raises(ApiError, match=rf"Requires capabilities : \[{needed}\]") as refusal:
         stack.deploy(resources, Capabilities=given)
     assert refusal.value.code == "InsufficientCapabilitiesException"
