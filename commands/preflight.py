@@ -7,14 +7,12 @@ Every call reads; nothing is created.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.text import Text
 
-from commands.console import console
+from commands.findings import Client, Finding, State, findings_of, judged, report
 from commands.stack_states import remedy
 from commands.target import add_target_arguments, choose
 from contract.names import STACKS
@@ -27,24 +25,13 @@ if TYPE_CHECKING:
 _BOOTSTRAP_VERSION = 6
 # Lambda keeps this much of an account's concurrency free of reservations.
 _UNRESERVED = 100
-
-Client = Callable[[str], Any]
-State = Literal["ok", "failed", "unknown"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """subject: what was looked at. found: what was seen. remedy: what to do where it failed."""
-
-    subject: str
-    state: State
-    found: str
-    remedy: str = ""
-
+VERDICTS: dict[State, str] = {
+    "failed": "{} to fix before a deployment.",
+    "unknown": "Nothing is known to be wrong; {} could not be checked.",
+    "ok": "Ready to deploy.",
+}
 
 Check = Callable[["Settings", Client], Iterator[Finding]]
-
-_MARKS = {"ok": ("✓", "green"), "failed": ("✗", "red"), "unknown": ("?", "yellow")}
 
 add_arguments = add_target_arguments
 
@@ -52,7 +39,7 @@ add_arguments = add_target_arguments
 def run(options: argparse.Namespace) -> int:
     """Prints each finding as it is made; returns 1 where something must be fixed first."""
     target, choice = choose(options)
-    return report(examine(choice.settings, target.client))
+    return report(examine(choice.settings, target.client), VERDICTS)
 
 
 def examine(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -62,38 +49,7 @@ def examine(settings: Settings, client: Client) -> Iterator[Finding]:
         if finding.state == "failed":
             return
     for check in CHECKS:
-        yield from findings_of(check, settings, client)
-
-
-def findings_of(check: Check, settings: Settings, client: Client) -> Iterator[Finding]:
-    """What a check finds, up to where AWS refuses to answer or cannot be reached."""
-    try:
-        yield from check(settings, client)
-    except (BotoCoreError, ClientError) as error:
-        yield Finding(check.__name__.replace("_", " "), "unknown", f"AWS does not say: {error}")
-
-
-def _judged(subject: str, found: str, remedy: str, *, ok: bool) -> Finding:
-    return Finding(subject, "ok", found) if ok else Finding(subject, "failed", found, remedy)
-
-
-def report(findings: Iterable[Finding]) -> int:
-    """Prints the findings; returns 1 where one failed, else 0."""
-    states = []
-    for finding in findings:
-        states.append(finding.state)
-        mark, style = _MARKS[finding.state]
-        console.print(Text(f"{mark} ", style), Text(f"{finding.subject}: {finding.found}"), sep="")
-        if finding.remedy:
-            console.print(Text(f"    {finding.remedy}", "bold"))
-    failed, unknown = states.count("failed"), states.count("unknown")
-    if failed:
-        console.print(f"{failed} to fix before a deployment.", style="red")
-    elif unknown:
-        console.print(f"Nothing is known to be wrong; {unknown} could not be checked.")
-    else:
-        console.print("Ready to deploy.", style="green")
-    return 1 if failed else 0
+        yield from findings_of(check.__name__.replace("_", " "), check(settings, client))
 
 
 def credentials(_: Settings, client: Client) -> Iterator[Finding]:
@@ -127,7 +83,7 @@ def bootstrap(
         yield Finding("bootstrap", "failed", found, remedy)
         return
     found = f"version {version}; {_BOOTSTRAP_VERSION} or newer is needed"
-    yield _judged("bootstrap", found, remedy, ok=version >= _BOOTSTRAP_VERSION)
+    yield judged("bootstrap", found, remedy, ok=version >= _BOOTSTRAP_VERSION)
 
 
 def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -142,7 +98,7 @@ def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
             yield Finding(name, "ok", "not deployed yet")
             continue
         found = remedy(stack)
-        yield _judged(name, stack["StackStatus"], found, ok=not found)
+        yield judged(name, stack["StackStatus"], found, ok=not found)
 
 
 def images(settings: Settings, client: Client) -> Iterator[Finding]:
@@ -156,7 +112,7 @@ def images(settings: Settings, client: Client) -> Iterator[Finding]:
             imageIds=[{"imageTag": lock.image.gpu_tag if gpu else lock.image.cpu_tag}],
         )
         uri, there = lock.image_uri(settings.region, gpu=gpu), bool(answer.get("images"))
-        yield _judged(
+        yield judged(
             f"image for {'GPU' if gpu else 'CPU'}",
             uri if there else f"{uri} does not exist",
             "Choose another region, or refresh jumpstart.lock.json (docs/configuration.md).",
@@ -274,7 +230,7 @@ def concurrency(settings: Settings, client: Client) -> Iterator[Finding]:
     free = limits["UnreservedConcurrentExecutions"] - _UNRESERVED
     # A deployed front door holds its share already.
     deployed = _physical_ids(settings.names.stack("FrontDoor"), client)
-    yield _judged(
+    yield judged(
         "Lambda concurrency",
         f"{free} can be reserved, {wanted} wanted",
         "Lower api.reserved_concurrency, or ask for more “Concurrent executions” in Service"

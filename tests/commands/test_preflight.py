@@ -11,6 +11,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 
 from commands import preflight
+from commands.findings import Finding, findings_of, report
 from stage.settings import Settings, check_settings, load_settings
 
 MODEL = "FaqSearch-dev-Model"
@@ -77,11 +78,11 @@ def settings_with(**changes: Any) -> Settings:
     return check_settings("dev", values | changes, source="test")
 
 
-def run(check: Callable[..., Any], settings: Settings, aws: Aws) -> list[preflight.Finding]:
-    return list(preflight.findings_of(check, settings, aws.client))
+def run(check: Callable[..., Any], settings: Settings, aws: Aws) -> list[Finding]:
+    return list(findings_of(check.__name__, check(settings, aws.client)))
 
 
-def one(check: Callable[..., Any], settings: Settings, aws: Aws) -> preflight.Finding:
+def one(check: Callable[..., Any], settings: Settings, aws: Aws) -> Finding:
     (found,) = run(check, settings, aws)
     return found
 
@@ -362,10 +363,10 @@ def test_nothing_reserved_asks_nothing(dev, aws) -> None:
 )
 def test_the_report_ends_with_a_verdict(capsys, states, status, last) -> None:
     findings = [
-        preflight.Finding(f"s{n}", state, "told", "Do this." if state == "failed" else "")
+        Finding(f"s{n}", state, "told", "Do this." if state == "failed" else "")
         for n, state in enumerate(states)
     ]
-    assert preflight.report(findings) == status
+    assert report(findings, preflight.VERDICTS) == status
     printed = capsys.readouterr().out
     assert last in printed.splitlines()[-1]
     assert printed.count("Do this.") == states.count("failed")
