@@ -1,100 +1,177 @@
-"""One entry of a corpus, and the checks that apply to every format."""
+"""One entry of a corpus, its canonical form, and the checks that apply to every format."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from corpus.errors import Problems
+from corpus.errors import Place, Problems, shown
 
 Embed = Literal["answer", "question", "both"]
 """Which text of an entry is embedded."""
 
 MAX_TEXT_BYTES = 100_000
-"""Longest question or answer, in UTF-8 bytes."""
+"""Longest question or answer, and largest fields as JSON, in UTF-8 bytes."""
 MAX_ID_CHARACTERS = 256
 """Longest id, in characters."""
+MAX_LINE_BYTES = 1_048_576
+"""Longest line of a file, and largest entry in its canonical form, in bytes."""
+
+# White space, control and format characters, and fillers that show nothing.
+_INVISIBLE = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
+)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a corpus.
+    """One entry of a corpus. Texts are exactly as in the file, with markup and white space.
 
     Attributes:
-        id: unique within the corpus; the record's index from 0 if the file has no ids.
-        question: None for a text without a question.
-        answer: the text that a search finds; never empty, and exactly as in the file, including
-            white space around it.
+        id: unique within the corpus; the entry's index from 0 if the file has no ids.
+        questions: ways to ask for the answer, the main one first; empty for a text without one.
+        answer: what a search finds; never empty.
+        fields: whatever else the file says of the entry, as JSON values: `url`, `category` …
     """
 
     id: str
-    question: str | None
+    questions: tuple[str, ...]
     answer: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def question(self) -> str | None:
+        """The main question."""
+        return self.questions[0] if self.questions else None
+
+    def canonical(self) -> str:
+        """The entry as one JSON line, which reads back as the same entry."""
+        value: dict[str, Any] = {
+            "id": self.id,
+            "questions": list(self.questions),
+            "answer": self.answer,
+        }
+        if self.fields:
+            value["fields"] = self.fields
+        return _ENCODER.encode(value) + "\n"
+
+
+@dataclass(slots=True)
+class Record:
+    """What a file says of one entry, before it is checked."""
+
+    place: Place
+    id: str | None
+    questions: list[str]
+    answer: str
+    fields: dict[str, Any]
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text can be seen: white space, zero-width and control characters."""
+    return _INVISIBLE.fullmatch(text) is not None
 
 
 class EntryChecker:
-    """Turns the fields of a record into an Entry and reports what is wrong with them.
+    """Turns records into entries and reports what is wrong with them.
 
-    Duplicate texts are allowed: an FAQ gathered from several pages repeats itself, and both
-    entries stay reachable by their ids. Memory grows with the ids in the file (about 150 bytes
-    each), and not at all without them.
+    Memory grows with the ids in the file (about 150 bytes each), and not at all without them.
+
+    Attributes:
+        entries: how many there were.
+        left_out: records without an answer.
     """
 
     def __init__(self, problems: Problems, embed: Embed) -> None:
         self._problems = problems
-        self._needs_question = embed != "answer"
         self._embed = embed
-        self._rows_of_ids: dict[str, int] = {}
+        self._places_of_ids: dict[str, Place] = {}
         self._with_ids: bool | None = None
-        self.records = 0
+        self.entries = 0
+        self.left_out = 0
 
-    def entry(self, row: int, given_id: str | None, question: str | None, answer: str) -> Entry:
-        """The entry of the record at `row`; not to be used once there are problems."""
-        index = self.records
-        self.records += 1
-        if question is not None and (not question or question.isspace()):
-            question = None
-        if question is None:
-            if self._needs_question:
+    def entry(self, record: Record) -> Entry | None:
+        """The record's entry, None if it has no answer; not to be used once there are problems."""
+        questions = tuple(dict.fromkeys(q for q in record.questions if not is_blank(q)))
+        place, problems = record.place, self._problems
+        if is_blank(record.answer):
+            self.left_out += 1
+            asked = f" to {shown(questions[0])}" if questions else ""
+            problems.warn("entries without an answer", place, f"no answer{asked}; it is left out")
+            return None
+        if not questions and self._embed != "answer":
+            problems.add(
+                place,
+                f'no question; embed = "{self._embed}" needs one in every entry '
+                '(embed = "answer" does not)',
+            )
+        given_id = record.id.strip() if record.id else ""
+        self._check_id(place, given_id)
+        entry = Entry(given_id or str(self.entries), questions, record.answer, record.fields)
+        self.entries += 1
+        self._check_size(place, entry)
+        return entry
+
+    def _check_size(self, place: Place, entry: Entry) -> None:
+        texts = {"answer": entry.answer, "question": max(entry.questions, key=len, default="")}
+        if entry.fields:
+            texts["other columns"] = _ENCODER.encode(entry.fields)
+        joined = "".join([*texts.values(), *entry.questions])
+        if not joined.isascii():
+            try:
+                joined.encode("utf-8")
+            except UnicodeEncodeError:
                 self._problems.add(
-                    row,
-                    f'no question; embed = "{self._embed}" needs one in every entry '
-                    '(embed = "answer" does not)',
+                    place,
+                    r"half of a surrogate pair (\ud800 to \udfff); give both halves or neither",
                 )
-        elif len(question) > MAX_TEXT_BYTES // 4:
-            self._check_size(row, "question", question)
-        if not answer or answer.isspace():
-            self._problems.add(row, "no text: the answer is empty; every entry needs one")
-        elif len(answer) > MAX_TEXT_BYTES // 4:
-            self._check_size(row, "answer", answer)
-        if given_id is not None:
-            given_id = given_id.strip()
-            self._check_id(row, given_id)
-        if self._with_ids is None:
-            self._with_ids = given_id is not None
-        elif self._with_ids != (given_id is not None):
-            found = "an id, but entries before it have none" if given_id else "no id"
-            self._problems.add(row, f"{found}; give every entry an id, or none")
-        return Entry(str(index) if given_id is None else given_id, question, answer)
-
-    def _check_size(self, row: int, field: str, text: str) -> None:
-        size = len(text.encode("utf-8", errors="replace"))
-        if size > MAX_TEXT_BYTES:
+                return
+        if "\0" in joined:
+            self._problems.add(place, r"NUL character (\u0000); a corpus is plain text")
+        if len(joined) <= MAX_TEXT_BYTES // 4:
+            return
+        for name, text in texts.items():
+            size = len(text.encode("utf-8"))
+            if size > MAX_TEXT_BYTES:
+                self._problems.add(
+                    place,
+                    f"too large: {size:,} bytes of {name}; at most {MAX_TEXT_BYTES:,}. Divide it"
+                    " into several entries",
+                )
+                return
+        size = len(entry.canonical().encode("utf-8"))
+        if size > MAX_LINE_BYTES:
             self._problems.add(
-                row,
-                f"row too large: the {field} has {size:,} bytes; at most {MAX_TEXT_BYTES:,}",
+                place, f"too large: {size:,} bytes in all; at most {MAX_LINE_BYTES:,}"
             )
 
-    def _check_id(self, row: int, given_id: str) -> None:
-        if not given_id:
-            self._problems.add(row, "empty id; give every entry an id, or leave ids out altogether")
+    def _check_id(self, place: Place, given_id: str) -> None:
+        if self._with_ids is None:
+            self._with_ids = bool(given_id)
+        if self._with_ids != bool(given_id):
+            found = (
+                f"an id, {shown(given_id)}, but entries before have none" if given_id else "no id"
+            )
+            self._problems.add(place, f"{found}; give every entry an id, or none")
+        elif not given_id:
+            return
         elif len(given_id) > MAX_ID_CHARACTERS:
             self._problems.add(
-                row, f"id of {len(given_id):,} characters; at most {MAX_ID_CHARACTERS}"
+                place, f"id of {len(given_id):,} characters; at most {MAX_ID_CHARACTERS}"
+            )
+        elif given_id in self._places_of_ids:
+            first = self._places_of_ids[given_id]
+            row = "row " if isinstance(first, int) else ""
+            self._problems.add(
+                place,
+                f"duplicate id {shown(given_id)}, first used in {row}{first}; ids are unique."
+                " Several questions of one answer belong into one entry",
             )
         else:
-            first = self._rows_of_ids.setdefault(given_id, row)
-            if first != row:
-                self._problems.add(
-                    row, f"duplicate id {given_id!r}, first used in row {first}; ids are unique"
-                )
+            self._places_of_ids[given_id] = place

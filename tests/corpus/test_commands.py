@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -41,30 +42,108 @@ class Server:
         return self.answer
 
 
-def test_validate_says_what_a_file_holds(tmp_path, capsys):
+def test_validate_shows_how_a_file_is_read(tmp_path, capsys):
     path = tmp_path / "faq.csv"
-    path.write_bytes(DATA)
+    path.write_text(
+        "question,question 2,answer,url,\nHow do I get in?,Which door?,Ring the bell.,https://x,\n"
+        ",,,,\n,,Mind the step.,,\nDo you sell tea?,,Yes.,,\nAnd coffee?,,Yes.,,\n"
+    )
     assert main(["validate", str(path)]) == 0
-    out = capsys.readouterr().out
-    assert f"{path}: 2 entries, all with a question; {len(DATA)} bytes" in out
-    assert "first entry: id '0', question 'What is it?', answer 'A service'" in out
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[:3] == [
+        f"{path}: 4 entries, not all with a question",
+        "  1 empty row skipped",
+        "  1 empty column skipped",
+    ]
+    assert re.fullmatch("sha256 of the entries: [0-9a-f]{64}", lines[3])
+    assert lines[4:] == [
+        "The first 3 entries, as read:",
+        "- id: '0'",
+        "  question: 'How do I get in?'",
+        "  question: 'Which door?'",
+        "  answer: 'Ring the bell.'",
+        "  url: 'https://x'",
+        "- id: '1'",
+        "  answer: 'Mind the step.'",
+        "- id: '2'",
+        "  question: 'Do you sell tea?'",
+        "  answer: 'Yes.'",
+    ]
+    assert captured.err == f"Warning: {path}:6: the answer of row 5 again: 'Yes.'\n"
 
 
 def test_validate_lists_the_problems_and_fails(tmp_path, capsys):
     path = tmp_path / "faq.csv"
-    path.write_text("Q,\nQ\n")
+    path.write_text("How?,So\nWhy?\nWhen?,a,b\n")
     assert main(["validate", str(path)]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(": ")[0] for line in lines] == [f"{path}:1", f"{path}:2"]
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:2", f"{path}:3"]
+
+
+def test_strict_takes_warnings_for_errors(tmp_path, capsys):
+    path = tmp_path / "faq.csv"
+    path.write_text("How?,So.\nWhy?,Because.\n")
+    assert main(["validate", str(path), "--strict"]) == 0
+    path.write_text("How?,So.\nWhy?,So.\n")
+    assert main(["validate", str(path), "--strict"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"Warning: {path}:2: the answer of row 1 again: 'So.'",
+        "With --strict, warnings are errors.",
+    ]
+
+
+def test_validate_for_a_model(tmp_path, capsys):
+    path = tmp_path / "faq.csv"
+    path.write_text("Wie geht das?,So geht das, wie man sieht.\n".replace("das,", "das –"))
+    assert main(["validate", str(path), "--strict", "--model", "multilingual-e5-base"]) == 0
+    assert main(["validate", str(path), "--strict"]) == 1
+    assert "(German 1)" in capsys.readouterr().err
+    assert main(["validate", str(path), "--model", "gpt"]) == 1
+    assert capsys.readouterr().err.startswith("unknown model 'gpt'; jumpstart.lock.json has all-M")
 
 
 def test_validate_for_embedding_questions(tmp_path, capsys):
     path = tmp_path / "faq.csv"
     path.write_text("text\nOnly an answer\n")
     assert main(["validate", str(path)]) == 0
-    assert "not all with a question" in capsys.readouterr().out
+    assert "1 entry, not all with a question" in capsys.readouterr().out
     assert main(["validate", str(path), "--embed", "both"]) == 1
     assert f"{path}:2: no question" in capsys.readouterr().err
+
+
+def test_convert_writes_what_reads_the_same(tmp_path, capsys):
+    path = tmp_path / "faq.csv"
+    path.write_bytes("Was;Wie;Wo\nDürfen Hunde mit?;Nur an der Leine.;Café\n".encode("cp1252"))
+    given = ["--encoding", "cp1252", "--map", "question=Was", "--map", "answer=Wie"]
+    assert main(["convert", str(path), *given, "--map", "category=Wo"]) == 0
+    output = tmp_path / "faq.jsonl"
+    assert capsys.readouterr().out == f"{output}: 1 entry\n"
+    assert output.read_text("utf-8") == (
+        '{"id":"0","questions":["Dürfen Hunde mit?"],"answer":"Nur an der Leine.",'
+        '"fields":{"category":"Café"}}\n'
+    )
+    again = tmp_path / "again.jsonl"
+    assert main(["convert", str(output), str(again)]) == 0
+    assert again.read_bytes() == output.read_bytes()
+
+
+def test_convert_leaves_alone_what_it_must(tmp_path, capsys):
+    path = tmp_path / "faq.jsonl"
+    path.write_text('{"question":"How?","answer":"So."}\n')
+    assert main(["convert", str(path)]) == 1
+    assert capsys.readouterr().err == f"{path} is the file itself; name another for the result\n"
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("How?,So.\nWhy?\n")
+    assert main(["convert", str(wrong), str(path)]) == 1
+    assert path.read_text() == '{"question":"How?","answer":"So."}\n'
+    assert sorted(tmp_path.iterdir()) == [path, wrong]
+
+
+def test_a_mapping_names_role_and_column(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["validate", "faq.csv", "--map", "Frage"])
+    assert "'Frage' is not like question=Frage" in capsys.readouterr().err
 
 
 def test_fetch_puts_the_checked_file_in_place(tmp_path):
@@ -116,7 +195,7 @@ def test_fetch_keeps_the_old_file_when_the_new_one_is_no_corpus(tmp_path):
     output.write_text("Old,Kept\n")
     with pytest.raises(FetchError, match="is not a corpus") as caught:
         fetch(output, open_url=Server(Response(b"<html>\n")))
-    assert f"{output}:1: 1 column" in str(caught.value)
+    assert f"{output}: this is a web page;" in str(caught.value)
     assert output.read_text() == "Old,Kept\n"
     assert list(tmp_path.iterdir()) == [output]
 
