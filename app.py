@@ -24,19 +24,20 @@ import aws_cdk as cdk
 
 from stacks.application import build_application
 from stage.bundles import BundleError
+from stage.corpus_file import corpus_warnings
 from stage.settings import SettingsError, load_settings
 
 app = cdk.App()
 try:
-    build_application(
-        app,
-        load_settings(
-            stage=app.node.try_get_context("stage") or "dev",
-            corpus=app.node.try_get_context("corpus"),
-            directory=app.node.try_get_context("config"),
-            reuse=app.node.try_get_context("reuse"),
-        ),
+    settings = load_settings(
+        stage=app.node.try_get_context("stage") or "dev",
+        corpus=app.node.try_get_context("corpus"),
+        directory=app.node.try_get_context("config"),
+        reuse=app.node.try_get_context("reuse"),
     )
+    for warning in corpus_warnings(settings):
+        print(f"Warning: {warning}", file=sys.stderr)
+    build_application(app, settings)
 except (SettingsError, BundleError) as error:
     sys.exit(str(error))
 app.synth()

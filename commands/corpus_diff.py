@@ -21,6 +21,7 @@ from commands.target import add_target_arguments, choose
 from contract.deployment import Deployment
 from corpus.reader import CorpusError, Entry, iter_corpus
 from stage.bake_inputs import bake_inputs
+from stage.corpus_file import canonical_corpus
 from stage.settings import Settings
 
 LISTED = 20
@@ -93,9 +94,9 @@ def _title(stage: DeployedStage) -> str:
 
 def _new_corpus(stage: DeployedStage, folder: Path) -> Path:
     """The settings' corpus as a file; one that is pinned is downloaded."""
+    if (file := canonical_corpus(stage.settings)) is not None:
+        return file
     source = stage.settings.corpus
-    if source.path is not None:
-        return source.path
     bucket, _, key = str(source.s3_uri).removeprefix("s3://").partition("/")
     file = folder / Path(key).name
     folder.mkdir()

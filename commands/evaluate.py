@@ -36,6 +36,7 @@ from commands.local_state import ROOT, NotRunningError, find_running
 from commands.target import Choice, add_target_arguments, choose
 from faq_search.evaluate import evaluate
 from faq_search.settings import connect
+from stage.corpus_file import canonical_corpus
 from stage.jumpstart import short_name
 
 EMBEDS = ("answer", "question", "both")
@@ -100,17 +101,17 @@ def _model(given: str) -> tuple[str, Path]:
 def _evaluate_deployed(options: argparse.Namespace) -> dict[str, Any]:
     """The report of one stage as it is deployed, by its name."""
     target, choice = choose(options)
-    corpus = choice.settings.corpus.path
-    if corpus is None:
+    path, corpus = choice.settings.corpus.path, canonical_corpus(choice.settings)
+    if path is None or corpus is None:
         raise CommandError(
             "The stage's corpus lies in S3. Download it and name it with CORPUS=file: its questions"
             " are the ones to ask."
         )
     paraphrases = options.paraphrases
-    if paraphrases is None and Path(corpus).resolve() == CORPUS:
+    if paraphrases is None and path.resolve() == CORPUS:
         paraphrases = PARAPHRASES
     with find_api(target, choice).connect() as api:
-        report = evaluate(api, Path(corpus), paraphrases, console, misses=MISSES_SHOWN)
+        report = evaluate(api, corpus, paraphrases, console, misses=MISSES_SHOWN)
     return {f"{choice.settings.stage}: {choice.settings.model.embed}": report}
 
 

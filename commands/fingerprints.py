@@ -6,6 +6,7 @@ each, while both are held) and not with their length.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ _Key = Callable[[int], object]
 @dataclass(frozen=True)
 class Fingerprints:
     """A corpus without its texts: ids in the file's order, and the hashes of each entry.
+
+    An entry's hashes are of its questions, and of its answer with its fields.
 
     by_row: the ids are the rows, as they are where a file gives none.
     """
@@ -76,8 +79,9 @@ def fingerprints(path: Path) -> Fingerprints:
     for row, entry in enumerate(iter_corpus(path)):
         by_row = by_row and entry.id == str(row)
         ids.append(entry.id)
-        hashes += _NO_QUESTION if entry.question is None else _hash(entry.question)
-        hashes += _hash(entry.answer)
+        hashes += _hash("\0".join(entry.questions)) if entry.questions else _NO_QUESTION
+        fields = json.dumps(entry.fields, sort_keys=True) if entry.fields else ""
+        hashes += _hash(entry.answer + fields)
     return Fingerprints(ids, bytes(hashes), by_row)
 
 

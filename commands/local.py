@@ -13,6 +13,7 @@ import re
 import shlex
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.markup import escape
@@ -23,6 +24,7 @@ from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT
 from commands.target import Choice
 from corpus.reader import iter_corpus
 from faq_search.settings import connect
+from stage.corpus_file import canonical_corpus, corpus_warnings
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
 SAMPLE_QUESTION = "How do I stop paying for an endpoint I no longer need?"
@@ -51,14 +53,20 @@ def run(options: argparse.Namespace) -> int:
     from commands import local_app
 
     weights = local_app.find_weights(choice.settings, options.weights)
-    with local_app.serving(choice, options.port) as running:
+    with ThreadPoolExecutor(1) as pool, local_app.serving(choice, options.port) as running:
+        warnings = pool.submit(corpus_warnings, choice.settings)  # synth is quiet here
         console.print(f"Local AWS at {running.endpoint_url}; its log is {LOG_FILE}")
         # The bake's own lines, between those of the CDK.
         logging.getLogger("local_aws.sagemaker.training").addHandler(logging.StreamHandler())
         if status := local_app.first_deploy(running, choice, weights):
             console.print("The deployment failed; see above.", style="red")
             return status
-        _print_invitation(first_question(choice.settings.corpus.path), began)
+        for warning in warnings.result():
+            console.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
+        corpus = choice.settings.corpus.path
+        if corpus != SAMPLE:
+            corpus = canonical_corpus(choice.settings)
+        _print_invitation(first_question(corpus), began)
         threading.Event().wait()
     return 0
 

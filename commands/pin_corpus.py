@@ -8,6 +8,7 @@ temporary file.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commands.errors import CommandError
-from corpus.reader import SUFFIXES, describe
+from corpus.reader import STANDARD_SUFFIXES, describe
 
 _CHUNK = 1_048_576
 
@@ -52,9 +53,11 @@ def pin(s3: Any, s3_uri: str) -> str:
         raise CommandError(f"{s3_uri!r} is not an S3 address; one looks like s3://bucket/faq.csv")
     bucket, key = match.groups()
     suffix = Path(key).suffix
-    if suffix.lower() not in SUFFIXES:
+    if suffix.lower() not in STANDARD_SUFFIXES:
         raise CommandError(
-            f"{s3_uri}: unknown suffix {suffix!r}; allowed are {', '.join(SUFFIXES)}"
+            f"{s3_uri}: the bake does not read {suffix or 'a file without a suffix'}; allowed are"
+            f" {', '.join(STANDARD_SUFFIXES)}. `python -m corpus convert` makes a .jsonl of any"
+            " corpus; upload that"
         )
     try:
         response = s3.get_object(Bucket=bucket, Key=key)
@@ -66,6 +69,9 @@ def pin(s3: Any, s3_uri: str) -> str:
                 copy.write(chunk)
             copy.flush()
             info = describe(Path(copy.name), s3_uri)
+            size = copy.tell()
+            copy.seek(0)
+            sha256 = hashlib.file_digest(copy, "sha256").hexdigest()
     except ClientError as error:
         refusal = error.response["Error"]
         raise CommandError(
@@ -75,13 +81,13 @@ def pin(s3: Any, s3_uri: str) -> str:
     except BotoCoreError as error:
         raise CommandError(f"{s3_uri}: {error}") from None
     return (
-        f"# {info.entries:,} entries, {info.bytes:,} bytes"
+        f"# {info.entries:,} entries, {size:,} bytes"
         f"{'' if info.has_questions else ', not all with a question'}\n"
         "[corpus]\n"
         # A JSON string is a TOML basic string.
         f"s3_uri = {json.dumps(s3_uri, ensure_ascii=False)}\n"
         f"version_id = {json.dumps(version_id)}\n"
-        f'sha256 = "{info.sha256}"'
+        f'sha256 = "{sha256}"'
     )
 
 

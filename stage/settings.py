@@ -32,6 +32,7 @@ from stage.tables import (
     Table,
     Tag,
     UpdateSettings,
+    corpus_format,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +62,7 @@ class Settings(Table):
     ci: CiSettings | None = None
     prices: dict[str, Price] = Field(default_factory=dict)
     tags: dict[str, Tag] = Field(default_factory=dict)
-    corpus_sha256: str
+    corpus_sha256: str  # of a local file's canonical form; of a pinned object's bytes
     corpus_entries: int | None = None  # a pinned corpus is counted by its bake
     lock: Lock
 
@@ -227,8 +228,14 @@ def _check_corpus(
         return values, {"corpus_sha256": sha256, "corpus_entries": None}, None
     file = ROOT / path
     values = {**values, "corpus": {**table, "path": file}}
+    encoding, columns = table.get("encoding"), _table(table, "map")
+    format_ = corpus_format(
+        encoding if isinstance(encoding, str) else None,
+        {role: names for role, names in columns.items() if isinstance(names, str | list)},
+    )
+    embed = _table(values, "model").get("embed", "answer")
     try:
-        info = describe(file, path, embed=_table(values, "model").get("embed", "answer"))
+        info = describe(file, path, embed=embed, format_=format_)
     except CorpusError as error:
         return values, {"corpus_sha256": ""}, error
     return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, None

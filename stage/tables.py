@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from corpus.reader import STANDARD_SUFFIXES, Format
 from stage.instance_types import is_gpu
 
 Tag = Annotated[str, Field(max_length=256)]
@@ -55,9 +57,16 @@ class ModelSettings(Table):
 
 
 class CorpusSettings(Table):
-    """Either a local file (`path`), or an S3 object pinned by `version_id` and `sha256`."""
+    """Either a local file (`path`), or an S3 object pinned by `version_id` and `sha256`.
+
+    encoding: of a local text file; by default UTF-8, or UTF-16 by its mark.
+    map: which column of a local file, or which key, is the `question` (one or several), the
+        `answer`, the `id`, or a field; by default it is found by its name.
+    """
 
     path: Path | None = None
+    encoding: str | None = Field(None, min_length=1)
+    map: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     s3_uri: str | None = Field(None, pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/.+[^/]$")
     version_id: str | None = Field(None, min_length=1)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
@@ -72,7 +81,31 @@ class CorpusSettings(Table):
                 "give path, or all of s3_uri, version_id and sha256"
                 " (`python -m commands pin-corpus s3://bucket/key` prints them)"
             )
+        if self.s3_uri is not None:
+            if self.encoding or self.map:
+                raise ValueError(
+                    "encoding and map are for a local file; of one in S3, upload what"
+                    " `python -m corpus convert` makes of it"
+                )
+            if Path(self.s3_uri).suffix.lower() not in STANDARD_SUFFIXES:
+                raise ValueError(
+                    f"the bake cannot read {Path(self.s3_uri).name}; upload what `python -m corpus"
+                    " convert` makes of it"
+                )
         return self
+
+    @property
+    def format(self) -> Format:
+        """How the local file is to be read."""
+        return corpus_format(self.encoding, self.map)
+
+
+def corpus_format(encoding: str | None, columns: Mapping[str, str | Sequence[str]]) -> Format:
+    """`encoding` and `map` of the settings as the reader takes them."""
+    return Format(
+        encoding,
+        {role: [names] if isinstance(names, str) else names for role, names in columns.items()},
+    )
 
 
 class BakeSettings(Table):

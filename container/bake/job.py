@@ -16,7 +16,7 @@ import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never
 
@@ -119,7 +119,11 @@ def bake(paths: Paths, code: Path) -> None:
             f"{settings.corpus_sha256}. Deploy again; if the settings pin a version, pin it again, "
             "because the pinned sha256 is another version's."
         )
-    corpus = describe(corpus_file, corpus_file.name, embed=settings.embed)
+    corpus = replace(
+        describe(corpus_file, corpus_file.name, embed=settings.embed),
+        sha256=found_hash,
+        bytes=corpus_file.stat().st_size,
+    )
     _say(f"Corpus {corpus_file.name}: {corpus.entries:,} entries, {corpus.bytes:,} bytes")
     check_size(settings, corpus, paths.base)
     with _scratch(paths) as scratch:

@@ -25,6 +25,7 @@ from stacks.common.policies import statement
 from stacks.common.python_function import PythonFunction
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stage.bake_inputs import bake_inputs
+from stage.corpus_file import canonical_corpus, file_sha256
 from stage.instance_types import has_local_storage
 from stage.settings import Settings
 
@@ -161,10 +162,11 @@ class Bake(Construct):
                 "VersionId": source.version_id,
                 "FileName": object_key.rpartition("/")[2],
             }
+        assert source.path is not None
         asset = s3_assets.Asset(
             self,
             "Corpus",
-            path=str(source.path),
+            path=str(canonical_corpus(self._settings)),
             asset_hash=self._settings.corpus_sha256,
         )
         folder = asset.s3_object_key.rpartition("/")[0]
@@ -179,8 +181,9 @@ class Bake(Construct):
         return {
             "Bucket": asset.s3_bucket_name,
             "Key": asset.s3_object_key,
-            # Not the file's own name, so that renaming the file changes nothing.
-            "FileName": f"corpus{Path(asset.s3_object_key).suffix}",
+            "FileName": "corpus.jsonl",
+            # Only then: saving the file anew must change nothing that is deployed.
+            **({"FileSha256": file_sha256(source.path)} if self._settings.bake.reuse else {}),
             "Entries": self._settings.corpus_entries,
         }
 

@@ -12,6 +12,7 @@ from commands.corpus_diff import LISTED, DiffReport, corpus_diff, listed_entries
 from commands.errors import CommandError
 from commands.fingerprints import CorpusDiff
 from stage.bake_inputs import bake_inputs
+from stage.corpus_file import canonical_corpus
 from tests.support.versions import BUCKET, AwsStage, bake
 
 OLD = b"Q0?,A0.\nQ1?,A1.\nQ2?,A2.\n"
@@ -60,7 +61,7 @@ class TestWhatIsCompared:
         ]
 
     def test_the_same(self, dev):
-        deployed_with_the_same_rest(dev, NEW)
+        deployed_with_the_same_rest(dev, canonical_corpus(dev.settings).read_bytes())
         report = corpus_diff(dev.stage)
         assert report.diff is None
         assert report.sentences[0].startswith("The corpus is the one that is deployed")
@@ -176,8 +177,9 @@ class TestWhatElseChanges:
         ]
 
     def test_code_with_the_same_corpus(self, dev):
-        dev.add_bake(bake("a"), NEW)
-        dev.deploy(bake("a"), NEW)
+        same = canonical_corpus(dev.settings).read_bytes()
+        dev.add_bake(bake("a"), same)
+        dev.deploy(bake("a"), same)
         assert "code of the container changed too" in self.last(dev)[1]
 
     def test_a_bake_that_exists_already(self, dev):
@@ -249,6 +251,6 @@ class TestReport:
 
     def test_both_parts_are_named(self, tmp_path):
         file = tmp_path / "c.csv"
-        file.write_text("Q,A\n")
+        file.write_text("How?,So\n")
         diff = CorpusDiff(1, 1, changed={0: "both"})
-        assert listed_entries(diff, file, file) == ("! 0 (question and answer): Q",)
+        assert listed_entries(diff, file, file) == ("! 0 (question and answer): How?",)

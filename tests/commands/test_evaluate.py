@@ -95,6 +95,7 @@ def asked(monkeypatch):
         return {"scores": {"own": SCORES}}
 
     monkeypatch.setattr(evaluate, "evaluate", run)
+    monkeypatch.setattr(evaluate, "canonical_corpus", lambda settings: settings.corpus.path)
     monkeypatch.setattr(evaluate, "find_api", lambda *_: SimpleNamespace(connect=Api))
     monkeypatch.setattr(evaluate, "connect", lambda *_, **__: Api())
     return calls

@@ -131,7 +131,7 @@ class TestWithoutIds:
 
 
 def test_what_is_no_corpus_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="no text"):
+    with pytest.raises(CorpusError, match="no answer"):
         fingerprints(write(tmp_path / "x.jsonl", [("a", "q", " ")]))
 
 

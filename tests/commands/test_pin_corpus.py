@@ -39,7 +39,7 @@ def answer(s3, body: bytes, version_id: str | None, key: str = KEY) -> None:
 
 
 def test_the_lines_are_toml_that_names_version_and_hash(s3):
-    body = b"Q,A\n" * 300_000
+    body = b"So,A\n" * 300_000
     answer(s3, body, "v.1_x-")
     lines = pin(s3, URI)
     assert tomllib.loads(lines) == {
@@ -49,7 +49,7 @@ def test_the_lines_are_toml_that_names_version_and_hash(s3):
             "sha256": hashlib.sha256(body).hexdigest(),
         }
     }
-    assert lines.startswith("# 300,000 entries, 1,200,000 bytes\n")
+    assert lines.startswith("# 300,000 entries, 1,500,000 bytes\n")
 
 
 def test_what_is_missing_for_embedding_questions_is_told(s3):
@@ -59,7 +59,7 @@ def test_what_is_missing_for_embedding_questions_is_told(s3):
 
 @pytest.mark.parametrize("version_id", [None, "null"])
 def test_an_object_without_a_version_is_refused_with_the_remedy(s3, version_id):
-    answer(s3, b"Q,A\n", version_id)
+    answer(s3, b"How?,So\n", version_id)
     with pytest.raises(CommandError) as caught:
         pin(s3, URI)
     assert (
@@ -69,10 +69,10 @@ def test_an_object_without_a_version_is_refused_with_the_remedy(s3, version_id):
 
 
 def test_a_wrong_corpus_is_refused_by_its_s3_name(s3):
-    answer(s3, b"Q,A\nQ,\n", "v1")
+    answer(s3, b"How?,So\nWhy?\n", "v1")
     with pytest.raises(CorpusError) as caught:
         pin(s3, URI)
-    assert str(caught.value).startswith(f"{URI}:2: no text")
+    assert str(caught.value).startswith(f"{URI}:2: 1 column")
 
 
 def test_an_answer_of_s3_becomes_a_sentence(s3):
@@ -87,7 +87,7 @@ def test_an_answer_of_s3_becomes_a_sentence(s3):
         ("my-bucket/faq.csv", "is not an S3 address"),
         ("s3://My_Bucket/faq.csv", "is not an S3 address"),
         ("s3://my-bucket/", "is not an S3 address"),
-        ("s3://my-bucket/faq.xlsx", r"unknown suffix '\.xlsx'; allowed are \.csv"),
+        ("s3://my-bucket/faq.xlsx", r"the bake does not read \.xlsx; allowed are \.csv"),
     ],
 )
 def test_wrong_addresses_are_refused_without_asking(s3, uri, message):
@@ -103,7 +103,7 @@ def test_the_command_prints_the_lines_or_the_fault(s3, capsys, monkeypatch):
         return s3
 
     monkeypatch.setattr(boto3, "client", client)
-    answer(s3, b"Q,A\n", "v1", "faq.csv")
+    answer(s3, b"How?,So\n", "v1", "faq.csv")
     assert main(["pin-corpus", "s3://my-bucket/faq.csv", "--region", "eu-west-1"]) == 0
     assert 'version_id = "v1"' in capsys.readouterr().out
     assert regions == [("s3", "eu-west-1")]

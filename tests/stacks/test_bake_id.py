@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,9 @@ def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Set
     (values,) = properties(template, "Custom::Bake")
     assert values["BakeId"] == values["TrainingJob"]["HyperParameters"]["bake_id"] == "e" * 64
     assert values["ReuseOnly"] is True
+    file = settings.corpus.path
+    assert file is not None
+    assert values["Corpus"]["FileSha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     for model in properties(template, "AWS::SageMaker::Model"):
         assert model["PrimaryContainer"]["Environment"]["BAKE_ID"] == "e" * 64
     (deployed,) = (
@@ -82,6 +87,21 @@ def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Set
 
 def test_a_bake_is_run_unless_the_settings_reuse_one(settings: Settings) -> None:
     assert "ReuseOnly" not in _bake(settings)
+    assert "FileSha256" not in _bake(settings)["Corpus"]
+
+
+def test_a_corpus_that_is_only_saved_anew_changes_nothing(
+    settings: Settings, bake_id: str, tmp_path: Path
+) -> None:
+    file = settings.corpus.path
+    assert file is not None
+    rows = csv.reader(file.read_text("utf-8-sig").splitlines(keepends=True))
+    saved = tmp_path / "saved.csv"
+    with saved.open("w", encoding="utf-16", newline="") as stream:
+        csv.writer(stream, delimiter="\t").writerows([["Frage", "Antwort"], *rows])
+    again = load_settings(settings.stage, str(saved))
+    assert again.corpus_sha256 == settings.corpus_sha256
+    assert _bake(again)["Corpus"] == _bake(settings)["Corpus"]
 
 
 @pytest.mark.parametrize("bundle", ["container_bundle", "vendored_bundle"])

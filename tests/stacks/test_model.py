@@ -288,8 +288,8 @@ def test_the_corpus_is_read_from_the_bakes_own_folder(settings: Settings, model:
     """The function copies it there from where the CDK published it."""
     (bake,) = properties(model, "Custom::Bake")
     corpus = bake["Corpus"]
-    assert _corpus_uri(bake).endswith(f"/{corpus_prefix(bake['BakeId'])}corpus.csv")
-    assert corpus["FileName"] == "corpus.csv"
+    assert _corpus_uri(bake).endswith(f"/{corpus_prefix(bake['BakeId'])}corpus.jsonl")
+    assert corpus["FileName"] == "corpus.jsonl"
     assert corpus["Key"].startswith(f"{APP_NAME}/{settings.stage}/")
     assert corpus["Entries"] == settings.corpus_entries == 203
 

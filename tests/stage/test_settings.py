@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stage import corpus_file
+from stage.corpus_file import canonical_corpus, corpus_warnings
 from stage.instance_types import has_local_storage, is_gpu, precisions
 from stage.settings import ROOT, Settings, SettingsError, check_settings, load_settings
 
@@ -162,7 +165,7 @@ def test_a_corpus_file_that_is_not_there() -> None:
 
 def test_faults_of_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
     corpus = tmp_path / "faq.csv"
-    corpus.write_text("question,answer,id\nq,a,1\nq,,2\nq,b,1\n")
+    corpus.write_text("question,answer,id\nq,a,1\nq,b,\nq,c,1\n")
     message = problems(corpus={"path": str(corpus)}, removal_policy="burn")
     lines = message.splitlines()
     assert lines[0] == "config/dev.toml cannot be used, 1 problem:"
@@ -251,3 +254,62 @@ def test_what_an_instance_types_name_says(
 ) -> None:
     assert is_gpu(instance_type) is gpu
     assert has_local_storage(instance_type) is local_storage
+
+
+@pytest.fixture
+def build_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_file, "BUILD_DIRECTORY", tmp_path / "build")
+
+
+@pytest.mark.usefixtures("build_folder")
+def test_a_corpus_is_read_as_the_settings_say(tmp_path: Path) -> None:
+    corpus = tmp_path / "faq.csv"
+    corpus.write_bytes(
+        "Was;Wie;Und\nDürfen Hunde mit?;Nur an der Leine, in die Küche nie.;Katzen?\n".encode(
+            "cp1252"
+        )
+    )
+    assert "name its encoding with --encoding: cp1252" in problems(corpus={"path": str(corpus)})
+    columns = {"question": ["Was", "Und"], "answer": "Wie"}
+    table = {"path": str(corpus), "encoding": "cp1252", "map": columns}
+    settings = check(corpus=table)
+    assert settings.corpus_entries == 1
+    file = canonical_corpus(settings)
+    assert file is not None
+    assert (
+        file.read_bytes()
+        == (
+            '{"id":"0","questions":["Dürfen Hunde mit?","Katzen?"],'
+            '"answer":"Nur an der Leine, in die Küche nie."}\n'
+        ).encode()
+    )
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == settings.corpus_sha256
+    assert canonical_corpus(settings) == file
+    assert [w.partition(": ")[0] for w in corpus_warnings(settings)] == [f"{corpus}:2"]
+    wrong = problems(corpus=table | {"encoding": 5, "map": {"answer": 5}})
+    assert "corpus.encoding (5)" in wrong and "corpus.map.answer" in wrong
+
+
+@pytest.mark.usefixtures("build_folder")
+def test_a_damaged_copy_of_the_corpus_is_written_again(tmp_path: Path) -> None:
+    corpus = tmp_path / "faq.csv"
+    corpus.write_text("How?,So.\n")
+    settings = check(corpus={"path": str(corpus)})
+    file = canonical_corpus(settings)
+    assert file is not None
+    right = file.read_bytes()
+    file.write_bytes(b"half")
+    assert canonical_corpus(settings) == file
+    assert file.read_bytes() == right
+
+
+def test_a_pinned_corpus_is_what_the_bake_can_read() -> None:
+    pinned = {"s3_uri": "s3://bucket/faq.xlsx", "version_id": "v1", "sha256": "0" * 64}
+    assert "the bake cannot read faq.xlsx; upload what" in problems(corpus=pinned)
+    pinned["s3_uri"] = "s3://bucket/faq.csv"
+    assert "encoding and map are for a local file" in problems(
+        corpus=pinned | {"encoding": "cp1252"}
+    )
+    settings = check(corpus=pinned)
+    assert canonical_corpus(settings) is None
+    assert corpus_warnings(settings) == ()

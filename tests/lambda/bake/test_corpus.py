@@ -176,6 +176,13 @@ class TestReuseOnly:
         assert answers.only["Status"] == "FAILED"
         assert f"its {fact} is {value!r}, not {facts(OLD)[fact]!r}" in answers.only["Reason"]
 
+    def test_knows_the_bake_of_an_earlier_version_by_its_file(self, aws, answers, bake):
+        url = marked(aws, OLD, **{**facts(OLD), "corpus_sha256": "of-the-file"})
+        asked = properties(OLD, ReuseOnly="true")
+        asked["Corpus"] = {**asked["Corpus"], "FileSha256": "of-the-file"}
+        bake("Update", OLD, NEW, ResourceProperties=asked)
+        assert answers.only["Data"]["ModelDataUrl"] == url
+
     def test_trusts_a_marker_without_facts(self, aws, answers, reuse):
         url = marked(aws, OLD, baked_at="2030-01-01T00:00:00+00:00")
         reuse()
