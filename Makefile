@@ -15,6 +15,13 @@ MARKDOWN ?=
 BAKE ?=
 KEEP ?=
 WEIGHTS ?=
+# Of a corpus: its encoding, and which column is what, as "question=Frage answer=Antwort"; the model
+# that is to read it; whether warnings are errors; where to write it.
+ENCODING ?=
+MAP ?=
+MODEL ?=
+STRICT ?=
+OUTPUT ?=
 # Of the evaluation: held-out questions for STAGE's corpus; further models, as id=folder.
 PARAPHRASES ?=
 MODELS ?=
@@ -33,9 +40,10 @@ INSTALL := $(PYTHON) -m commands install
 RUN := $(BIN)/python -m commands
 CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)") \
           $(if $(CONFIG),--config "$(CONFIG)")
+FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map "$(pair)")
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
-.PHONY: help install local preflight diff deploy destroy cost on off status validate corpus-diff \
+.PHONY: help install local preflight diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots openapi lock \
         clean
 
@@ -48,8 +56,12 @@ help: ## this list
 local: install ## deploy to a local AWS, print URL, key and a curl; Ctrl-C stops it
 	@$(RUN) local $(CHOICE) --port "$(PORT)" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-validate: install ## check a corpus: CORPUS=faq.csv
-	@$(BIN)/python -m corpus validate "$(CORPUS)"
+validate: install ## check a corpus and show how it is read: CORPUS=faq.csv, STRICT=1
+	@$(BIN)/python -m corpus validate "$(CORPUS)" $(FORMAT) $(if $(STRICT),--strict) \
+	  $(if $(MODEL),--model "$(MODEL)")
+
+convert: install ## write a corpus as JSON lines: CORPUS=faq.xlsx OUTPUT=faq.jsonl
+	@$(BIN)/python -m corpus convert "$(CORPUS)" $(if $(OUTPUT),"$(OUTPUT)") $(FORMAT)
 
 install: .build/installed ## only install what the other commands need
 
