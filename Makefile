@@ -15,6 +15,7 @@ MARKDOWN ?=
 BAKE ?=
 KEEP ?=
 WEIGHTS ?=
+THOROUGH ?=
 # Of a corpus: its encoding, and which column is what, as "question=Frage answer=Antwort"; the model
 # that is to read it; whether warnings are errors; where to write it.
 ENCODING ?=
@@ -43,7 +44,7 @@ CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)")
 FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map "$(pair)")
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
-.PHONY: help install local preflight diff deploy destroy cost on off status validate convert corpus-diff \
+.PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots openapi lock \
         clean
 
@@ -69,6 +70,9 @@ install: .build/installed ## only install what the other commands need
 
 preflight: install ## what would make a deployment to AWS fail
 	@$(RUN) preflight $(WHERE)
+
+verify: install ## after a deployment: what of docs/unverified.md holds: THOROUGH=1 for all of it
+	@$(RUN) verify $(WHERE) $(if $(THOROUGH),--thorough)
 
 cost: install ## what a stage costs an hour, a month, a million queries
 	@$(RUN) cost $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)")

@@ -24,6 +24,7 @@ COMMANDS = {
     "install": ("commands.install", "install what the commands need"),
     "local": ("commands.local", "deploy to an AWS on this machine, and serve until Ctrl-C"),
     "preflight": ("commands.preflight", "look for what would make a deployment to AWS fail"),
+    "verify": ("commands.verify.command", "see what of docs/unverified.md holds on an account"),
     "diff": ("commands.diff", "show what a deployment would change, and what that costs"),
     "deploy": ("commands.deployment", "deploy a stage with the CDK"),
     "destroy": ("commands.deployment", "remove a stage with the CDK"),

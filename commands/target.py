@@ -63,10 +63,10 @@ class Target:
     region: str
     local: Running | None = None
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of the stage's region."""
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client of the stage's region, or of another one."""
         if self.local is not None:
-            return self.local.context.client(service)
+            return self.local.context.client(service, region)
         import boto3
         from botocore.config import Config
 
@@ -75,7 +75,7 @@ class Target:
             user_agent_appid="faq-search",  # type: ignore[call-arg]
         )
         make_client: Any = boto3.client
-        return make_client(service, region_name=self.region, config=config)
+        return make_client(service, region_name=region or self.region, config=config)
 
     def find_stack(self, name: str) -> Mapping[str, Any] | None:
         """A deployed stack as CloudFormation describes it; None where there is none."""
