@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,10 +147,17 @@ def _other_configuration(d: Deployed, name: str) -> Iterator[tuple[Mapping[str, 
     try:
         yield before, copy
     finally:
-        _wait(d, name)
-        if sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] != original:
+        now = _wait(d, name)["EndpointConfigName"]
+        if now != original:
             say(f"  Bringing {name} back to {original} …", style="dim")
-            _move(d, name, original, before)
+            with suppress(ClientError):
+                now = _move(d, name, original, before).end["EndpointConfigName"]
+        if now != original:
+            raise CommandError(
+                f"{name} serves with {now}, not with its own configuration. Bring it back:"
+                f" aws sagemaker update-endpoint --endpoint-name {name}"
+                f" --endpoint-config-name {original}"
+            )
         sagemaker.delete_endpoint_config(EndpointConfigName=copy)
 
 
@@ -174,7 +181,9 @@ def _move(
         meanwhile()
         move.asked += 1
         try:
-            d.ask(name, {"mode": "search", "queries": ["What is batch transform?"], "top_k": 1})
+            question = {"mode": "search", "queries": ["What is batch transform?"], "top_k": 1}
+            if d.ask(name, question)[1]:
+                move.failures.append("answered only when repeated")
         except ClientError as error:
             move.failures.append(error.response["Error"]["Code"])
         except (BotoCoreError, ValueError) as error:

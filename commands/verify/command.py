@@ -155,10 +155,8 @@ def findings_of(check: Check, d: Deployed) -> Iterator[Finding]:
         # The message names who asked.
         code = error.response["Error"]["Code"]
         yield Finding(error.operation_name, "unknown", f"AWS refused ({code})")
-    except CommandError as error:
-        yield Finding("found", "unknown", str(error))
-    except FaqSearchError as error:
-        yield Finding("API", "failed", str(error), "See the front door's log.")
+    except (CommandError, FaqSearchError) as error:
+        yield Finding("it ended", "failed", str(error))
     except Exception as error:
         yield Finding("answer", "unknown", f"{type(error).__name__}: {error}")
 

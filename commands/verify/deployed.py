@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from commands.deployed_api import DeployedApi, find_api
-from commands.errors import CommandError
 from commands.target import Choice, Target
 from contract.deployment import Deployment
 from contract.names import STACKS, StackPart
@@ -78,19 +77,20 @@ class Deployed:
         outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
         return str(outputs[key])
 
-    def newest_stream(self, group: str) -> str:
-        """The name of a log's newest stream. Raises CommandError where there is none."""
+    def newest_stream(self, group: str) -> str | None:
+        """The name of a log's newest stream."""
         streams = self.client("logs").describe_log_streams(
             logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
         )["logStreams"]
-        if not streams:
-            raise CommandError(f"{group} is empty.")
-        return str(streams[0]["logStreamName"])
+        return streams[0]["logStreamName"] if streams else None
 
-    def ask(self, endpoint: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """An endpoint's own answer, without the front door, which would turn to another one."""
+    def ask(self, endpoint: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+        """An endpoint's own answer, and how often the SDK had to repeat the request.
+
+        The front door would turn to another endpoint.
+        """
         answer = self.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=endpoint, ContentType="application/json", Body=json.dumps(request)
         )
-        found: dict[str, Any] = json.loads(answer["Body"].read())
-        return found
+        retries = answer["ResponseMetadata"].get("RetryAttempts", 0)
+        return json.loads(answer["Body"].read()), retries

@@ -119,7 +119,8 @@ def bake(d: Deployed) -> Findings:
     """Whether the training job of what is deployed ran, in the locked image and isolated."""
     sagemaker = d.client("sagemaker")
     wanted = f"{d.settings.names.prefix}-{d.deployment.bake_id[:12]}"
-    listed = sagemaker.list_training_jobs(NameContains=wanted)["TrainingJobSummaries"]
+    newest = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
+    listed = sagemaker.list_training_jobs(NameContains=wanted, **newest)["TrainingJobSummaries"]
     if not listed:
         yield Finding(wanted, "unknown", "no training job of this bake is listed")
     for name in (each["TrainingJobName"] for each in listed):
@@ -162,7 +163,7 @@ def history(d: Deployed) -> Findings:
 def device(d: Deployed) -> Findings:
     """Whether each endpoint runs on what its instance type has, and serves what is deployed."""
     for name, endpoint in d.endpoints.items():
-        found, bake_id = d.ask(name, {"mode": "info"}), d.deployment.bake_id
+        (found, _), bake_id = d.ask(name, {"mode": "info"}), d.deployment.bake_id
         wanted = "cuda" if is_gpu(endpoint.instance_type) else "cpu"
         yield judged(
             name,
@@ -184,11 +185,11 @@ def ping(d: Deployed) -> Findings:
     """Whether an instance says that it is healthy only once it can answer."""
     for name in d.endpoints:
         group = f"/aws/sagemaker/Endpoints/{name}"
-        stream = d.newest_stream(group)
-        events = d.client("logs").get_log_events(
-            logGroupName=group, logStreamName=stream, startFromHead=True, limit=10_000
-        )["events"]
-        at: dict[str, float] = {}
+        events, at = [], dict[str, float]()
+        if stream := d.newest_stream(group):
+            events = d.client("logs").get_log_events(
+                logGroupName=group, logStreamName=stream, startFromHead=True, limit=10_000
+            )["events"]
         for event in events:
             for what, pattern in _MOMENTS.items():
                 if re.search(pattern, event["message"]):
@@ -258,8 +259,8 @@ def logs(d: Deployed) -> Findings:
     (api,) = d.resources["AWS::ApiGateway::RestApi"]
     stage = d.client("apigateway").get_stage(restApiId=api, stageName=API_STAGE)
     group = stage["accessLogSettings"]["destinationArn"].rpartition(":log-group:")[2]
-    d.newest_stream(group.removesuffix(":*"))
-    yield Finding("access log", "ok", "delivered")
+    delivered = d.newest_stream(group.removesuffix(":*")) is not None
+    yield judged("access log", "delivered" if delivered else "empty", ok=delivered)
     now = datetime.now(UTC)
     traces = d.client("xray").get_trace_summaries(
         StartTime=now - timedelta(hours=6),

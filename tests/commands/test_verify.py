@@ -323,7 +323,8 @@ DENIED = {"EvaluationResults": [{"EvalActionName": "s3:GetObject", "EvalDecision
         ("history", "ListExecutions", {"executions": []}, "unknown", "no bake"),
         ("ping", "GetLogEvents", {"events": UNHEALTHY_FIRST}, "failed", "healthy after 0.0 s"),
         ("ping", "GetLogEvents", {"events": []}, "unknown", "none"),
-        ("ping", "DescribeLogStreams", {"logStreams": []}, "unknown", "is empty"),
+        ("ping", "DescribeLogStreams", {"logStreams": []}, "unknown", "none"),
+        ("logs", "DescribeLogStreams", {"logStreams": []}, "failed", "empty"),
         ("metrics", "ListMetrics", {"Metrics": []}, "failed", "not published"),
         (
             "alarms",
@@ -458,6 +459,29 @@ def test_an_update_that_is_taken_back(dev, aws) -> None:
     assert (sagemaker.config, sagemaker.configurations) == ("own", {"own"})
 
 
+def test_an_update_that_cannot_be_put_back_says_how(dev, aws) -> None:
+    sagemaker = SageMaker(aws)
+
+    def only_there(request: dict[str, Any]) -> None:
+        sagemaker.update(request)
+        aws.answers["UpdateEndpoint"] = refused("ValidationException", "No.")
+
+    aws.answers["UpdateEndpoint"] = only_there
+    found = list(findings_of(CHECK["update"], dev))
+    assert found[-1].state == "failed"
+    assert found[-1].found.endswith("--endpoint-config-name own")
+
+
+def test_an_update_under_which_requests_had_to_be_repeated(dev, aws, monkeypatch) -> None:
+    SageMaker(aws)
+    monkeypatch.setattr(Deployed, "ask", lambda *_: ({}, 1))
+    there, _ = findings_of(CHECK["update"], dev)
+    assert (there.state, "2 failed (answered only when repeated)" in there.found) == (
+        "failed",
+        True,
+    )
+
+
 def test_an_interrupted_update_is_put_back(dev, aws, monkeypatch) -> None:
     sagemaker = SageMaker(aws)
 
@@ -542,6 +566,22 @@ class TestTheCommand:
         assert f"update: It updates {ENDPOINT}" in printed
         assert "about 0.24 USD" in printed
         assert "not asked for" not in self.report()
+
+    @pytest.mark.parametrize(("typed", "ran"), [("y", True), ("", False)])
+    def test_asks_at_a_terminal(self, typed, ran, aws, monkeypatch) -> None:
+        SageMaker(aws)
+        monkeypatch.setattr(switch, "run", lambda _: 0)
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+        asked: list[str] = []
+        monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or typed)
+        assert command.run(self.OPTIONS) == 0
+        assert [question.partition(":")[0] for question in asked] == [
+            "update",
+            "taken-back",
+            "batch",
+            "off",
+        ]
+        assert ("not asked for" not in self.report()) is ran
 
     def test_keeps_what_it_found_until_it_is_interrupted(self, aws, monkeypatch) -> None:
         aws.answers["ListMetrics"] = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
