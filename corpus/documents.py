@@ -24,6 +24,7 @@ _TEXT_KEYS = ("text", "plaintext", "value", "answer", "question", "content", "bo
 _GROUP_KEYS = ("category", "title", "name", "section", "topic", "heading", "label")
 _ANNOTATIONS = frozenset({"attributes", "metadata"})
 _MAX_DEPTH = 100
+_NEEDED = frozenset({"question", "answer", "id"})
 
 
 class Mapped(dict[str, Any]):
@@ -64,7 +65,7 @@ def document_records(
                 yield Record(place or at, None, [question], answer, fields)
             return
     except MapError as error:
-        raise problems.stop(place, str(error)) from None
+        raise problems.stop(place or 1, str(error)) from None
     raise _nothing_found(document, problems, place)
 
 
@@ -132,7 +133,7 @@ class _Reader:
         if not value:
             return None
         try:
-            found = roles(list(value), self._columns)
+            found = roles(list(value), self._wanted(value))
         except MapError:
             if not any(isinstance(each, dict | list) for each in value.values()):
                 raise
@@ -152,6 +153,17 @@ class _Reader:
             and _columns(value, found) is None
         )
         return found if is_record else None
+
+    def _wanted(self, value: dict[str, Any]) -> Columns | None:
+        """The user's columns; a field that this object lacks does not matter."""
+        if self._columns is None:
+            return None
+        keys = {squeezed(key) for key in value}
+        return {
+            role: names
+            for role, names in self._columns.items()
+            if role in _NEEDED or all(squeezed(name) in keys for name in names)
+        }
 
     def _record(
         self, value: dict[str, Any], found: Roles, place: Place, group: str

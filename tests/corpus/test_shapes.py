@@ -257,7 +257,11 @@ def test_columns_are_named_by_the_user(tmp_path):
         }
     ]
     keys = write(tmp_path, "f.jsonl", '{"was":"And cake?","wie":"On order."}\n')
-    assert read(keys, columns={"question": ["was"], "answer": ["wie"]}) == [CAKE]
+    named = {"question": ["was"], "answer": ["wie"], "category": ["wo"]}
+    assert read(keys, columns=named) == [CAKE]
+    assert refusal(keys, columns={"question": ["was"], "answer": ["why"]}) == (
+        "faq:1: no column 'why', which --map names; there are 'was', 'wie'"
+    )
     assert refusal(path, columns={"answer": ["Antwort"]}) == (
         "faq:1: no column 'Antwort', which --map names; there are 'Was', 'Wie', 'Wo'"
     )
