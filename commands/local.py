@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from commands.console import console
-from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT
+from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT, Running
 from commands.target import Choice
 from corpus.reader import iter_corpus
 from faq_search.settings import connect
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         corpus = choice.settings.corpus.path
         if corpus != SAMPLE:
             corpus = canonical_corpus(choice.settings)
-        _print_invitation(first_question(corpus), began)
+        _print_invitation(running, first_question(corpus), began)
         threading.Event().wait()
     return 0
 
@@ -103,10 +103,8 @@ def curl(api: dict[str, str], question: str, credentials: str) -> str:
     )
 
 
-def _print_invitation(question: str, began: float) -> None:
+def _print_invitation(running: Running, question: str, began: float) -> None:
     """Asks the first question, and shows how to ask the next one."""
-    from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-
     api = json.loads(API_FILE.read_text())
     with connect({}, local_file=API_FILE) as client:
         (hits,) = client.search([question], top_k=1).results
@@ -126,5 +124,6 @@ def _print_invitation(question: str, began: float) -> None:
         "make help lists every command. Ctrl-C here stops everything.",
     ]
     console.print(Panel("\n".join(lines), title="FAQ search is up", expand=False))
+    key = running.context.administrator
     # Outside of the frame, so that it can be copied.
-    print(curl(api, question, f"{ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}") + "\n", flush=True)
+    print(curl(api, question, f"{key.id}:{key.secret}") + "\n", flush=True)

@@ -37,16 +37,11 @@ def serving(choice: Choice, port: int = 0) -> Iterator[Running]:
     logging.basicConfig(filename=local_state.LOG_FILE, level=logging.INFO, force=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # It takes seconds to load; the refusals above do not wait for it.
-    from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
     from local_aws.server import LocalAws
 
-    # What this process signs is for the local AWS, whatever credentials the environment has.
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-        "AWS_SESSION_TOKEN": "",
-    }
     aws = LocalAws(local_state.STATE, port=port, region=choice.settings.region)
+    # What this process signs is for the local AWS, whatever credentials the environment has.
+    os.environ |= aws.context.administrator.environment
     running = Running(aws.endpoint_url, aws.context.region, os.getpid(), choice.context)
     with aws:
         local_state.RUNNING_FILE.write_text(json.dumps(asdict(running)))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-ACCESS_KEY_ID = "local"
-SECRET_ACCESS_KEY = "local-secret"  # noqa: S105  a fixed fake that nothing else accepts
+from local_aws.iam.principals import AccessKey, read_administrator_key
 
 # Sessions do not support creating clients in several threads at once. There is only one because
 # each session loads the descriptions of AWS's services and regions for itself.
@@ -21,22 +20,23 @@ _session: Any = boto3.session.Session()
 
 
 @cache
-def _create_client(endpoint_url: str, region: str, service: str) -> Any:
+def _create_client(endpoint_url: str, region: str, service: str, key: AccessKey) -> Any:
     # Nothing gets lost between two threads of a process.
     checksums = {
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
-    return _session.client(service, **client_options(endpoint_url, region, **checksums))
+    return _session.client(service, **client_options(endpoint_url, region, key, **checksums))
 
 
-def client_options(endpoint_url: str, region: str, **config: Any) -> dict[str, Any]:
+def client_options(endpoint_url: str, region: str, key: AccessKey, **config: Any) -> dict[str, Any]:
     """Arguments for a client of this local AWS; `config` is botocore's."""
     return {
         "endpoint_url": endpoint_url,
         "region_name": region,
-        "aws_access_key_id": ACCESS_KEY_ID,
-        "aws_secret_access_key": SECRET_ACCESS_KEY,
+        "aws_access_key_id": key.id,
+        "aws_secret_access_key": key.secret,
+        "aws_session_token": key.token,
         "config": Config(
             # A retry would hide the first answer, which names the error.
             retries={"total_max_attempts": 1},
@@ -56,7 +56,7 @@ class Context:
     Args:
         endpoint_url: The URL, without a final slash, at which every service answers.
         region: Default region of clients.
-        state_dir: An existing scratch folder for logs and unpacked files.
+        state_dir: An existing scratch folder for logs, unpacked files and the administrator's key.
         account_id: The only account.
     """
 
@@ -65,20 +65,37 @@ class Context:
     state_dir: Path
     account_id: str = "123456789012"
 
-    def client(self, service: str, region: str | None = None) -> Any:
+    @cached_property
+    def administrator(self) -> AccessKey:
+        """The key of this start, with which one may do everything.
+
+        Raises:
+            OSError: This local AWS has not been started.
+        """
+        return read_administrator_key(self.account_id, self.state_dir)
+
+    def client(self, service: str, region: str | None = None, key: AccessKey | None = None) -> Any:
         """The boto3 client of `service` at this local AWS, without retries.
 
         The same arguments give the same client, which any thread may use.
-        """
-        with _creating:
-            return _create_client(self.endpoint_url, region or self.region, service)
 
-    def environment(self, region: str | None = None) -> dict[str, str]:
-        """Environment variables that point any AWS SDK in a child process to this local AWS."""
+        Args:
+            key: Whose requests it makes; by default the administrator's.
+        """
+        signed_by = key or self.administrator
+        with _creating:
+            return _create_client(self.endpoint_url, region or self.region, service, signed_by)
+
+    def environment(
+        self, region: str | None = None, key: AccessKey | None = None
+    ) -> dict[str, str]:
+        """Environment variables that point any AWS SDK in a child process to this local AWS.
+
+        It acts as the administrator.
+        """
         name = region or self.region
         return {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            **(key or self.administrator).environment,
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": name,
             "AWS_DEFAULT_REGION": name,

@@ -16,6 +16,7 @@ from typing import Any
 
 from local_aws import moto_adapter
 from local_aws.context import Context
+from local_aws.iam.access import Access
 
 logger = logging.getLogger(__name__)
 _TRANSFORMS = ("Input", "InputPath", "InputTransformer")
@@ -23,6 +24,7 @@ _TRANSFORMS = ("Input", "InputPath", "InputTransformer")
 
 def deliver(
     context: Context,
+    access: Access,
     *,
     source: str,
     detail_type: str,
@@ -50,12 +52,14 @@ def deliver(
         "resources": list(resources),
         "detail": detail,
     }
-    for target in moto_adapter.find_event_targets(context.region, event):
+    for rule, target in moto_adapter.find_event_targets(context.region, event):
         if ":lambda:" not in target["Arn"] or any(name in target for name in _TRANSFORMS):
             logger.error("Event %s is not delivered to %s", detail_type, target)
             continue
         try:
-            context.client("lambda").invoke(
+            # The function's own policy has to let the rule invoke it.
+            service = access.service("events.amazonaws.com", rule)
+            access.client(service, "lambda").invoke(
                 FunctionName=target["Arn"],
                 InvocationType="Event",
                 Payload=json.dumps(event),
@@ -67,8 +71,9 @@ def deliver(
 class ObjectEvents:
     """Reports each new object in buckets that have EventBridge enabled."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, access: Access) -> None:
         self._context = context
+        self._access = access
         moto_adapter.object_listeners.add(self)
 
     def object_created(self, created: moto_adapter.CreatedObject) -> None:
@@ -83,6 +88,7 @@ class ObjectEvents:
             described["version-id"] = created.version_id
         deliver(
             self._context,
+            self._access,
             source="aws.s3",
             detail_type="Object Created",
             detail={

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,23 +11,27 @@ from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.serving import ThreadedWSGIServer
+from werkzeug.wrappers import Response
 
 from local_aws import moto_adapter
 from local_aws.api_gateway import RestApis
 from local_aws.cloudformation import CloudFormation
+from local_aws.cloudformation.custom_resource import RESPONSE_PATH
 from local_aws.context import Context
 from local_aws.events import ObjectEvents
 from local_aws.http_handler import KeepAliveHandler
+from local_aws.iam.access import Access
+from local_aws.iam.calls import Call
+from local_aws.iam.gate import Gate
+from local_aws.iam.principals import make_administrator_key
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.sagemaker import SageMaker
-from local_aws.service_errors import API_PATH, ApiError, error_response, signed_service
+from local_aws.service_errors import API_PATH, ApiError, error_response
 from local_aws.state_machines import StateMachines
 from local_aws.web_pages import web_page_refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-_INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
 
 
 def _no_events(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -39,14 +42,22 @@ def _no_events(environ: WSGIEnvironment, start_response: StartResponse) -> Itera
 
 
 class Dispatcher:
-    """Passes each request to the part that answers it, and refuses requests from web pages.
+    """Passes each request to the part that answers it.
+
+    Refuses requests from web pages, and those that the gate does not let in. Deployed APIs decide
+    for themselves who may call them, and whoever knows the ResponseURL of a custom resource may
+    put an answer there.
 
     Args:
+        gate: Lets requests to the control plane in.
         fallback: Answers what is for no part.
         parts: "cloudformation", "sagemaker" and "rest_apis"; `fallback` answers for missing ones.
     """
 
-    def __init__(self, fallback: WSGIApplication, parts: dict[str, WSGIApplication]) -> None:
+    def __init__(
+        self, gate: Gate, fallback: WSGIApplication, parts: dict[str, WSGIApplication]
+    ) -> None:
+        self._gate = gate
         self._fallback = fallback
         self._parts = parts
 
@@ -56,36 +67,43 @@ class Dispatcher:
         if reason := web_page_refusal(EnvironHeaders(environ), port, to_api=to_api):
             response = error_response(environ, ApiError(reason, "AccessDenied", 403))
             return response(environ, start_response)
-        return self._choose(environ)(environ, start_response)
+        if to_api:
+            return self._part("rest_apis")(environ, start_response)
+        if environ.get("PATH_INFO", "").startswith(RESPONSE_PATH):
+            return self._part("cloudformation")(environ, start_response)
+        entered = self._gate.enter(environ)
+        if isinstance(entered, Response):
+            return entered(environ, start_response)
+        answer = self._choose(entered)(environ, start_response)
+        self._gate.left(entered)
+        return answer
 
-    def _choose(self, environ: WSGIEnvironment) -> WSGIApplication:
-        path: str = environ.get("PATH_INFO", "")
-        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
-        name = ""
-        # First, because only the path decides whether a request is for a deployed API.
-        if path.startswith(API_PATH):
-            name = "rest_apis"
-        elif signed_service(environ) == "cloudformation" or path.startswith("/cloudformation/"):
-            name = "cloudformation"
-        elif target.startswith("SageMaker.") or _INVOCATION.match(path):
-            name = "sagemaker"
-        elif "CloudTrail" in target:
+    def _choose(self, call: Call) -> WSGIApplication:
+        if call.service == "cloudtrail":
             return _no_events
+        return self._part(call.service.partition("-")[0])
+
+    def _part(self, name: str) -> WSGIApplication:
         return self._parts.get(name, self._fallback)
 
 
-def _create_parts(context: Context) -> dict[str, Any]:
+def _create_parts(context: Context, access: Access) -> dict[str, Any]:
     # The Lambda runtime, the state machines and the events answer no requests: they work behind
     # moto's services.
-    lambda_runtime = LambdaRuntime(context)
+    lambda_runtime = LambdaRuntime(context, access)
     return {
+        "access": access,
         "lambda_runtime": lambda_runtime,
-        "sagemaker": SageMaker(context),
-        "rest_apis": RestApis(context, lambda_runtime),
-        "state_machines": StateMachines(context),
-        "object_events": ObjectEvents(context),
-        "cloudformation": CloudFormation(context),
+        "sagemaker": SageMaker(context, access),
+        "rest_apis": RestApis(context, access, lambda_runtime),
+        "state_machines": StateMachines(context, access),
+        "object_events": ObjectEvents(context, access),
+        "cloudformation": CloudFormation(context, access),
     }
+
+
+def _not_started(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
+    raise RuntimeError("not started")
 
 
 class LocalAws:
@@ -100,18 +118,18 @@ class LocalAws:
     def __init__(self, state_dir: Path, *, port: int = 0, region: str = "us-east-1") -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self._parts: dict[str, Any] = {}
-        self._server = ThreadedWSGIServer(
-            "127.0.0.1",
-            port,
-            Dispatcher(moto_adapter.create_wsgi_app(), self._parts),
-            KeepAliveHandler,
-        )
+        self._server = ThreadedWSGIServer("127.0.0.1", port, _not_started, KeepAliveHandler)
         # Threads of connections that clients keep open must not outlive `stop`.
         self._server.daemon_threads = True
         self.context = Context(
             endpoint_url=f"http://127.0.0.1:{self._server.server_port}",
             region=region,
             state_dir=state_dir.resolve(),
+        )
+        key = make_administrator_key(self.context.account_id, self.context.state_dir)
+        self._access = Access(self.context, key)
+        self._server.app = Dispatcher(
+            Gate(self._access), moto_adapter.create_wsgi_app(), self._parts
         )
         # `stop` may have to wait for the polling interval, in seconds.
         self._thread = threading.Thread(
@@ -125,7 +143,7 @@ class LocalAws:
 
     def start(self) -> Self:
         """Starts answering requests, in threads of this process."""
-        self._parts.update(_create_parts(self.context))
+        self._parts.update(_create_parts(self.context, self._access))
         self._thread.start()
         return self
 

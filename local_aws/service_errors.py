@@ -7,7 +7,7 @@ import logging
 import re
 import uuid
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 from xml.parsers.expat import ExpatError
 
@@ -23,6 +23,7 @@ FORM = "local_aws.form"
 logger = logging.getLogger(__name__)
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
+_SCOPE_IN_QUERY = re.compile(r"X-Amz-Credential=([^&]+)")
 # Raised for invalid or deeply nested JSON, text that is not UTF-8, and invalid XML.
 _UNREADABLE = (json.JSONDecodeError, RecursionError, UnicodeDecodeError, ExpatError)
 
@@ -48,8 +49,22 @@ class ApiError(Exception):
 
 def signed_service(environ: WSGIEnvironment) -> str:
     """The service a request was signed for, "" when it is not signed."""
-    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    stated = environ.get("HTTP_AUTHORIZATION") or unquote(
+        "".join(f"Credential={c}" for c in _SCOPE_IN_QUERY.findall(environ.get("QUERY_STRING", "")))
+    )
+    match = _SCOPE.search(stated)
     return match["service"] if match else ""
+
+
+def protocol_of(environ: WSGIEnvironment) -> str:
+    """How the service that a request is for writes errors: "json", "query", "s3" or "rest-json"."""
+    if environ.get("PATH_INFO", "").startswith(API_PATH):
+        return "rest-json"
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return "json"
+    if is_form(environ) and environ["REQUEST_METHOD"] == "POST":
+        return "query"
+    return "s3" if signed_service(environ) in {"", "s3"} else "rest-json"
 
 
 def is_form(environ: WSGIEnvironment) -> bool:
@@ -60,16 +75,17 @@ def is_form(environ: WSGIEnvironment) -> bool:
 
 def error_response(environ: WSGIEnvironment, error: ApiError) -> Response:
     """The error as the service that `environ` is for would answer it; members in JSON only."""
-    to_api = environ.get("PATH_INFO", "").startswith(API_PATH)
     document = {"message": error.message, **error.members}
-    if not to_api and "HTTP_X_AMZ_TARGET" in environ:
-        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": error.code, **document})
-    elif not to_api and is_form(environ):
-        kind, body = "text/xml", _xml("ErrorResponse/Error", error)
-    elif not to_api and signed_service(environ) in {"", "s3"}:
-        kind, body = "application/xml", _xml("Error", error)
-    else:
-        kind, body = "application/json", json.dumps(document)
+    match protocol_of(environ):
+        case "json":
+            kind = "application/x-amz-json-1.1"
+            body = json.dumps({"__type": error.code, **document})
+        case "query":
+            kind, body = "text/xml", _xml("ErrorResponse/Error", error)
+        case "s3":
+            kind, body = "application/xml", _xml("Error", error)
+        case _:
+            kind, body = "application/json", json.dumps(document)
     response = Response(body, status=error.status, content_type=kind)
     response.headers["x-amzn-ErrorType"] = error.code
     response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
@@ -82,7 +98,7 @@ def failure_response(environ: WSGIEnvironment, error: Exception) -> Response:
     A body that cannot be parsed is the caller's error, anything else an internal failure.
     """
     path: str = environ.get("PATH_INFO", "")
-    action = environ.get("HTTP_X_AMZ_TARGET") or _form_action(environ)
+    action = environ.get("HTTP_X_AMZ_TARGET") or form_action(environ)
     method = environ["REQUEST_METHOD"]
     logger.error("%s %s failed", method, f"{path} ({action})" if action else path, exc_info=error)
     to_api, to_s3 = path.startswith(API_PATH), signed_service(environ) == "s3"
@@ -97,7 +113,8 @@ def failure_response(environ: WSGIEnvironment, error: Exception) -> Response:
     return error_response(environ, ApiError(message, code, 500))
 
 
-def _form_action(environ: WSGIEnvironment) -> str:
+def form_action(environ: WSGIEnvironment) -> str:
+    """The action that a form names, if it is one."""
     form: bytes = environ.get(FORM, b"")
     return parse_qs(form.decode(errors="replace")).get("Action", [""])[0]
 

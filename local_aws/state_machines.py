@@ -14,6 +14,8 @@ from botocore.utils import parse_timestamp
 
 from local_aws import events, moto_adapter
 from local_aws.context import Context, client_options
+from local_aws.iam.access import Access
+from local_aws.iam.principals import AccessKey
 
 logger = logging.getLogger(__name__)
 _creating = threading.Lock()
@@ -25,14 +27,14 @@ def _to_iso(value: Any) -> str:
 
 
 @cache
-def _create_client(endpoint_url: str, region: str, service: str) -> Any:
+def _create_client(endpoint_url: str, region: str, service: str, key: AccessKey) -> Any:
     session: Any = botocore.session.Session()
     # States hold JSON, where times are strings; a Choice can compare them.
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_to_iso)
     clients: Any = boto3.session.Session(botocore_session=session)
     # A Catch names the error of the service, not of the client.
-    options = client_options(endpoint_url, region, parameter_validation=False)
+    options = client_options(endpoint_url, region, key, parameter_validation=False)
     return clients.client(service, **options)
 
 
@@ -42,17 +44,21 @@ class StateMachines:
     Starts, which AWS reports as RUNNING, are not reported.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, access: Access) -> None:
         # moto logs every caught error of a state with its whole parse tree; the execution's
         # history and end have the error too.
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
         self._context = context
+        self._access = access
         moto_adapter.execution_hosts.add(self)
 
-    def client(self, service: str, region: str) -> Any:
-        """The client with which an execution's tasks call a service."""
+    def client(self, service: str, region: str, role_arn: str) -> Any:
+        """The client with which an execution's tasks call a service: that of its role."""
+        principal = self._access.assume(role_arn, "states.amazonaws.com", "StepFunctions")
         with _creating:
-            return _create_client(self._context.endpoint_url, region, service)
+            return _create_client(
+                self._context.endpoint_url, region, service, self._access.key_of(principal)
+            )
 
     def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
         """Delivers "Step Functions Execution Status Change"."""
@@ -80,6 +86,7 @@ class StateMachines:
         }
         events.deliver(
             self._context,
+            self._access,
             source="aws.states",
             detail_type="Step Functions Execution Status Change",
             detail=detail,

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_aws import moto_adapter
-from local_aws.api_gateway import signature
+from local_aws.api_gateway.callers import Callers
 from local_aws.api_gateway.deployment import Deployment
 from local_aws.api_gateway.gateway_responses import GatewayError, render
 from local_aws.api_gateway.integrations import LambdaProxy, Reply, answer_mock
 from local_aws.api_gateway.request import ApiRequest, read_request
 from local_aws.api_gateway.usage_plans import UsageLimits
 from local_aws.context import Context
+from local_aws.iam.access import Access, AccessDeniedError
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.moto_adapter import DeployedStage
 
@@ -36,10 +37,11 @@ class RestApis:
         runtime: Runs the Lambda functions that methods are integrated with.
     """
 
-    def __init__(self, context: Context, runtime: LambdaRuntime) -> None:
-        self._lambda = LambdaProxy(runtime)
+    def __init__(self, context: Context, access: Access, runtime: LambdaRuntime) -> None:
+        self._callers = Callers(access)
+        self._lambda = LambdaProxy(access, runtime)
         self._limits = UsageLimits()
-        self._access_log = AccessLog(context.state_dir / "logs" / "api_gateway")
+        self._access_log = AccessLog(access, context.state_dir / "logs" / "api_gateway")
         self._deployments: dict[tuple[str, str], tuple[object, Deployment]] = {}
         self._lock = threading.Lock()
 
@@ -100,7 +102,7 @@ class RestApis:
         request.read_body(environ)
         authorization = route.method.get("authorizationType") or "NONE"
         if authorization == "AWS_IAM":
-            signature.verify(request, stage.region)
+            self._callers.check(request, stage, environ)
         elif authorization != "NONE":
             raise GatewayError("API_CONFIGURATION_ERROR")
         if route.method.get("apiKeyRequired"):
@@ -108,7 +110,7 @@ class RestApis:
         self._limits.check_stage(stage, route)
         match route.integration.get("type"):
             case "AWS_PROXY":
-                return self._lambda.call(request, route)
+                return self._lambda.call(request, stage, route)
             case "MOCK":
                 return answer_mock(request, route)
             case kind:
@@ -134,7 +136,8 @@ class AccessLog:
         folder: Holds these files; created if needed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, access: Access, folder: Path) -> None:
+        self._access = access
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._lock = threading.Lock()
@@ -163,4 +166,19 @@ class AccessLog:
         if ":log-group:" in destination:
             group = destination.split(":log-group:")[1].removesuffix(":*")
             stream = f"{stage.api_id}_{stage.name}"
-            moto_adapter.put_log_lines(stage.region, group, stream, [(int(now * 1000), line)])
+            if self._may_write(stage, f"{destination.removesuffix(':*')}:log-stream:{stream}"):
+                moto_adapter.put_log_lines(stage.region, group, stream, [(int(now * 1000), line)])
+
+    def _may_write(self, stage: DeployedStage, arn: str) -> bool:
+        """Whether the account's role for API Gateway's logs, if there is one, may write there."""
+        role = moto_adapter.find_api_log_role(stage.region)
+        if role is None:
+            return True
+        try:
+            principal = self._access.assume(role, "apigateway.amazonaws.com", "logs")
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                self._access.require(principal, action, arn, call="API Gateway's access log")
+        except AccessDeniedError as error:
+            logger.warning("access log of %s: %s", stage.api_id, error)
+            return False
+        return True

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 
 from local_aws.api_gateway.deployment import Route
 from local_aws.api_gateway.gateway_responses import GatewayError
-from local_aws.api_gateway.request import ApiRequest, event_identity
+from local_aws.api_gateway.request import ApiRequest, event_identity, execute_api_arn
+from local_aws.iam.access import Access, AccessDeniedError
 from local_aws.lambda_runtime import InvocationAbandonedError, LambdaRuntime
+from local_aws.moto_adapter import DeployedStage
 from local_aws.service_errors import ApiError
 
 Reply: TypeAlias = tuple[int, list[tuple[str, str]], bytes]
@@ -38,16 +40,18 @@ _HEADER = "method.response.header."
 class LambdaProxy:
     """Calls Lambda functions for methods that are integrated with AWS_PROXY."""
 
-    def __init__(self, runtime: LambdaRuntime) -> None:
+    def __init__(self, access: Access, runtime: LambdaRuntime) -> None:
+        self._access = access
         self._runtime = runtime
 
-    def call(self, request: ApiRequest, route: Route) -> Reply:
+    def call(self, request: ApiRequest, stage: DeployedStage, route: Route) -> Reply:
         """The function's answer.
 
         Raises:
             GatewayError: It failed, took too long, or its answer is malformed.
         """
         function = _function_arn(route.integration.get("uri") or "")
+        self._check_permission(function, request, stage, route)
         event = build_event(request, route)
         seconds = int(route.integration.get("timeoutInMillis") or 29_000) / 1000
         request.integration_started = time.monotonic()
@@ -70,6 +74,20 @@ class LambdaProxy:
             request.context["integration.error"] = result.payload.decode("utf-8", "replace")
             raise GatewayError("INTEGRATION_FAILURE")
         return _read_answer(request, result.payload)
+
+    def _check_permission(
+        self, function: str, request: ApiRequest, stage: DeployedStage, route: Route
+    ) -> None:
+        """The function's own policy has to let the method invoke it."""
+        source = execute_api_arn(stage, request.method, route.resource_path)
+        service = self._access.service("apigateway.amazonaws.com", source)
+        try:
+            self._access.require(
+                service, "lambda:InvokeFunction", function, call=f"{request.method} of an API"
+            )
+        except AccessDeniedError as error:
+            request.context["integration.error"] = str(error)
+            raise GatewayError("API_CONFIGURATION_ERROR") from error
 
 
 def build_event(request: ApiRequest, route: Route) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.lambda_runtime.runtime import new_trace_id
+from local_aws.moto_adapter import DeployedStage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -127,6 +128,14 @@ def read_request(environ: WSGIEnvironment) -> ApiRequest:
         headers=headers,
         source_ip=environ.get("REMOTE_ADDR", ""),
         protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+    )
+
+
+def execute_api_arn(stage: DeployedStage, method: str, path: str) -> str:
+    """The ARN of a method of a deployed API."""
+    return (
+        f"arn:aws:execute-api:{stage.region}:{stage.account_id}:{stage.api_id}/{stage.name}/"
+        f"{method}{path}"
     )
 
 

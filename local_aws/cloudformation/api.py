@@ -13,6 +13,8 @@ from local_aws.cloudformation.custom_resource import RESPONSE_PATH
 from local_aws.cloudformation.handlers import OPERATIONS
 from local_aws.cloudformation.operations import Caller, Operations
 from local_aws.context import Context
+from local_aws.iam.access import Access
+from local_aws.iam.gate import PRINCIPAL
 from local_aws.service_errors import ApiError, error_response
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ _REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 class CloudFormation:
     """Answers the API and receives what custom resources put to their ResponseURLs."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, access: Access) -> None:
         self._context = context
-        self._operations = Operations(context)
+        self._operations = Operations(context, access)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serves one request."""
@@ -51,6 +53,7 @@ class CloudFormation:
         caller = Caller(
             region=signed[1] if signed else self._context.region,
             agent=request.headers.get("User-Agent", ""),
+            principal=request.environ[PRINCIPAL],
         )
         name = request.form.get("Action", request.args.get("Action", ""))
         try:

@@ -52,7 +52,7 @@ def _execute_change_set(state: Operations, caller: Caller, request: Answer) -> A
             "InvalidChangeSetStatus",
         )
     change_set.rollback = change_set.rollback and not request.get("DisableRollback", False)
-    state.execute(stack, change_set)
+    state.execute(caller, stack, change_set)
     return {}
 
 
@@ -62,8 +62,9 @@ def _create_stack(state: Operations, caller: Caller, request: Answer) -> Answer:
     asked = {**request, "ChangeSetName": "create", "ChangeSetType": "CREATE"}
     stack, change_set = state.propose(caller, asked)
     state.stacks.add(stack)
+    stack.role_arn = request.get("RoleARN", stack.role_arn)
     change_set.rollback = not request.get("DisableRollback", False)
-    state.execute(stack, change_set)
+    state.execute(caller, stack, change_set)
     return {"StackId": stack.id}
 
 
@@ -73,8 +74,9 @@ def _update_stack(state: Operations, caller: Caller, request: Answer) -> Answer:
     )
     if change_set.status == "FAILED":
         raise ApiError("No updates are to be performed.")
+    stack.role_arn = request.get("RoleARN", stack.role_arn)
     change_set.rollback = not request.get("DisableRollback", False)
-    state.execute(stack, change_set)
+    state.execute(caller, stack, change_set)
     return {"StackId": stack.id}
 
 
@@ -178,8 +180,9 @@ def _delete_stack(state: Operations, caller: Caller, request: Answer) -> Answer:
             )
             return {}
     stack.change_sets.clear()
+    stack.role_arn = request.get("RoleARN", stack.role_arn)
     retain = request.get("RetainResources", [])
-    state.begin(stack, "DELETE_IN_PROGRESS", lambda operation: operation.delete(retain))
+    state.begin(caller, stack, "DELETE_IN_PROGRESS", lambda operation: operation.delete(retain))
     return {}
 
 
@@ -187,7 +190,7 @@ def _roll_back_stack(state: Operations, caller: Caller, request: Answer) -> Answ
     stack = state.find(caller, request["StackName"])
     if stack.status not in {"CREATE_FAILED", "UPDATE_FAILED"}:
         raise ApiError(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
-    state.begin(stack, "ROLLBACK", lambda operation: operation.roll_back_again())
+    state.begin(caller, stack, "ROLLBACK", lambda operation: operation.roll_back_again())
     return {"StackId": stack.id}
 
 
@@ -196,7 +199,7 @@ def _continue_update_rollback(state: Operations, caller: Caller, request: Answer
     if stack.status != "UPDATE_ROLLBACK_FAILED":
         raise ApiError(f"Stack:{stack.id} is in {stack.status} state and can not be rolled back.")
     skip = request.get("ResourcesToSkip", [])
-    state.begin(stack, "ROLLBACK", lambda operation: operation.roll_back_again(skip))
+    state.begin(caller, stack, "ROLLBACK", lambda operation: operation.roll_back_again(skip))
     return {}
 
 

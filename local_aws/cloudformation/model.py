@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from local_aws.cloudformation.functions import Value
 from local_aws.cloudformation.template import Template
+from local_aws.iam.principals import AccessKey
 
 _LETTERS = string.ascii_uppercase + string.digits
 
@@ -104,6 +105,7 @@ class Stack:
     """A stack, its resources and its history. `lock` guards all changes to it.
 
     Args:
+        acts_with: The key of whoever works on it: its role, or the caller of the operation.
         operation: Id of the operation that events belong to; the CLI explains only the last one.
     """
 
@@ -117,6 +119,7 @@ class Stack:
     updated: datetime | None = None
     deleted: datetime | None = None
     role_arn: str | None = None
+    acts_with: AccessKey | None = None
     description: str | None = None
     termination_protection: bool = False
     rollback: bool = True

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from botocore.exceptions import ClientError
+
 from local_aws.cloudformation.changes import preview
 from local_aws.cloudformation.engine import Operation
 from local_aws.cloudformation.functions import UNKNOWN
@@ -18,6 +20,8 @@ from local_aws.cloudformation.model import ChangeSet, Definition, Stack
 from local_aws.cloudformation.stacks import Stacks
 from local_aws.cloudformation.template import Template
 from local_aws.context import Context
+from local_aws.iam.access import Access, AccessDeniedError
+from local_aws.iam.principals import Principal
 from local_aws.service_errors import ApiError
 
 Answer = dict[str, Any]
@@ -36,10 +40,11 @@ _NO_CHANGES = (
 
 @dataclass(frozen=True)
 class Caller:
-    """The region that the caller signed for and the name of its program."""
+    """The region that the caller signed for, the name of its program, and who it is."""
 
     region: str
     agent: str
+    principal: Principal
 
     @property
     def is_cdk(self) -> bool:
@@ -50,9 +55,11 @@ class Caller:
 class Operations:
     """The stacks and the running work on them, for the API's operations."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, access: Access) -> None:
         self.context = context
+        self.access = access
         self.stacks = Stacks(context)
+        access.stack_id = self._id_in_arn
         self._operations: dict[str, Operation] = {}
         self._running: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -61,6 +68,10 @@ class Operations:
         """Cancels all running work without waiting for it."""
         for operation in list(self._operations.values()):
             operation.cancel()
+
+    def _id_in_arn(self, region: str, name: str) -> str:
+        stack = self.stacks.find(region, name)
+        return "*" if stack is None else stack.id.rpartition("/")[2]
 
     def find(self, caller: Caller, name: str) -> Stack:
         """The stack; ApiError if there is none."""
@@ -80,12 +91,15 @@ class Operations:
                     return stack, change_set
         raise ApiError(f"ChangeSet [{name}] does not exist", "ChangeSetNotFound", 404)
 
-    def begin(self, stack: Stack, status: str, work: Callable[[Operation], None]) -> None:
+    def begin(
+        self, caller: Caller, stack: Stack, status: str, work: Callable[[Operation], None]
+    ) -> None:
         """Starts `work` on the stack and waits a little for its end.
 
         Raises:
-            ApiError: An operation is already running.
+            ApiError: An operation is already running, or the stack's role cannot be assumed.
         """
+        stack.acts_with = self.access.key_of(self._acting(caller, stack))
         with self._lock:
             if stack.in_progress:
                 raise ApiError(
@@ -104,6 +118,19 @@ class Operations:
             self._running[stack.id] = thread
             thread.start()
         thread.join(_PATIENCE_AT_START)
+
+    def _acting(self, caller: Caller, stack: Stack) -> Principal:
+        """Who works on the stack: its role, or the caller."""
+        if stack.role_arn is None:
+            return caller.principal
+        try:
+            return self.access.assume(
+                stack.role_arn, "cloudformation.amazonaws.com", "AWSCloudFormation"
+            )
+        except AccessDeniedError as error:
+            raise ApiError(
+                f"Role {stack.role_arn} is invalid or cannot be assumed: {error}"
+            ) from error
 
     def wait(self, stack: Stack) -> None:
         """Waits a while for the running work on the stack."""
@@ -150,7 +177,10 @@ class Operations:
         else:
             tags = before.tags
         values = template.fill_in(
-            parameters, lambda name: self.stacks.ssm_parameter(caller.region, name)
+            parameters,
+            lambda name: self.stacks.ssm_parameter(
+                caller.region, name, self.access.key_of(caller.principal)
+            ),
         )
         return Definition(template, template.given_or_default(parameters), values, tags)
 
@@ -165,7 +195,11 @@ class Operations:
         path = unquote(url.path).lstrip("/")
         if not rest:
             bucket, _, path = path.partition("/")
-        found = self.context.client("s3", caller.region).get_object(Bucket=bucket, Key=path)
+        client = self.access.client(caller.principal, "s3", caller.region)
+        try:
+            found = client.get_object(Bucket=bucket, Key=path)
+        except ClientError as error:
+            raise ApiError(f"S3 error: {error.response['Error']['Message']}") from error
         return str(found["Body"].read().decode())
 
     def _has_provider(self, resource_type: str) -> bool:
@@ -237,7 +271,7 @@ class Operations:
         account = self.context.account_id
         return f"arn:aws:cloudformation:{region}:{account}:{kind}/{name}/{uuid.uuid4()}"
 
-    def execute(self, stack: Stack, change_set: ChangeSet) -> None:
+    def execute(self, caller: Caller, stack: Stack, change_set: ChangeSet) -> None:
         """Applies the change set."""
         creating = stack.status == "REVIEW_IN_PROGRESS"
         idle = {
@@ -255,6 +289,7 @@ class Operations:
             stack.updated = stack.now()
         stack.change_sets.clear()
         self.begin(
+            caller,
             stack,
             "CREATE_IN_PROGRESS" if creating else "UPDATE_IN_PROGRESS",
             lambda operation: operation.deploy(change_set.definition),

@@ -342,6 +342,7 @@ class ResourceWork:
     ) -> Request:
         return Request(
             context=self._context,
+            key=self._stack.acts_with,
             region=self._stack.region,
             stack_id=self._stack.id,
             stack_name=self._stack.name,

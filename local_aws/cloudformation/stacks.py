@@ -17,6 +17,7 @@ from local_aws.cloudformation.resources.base import (
 )
 from local_aws.cloudformation.resources.registry import PROVIDERS
 from local_aws.context import Context
+from local_aws.iam.principals import AccessKey
 from local_aws.service_errors import ApiError
 
 
@@ -75,7 +76,7 @@ class Stacks:
             ref=ref,
             get_att=get_att,
             import_value=lambda name: self._import(stack, name),
-            dynamic=lambda service, rest: self._dynamic(stack.region, service, rest),
+            dynamic=lambda service, rest: self._dynamic(stack, service, rest),
         )
 
     def pseudo_parameters(self, stack: Stack) -> dict[str, Value]:
@@ -97,21 +98,28 @@ class Stacks:
                 return output.value
         raise ApiError(f"No export named {name} found.")
 
-    def _dynamic(self, region: str, service: str, rest: str) -> str:
+    def _dynamic(self, stack: Stack, service: str, rest: str) -> str:
         if service != "ssm":
             raise ApiError(f"Dynamic references to {service} are not supported here")
         try:
-            return self.ssm_parameter(region, rest.split(":", maxsplit=1)[0])
+            name = rest.split(":", maxsplit=1)[0]
+            return self.ssm_parameter(stack.region, name, stack.acts_with)
         except KeyError:
             raise ApiError(f"Parameters: [{rest}] cannot be found.") from None
 
-    def ssm_parameter(self, region: str, name: str) -> str:
-        """The value of an SSM parameter; KeyError if there is none."""
+    def ssm_parameter(self, region: str, name: str, key: AccessKey | None) -> str:
+        """The value of an SSM parameter; KeyError if there is none.
+
+        Raises:
+            ApiError: The owner of the key may not read it.
+        """
         try:
-            answer = self._context.client("ssm", region).get_parameter(Name=name)
-        except ClientError:
-            raise KeyError(name) from None
-        return str(answer["Parameter"]["Value"])
+            answer = self._context.client("ssm", region, key).get_parameters(Names=[name])
+        except ClientError as error:
+            raise ApiError(error.response["Error"]["Message"]) from error
+        for parameter in answer["Parameters"]:
+            return str(parameter["Value"])
+        raise KeyError(name)
 
     def check_exports(self, stack: Stack, outputs: dict[str, Output]) -> None:
         """Raises ResourceError if `outputs` remove or change what other stacks import."""

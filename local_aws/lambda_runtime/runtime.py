@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 
 from local_aws import moto_adapter
 from local_aws.context import Context
+from local_aws.iam.access import Access, AccessDeniedError
+from local_aws.iam.principals import AccessKey, Principal
 from local_aws.lambda_runtime.host_packages import UnusablePackageError
 from local_aws.lambda_runtime.logs import FunctionLog
 from local_aws.lambda_runtime.packages import Packages
@@ -65,13 +67,14 @@ class LambdaRuntime:
     and 2 s. There are no destinations and no dead-letter queues.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, access: Access) -> None:
         self._context = context
+        self._access = access
         folder = context.state_dir / "lambda"
         self._packages = Packages(folder)
         self._log_folder = context.state_dir / "logs" / "lambda"
         self._pools: dict[str, tuple[tuple[object, ...], WorkerPool]] = {}
-        self._logs: dict[str, FunctionLog] = {}
+        self._logs: dict[tuple[str, Principal], FunctionLog] = {}
         self._reported: set[str] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -226,14 +229,27 @@ class LambdaRuntime:
         if refusal:
             raise UnusablePackageError(f"{function.name}: {refusal}")
         self._report_python(function.runtime)
+        principal = self._assume_role(function)
         folders = self._packages.import_path(function)
         return WorkerProcess(
             function.handler,
             folders[0],
-            self._environment(function, ":".join(map(str, folders))),
+            self._environment(
+                function, ":".join(map(str, folders)), self._access.key_of(principal)
+            ),
             folders[-1],
-            self._log_of(function),
+            self._log_of(function, principal),
         )
+
+    def _assume_role(self, function: LambdaFunction) -> Principal:
+        try:
+            return self._access.assume(function.role_arn, "lambda.amazonaws.com", function.name)
+        except AccessDeniedError as error:
+            raise ApiError(
+                f"The role defined for the function cannot be assumed by Lambda. {error}",
+                "AccessDeniedException",
+                403,
+            ) from error
 
     def _report_python(self, runtime: str) -> None:
         here = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -241,8 +257,10 @@ class LambdaRuntime:
             self._reported.add(runtime)
             logger.info("Functions with runtime %s run under %s here", runtime, here)
 
-    def _environment(self, function: LambdaFunction, import_path: str) -> dict[str, str]:
-        # As on AWS, except that AWS_ENDPOINT_URL and the credentials lead here. The function's own
+    def _environment(
+        self, function: LambdaFunction, import_path: str, key: AccessKey
+    ) -> dict[str, str]:
+        # As on AWS, except that AWS_ENDPOINT_URL leads here. The function's own
         # variables come last; AWS's CreateFunction refuses reserved names.
         code = import_path.split(":", maxsplit=1)[0]
         return {
@@ -254,7 +272,7 @@ class LambdaRuntime:
             "LAMBDA_RUNTIME_DIR": import_path.rsplit(":", maxsplit=1)[-1],
             "_HANDLER": function.handler,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
-            **self._context.environment(function.region),
+            **self._context.environment(function.region, key),
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": function.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
@@ -269,17 +287,27 @@ class LambdaRuntime:
             **function.environment,
         }
 
-    def _log_of(self, function: LambdaFunction) -> FunctionLog:
+    def _log_of(self, function: LambdaFunction, principal: Principal) -> FunctionLog:
+        group, stream = function.log_group, _log_stream(function)
+        arn = (
+            f"arn:aws:logs:{function.region}:{self._context.account_id}:log-group:{group}"
+            f":log-stream:{stream}"
+        )
+
+        def allowed(action: str) -> bool:
+            return self._access.allows(principal, action, arn, call="Lambda's log")
+
+        def publish(lines: list[tuple[int, str]]) -> None:
+            # AWS drops what the function's role may not log.
+            if created and allowed("logs:PutLogEvents"):
+                moto_adapter.put_log_lines(function.region, group, stream, lines)
+
+        created = allowed("logs:CreateLogStream")
         with self._lock:
-            if function.arn not in self._logs:
-                stream = _log_stream(function)
-                self._logs[function.arn] = FunctionLog(
-                    self._log_folder / f"{function.name}.log",
-                    lambda lines: moto_adapter.put_log_lines(
-                        function.region, function.log_group, stream, lines
-                    ),
-                )
-            return self._logs[function.arn]
+            if (function.arn, principal) not in self._logs:
+                file = self._log_folder / f"{function.name}.log"
+                self._logs[function.arn, principal] = FunctionLog(file, publish)
+            return self._logs[function.arn, principal]
 
 
 @dataclass

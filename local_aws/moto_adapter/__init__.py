@@ -8,16 +8,49 @@ from local_aws.moto_adapter.api_gateway import (
     DeployedStage as DeployedStage,
 )
 from local_aws.moto_adapter.api_gateway import (
+    find_api_log_role as find_api_log_role,
+)
+from local_aws.moto_adapter.api_gateway import (
     find_deployed_stage as find_deployed_stage,
 )
 from local_aws.moto_adapter.api_gateway import (
     usage_plans_of_key as usage_plans_of_key,
 )
 from local_aws.moto_adapter.iam import (
-    AccessKey as AccessKey,
+    CallerIdentities as CallerIdentities,
 )
 from local_aws.moto_adapter.iam import (
-    find_access_key as find_access_key,
+    caller_identities as caller_identities,
+)
+from local_aws.moto_adapter.iam_policies import (
+    IdentityPolicies as IdentityPolicies,
+)
+from local_aws.moto_adapter.iam_policies import (
+    bucket_region as bucket_region,
+)
+from local_aws.moto_adapter.iam_policies import (
+    default_key_of_bucket as default_key_of_bucket,
+)
+from local_aws.moto_adapter.iam_policies import (
+    find_key_owner as find_key_owner,
+)
+from local_aws.moto_adapter.iam_policies import (
+    key_of_object as key_of_object,
+)
+from local_aws.moto_adapter.iam_policies import (
+    kms_key_arn as kms_key_arn,
+)
+from local_aws.moto_adapter.iam_policies import (
+    resource_policy as resource_policy,
+)
+from local_aws.moto_adapter.iam_policies import (
+    role_arn as role_arn,
+)
+from local_aws.moto_adapter.iam_policies import (
+    role_policies as role_policies,
+)
+from local_aws.moto_adapter.iam_policies import (
+    user_policies as user_policies,
 )
 from local_aws.moto_adapter.lambda_functions import (
     LambdaAnswer as LambdaAnswer,
@@ -42,6 +75,9 @@ from local_aws.moto_adapter.monitoring import (
 )
 from local_aws.moto_adapter.monitoring import (
     put_log_lines as put_log_lines,
+)
+from local_aws.moto_adapter.requests import (
+    parse_request as parse_request,
 )
 from local_aws.moto_adapter.s3 import (
     CreatedObject as CreatedObject,

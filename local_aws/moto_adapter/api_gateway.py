@@ -55,6 +55,11 @@ def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
     return None
 
 
+def find_api_log_role(region: str) -> str | None:
+    """The role with which API Gateway writes logs, if the account has one in this region."""
+    return apigateway_backends[DEFAULT_ACCOUNT_ID][region].account.cloudwatch_role_arn
+
+
 def usage_plans_of_key(
     region: str, value: str
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:

@@ -1,47 +1,39 @@
-"""IAM and STS: the owners of access keys, and AWS's managed policies."""
+"""IAM and STS: AWS's managed policies, and who calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.iam.models import IAMBackend, ManagedPolicy, iam_backends
+from moto.iam.models import IAMBackend, ManagedPolicy
 from moto.settings import load_iam_aws_managed_policies
-from moto.sts.models import sts_backends
+from moto.sts.models import STSBackend
 from moto.utilities.utils import get_partition
 
-from local_aws.moto_adapter.patching import replace
+from local_aws.moto_adapter.patching import Substitutes, replace
 
 
-@dataclass(frozen=True)
-class AccessKey:
-    """A secret access key and its owner; temporary keys have a session token and expire."""
+class CallerIdentities(Protocol):
+    """Knows the owners of access keys."""
 
-    arn: str
-    principal_id: str
-    secret: str
-    token: str | None
-    expires: datetime | None
+    def identity(self, access_key_id: str) -> tuple[str, str, str]:
+        """User id, ARN and account of a key's owner."""
 
 
-def find_access_key(access_key_id: str) -> AccessKey | None:
-    """The active key of an IAM user or of an assumed role, if there is one."""
-    for tokens in list(sts_backends[DEFAULT_ACCOUNT_ID].values()):
-        role = tokens.get_assumed_role_from_access_key(access_key_id)
-        if role is not None:
-            expires = role.expiration.replace(tzinfo=UTC)
-            secret, token = role.secret_access_key, role.session_token
-            return AccessKey(role.arn, role.user_id, secret, token, expires)
-    for identities in list(iam_backends[DEFAULT_ACCOUNT_ID].values()):
-        for user in list(identities.users.values()):
-            for key in user.access_keys:
-                if key.access_key_id == access_key_id and key.status == "Active":
-                    return AccessKey(user.arn, user.id, key.secret_access_key, None, None)
-    return None
+caller_identities = Substitutes[CallerIdentities]()
+
+
+def _ask_substitute(original: Callable[..., Any]) -> Any:
+    def get_caller_identity(self: Any, access_key_id: str, region: str) -> tuple[str, str, str]:
+        # moto knows only those whose keys it made.
+        known = caller_identities.current
+        found: tuple[str, str, str] = (
+            known.identity(access_key_id) if known else original(self, access_key_id, region)
+        )
+        return found
+
+    return get_caller_identity
 
 
 def _read_once(original: Callable[..., Any]) -> Any:
@@ -73,3 +65,4 @@ def _copies(
 
 
 replace(IAMBackend, "_init_aws_policies", _read_once)
+replace(STSBackend, "get_caller_identity", _ask_substitute)

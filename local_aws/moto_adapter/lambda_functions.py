@@ -43,6 +43,7 @@ class LambdaFunction:
     layers: tuple[LambdaLayer, ...]
     reserved_concurrency: int | None
     log_group: str
+    role_arn: str
     log_environment: dict[str, str]
 
     @property
@@ -57,6 +58,7 @@ class LambdaFunction:
             tuple(sorted(self.environment.items())),
             tuple(layer.arn for layer in self.layers),
             self.log_group,
+            self.role_arn,
             tuple(sorted(self.log_environment.items())),
         )
 
@@ -124,6 +126,7 @@ def _described(function: Any) -> LambdaFunction:
         layers=tuple(LambdaLayer(v.arn, v.code_bytes) for v in function.kept_layer_versions),
         reserved_concurrency=None if reserved is None else int(reserved),
         log_group=logging_config.get("LogGroup") or function.logs_group_name,
+        role_arn=function.role,
         log_environment=log_environment,
     )
 

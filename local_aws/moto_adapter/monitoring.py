@@ -14,11 +14,14 @@ from moto.logs.models import logs_backends
 from local_aws.moto_adapter.patching import replace, service_lock
 
 
-def find_event_targets(region: str, event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The targets, as given to PutTargets, of the default bus's enabled rules that match."""
+def find_event_targets(region: str, event: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The targets, as given to PutTargets, of the default bus's enabled rules that match.
+
+    Each with the ARN of its rule.
+    """
     bus = events_backends[DEFAULT_ACCOUNT_ID][region].describe_event_bus("default")
     return [
-        target
+        (rule.arn, target)
         for rule in list(bus.rules.values())
         # For moto a rule without a pattern, which has a schedule, matches every event.
         if rule.state == "ENABLED" and rule.event_pattern.get_pattern()

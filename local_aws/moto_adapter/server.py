@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -48,11 +46,6 @@ def create_wsgi_app() -> WSGIApplication:
         form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
         if form and environ["REQUEST_METHOD"] == "PUT":
             environ["CONTENT_TYPE"] = "binary/octet-stream"
-        if "HTTP_X_AMZ_TARGET" in environ and "HTTP_CONTENT_ENCODING" not in environ:
-            # moto treats JSON that it cannot parse as an empty request, or fails.
-            body = environ["wsgi.input"].read()
-            json.loads(body or b"{}")
-            environ["wsgi.input"] = io.BytesIO(body)
         answered: Iterable[bytes] = application(environ, start_response)
         return answered
 

@@ -56,8 +56,8 @@ class EndedExecution:
 class ExecutionHost(Protocol):
     """Provides the clients of executions and is notified of their ends."""
 
-    def client(self, service: str, region: str) -> Any:
-        """The boto3 client for a task."""
+    def client(self, service: str, region: str, role_arn: str) -> Any:
+        """The boto3 client for a task, which acts as a role."""
 
     def execution_ended(self, execution: EndedExecution) -> None:
         """Called after each execution's end, once the API reports it."""
@@ -70,7 +70,7 @@ def _client_of_host(original: Callable[..., Any]) -> Any:
     def client(region: str, service: str, state_credentials: Any = None) -> Any:
         host = execution_hosts.current
         if host is not None:
-            return host.client(service, region)
+            return host.client(service, region, state_credentials.role_arn)
         # moto expects itself at the port that an environment variable names.
         return original(region=region, service=service, state_credentials=state_credentials)
 

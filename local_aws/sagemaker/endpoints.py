@@ -133,7 +133,7 @@ class Endpoints:
             if request.get("RetainDeploymentConfig"):
                 deployment = record["LastDeploymentConfig"]
             plan = _plan(deployment, variants)
-            self._alarms(plan).check_exist()
+            self._alarms(plan, variants).check_exist()
             record.update(
                 EndpointStatus="Updating",
                 LastDeploymentConfig=deployment,
@@ -184,7 +184,7 @@ class Endpoints:
     def _deploy(self, endpoint: Endpoint, config: str, fleet: Fleet, plan: DeploymentPlan) -> None:
         name = endpoint.record["EndpointName"]
         try:
-            alarms = self._alarms(plan)
+            alarms = self._alarms(plan, fleet.variants)
             if endpoint.fleet is not None:
                 alarms.check_quiet()
             fleet.start(self._children, self._cache)
@@ -247,8 +247,8 @@ class Endpoints:
             record.update(FailureReason=reason[:1024], LastModifiedTime=now())
             record.pop("PendingDeploymentSummary", None)
 
-    def _alarms(self, plan: DeploymentPlan) -> Alarms:
-        return Alarms(self._context.client("cloudwatch"), plan.alarms)
+    def _alarms(self, plan: DeploymentPlan, variants: Sequence[Variant]) -> Alarms:
+        return Alarms(variants[0].role.client("cloudwatch"), plan.alarms)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.sagemaker.children import Children
+from local_aws.sagemaker.execution_role import AccessDeniedError, ExecutionRole
 from local_aws.sagemaker.instance import Instance, InstancePlan
 from local_aws.sagemaker.model_data import ModelDataCache, ModelDataError, model_data
 
@@ -29,6 +30,8 @@ class Variant:
 
     settings: Mapping[str, Any]
     container: Mapping[str, Any]
+    role: ExecutionRole
+    volume_key: str | None = None
 
     @property
     def name(self) -> str:
@@ -157,11 +160,17 @@ class Fleet:
                 raise _failure(name, instance, "ended during the deployment")
 
     def _plan(self, variant: Variant, cache: ModelDataCache) -> InstancePlan:
+        try:
+            variant.role.pull_image(variant.container.get("Image", ""))
+            variant.role.use_volume_key(variant.volume_key)
+            variant.role.write_logs(f"/aws/sagemaker/Endpoints/{self._endpoint}", variant.name)
+        except AccessDeniedError as error:
+            raise FleetError(str(error)) from error
         location = model_data(dict(variant.container))
         model_dir = None
         if location is not None:
             try:
-                model_dir = cache.acquire(location)
+                model_dir = cache.acquire(variant.role.client("s3"), location)
             except ModelDataError as error:
                 raise FleetError(str(error)) from error
             self._model_dirs.append((cache, model_dir))

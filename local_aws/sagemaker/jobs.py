@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from botocore.exceptions import ClientError
+
 from local_aws.context import Context
+from local_aws.iam.access import AccessDeniedError
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.resources import (
     Action,
@@ -163,8 +166,9 @@ class Jobs(ABC, Generic[AnyJob, Run]):
         try:
             self.execute(job, run)
             logger.info("%s job %s: %s", self.kind, job.name, job.status)
-        except RunFailedError as error:
-            job.enter("Failed", FailureReason=str(error)[:1024])
+        except (RunFailedError, AccessDeniedError, ClientError) as error:
+            blamed = "" if isinstance(error, RunFailedError) else "ClientError: "
+            job.enter("Failed", FailureReason=f"{blamed}{error}"[:1024])
             logger.error("%s job %s failed: %s", self.kind, job.name, error)
         except Exception as error:
             job.enter("Failed", FailureReason=f"InternalServerError: {error!r}"[:1024])

@@ -54,19 +54,21 @@ class ModelDataCache:
     Users share a folder and must not write to it.
     """
 
-    def __init__(self, folder: Path, s3: Any) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._s3 = s3
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
 
-    def acquire(self, location: Location) -> Path:
+    def acquire(self, s3: Any, location: Location) -> Path:
         """The folder with an artifact's files, to be released afterwards.
+
+        Args:
+            s3: The client of the model's role.
 
         Raises:
             ModelDataError: The artifact does not exist or cannot be unpacked.
         """
-        version = version_of(self._s3, location)
+        version = version_of(s3, location)
         if version is None:
             raise ModelDataError(f"No model data at {location}.")
         key = hashlib.sha256(f"{location} {version}".encode()).hexdigest()[:24]
@@ -76,7 +78,7 @@ class ModelDataCache:
         try:
             with entry.lock:
                 if not entry.complete:
-                    self._fetch(location, entry.folder)
+                    _fetch(s3, location, entry.folder)
                     entry.complete = True
         except BaseException:
             self.release(entry.folder)
@@ -92,14 +94,15 @@ class ModelDataCache:
                 del self._entries[folder.name]
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _fetch(self, location: Location, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            body = self._s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
-            with tarfile.open(fileobj=body, mode="r|gz", bufsize=1 << 20) as archive:
-                # Python before 3.11.4 has no filters; the archives come from this machine.
-                archive.extraction_filter = getattr(tarfile, "data_filter", None)
-                archive.extractall(folder)  # noqa: S202  filtered by the line above
-        except (tarfile.TarError, EOFError, OSError, ClientError) as error:
-            message = f"Failed to extract model data from {location}: {error}"
-            raise ModelDataError(message) from error
+
+def _fetch(s3: Any, location: Location, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
+        with tarfile.open(fileobj=body, mode="r|gz", bufsize=1 << 20) as archive:
+            # Python before 3.11.4 has no filters; the archives come from this machine.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder)  # noqa: S202  filtered by the line above
+    except (tarfile.TarError, EOFError, OSError, ClientError) as error:
+        message = f"Failed to extract model data from {location}: {error}"
+        raise ModelDataError(message) from error

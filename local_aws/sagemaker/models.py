@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from local_aws.context import Context
+from local_aws.iam.access import Access
+from local_aws.sagemaker.execution_role import ExecutionRole
 from local_aws.sagemaker.fleet import Variant
 from local_aws.sagemaker.model_data import model_data, version_of
 from local_aws.sagemaker.resources import (
@@ -22,6 +24,7 @@ from local_aws.sagemaker.resources import (
     now,
     select_members,
 )
+from local_aws.sagemaker.storage import Location
 
 
 class Records(ABC):
@@ -84,11 +87,23 @@ class Models(Records):
     words = "model"
     arn_kind = "model"
 
+    def __init__(self, context: Context, access: Access) -> None:
+        super().__init__(context)
+        self._access = access
+
     def container(self, name: str) -> dict[str, Any]:
         """The ContainerDefinition of a model; ApiError if there is no such model."""
         model = self.find(name)
         container: dict[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
         return container
+
+    def role(self, name: str) -> ExecutionRole:
+        """The execution role of a model.
+
+        Raises:
+            ApiError: There is no such model, or SageMaker cannot assume its role.
+        """
+        return ExecutionRole(self._context, self._access, self.find(name)["ExecutionRoleArn"])
 
     def check(self, request: dict[str, Any]) -> None:
         containers = request.get("Containers") or [request.get("PrimaryContainer")]
@@ -98,10 +113,18 @@ class Models(Records):
             location = model_data(containers[0])
         except ValueError as error:
             raise invalid(f"Could not access model data: {error}.") from error
-        if location is not None and version_of(self._context.client("s3"), location) is None:
+        if "ExecutionRoleArn" not in request:
+            raise invalid("ExecutionRoleArn must be specified.")
+        self._check_access(request["ExecutionRoleArn"], containers[0].get("Image", ""), location)
+
+    def _check_access(self, role_arn: str, image: str, location: Location | None) -> None:
+        """SageMaker finds out at once whether the role can get the image and the model data."""
+        role = ExecutionRole(self._context, self._access, role_arn)
+        role.pull_image(image)
+        if location is not None and version_of(role.client("s3"), location) is None:
             raise invalid(
                 f"Could not access model data at {location}. Please ensure that the role "
-                f'"{request.get("ExecutionRoleArn", "")}" exists and that its trust relationship '
+                f'"{role_arn}" exists and that its trust relationship '
                 'policy allows the action "sts:AssumeRole" for the service principal '
                 '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" '
                 f"permissions and that the object is located in {self._context.region}."
@@ -126,7 +149,12 @@ class EndpointConfigs(Records):
             ApiError: The configuration or a model does not exist.
         """
         return [
-            Variant(dict(variant), dict(self._models.container(variant["ModelName"])))
+            Variant(
+                dict(variant),
+                dict(self._models.container(variant["ModelName"])),
+                self._models.role(variant["ModelName"]),
+                self.find(name).get("KmsKeyId"),
+            )
             for variant in self.find(name)["ProductionVariants"]
         ]
 

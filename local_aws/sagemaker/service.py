@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from local_aws.context import Context
+from local_aws.iam.access import Access
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.endpoints import Endpoints
 from local_aws.sagemaker.model_data import ModelDataCache
@@ -32,13 +33,13 @@ _INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/invocations")
 class SageMaker:
     """SageMaker and its runtime as one WSGI application."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, access: Access) -> None:
         self._children = Children()
-        models = Models(context)
+        models = Models(context, access)
         configs = EndpointConfigs(context, models)
-        cache = ModelDataCache(context.state_dir / "sagemaker" / "model-data", context.client("s3"))
+        cache = ModelDataCache(context.state_dir / "sagemaker" / "model-data")
         self._endpoints = Endpoints(context, configs, self._children, cache)
-        self._training_jobs = TrainingJobs(context, self._children)
+        self._training_jobs = TrainingJobs(context, access, self._children)
         self._transform_jobs = TransformJobs(context, models, self._children, cache)
         self._runtime = Runtime(context, self._endpoints)
         self._actions = {

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from local_aws.context import Context
+from local_aws.iam.access import Access
+from local_aws.sagemaker.children import Children
+from local_aws.sagemaker.execution_role import ExecutionRole
 from local_aws.sagemaker.jobs import Job, Jobs
 from local_aws.sagemaker.resources import check_training_volume, invalid, now
 from local_aws.sagemaker.training_run import Ending, TrainingRun
@@ -60,6 +64,10 @@ class TrainingJobs(Jobs[TrainingJob, TrainingRun]):
     kind = "Training"
     absent = "Requested resource not found."
 
+    def __init__(self, context: Context, access: Access, children: Children) -> None:
+        super().__init__(context, children)
+        self._access = access
+
     def check(self, request: dict[str, Any]) -> None:
         _check(request)
 
@@ -81,7 +89,7 @@ class TrainingJobs(Jobs[TrainingJob, TrainingRun]):
             arn=job.record["TrainingJobArn"],
             folder=folder,
             log=logs / f"{job.name}.log",
-            s3=self.context.client("s3"),
+            role=ExecutionRole(self.context, self._access, request["RoleArn"]),
             region=self.context.region,
         )
 

@@ -21,6 +21,7 @@ from local_aws.sagemaker.children import (
     container_environment,
     replace_container_root,
 )
+from local_aws.sagemaker.execution_role import ExecutionRole
 from local_aws.sagemaker.jobs import RunFailedError
 from local_aws.sagemaker.storage import (
     Location,
@@ -61,7 +62,7 @@ class TrainingRun:
         arn: str,
         folder: Path,
         log: Path,
-        s3: Any,
+        role: ExecutionRole,
         region: str,
     ) -> None:
         self._request = request
@@ -69,7 +70,8 @@ class TrainingRun:
         self._folder = folder
         self._base_dir = folder / "ml"
         self._log_path = log
-        self._s3 = s3
+        self._role = role
+        self._s3 = role.client("s3")
         self._region = region
 
     def prepare(self) -> None:
@@ -77,7 +79,13 @@ class TrainingRun:
 
         Raises:
             RunFailedError: A channel has no objects.
+            AccessDeniedError, ClientError: The role lacks a permission.
         """
+        self._role.pull_image(self._request["AlgorithmSpecification"].get("TrainingImage", ""))
+        self._role.use_volume_key(self._request["ResourceConfig"].get("VolumeKmsKeyId"))
+        self._role.write_logs(
+            "/aws/sagemaker/TrainingJobs", f"{self._request['TrainingJobName']}/algo-1"
+        )
         channels = self._request.get("InputDataConfig", [])
         for part in ("input/config", "input/data", "model", "output/data", "tmp"):
             (self._base_dir / part).mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ class TransformJobs(Jobs[Job, TransformRun]):
             self._models.container(request["ModelName"]),
             folder=folder,
             log_folder=logs / job.name,
-            s3=self.context.client("s3"),
+            role=self._models.role(request["ModelName"]),
             children=self.children,
             cache=self._cache,
             stop=job.stop,

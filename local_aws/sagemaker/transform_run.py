@@ -21,6 +21,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.children import Children
+from local_aws.sagemaker.execution_role import ExecutionRole
 from local_aws.sagemaker.instance import Instance, InstancePlan, NotAnsweringError
 from local_aws.sagemaker.jobs import RunFailedError
 from local_aws.sagemaker.model_data import ModelDataCache, ModelDataError, model_data
@@ -78,7 +79,7 @@ class TransformRun:
         *,
         folder: Path,
         log_folder: Path,
-        s3: Any,
+        role: ExecutionRole,
         children: Children,
         cache: ModelDataCache,
         stop: threading.Event,
@@ -87,7 +88,8 @@ class TransformRun:
         self._container = container
         self._folder = folder
         self._log_folder = log_folder
-        self._s3 = s3
+        self._role = role
+        self._s3 = role.client("s3")
         self._children = children
         self._cache = cache
         self._stop = stop
@@ -111,6 +113,9 @@ class TransformRun:
                 failed; the others have their outputs.
             StoppedError: The job was stopped. Finished objects have their outputs.
         """
+        self._role.pull_image(self._container.get("Image", ""))
+        self._role.use_volume_key(self._request["TransformResources"].get("VolumeKmsKeyId"))
+        self._role.write_logs("/aws/sagemaker/TransformJobs", self._name)
         keys = self._find_keys()
         count = min(self._request["TransformResources"]["InstanceCount"], len(keys))
         with self._model_dir() as model_dir:
@@ -154,7 +159,7 @@ class TransformRun:
             yield None
             return
         try:
-            folder = self._cache.acquire(location)
+            folder = self._cache.acquire(self._s3, location)
         except ModelDataError as error:
             raise RunFailedError(f"ClientError: {error}") from error
         try:

@@ -17,6 +17,7 @@ from commands.errors import CommandError
 from commands.local_state import Running
 from commands.target import Choice
 from local_aws.context import Context
+from local_aws.iam.principals import AccessKey, administrator
 
 OUTPUTS = {
     "ApiUrl": "https://abc123.execute-api.us-east-1.amazonaws.com/v1/",
@@ -44,7 +45,8 @@ def started(monkeypatch):
 
         def __init__(self, folder, port, region):
             places.append((folder, port, region))
-            self.context = SimpleNamespace(region=region)
+            key = AccessKey(administrator("123456789012"), "AKIALOCAL", "secret")
+            self.context = SimpleNamespace(region=region, administrator=key)
 
         def __enter__(self):
             return self

@@ -113,9 +113,13 @@ class LocalApp:
     def client(self) -> FaqSearch:
         return connect({}, local_file=self.state / "api.json")
 
-    def boto(self, service: str) -> Any:
+    @property
+    def context(self) -> Context:
         running = json.loads((self.state / "running.json").read_text())
-        return Context(running["endpoint_url"], running["region"], self.state).client(service)
+        return Context(running["endpoint_url"], running["region"], self.state)
+
+    def boto(self, service: str) -> Any:
+        return self.context.client(service)
 
     def _command(self, *arguments: str) -> list[str]:
         return [str(self.python), "-m", "commands", *arguments]

@@ -13,7 +13,6 @@ from corpus.reader import read_corpus
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
 from faq_search.errors import BatchError, FaqSearchError
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.end_to_end.local_app import SAMPLE, LocalApp
 
 GOOD = [(entry.id, entry.answer) for entry in read_corpus(SAMPLE)]
@@ -223,8 +222,8 @@ def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
     app: LocalApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = app.api
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+    for name, value in app.context.administrator.environment.items():
+        monkeypatch.setenv(name, value)
     app.deploy(stage="signed")
     try:
         signed = app.api

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_aws.server import LocalAws
-from tests.support.gateway import local_aws
+from tests.support.access import local_aws
 from tests.support.workflow import Workflows
 
 

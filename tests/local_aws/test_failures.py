@@ -15,6 +15,8 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from local_aws.context import Context
 from local_aws.http_handler import KeepAliveHandler
+from local_aws.iam.principals import make_administrator_key
+from tests.support.access import sign
 
 NESTED = b"[" * 100_000
 FAILURE = "The local AWS failed: ZeroDivisionError: the fault"
@@ -30,14 +32,11 @@ def broken(tmp_path_factory):
     server = ThreadedWSGIServer("127.0.0.1", 0, application, KeepAliveHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    yield Context(url, "eu-west-1", tmp_path_factory.mktemp("broken"))
+    context = Context(url, "eu-west-1", tmp_path_factory.mktemp("broken"))
+    make_administrator_key(context.account_id, context.state_dir)
+    yield context
     server.shutdown()
     server.server_close()
-
-
-def signed(service):
-    scope = f"Credential=x/20260101/eu-west-1/{service}/aws4_request"
-    return {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=x"}
 
 
 def send(url, method, path, body=b"", headers=None):
@@ -87,16 +86,16 @@ def test_a_deployed_api_hides_the_error(broken):
 def test_json_that_cannot_be_parsed_is_the_callers_error(aws, target, body):
     service = {"Sa": "sagemaker", "Am": "ssm", "Lo": "logs"}[target[:2]]
     kind = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
-    answer, content = send(aws.endpoint_url, "POST", "/", body, kind | signed(service))
+    headers = sign(aws.context, service, "POST", "/", body, kind)
+    answer, content = send(aws.endpoint_url, "POST", "/", body, headers)
     assert answer.status == 400
     assert json.loads(content)["__type"]
 
 
 def test_nested_json_is_the_callers_error_in_rest_apis_too(aws):
     kind = {"Content-Type": "application/json"}
-    answer, content = send(
-        aws.endpoint_url, "POST", "/restapis", NESTED, kind | signed("apigateway")
-    )
+    headers = sign(aws.context, "apigateway", "POST", "/restapis", NESTED, kind)
+    answer, content = send(aws.endpoint_url, "POST", "/restapis", NESTED, headers)
     assert answer.status == 400
     assert answer.getheader("x-amzn-ErrorType") == "SerializationException"
     assert json.loads(content)["message"]
@@ -105,21 +104,26 @@ def test_nested_json_is_the_callers_error_in_rest_apis_too(aws):
 @pytest.mark.parametrize("document", [b"[]", b"null", b'"text"', b"1"])
 def test_sagemaker_takes_objects_only(aws, document):
     target = {"X-Amz-Target": "SageMaker.CreateModel"}
-    answer, content = send(aws.endpoint_url, "POST", "/", document, target)
+    headers = sign(aws.context, "sagemaker", "POST", "/", document, target)
+    answer, content = send(aws.endpoint_url, "POST", "/", document, headers)
     assert (answer.status, json.loads(content)["__type"]) == (400, "SerializationException")
 
 
 def test_xml_that_cannot_be_parsed_is_the_callers_error(aws):
     aws.context.client("s3").create_bucket(Bucket="malformed")
-    answer, content = send(aws.endpoint_url, "PUT", "/malformed?tagging", b"<Tagging", signed("s3"))
+    path, body = "/malformed?tagging", b"<Tagging"
+    headers = sign(aws.context, "s3", "PUT", path, body)
+    answer, content = send(aws.endpoint_url, "PUT", path, body, headers)
     assert answer.status == 400
     assert b"<Code>MalformedXML</Code>" in content
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/none/such"), ("PUT", "/restapis/a/b/c/d")])
 def test_an_unknown_path_is_not_answered_with_a_page(aws, method, path):
-    answer, content = send(aws.endpoint_url, method, path, b"", signed("apigateway"))
-    assert answer.status == 404
+    headers = sign(aws.context, "apigateway", method, path)
+    answer, content = send(aws.endpoint_url, method, path, b"", headers)
+    assert answer.status == 400
+    assert answer.getheader("x-amzn-ErrorType") == "UnknownOperationException"
     assert json.loads(content)["message"]
 
 

@@ -12,6 +12,7 @@ from local_aws.lambda_runtime.logs import FunctionLog
 from local_aws.lambda_runtime.process import WorkerProcess
 from local_aws.server import LocalAws
 from local_aws.web_pages import web_page_refusal
+from tests.support.access import sign
 
 EVIL = "https://evil.example"
 FORM = "application/x-www-form-urlencoded"
@@ -138,6 +139,57 @@ def test_a_page_may_not_send_more_than_forms_can(victim):
 
 def test_moto_is_not_reset(victim):
     assert_refused(*send(victim, "POST", "/moto-api/reset", Origin=EVIL))
+    assert_refused(*send(victim, "POST", "/moto-api/reset"))
+
+
+JUNK = {
+    "nothing": {},
+    "another scheme": {"Authorization": "Bearer abc"},
+    "version 2": {"Authorization": "AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo="},
+    "an unknown key": {
+        "Authorization": f"AWS4-HMAC-SHA256 {JUNK_SCOPE}, SignedHeaders=host, Signature=00"
+    },
+}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK.keys())
+def test_without_a_signature_nothing_happens_even_outside_of_a_browser(victim, junk):
+    """What any program of another user of this machine could send."""
+    for service, method, path, body, headers in (
+        ("s3", "PUT", "/page-victim/planted.zip", b"code", {}),
+        ("s3", "GET", "/page-victim", b"", {}),
+        ("s3", "DELETE", "/page-victim", b"", {}),
+        ("cloudformation", "POST", "/", urlencode(QUERIES[1]), {"Content-Type": FORM}),
+        ("cloudformation", "POST", "/cloudformation/", urlencode(QUERIES[1]), {}),
+        ("sagemaker", "POST", "/", b"{}", {"X-Amz-Target": "SageMaker.ListModels"}),
+        ("sns", "POST", "/", b"Action=CreateTopic&Name=t", {"Content-Type": FORM}),
+        ("lambda", "GET", "/2015-03-31/functions/", b"", {}),
+    ):
+        signed = {name: value.format(service) for name, value in junk.items()}
+        assert_refused(*send(victim, method, path, body, **headers, **signed))
+
+
+def test_a_signature_is_for_one_request_only(victim):
+    target = {"X-Amz-Target": "AmazonSSM.DescribeParameters"}
+    headers = sign(victim.context, "ssm", "POST", "/", b"{}", target)
+    assert send(victim, "POST", "/", b"{}", **headers)[0].status == 200
+    answer, content = send(victim, "POST", "/", b'{"MaxResults": 1}', **headers)
+    assert_refused(answer, content)
+    assert json.loads(content)["__type"] == "InvalidSignatureException"
+    assert_refused(*send(victim, "POST", "/other", b"{}", **headers))
+    assert_refused(*send(victim, "GET", "/page-victim", **headers))
+
+
+def test_the_key_is_made_at_each_start_and_readable_by_nobody_else(tmp_path):
+    keys = set()
+    for _ in range(2):
+        with LocalAws(tmp_path) as running:
+            file = tmp_path / "credentials"
+            assert file.stat().st_mode & 0o777 == 0o600
+            key = running.context.administrator
+            assert key.secret in file.read_text()
+            keys.add((key.id, key.secret))
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize("path", [quote("/endpoints/e/invocations"), "//execute-api/a/v1"])
@@ -156,8 +208,10 @@ def test_pages_may_call_a_deployed_api(victim):
 def test_clients_use_either_name_and_browsers_may_look(aws):
     port = urlsplit(aws.endpoint_url).port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}"):
-        assert send(aws, "GET", "/page-victim", Host=host)[0].status == 200
-    assert send(aws, "GET", "/page-victim", Sec_Fetch_Site="none")[0].status == 200
+        headers = sign(aws.context, "s3", "GET", "/page-victim", headers={"Host": host})
+        assert send(aws, "GET", "/page-victim", **headers)[0].status == 200
+    headers = sign(aws.context, "s3", "GET", "/page-victim")
+    assert send(aws, "GET", "/page-victim", Sec_Fetch_Site="none", **headers)[0].status == 200
 
 
 def test_the_port_of_http_is_left_out():

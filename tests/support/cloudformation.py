@@ -16,9 +16,11 @@ from local_aws.cloudformation.resources.base import (
     Result,
 )
 from local_aws.context import Context
+from local_aws.iam.access import Access
+from local_aws.iam.principals import administrator, make_administrator_key
 
 _SECTIONS = {"Conditions", "Outputs", "Parameters"}
-CALLER = Caller("eu-west-1", "test")
+CALLER = Caller("eu-west-1", "test", administrator("123456789012"))
 
 
 class FakeProvider(Provider):
@@ -68,7 +70,9 @@ class Deployer:
     """Calls the API of CloudFormation without HTTP."""
 
     def __init__(self, folder: Path) -> None:
-        self.operations = Operations(Context("http://127.0.0.1:9", CALLER.region, folder))
+        context = Context("http://127.0.0.1:9", CALLER.region, folder)
+        key = make_administrator_key(context.account_id, folder)
+        self.operations = Operations(context, Access(context, key))
 
     def call(self, operation: str, **request: Any) -> dict[str, Any]:
         return OPERATIONS[operation](self.operations, CALLER, request)

@@ -6,38 +6,15 @@ import http.client
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from local_aws.server import LocalAws
+from tests.support.access import allow_invocations
 
 ECHO = "import json\ndef handler(e, c): return {'statusCode': 200, 'body': json.dumps(e)}"
 ROLE = "arn:aws:iam::123456789012:role/function"
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
-
-@contextmanager
-def local_aws(folder: Path) -> Iterator[LocalAws]:
-    """A local AWS with a role for functions.
-
-    moto's state is this process's, so it outlives the server.
-    """
-    with LocalAws(folder) as aws:
-        iam = aws.context.client("iam")
-        with suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(_TRUST))
-        yield aws
 
 
 def zipped(files: Mapping[str, str | bytes]) -> bytes:
@@ -64,6 +41,8 @@ def create_function(aws: LocalAws, name: str, source: str, **options: Any) -> st
     with suppress(client.exceptions.ResourceNotFoundException):
         client.delete_function(FunctionName=name)
     arn: str = client.create_function(**request)["FunctionArn"]
+    for service in ("apigateway.amazonaws.com", "events.amazonaws.com"):
+        allow_invocations(aws.context, name, service)
     return arn
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from local_aws.server import LocalAws
+from tests.support.access import allow_invocations, make_role
 from tests.support.sagemaker import BUCKET, IMAGE, ROLE, wait_until
 
 RECORDER = """
@@ -42,8 +43,8 @@ class Workflows:
         self.s3.create_bucket(Bucket=BUCKET)
         self.s3.put_object(Bucket=BUCKET, Key="program/main.py", Body=PROGRAM)
         name = f"recorder-{uuid4().hex[:8]}"
-        iam = aws.context.client("iam")
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        services = ("lambda.amazonaws.com", "states.amazonaws.com")
+        role = make_role(aws.context, name, *({"Service": service} for service in services))
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
             archive.writestr("handler.py", RECORDER)
@@ -57,6 +58,7 @@ class Workflows:
             Timeout=30,
             Code={"ZipFile": code.getvalue()},
         )["FunctionArn"]
+        allow_invocations(aws.context, name, "events.amazonaws.com")
 
     def create(self, start: str, **states: Any) -> str:
         definition = {"StartAt": start, "States": states}

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.cloudformation.functions import Value
 from local_aws.context import Context
+from local_aws.iam.principals import AccessKey
 from local_aws.service_models import service_model
 
 Properties = dict[str, Value]
@@ -49,6 +50,7 @@ class Request:
         cancelled: Set once another resource has failed, so that waiting is pointless.
         physical_id: Of the resource to update or delete.
         old: The properties that an update replaces.
+        key: Of the principal that works on the stack; default: the administrator's.
     """
 
     context: Context
@@ -62,10 +64,11 @@ class Request:
     cancelled: threading.Event = field(default_factory=threading.Event)
     physical_id: str = ""
     old: Properties = field(default_factory=dict)
+    key: AccessKey | None = None
 
     def client(self, service: str) -> Any:
         """A client in the stack's region."""
-        return self.context.client(service, self.region)
+        return self.context.client(service, self.region, self.key)
 
     def name(self, longest: int = 64) -> str:
         """A name made of stack, logical id and token, of at most `longest` characters."""

@@ -169,6 +169,8 @@ def _state_machine(request: Request) -> Properties:
         "Definition": definition,
         "RoleArn": given["RoleArn"],
         "Type": given.get("StateMachineType", "STANDARD"),
+        "LoggingConfiguration": given.get("LoggingConfiguration"),
+        "TracingConfiguration": given.get("TracingConfiguration"),
         "Tags": given.get("Tags", []),
     }
     return {key: value for key, value in machine.items() if value is not None}

@@ -13,11 +13,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local_aws.api_gateway import usage_plans
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local_aws.server import LocalAws
-from tests.support.gateway import ECHO, Api, Caller, create_function, local_aws
+from tests.support.access import ACCOUNT, EVERYTHING, document, local_aws, make_role
+from tests.support.gateway import ECHO, Api, Caller, create_function
 
-LOCAL = Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 BODY = b'{"queries": ["one"]}'
 
 
@@ -152,9 +151,19 @@ def send(caller: Caller, request: AWSRequest, body: bytes | None = None, path: s
     return caller("POST", path or target, data, dict(request.headers))
 
 
-def sign(request: AWSRequest, credentials=LOCAL, service="execute-api", region="us-east-1"):
-    SigV4Auth(credentials, service, region).add_auth(request)
-    return request
+@pytest.fixture(scope="module")
+def sign(aws):
+    def sign(request: AWSRequest, credentials=None, service="execute-api", region="us-east-1"):
+        SigV4Auth(credentials or local(aws), service, region).add_auth(request)
+        return request
+
+    return sign
+
+
+def local(aws: LocalAws) -> Credentials:
+    """Those of the administrator."""
+    key = aws.context.administrator
+    return Credentials(key.id, key.secret)
 
 
 @pytest.mark.parametrize(
@@ -167,13 +176,13 @@ def sign(request: AWSRequest, credentials=LOCAL, service="execute-api", region="
         "/%D0%BF%2Fx",
     ],
 )
-def test_a_signature_of_the_local_credentials_holds(signed, path):
+def test_a_signature_of_the_local_credentials_holds(sign, aws, signed, path):
     headers = {"Content-Type": "application/json", "X-Amz-Meta": "  two   spaces "}
     status, _, event = send(signed, sign(request_of(signed, path, **headers)))
     assert status == 200
     identity = event["requestContext"]["identity"]
-    assert identity["accessKey"] == ACCESS_KEY_ID
-    assert identity["userArn"] == "arn:aws:iam::123456789012:user/local"
+    assert identity["accessKey"] == aws.context.administrator.id
+    assert identity["userArn"] == "arn:aws:iam::123456789012:user/administrator"
 
 
 def test_without_a_signature_the_authentication_token_is_missing(signed):
@@ -189,7 +198,7 @@ def refused(answer, error_type: str, text: str) -> None:
     assert text in body["message"]
 
 
-def test_another_body_path_or_query_than_signed_is_refused(signed):
+def test_another_body_path_or_query_than_signed_is_refused(sign, signed):
     mismatch = ("InvalidSignatureException", "does not match the signature you provided")
     refused(send(signed, sign(request_of(signed)), body=b"{}"), *mismatch)
     refused(send(signed, sign(request_of(signed)), path="/other"), *mismatch)
@@ -199,27 +208,27 @@ def test_another_body_path_or_query_than_signed_is_refused(signed):
     refused(send(signed, changed), *mismatch)
 
 
-def test_a_stated_body_hash_must_be_the_bodys(signed):
+def test_a_stated_body_hash_must_be_the_bodys(sign, signed):
     request = sign(request_of(signed, **{"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}))
     refused(send(signed, request), "InvalidSignatureException", "does not match")
 
 
-def test_a_wrong_secret_and_an_unknown_key_are_refused(signed):
-    wrong = sign(request_of(signed), Credentials(ACCESS_KEY_ID, "wrong"))
+def test_a_wrong_secret_and_an_unknown_key_are_refused(sign, aws, signed):
+    wrong = sign(request_of(signed), Credentials(local(aws).access_key, "wrong"))
     refused(send(signed, wrong), "InvalidSignatureException", "does not match the signature")
     unknown = sign(request_of(signed), Credentials("AKIAUNKNOWN", "x"))
     refused(send(signed, unknown), "UnrecognizedClientException", "security token")
 
 
 @pytest.mark.parametrize(("minutes", "text"), [(-6, "expired"), (6, "not yet current")])
-def test_a_signature_holds_for_5_minutes(signed, minutes, text):
+def test_a_signature_holds_for_5_minutes(sign, signed, minutes, text):
     at = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
     with mock.patch.object(botocore.auth, "get_current_datetime", lambda: at):
         request = sign(request_of(signed))
     refused(send(signed, request), "InvalidSignatureException", text)
 
 
-def test_another_region_or_service_is_refused(signed):
+def test_another_region_or_service_is_refused(sign, signed):
     elsewhere = sign(request_of(signed), region="eu-west-1")
     refused(send(signed, elsewhere), "InvalidSignatureException", "valid region")
     other = sign(request_of(signed), service="s3")
@@ -234,41 +243,75 @@ def test_an_authorization_of_another_form_is_incomplete(signed, header):
     refused(answer, "IncompleteSignatureException", "Authorization header requires")
 
 
-def test_a_presigned_url_holds_until_it_expires(signed):
+def test_a_presigned_url_holds_until_it_expires(aws, signed):
     request = request_of(signed, body=b"")
-    SigV4QueryAuth(LOCAL, "execute-api", "us-east-1", expires=60).add_auth(request)
+    SigV4QueryAuth(local(aws), "execute-api", "us-east-1", expires=60).add_auth(request)
     assert send(signed, request)[0] == 200
     at = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=90)
     late = request_of(signed, body=b"")
     with mock.patch.object(botocore.auth, "get_current_datetime", lambda: at):
-        SigV4QueryAuth(LOCAL, "execute-api", "us-east-1", expires=60).add_auth(late)
+        SigV4QueryAuth(local(aws), "execute-api", "us-east-1", expires=60).add_auth(late)
     refused(send(signed, late), "InvalidSignatureException", "expired")
 
 
-def test_credentials_of_an_assumed_role_hold_with_their_session_token(aws, signed):
-    given = aws.context.client("sts").assume_role(
-        RoleArn="arn:aws:iam::123456789012:role/function", RoleSessionName="tests"
-    )["Credentials"]
+def test_credentials_of_an_assumed_role_hold_with_their_session_token(sign, aws, signed):
+    role = make_role(aws.context, "api-caller", {"AWS": ACCOUNT})
+    given = aws.context.client("sts").assume_role(RoleArn=role, RoleSessionName="tests")[
+        "Credentials"
+    ]
     keys = given["AccessKeyId"], given["SecretAccessKey"]
     full = sign(request_of(signed), Credentials(*keys, given["SessionToken"]))
     status, _, event = send(signed, full)
     assert status == 200
     identity = event["requestContext"]["identity"]
-    assert identity["userArn"] == "arn:aws:sts::123456789012:assumed-role/function/tests"
+    assert identity["userArn"] == "arn:aws:sts::123456789012:assumed-role/api-caller/tests"
     assert identity["accountId"] == "123456789012"
     without = sign(request_of(signed), Credentials(*keys))
     refused(send(signed, without), "UnrecognizedClientException", "security token")
     later = datetime.now(UTC) + timedelta(hours=2)
     request = sign(request_of(signed), Credentials(*keys, given["SessionToken"]))
-    module = "local_aws.api_gateway.signature"
+    module = "local_aws.iam.signature"
     with mock.patch(f"{module}._now", lambda: later), mock.patch(f"{module}._check_time"):
         answer = send(signed, request)
     refused(answer, "ExpiredTokenException", "expired")
 
 
-def test_an_iam_users_key_holds_while_it_is_active(aws, signed):
+def test_a_caller_needs_permission_for_the_method(sign, aws, signed):
+    iam = aws.context.client("iam")
+    iam.create_user(UserName="reader")
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+    api = signed.base.split("/")[2]
+    answer = send(signed, sign(request_of(signed), credentials))
+    message = (
+        "User: arn:aws:iam::123456789012:user/reader is not authorized to perform: "
+        f"execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:{api}/test"
+        "/POST/search because no identity-based policy allows the execute-api:Invoke action"
+    )
+    refused(answer, "AccessDeniedException", message)
+    arn = f"arn:aws:execute-api:us-east-1:{ACCOUNT}:{api}/test/POST/search"
+    allowed = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}
+    iam.put_user_policy(UserName="reader", PolicyName="call", PolicyDocument=document(allowed))
+    assert send(signed, sign(request_of(signed), credentials))[0] == 200
+    refused(send(signed, sign(request_of(signed, "/x"), credentials)), "AccessDeniedException", "")
+
+
+def test_a_method_needs_permission_to_invoke_its_function(aws):
+    api = Api(aws, "without-permission")
+    function = create_function(aws, "unpermitted", ECHO)
+    api.method("GET", "/", function)
+    call = api.deploy()
+    assert call("GET", "/")[0] == 200
+    aws.context.client("lambda").remove_permission(
+        FunctionName="unpermitted", StatementId="apigateway"
+    )
+    assert call("GET", "/")[0] == 500
+
+
+def test_an_iam_users_key_holds_while_it_is_active(sign, aws, signed):
     iam = aws.context.client("iam")
     iam.create_user(UserName="caller")
+    iam.put_user_policy(UserName="caller", PolicyName="call", PolicyDocument=document(EVERYTHING))
     key = iam.create_access_key(UserName="caller")["AccessKey"]
     credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
     assert send(signed, sign(request_of(signed), credentials))[0] == 200

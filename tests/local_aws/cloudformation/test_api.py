@@ -10,12 +10,12 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.server import LocalAws
+from tests.support.access import local_aws
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
-    with LocalAws(tmp_path_factory.mktemp("aws"), region="eu-west-1") as aws:
+    with local_aws(tmp_path_factory.mktemp("aws"), region="eu-west-1") as aws:
         yield aws.context
 
 

@@ -42,7 +42,7 @@ class FakeLambda:
 @pytest.fixture
 def function(monkeypatch):
     fake = FakeLambda()
-    monkeypatch.setattr(Context, "client", lambda self, service, region=None: fake)
+    monkeypatch.setattr(Context, "client", lambda *_: fake)
     return fake
 
 

@@ -13,6 +13,7 @@ from local_aws import moto_adapter
 from local_aws.cloudformation.resource_work import NO_EFFECT
 from local_aws.context import Context
 from local_aws.server import LocalAws
+from tests.support.access import document
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +313,15 @@ def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
     stack: Stack, context: Context
 ) -> None:
     def resources(**more: Any) -> dict[str, Any]:
-        trust = {"Version": "2012-10-17", "Statement": []}
+        trust = json.loads(
+            document(
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "lambda.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                }
+            )
+        )
         function = resource(
             "AWS::Lambda::Function",
             FunctionName="reserving",

@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.lambda_runtime import InvocationAbandonedError
 from local_aws.server import LocalAws
-from tests.support.gateway import create_function, local_aws, zipped
+from tests.support.access import local_aws
+from tests.support.gateway import create_function, zipped
 
 SOURCE = """
 import json, os, sys, time

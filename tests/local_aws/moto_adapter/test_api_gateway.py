@@ -68,18 +68,3 @@ def test_a_key_is_found_with_the_plans_it_is_in(aws):
     assert (found["id"], found["enabled"]) == (key["id"], True)
     assert [plan["name"] for plan in plans] == ["one"]
     assert moto_adapter.usage_plans_of_key("us-east-1", "absent") == (None, [])
-
-
-def test_keys_of_users_and_assumed_roles_are_found(aws):
-    iam, sts = aws.context.client("iam"), aws.context.client("sts")
-    iam.create_user(UserName="somebody")
-    key = iam.create_access_key(UserName="somebody")["AccessKey"]
-    found = moto_adapter.find_access_key(key["AccessKeyId"])
-    assert (found.secret, found.token) == (key["SecretAccessKey"], None)
-    given = sts.assume_role(
-        RoleArn="arn:aws:iam::123456789012:role/function", RoleSessionName="tests"
-    )["Credentials"]
-    found = moto_adapter.find_access_key(given["AccessKeyId"])
-    assert (found.secret, found.token) == (given["SecretAccessKey"], given["SessionToken"])
-    assert abs((found.expires - given["Expiration"]).total_seconds()) < 2
-    assert moto_adapter.find_access_key("absent") is None

@@ -14,9 +14,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local_aws.context import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local_aws.server import LocalAws
-from tests.support.gateway import create_function, local_aws
+from tests.support.access import local_aws
+from tests.support.gateway import create_function
 from tests.support.sagemaker import wait_until
 
 WATCHED, RECORDS = "watched-bucket", "records-bucket"
@@ -122,12 +122,13 @@ def test_other_keys_changes_and_buckets_are_not_reported(watch: Watch) -> None:
 
 def presign(watch: Watch, operation: str, **parameters: Any) -> str:
     # As a function does it: objects encrypted with KMS require signature version 4.
+    key = watch.aws.context.administrator
     client = boto3.client(
         "s3",
         endpoint_url=watch.aws.endpoint_url,
         region_name="us-east-1",
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
         config=Config(signature_version="s3v4"),
     )
     return str(client.generate_presigned_url(operation, {"Bucket": WATCHED, **parameters}, 600))

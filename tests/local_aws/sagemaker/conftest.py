@@ -13,12 +13,13 @@ import pytest
 from local_aws.sagemaker.children import Children
 from local_aws.sagemaker.instance import Instance, InstancePlan
 from local_aws.server import LocalAws
+from tests.support.access import local_aws
 from tests.support.sagemaker import BUCKET, ECHO, MakeInstance, Workbench
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as local:
+    with local_aws(tmp_path_factory.mktemp("aws")) as local:
         local.context.client("s3").create_bucket(Bucket=BUCKET)
         yield local
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from local_aws.sagemaker.resources import has_local_storage
 from local_aws.server import LocalAws
 from local_aws.service_models import compile_pattern, service_model
+from tests.support.access import sign
 from tests.support.sagemaker import BUCKET, IMAGE, ROLE, put_config, put_model
 
 
@@ -125,7 +126,9 @@ def test_an_unknown_action_is_refused_by_name(aws: LocalAws) -> None:
 
 def _post(aws: LocalAws, action: str, request: dict[str, Any]) -> dict[str, Any]:
     headers = {"X-Amz-Target": f"SageMaker.{action}", "Content-Type": "application/x-amz-json-1.1"}
-    call = urllib.request.Request(aws.endpoint_url, json.dumps(request).encode(), headers)
+    body = json.dumps(request).encode()
+    headers = sign(aws.context, "sagemaker", "POST", "/", body, headers)
+    call = urllib.request.Request(aws.endpoint_url, body, headers)
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(call)
     assert raised.value.code == 400

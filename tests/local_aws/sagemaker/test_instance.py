@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local_aws.sagemaker.instance import Instance, NotAnsweringError
-from local_aws.server import LocalAws
+from tests.support.access import local_aws
 from tests.support.sagemaker import (
     BUCKET,
     ECHO,
@@ -86,7 +86,7 @@ def test_close_removes_the_folder_and_keeps_the_log(make_instance: MakeInstance)
 
 
 def test_the_local_aws_leaves_no_process_of_sagemaker_behind(tmp_path: Path) -> None:
-    with LocalAws(tmp_path) as aws:
+    with local_aws(tmp_path) as aws:
         sagemaker = aws.context.client("sagemaker")
         s3 = aws.context.client("s3")
         s3.create_bucket(Bucket=BUCKET)

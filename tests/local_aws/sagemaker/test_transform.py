@@ -426,11 +426,11 @@ def test_requests_follow_sagemakers_rules(
 SERVER = """
 import sys, time
 from pathlib import Path
-from local_aws.server import LocalAws
+from tests.support.access import local_aws
 from tests.local_aws.sagemaker import test_transform as here
 from tests.support.sagemaker import BUCKET, put_model
 
-with LocalAws(Path(sys.argv[1])) as aws:
+with local_aws(Path(sys.argv[1])) as aws:
     s3, sagemaker = aws.context.client("s3"), aws.context.client("sagemaker")
     s3.create_bucket(Bucket=BUCKET)
     put_model(s3, sagemaker, "numbers", here.NUMBERS)

@@ -1,0 +1,300 @@
+"""Who may do what on a running local AWS, asked as any client asks."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local_aws.iam.mutation import try_each
+from local_aws.iam.report import read
+from local_aws.server import LocalAws
+from tests.support.access import ACCOUNT, EVERYTHING, document, local_aws, make_role
+from tests.support.gateway import create_function, zipped
+
+READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::guarded/open/*"}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    with local_aws(tmp_path_factory.mktemp("aws")) as started:
+        s3 = started.context.client("s3")
+        s3.create_bucket(Bucket="guarded")
+        s3.put_object(Bucket="guarded", Key="open/a", Body=b"a")
+        yield started
+
+
+def session(aws: LocalAws, *statements: Any, name: str = "") -> Any:
+    """A maker of clients of a role with these permissions."""
+    name = name or f"r-{uuid4().hex[:8]}"
+    role = make_role(aws.context, name, {"AWS": ACCOUNT}, statements=list(statements))
+    given = aws.context.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+
+    def client(service: str, **config: Any) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=aws.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+
+    return client
+
+
+def refusal(call: Any, **arguments: Any) -> tuple[str, str]:
+    """Code and message of a refusal."""
+    with pytest.raises(ClientError) as refused:
+        call(**arguments)
+    error = refused.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def test_each_service_words_a_refusal_in_its_own_form(aws: LocalAws) -> None:
+    client = session(aws, READ, name="reader")
+    me = f"User: arn:aws:sts::{ACCOUNT}:assumed-role/reader/me is not authorized to perform: "
+    assert client("s3").get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"a"
+    assert refusal(client("s3").get_object, Bucket="guarded", Key="b") == (
+        "AccessDenied",
+        f'{me}s3:GetObject on resource: "arn:aws:s3:::guarded/b" because no identity-based policy '
+        "allows the s3:GetObject action",
+    )
+    for service, call, arguments, code, action, resource in (
+        (
+            "ssm",
+            "get_parameter",
+            {"Name": "/p"},
+            "AccessDeniedException",
+            "ssm:GetParameter",
+            f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/p",
+        ),
+        (
+            "lambda",
+            "invoke",
+            {"FunctionName": "f"},
+            "AccessDeniedException",
+            "lambda:InvokeFunction",
+            f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f",
+        ),
+        ("iam", "list_roles", {}, "AccessDenied", "iam:ListRoles", "*"),
+        (
+            "apigateway",
+            "get_rest_apis",
+            {},
+            "AccessDeniedException",
+            "apigateway:GET",
+            "arn:aws:apigateway:us-east-1::/restapis",
+        ),
+    ):
+        assert refusal(getattr(client(service), call), **arguments) == (
+            code,
+            f"{me}{action} on resource: {resource} because no identity-based policy allows the "
+            f"{action} action",
+        )
+
+
+def test_sts_knows_who_calls(aws: LocalAws) -> None:
+    found = aws.context.client("sts").get_caller_identity()
+    assert found["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/administrator"
+
+
+def test_a_change_of_a_policy_holds_at_once(aws: LocalAws) -> None:
+    client = session(aws, READ, name="changing")("s3")
+    client.get_object(Bucket="guarded", Key="open/a")
+    make_role(aws.context, "changing", {"AWS": ACCOUNT}, statements=[{**READ, "Effect": "Deny"}])
+    assert "explicit deny" in refusal(client.get_object, Bucket="guarded", Key="open/a")[1]
+
+
+def test_a_role_is_assumed_only_by_whom_it_trusts(aws: LocalAws) -> None:
+    sts = aws.context.client("sts")
+    role = make_role(aws.context, "for-lambda", {"Service": "lambda.amazonaws.com"})
+    assumed = {"RoleArn": role, "RoleSessionName": "me"}
+    assert "no role trust policy" in refusal(sts.assume_role, **assumed)[1]
+    # The account is trusted, but this role has no permission of its own.
+    target = {**assumed, "RoleArn": make_role(aws.context, "target", {"AWS": ACCOUNT})}
+    assert "no identity-based policy" in refusal(session(aws, READ)("sts").assume_role, **target)[1]
+    trusted = f"arn:aws:iam::{ACCOUNT}:role/named"
+    client = session(aws, READ, name="named")("sts")
+    named = {**assumed, "RoleArn": make_role(aws.context, "by-name", {"AWS": trusted})}
+    assert client.assume_role(**named)["Credentials"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"Policy": "{}"}, {"Tags": [{"Key": "a", "Value": "b"}]}], ids=["policy", "tags"]
+)
+def test_sessions_that_would_be_limited_are_refused_by_name(aws: LocalAws, more: Any) -> None:
+    role = make_role(aws.context, "limited", {"AWS": ACCOUNT})
+    assume = aws.context.client("sts").assume_role
+    assert (
+        "does not evaluate session"
+        in refusal(assume, RoleArn=role, RoleSessionName="me", **more)[1]
+    )
+
+
+def test_permissions_boundaries_are_refused_by_name(aws: LocalAws) -> None:
+    create = aws.context.client("iam").create_role
+    bounded = {"RoleName": "b", "AssumeRolePolicyDocument": document()}
+    boundary = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    assert "permissions boundaries" in refusal(create, PermissionsBoundary=boundary, **bounded)[1]
+
+
+def test_a_role_is_passed_only_where_allowed_and_to_a_service_that_it_trusts(aws: LocalAws) -> None:
+    function = make_role(aws.context, "function", {"Service": "lambda.amazonaws.com"})
+    request = {
+        "FunctionName": "passed",
+        "Runtime": "python3.13",
+        "Role": function,
+        "Handler": "handler.handler",
+        "Code": {"ZipFile": zipped({"handler.py": ""})},
+    }
+    create = {"Effect": "Allow", "Action": "lambda:CreateFunction", "Resource": "*"}
+    passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": function}
+
+    def only_to(service: str) -> dict[str, Any]:
+        return {**passing, "Condition": {"StringEquals": {"iam:PassedToService": service}}}
+
+    def make(*statements: Any) -> Any:
+        return session(aws, create, *statements)("lambda").create_function
+
+    assert f"iam:PassRole on resource: {function}" in refusal(make(), **request)[1]
+    assert "iam:PassRole" in refusal(make(only_to("states.amazonaws.com")), **request)[1]
+    make(only_to("lambda.amazonaws.com"))(**request)
+    other = make_role(aws.context, "sagemaker", {"Service": "sagemaker.amazonaws.com"})
+    assert "sts:AssumeRole" in refusal(make(EVERYTHING), **{**request, "Role": other})[1]
+
+
+def test_objects_in_an_encrypted_bucket_need_the_key(aws: LocalAws) -> None:
+    s3, kms = aws.context.client("s3"), aws.context.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    s3.create_bucket(Bucket="encrypted")
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    }
+    s3.put_bucket_encryption(
+        Bucket="encrypted", ServerSideEncryptionConfiguration={"Rules": [rule]}
+    )
+    objects = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    item = {"Bucket": "encrypted", "Key": "k"}
+
+    def by_key(*actions: str) -> Any:
+        names = [f"kms:{action}" for action in actions]
+        via = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+        grant = {"Effect": "Allow", "Action": names, "Resource": key, "Condition": via}
+        return session(aws, objects, *([grant] if actions else []))("s3")
+
+    assert f"kms:GenerateDataKey on resource: {key}" in refusal(by_key().put_object, **item)[1]
+    by_key("GenerateDataKey").put_object(Body=b"x", **item)
+    assert "kms:Decrypt" in refusal(by_key("GenerateDataKey").get_object, **item)[1]
+    assert by_key("Decrypt").get_object(**item)["Body"].read() == b"x"
+    # The key itself can refuse everybody but those whom it names.
+    named = {"AWS": f"arn:aws:iam::{ACCOUNT}:role/keeper"}
+    only = document({"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": named})
+    keeper = session(aws, objects, name="keeper")("s3")
+    everything = session(aws, EVERYTHING)("s3")
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=only)
+    assert "no resource-based policy" in refusal(everything.get_object, **item)[1]
+    assert keeper.get_object(**item)["Body"].read() == b"x"
+
+
+def test_a_bucket_can_refuse_everybody(aws: LocalAws) -> None:
+    s3 = aws.context.client("s3")
+    s3.create_bucket(Bucket="refusing")
+    everybody = {"Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::refusing/*"}
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    deny = {"Effect": "Deny", **everybody}
+    s3.put_bucket_policy(Bucket="refusing", Policy=document({**deny, "Condition": insecure}))
+    s3.put_object(Bucket="refusing", Key="k", Body=b"")
+    s3.put_bucket_policy(Bucket="refusing", Policy=document(deny))
+    code, message = refusal(s3.put_object, Bucket="refusing", Key="k", Body=b"")
+    assert (code, message.endswith("an explicit deny in a resource-based policy")) == (
+        "AccessDenied",
+        True,
+    )
+
+
+def test_a_function_has_the_permissions_of_its_role(aws: LocalAws) -> None:
+    code = "import boto3\ndef handler(e, c): return boto3.client('s3').get_object(**e)['ETag']"
+    role = make_role(aws.context, "narrow", {"Service": "lambda.amazonaws.com"}, statements=[READ])
+    create_function(aws, "narrow", code, Role=role)
+    invoke = aws.context.client("lambda").invoke
+
+    def call(key: str) -> Any:
+        payload = json.dumps({"Bucket": "guarded", "Key": key})
+        return json.load(invoke(FunctionName="narrow", Payload=payload)["Payload"])
+
+    assert call("open/a").startswith('"')
+    assert (
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/narrow/narrow is not authorized to perform: "
+        's3:GetObject on resource: "arn:aws:s3:::guarded/other"' in call("other")["errorMessage"]
+    )
+
+
+def test_presigned_urls_have_the_permissions_of_their_signer(aws: LocalAws) -> None:
+    client = session(aws, READ)("s3", signature_version="s3v4")
+
+    def fetch(key: str) -> bytes:
+        url = client.generate_presigned_url("get_object", {"Bucket": "guarded", "Key": key}, 60)
+        return bytes(urllib.request.urlopen(url).read())
+
+    assert fetch("open/a") == b"a"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        fetch("secret")
+    url = client.generate_presigned_url("get_object", {"Bucket": "guarded", "Key": "open/a"}, 60)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(url.replace("open/a", "open/b"))
+
+
+def test_the_guardrail_denies_from_the_next_request_on(aws: LocalAws) -> None:
+    file = aws.context.state_dir / "iam" / "guardrail.json"
+    client = aws.context.client("s3")
+    file.write_text(document({"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}))
+    try:
+        _, message = refusal(client.get_object, Bucket="guarded", Key="open/a")
+        assert message.endswith("with an explicit deny in a service control policy")
+    finally:
+        file.unlink()
+    assert client.get_object(Bucket="guarded", Key="open/a")
+
+
+def test_the_report_names_what_was_used_and_what_was_not(aws: LocalAws) -> None:
+    both = {**READ, "Action": ["s3:GetObject", "s3:PutObject"]}
+    client = session(aws, both, name="reported")("s3")
+    client.get_object(Bucket="guarded", Key="open/a")
+    refusal(client.delete_object, Bucket="guarded", Key="open/a")
+    report = read([aws.context.state_dir / "iam" / "decisions.jsonl"])
+    grants = {g.action: dict(g.calls) for g in report.grants.values() if g.role == "reported"}
+    assert grants == {"s3:GetObject": {"s3:GetObject (s3.GetObject)": 1}, "s3:PutObject": {}}
+    denied = {action for principal, action, _ in report.denied if "reported" in principal}
+    assert denied == {"s3:DeleteObject"}
+
+
+def test_denying_a_grant_shows_whether_something_needs_it(aws: LocalAws) -> None:
+    both = {**READ, "Action": ["s3:GetObject", "s3:PutObject"]}
+    client = session(aws, both, name="mutated")("s3")
+    client.put_object(Bucket="guarded", Key="open/m", Body=b"")
+    client.get_object(Bucket="guarded", Key="open/m")
+
+    def reads() -> bool:
+        try:
+            client.get_object(Bucket="guarded", Key="open/m")
+        except ClientError:
+            return False
+        return True
+
+    state = aws.context.state_dir
+    used = read([state / "iam" / "decisions.jsonl"]).used
+    grants = [grant for grant in used if grant.role == "mutated"]
+    outcomes = {o.grant.action: o for o in try_each(state, grants, reads, ACCOUNT)}
+    assert not outcomes["s3:GetObject"].survived
+    assert outcomes["s3:PutObject"].survived
+    assert reads()
