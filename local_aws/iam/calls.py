@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 # botocore's names of services by those that requests are signed for, where they differ.
-_SERVICES = {"monitoring": "cloudwatch", "states": "stepfunctions"}
+_SERVICES = {
+    "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
+    "states": "stepfunctions",
+}
 _INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
 
 
