@@ -68,11 +68,13 @@ def put_model(
     sagemaker: BaseClient,
     name: str,
     program: str = ECHO,
+    site: str = "",
     **environment: str,
 ) -> None:
-    """A Model whose artifact is one program."""
+    """A Model whose artifact is one program, and what runs before the server is up (`site`)."""
     key = f"{name}/model.tar.gz"
-    s3.put_object(Bucket=BUCKET, Key=key, Body=pack({"code/inference.py": program}))
+    files = {"code/inference.py": program, "code/sitecustomize.py": site}
+    s3.put_object(Bucket=BUCKET, Key=key, Body=pack(files))
     sagemaker.create_model(
         ModelName=name,
         ExecutionRoleArn=ROLE,
@@ -164,15 +166,20 @@ class Workbench:
         for name in self.names:
             self.sagemaker.delete_endpoint(EndpointName=name)
 
-    def configure(self, program: str = ECHO, settings: Any = None, **environment: str) -> str:
+    def configure(
+        self, program: str = ECHO, settings: Any = None, site: str = "", **environment: str
+    ) -> str:
         name = f"c-{uuid4().hex[:10]}"
-        put_model(self.aws.context.client("s3"), self.sagemaker, name, program, **environment)
+        s3 = self.aws.context.client("s3")
+        put_model(s3, self.sagemaker, name, program, site, **environment)
         put_config(self.sagemaker, name, name, **(settings or {}))
         return name
 
-    def create(self, program: str = ECHO, settings: Any = None, **environment: str) -> str:
+    def create(
+        self, program: str = ECHO, settings: Any = None, site: str = "", **environment: str
+    ) -> str:
         name = f"E-{uuid4().hex[:10]}"
-        config = self.configure(program, settings, **environment)
+        config = self.configure(program, settings, site, **environment)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
         self.names.append(name)
         return name

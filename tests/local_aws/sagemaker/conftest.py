@@ -61,10 +61,13 @@ def make_instance(tmp_path: Path) -> Iterator[MakeInstance]:
     """Makes a model server, not yet started, of one program."""
     children = Children()
 
-    def build(program: str = ECHO, timeout: float = 20.0, **environment: str) -> Instance:
+    def build(
+        program: str = ECHO, timeout: float = 20.0, site: str = "", **environment: str
+    ) -> Instance:
         code = tmp_path / "unpacked" / "code"
         code.mkdir(parents=True)
         (code / "inference.py").write_text(program)
+        (code / "sitecustomize.py").write_text(site)
         plan = InstancePlan(
             label="endpoint",
             environment=environment,

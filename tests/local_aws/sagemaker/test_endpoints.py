@@ -168,20 +168,19 @@ def test_a_model_that_does_not_load_answers_ping_and_no_request(
 
 @pytest.mark.parametrize(
     "ending",
-    ["os._exit(3)", "raise SystemExit(3)", "os.kill(os.getppid(), signal.SIGTERM); time.sleep(9)"],
+    ["os._exit(3)", "os.kill(os.getppid(), signal.SIGTERM); time.sleep(9)"],
 )
 def test_a_container_that_ends_fails_the_endpoint_at_once(
     aws: LocalAws, workbench: Workbench, ending: str
 ) -> None:
-    program = f"""
-import os, signal, time
-def model_fn(model_dir):
-    print("the artifact is broken")
+    site = f"""
+import os, signal, sys, time
+if sys.orig_argv[2].endswith("model_service_worker.py"):
+    print("the artifact is broken", flush=True)
     {ending}
-def transform_fn(*request): pass
 """
     began = time.monotonic()
-    name = workbench.create(program)
+    name = workbench.create(site=site)
     found = await_endpoint(workbench.sagemaker, name)
     assert time.monotonic() - began < 4
     assert found["EndpointStatus"] == "Failed"
@@ -242,7 +241,7 @@ def test_a_server_that_hangs_is_a_model_error(
 
 def test_a_start_that_takes_too_long_fails(workbench: Workbench, aws: LocalAws) -> None:
     # SageMaker's minimum is a minute; only the end of the process is quick.
-    name = workbench.create("import time\ntime.sleep(60)")
+    name = workbench.create(site="import time\ntime.sleep(60)")
     time.sleep(0.3)
     assert workbench.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"
     assert failure(aws, name)["Error"]["Code"] == "ValidationError"
@@ -305,7 +304,7 @@ def test_endpoints_are_listed_by_status(workbench: Workbench) -> None:
 
 
 def test_the_log_is_kept_where_the_failure_says(workbench: Workbench) -> None:
-    name = workbench.create("import os\nprint('why it ended')\nos._exit(1)")
+    name = workbench.create(site="import os\nprint('why it ended', flush=True)\nos._exit(1)")
     reason = await_endpoint(workbench.sagemaker, name)["FailureReason"]
     path = re.search(r"\(Here: (\S+\.log);", reason)
     assert path is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local_aws.sagemaker import model_server
 from local_aws.sagemaker.instance import Instance, NotAnsweringError
 from tests.support.access import local_aws
 from tests.support.sagemaker import (
@@ -21,6 +23,9 @@ from tests.support.sagemaker import (
     put_model,
     wait_until,
 )
+
+# Begins code for the process from which the server forks its workers.
+IN_PARENT = "import sys\nif sys.orig_argv[2].endswith('model_service_worker.py'):\n"
 
 
 def post(instance: Instance, body: bytes, **headers: str) -> tuple[int, Any]:
@@ -49,8 +54,8 @@ def test_a_request_without_a_content_type_is_bytes(make_instance: MakeInstance) 
     assert (answer["type"], answer["content_type"]) == ("bytearray", None)
 
 
-def test_an_instance_that_loads_too_long_is_not_healthy(make_instance: MakeInstance) -> None:
-    instance = make_instance("import time\ntime.sleep(60)", timeout=0.4)
+def test_an_instance_that_starts_too_slowly_is_not_healthy(make_instance: MakeInstance) -> None:
+    instance = make_instance(site=f"{IN_PARENT}    import time\n    time.sleep(60)", timeout=0.4)
     began = time.monotonic()
     assert not instance.start()
     assert 0.4 <= time.monotonic() - began < 3
@@ -58,10 +63,33 @@ def test_an_instance_that_loads_too_long_is_not_healthy(make_instance: MakeInsta
         instance.post(b"{}", {}, 1)
 
 
-def test_a_slow_load_is_waited_for(make_instance: MakeInstance) -> None:
-    instance = make_instance(f"import time\ntime.sleep(0.5)\n{ECHO}")
+def test_it_is_healthy_before_the_model_has_loaded(make_instance: MakeInstance) -> None:
+    """As with the real server; requests wait for the load."""
+    instance = make_instance(f"import time\ntime.sleep(1.5)\n{ECHO}")
+    began = time.monotonic()
     assert instance.start()
+    assert time.monotonic() - began < 1.5
     assert post(instance, b"{}")[0] == 200
+    assert time.monotonic() - began > 1.5
+
+
+def test_what_runs_while_its_python_starts_comes_first(make_instance: MakeInstance) -> None:
+    slowly = "    import os, time\n    time.sleep(1)\n    os.environ['GREETING'] = 'hi'\n"
+    instance = make_instance(site=IN_PARENT + slowly)
+    began = time.monotonic()
+    assert instance.start()
+    assert time.monotonic() - began > 1
+    assert post(instance, b"{}")[1]["greeting"] == "hi"
+
+
+def test_after_a_minute_it_goes_on_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_server, "_START_SECONDS", 0.01)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        workers = model_server.Workers(ours, 1, 1)
+        workers.start(1)
+        status, answer = workers.handle(b"{}", "application/json", "application/json")
+    assert (status, json.loads(answer)["message"]) == (400, "Parameter model_name is required.")
 
 
 def test_one_request_at_a_time_reaches_the_model(make_instance: MakeInstance) -> None:
@@ -79,6 +107,7 @@ def test_one_request_at_a_time_reaches_the_model(make_instance: MakeInstance) ->
 def test_close_removes_the_folder_and_keeps_the_log(make_instance: MakeInstance) -> None:
     instance = make_instance(f"print('loaded')\n{ECHO}")
     assert instance.start()
+    assert post(instance, b"{}")[0] == 200
     assert (instance.plan.folder / "pid").exists()
     instance.close()
     assert not instance.plan.folder.exists()

@@ -305,7 +305,8 @@ def test_an_answer_that_takes_too_long_fails(sagemaker: BaseClient, s3: BaseClie
 def test_a_container_that_does_not_start_fails_the_job(
     aws: LocalAws, sagemaker: BaseClient, s3: BaseClient
 ) -> None:
-    put_model(s3, sagemaker, "broken", "import os\nprint('no weights')\nos._exit(1)")
+    site = "import os\nprint('no weights', flush=True)\nos._exit(1)"
+    put_model(s3, sagemaker, "broken", site=site)
     job = request("broken")
     put_numbers(s3, job, "a", [1])
     found = run(sagemaker, job)

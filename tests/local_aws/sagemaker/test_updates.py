@@ -253,7 +253,7 @@ def test_without_a_deployment_config_everything_moves_at_once_and_no_answer_is_l
 def test_a_fleet_that_never_starts_gets_no_request(
     aws: LocalAws, workbench: Workbench, name: str, members: dict[str, Any]
 ) -> None:
-    config = workbench.configure("import os, time\ntime.sleep(0.3)\nos._exit(1)")
+    config = workbench.configure(site="import os, time\ntime.sleep(0.3)\nos._exit(1)")
     with Traffic(aws, name) as traffic:
         update(workbench, name, config, **members)
         found = await_endpoint(workbench.sagemaker, name)

@@ -1,10 +1,12 @@
 """The processes that run a model's code for the stand-in for the model server.
 
-model_server.py runs this file, with the container's environment only, and describes it.
+model_server.py runs this file, with the container's environment only, and describes it. The name
+is that of the real server's own file, by which code that runs while Python starts can know it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -88,8 +90,9 @@ class Parent:
     """Forks the workers. It has one thread, because forking needs that.
 
     Args:
-        control: To the server, which sends one end of a pair of sockets for each worker that it
-            wants, and gets the number of each worker that was killed, as one byte.
+        control: To the server, which sends a number and one end of a pair of sockets for each
+            worker that it wants. It gets one byte at the start, and then the number of each worker
+            that was killed.
         model_dir: The unpacked artifact.
         preload: Whether the model is loaded before the workers are forked.
     """
@@ -97,6 +100,7 @@ class Parent:
     def __init__(self, control: socket.socket, model_dir: Path, *, preload: bool) -> None:
         self._control = control
         self._model_dir = model_dir
+        control.sendall(b"!")
         self._preloaded = Model(model_dir) if preload else None
         self._workers: dict[int, ForkProcess] = {}
 
@@ -130,8 +134,11 @@ class Parent:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()
         model = self._preloaded or Model(self._model_dir)
-        connection.send_bytes(b"ready")
-        model.serve(connection)
+        with contextlib.suppress(ConnectionError):
+            connection.send_bytes(b"ready")
+            model.serve(connection)
+        # The server has given it up. To exit would mean something else.
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _reap(self) -> None:
         """Reports workers that were killed; exits like a worker that exited."""
