@@ -29,16 +29,20 @@ class Endpoint:
     share: float = 0.0
     deleted: bool = False
 
+    def check_settled(self) -> None:
+        """Raises ApiError while it is created or updated: it can neither change nor go then."""
+        if self.record["EndpointStatus"] in _IN_PROGRESS:
+            raise invalid(f'Cannot update in-progress endpoint "{self.record["EndpointArn"]}".')
+
     def serving_fleet(self) -> Fleet:
         """The serving fleet of an endpoint that can be changed now.
 
         Raises:
             ApiError: An update is running, or the endpoint was never in service.
         """
-        arn, status = self.record["EndpointArn"], self.record["EndpointStatus"]
-        if status in _IN_PROGRESS:
-            raise invalid(f'Cannot update in-progress endpoint "{arn}".')
+        self.check_settled()
         if self.fleet is None:
+            arn, status = self.record["EndpointArn"], self.record["EndpointStatus"]
             raise invalid(f'Cannot update endpoint "{arn}" in status {status}.')
         return self.fleet
 

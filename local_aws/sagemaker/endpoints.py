@@ -125,6 +125,8 @@ class Endpoints:
             endpoint = self._find(request["EndpointName"])
             record = endpoint.record
             serving = endpoint.serving_fleet()
+            # SageMaker reads the configuration that it leaves, too.
+            self._configs.find(record["EndpointConfigName"])
             name = request["EndpointConfigName"]
             variants = self._configs.variants(name)
             if request.get("RetainAllVariantProperties"):
@@ -257,12 +259,11 @@ class Endpoints:
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             endpoint = self._find(request["EndpointName"])
+            endpoint.check_settled()
             endpoint.deleted = True
             name = endpoint.record["EndpointName"].lower()
             del self._endpoints[name]
             fleet, endpoint.fleet = endpoint.fleet, None
-            if endpoint.next_fleet is not None:
-                endpoint.next_fleet.cancel()
         if fleet is not None:
             fleet.close()
         shutil.rmtree(self._folder / name, ignore_errors=True)

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -164,7 +165,9 @@ class Workbench:
 
     def __exit__(self, *_: object) -> None:
         for name in self.names:
-            self.sagemaker.delete_endpoint(EndpointName=name)
+            # One that is still created or updated ends with its local AWS.
+            with suppress(self.sagemaker.exceptions.ClientError):
+                self.sagemaker.delete_endpoint(EndpointName=name)
 
     def configure(
         self, program: str = ECHO, settings: Any = None, site: str = "", **environment: str

@@ -8,15 +8,19 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
-from local_aws.cloudformation.resources.base import (
-    Properties,
-    Request,
-    ResourceError,
-)
+from local_aws.cloudformation.resources.base import CancelledError, Properties, Request
 from local_aws.cloudformation.resources.sagemaker import Endpoint
 from local_aws.server import LocalAws
-from tests.support.sagemaker import Workbench, canary, guarded_by, invoke
+from tests.support.sagemaker import (
+    Workbench,
+    canary,
+    guarded_by,
+    invoke,
+    is_alive,
+    wait_until,
+)
 
 
 def guarded(alarm: str, seconds: str) -> Properties:
@@ -74,9 +78,10 @@ def test_an_update_lasts_as_long_as_it_is_watched(
     assert invoke(aws, endpoint.name)["greeting"] == "new"
 
 
-def test_a_rollback_fails_the_resource_with_its_reason(
+def test_an_update_that_sagemaker_takes_back_looks_like_one_that_succeeded(
     aws: LocalAws, workbench: Workbench, alarm: str
 ) -> None:
+    """The status is the same; only configuration and reason tell."""
     endpoint = Deployed(aws, workbench)
     before = endpoint.describe()["EndpointConfigName"]
     cloudwatch = aws.context.client("cloudwatch")
@@ -84,12 +89,40 @@ def test_a_rollback_fails_the_resource_with_its_reason(
         1, lambda: cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="x")
     )
     ring.start()
-    with pytest.raises(ResourceError, match=f"in ALARM state: {alarm}"):
-        endpoint.update(**endpoint.config("new"), DeploymentConfig=guarded(alarm, "60"))
+    endpoint.update(**endpoint.config("new"), DeploymentConfig=guarded(alarm, "60"))
+    found = endpoint.describe()
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", before)
+    assert f"in ALARM state: {alarm}" in found["FailureReason"]
     assert invoke(aws, endpoint.name)["greeting"] == "old"
-    # The rollback that follows: to properties that the endpoint still has.
-    endpoint.update(EndpointConfigName=before, DeploymentConfig=guarded(alarm, "60"))
-    assert endpoint.describe()["EndpointStatus"] == "InService"
+
+
+def test_an_update_to_the_same_configuration_is_an_update(
+    aws: LocalAws, workbench: Workbench
+) -> None:
+    endpoint = Deployed(aws, workbench)
+    before = workbench.pid(endpoint.name)
+    config = endpoint.describe()["EndpointConfigName"]
+    endpoint.update(EndpointConfigName=config)
+    wait_until(lambda: not is_alive(before))
+    assert invoke(aws, endpoint.name)["greeting"] == "old"
+
+
+def test_what_is_in_progress_is_not_waited_for(
+    aws: LocalAws, workbench: Workbench, alarm: str
+) -> None:
+    """So a rollback beside an update fails, and with it the stack's."""
+    endpoint = Deployed(aws, workbench)
+    before = endpoint.describe()["EndpointConfigName"]
+    cancelled = endpoint.request(
+        {**endpoint.config("new"), "DeploymentConfig": guarded(alarm, "60")}
+    )
+    cancelled.cancelled.set()
+    with pytest.raises(CancelledError):
+        Endpoint().update(cancelled)
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        endpoint.update(EndpointConfigName=before)
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        Endpoint().delete(endpoint.request({}))
 
 
 def test_a_deployment_that_the_template_no_longer_has_guards_nothing(

@@ -289,14 +289,32 @@ def test_an_endpoint_under_update_can_not_be_updated(workbench: Workbench, name:
     assert raised.value.response["Error"]["Code"] == "ValidationException"
 
 
-def test_deleting_an_endpoint_ends_both_of_its_fleets(workbench: Workbench, name: str) -> None:
+def test_nor_can_it_be_deleted(workbench: Workbench, name: str) -> None:
     update(workbench, name, workbench.configure(), DeploymentConfig=canary(wait=60))
     await_baking(workbench, name)
-    pids = [int(path.read_text()) for path in workbench.folder(name).glob("*/pid")]
-    assert len(pids) == 2
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint") as raised:
+        workbench.sagemaker.delete_endpoint(EndpointName=name)
+    assert raised.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_nor_can_one_that_is_being_created(workbench: Workbench) -> None:
+    name = workbench.create(site="import time\ntime.sleep(60)")
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        workbench.sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_an_update_needs_the_configuration_that_it_leaves(workbench: Workbench, name: str) -> None:
+    config = workbench.sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    workbench.sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    with pytest.raises(ClientError, match=f"Could not find endpoint configuration .*{config}"):
+        update(workbench, name, workbench.configure())
+
+
+def test_deleting_an_endpoint_ends_its_processes(workbench: Workbench, name: str) -> None:
+    process = workbench.pid(name)
     workbench.sagemaker.delete_endpoint(EndpointName=name)
     workbench.names.remove(name)
-    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+    wait_until(lambda: not is_alive(process))
 
 
 def test_the_last_deployment_can_be_repeated_or_forgotten(
