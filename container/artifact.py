@@ -29,6 +29,14 @@ def read_manifest(model_dir: Path) -> dict[str, Any]:
     return manifest
 
 
+def check_bake(manifest: dict[str, Any], bake_id: str | None) -> None:
+    """Raises LoadError unless the artifact is of the bake `bake_id`; `None` accepts any."""
+    if bake_id is not None and manifest.get("bake_id") != bake_id:
+        raise LoadError(
+            f"the artifact is of bake {manifest.get('bake_id')}; the Model names bake {bake_id}"
+        )
+
+
 def file_hash(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -1,4 +1,7 @@
-"""Names of what belongs to a batch: objects in the batch bucket, the execution, transform jobs."""
+"""Names of what belongs to a batch: objects in the batch bucket, the execution, transform jobs.
+
+And how long one of its requests may take.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,13 @@ SHARDS_PREFIX: Final = "shards/"
 OUTPUT_PREFIX: Final = "output/"
 MAX_ATTEMPTS: Final = 3
 """Transform jobs that a batch may start, one after the other."""
+CONCURRENT: Final = 4
+"""Groups of records in flight on one instance. While one is encoded, other workers read and write
+others. On a CPU two would do; a GPU encodes a group of short texts faster than a worker reads and
+writes one."""
+INVOCATION_SECONDS: Final = 600 * CONCURRENT
+"""The longest that a group may take: 256 texts of full length on the smallest machine take ten
+minutes, and a group may have to wait for the others. The model server has the same limit."""
 
 _UPLOAD_KEY: Final = re.compile(re.escape(UPLOADS_PREFIX) + r"([^/]+)\.jsonl")
 _OUTPUT_KEY: Final = re.compile(r".*/(\d{5,})\.jsonl\.out", re.DOTALL)

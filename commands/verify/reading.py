@@ -175,7 +175,8 @@ def device(d: Deployed) -> Findings:
 
 
 _MOMENTS = {
-    "opened": "Artifact opened",
+    # A moment later the workers have opened the artifact around it.
+    "loaded": "Encoder process ready",
     "up": "Model server started",
     "healthy": r'"GET /ping HTTP/1\.\d" 200',
 }
@@ -195,9 +196,9 @@ def ping(d: Deployed) -> Findings:
                 if re.search(pattern, event["message"]):
                     at.setdefault(what, (event["timestamp"] - events[0]["timestamp"]) / 1000)
         found = ", ".join(f"{what} after {seconds:.1f} s" for what, seconds in at.items())
-        if {"opened", "healthy"} <= at.keys():
+        if {"loaded", "healthy"} <= at.keys():
             remedy = "Traffic reaches instances that cannot answer yet."
-            yield judged(name, found, remedy, ok=at["opened"] <= at["healthy"])
+            yield judged(name, found, remedy, ok=at["loaded"] <= at["healthy"])
         else:
             yield Finding(name, "unknown", f"its log lacks a moment; it has: {found or 'none'}")
 

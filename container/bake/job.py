@@ -179,7 +179,8 @@ def _copy_code(code: Path, paths: Paths, target: Path) -> None:
         shutil.copytree(
             code / package, target / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copyfile(code / "container" / "serving" / "inference.py", target / "inference.py")
+    for module in ("inference.py", "sitecustomize.py"):
+        shutil.copyfile(code / "container" / "serving" / module, target / module)
     vendor = target / VENDOR
     with zipfile.ZipFile(paths.only_file("vendor")) as archive:
         archive.extractall(vendor)

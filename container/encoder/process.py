@@ -13,14 +13,13 @@ for nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import selectors
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -28,75 +27,63 @@ from container.artifact import read_manifest
 from container.encoder.base import Encoder
 from container.encoder.load import broken_artifact, load_encoder
 from container.encoder.rounds import EncodeRequest, Rounds
-from container.encoder.wire import receive_request, send_failure, send_hello, send_vectors
+from container.encoder.shared import report_failure, send_hello
+from container.encoder.wire import receive_request, send_failure, send_vectors
 from container.errors import LoadError
 
 logger = logging.getLogger(__name__)
 
-# How long the process lives without a worker: before the first one, and after the last one.
-FIRST_SECONDS = 30.0
-LONELY_SECONDS = 1.0
-# How often it checks that the server is still running.
+# How long the process lives without a worker. Between two of them seconds may pass: the server
+# waits before it replaces workers, longer each time.
+LONELY_SECONDS = 60.0
+# How often it checks that its owners are still running.
 CHECK_SECONDS = 0.5
-BACKLOG = 128
 
 
-def main(model_dir: Path, address: str, server: int | None) -> int:
-    """Serves the model in `model_dir` at the socket `address`; returns the exit status.
+def main(model_dir: Path, address: str, descriptor: int, owners: Sequence[int]) -> int:
+    """Serves the model in `model_dir`; returns the exit status.
 
-    Runs until no worker is left, or the multi-model-server with the process id `server` ends.
-    Writes one JSON object to standard output, that it is ready or why it failed, then closes it.
+    Runs until no worker is left, or one of the processes `owners` ends. Workers wait at the
+    listening socket `descriptor`, whose address is `address`, until the model is loaded; then they
+    learn that it is, or why it cannot be.
     """
     # Anything that a library prints goes to the log.
-    report = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
-    with report:
+    with socket.socket(fileno=descriptor) as listener:
         try:
             started = time.monotonic()
             with broken_artifact():
                 encoder = load_encoder(model_dir, read_manifest(model_dir))
-            listener = _listen(address)
         except Exception as error:
             kind = "" if isinstance(error, LoadError) else f"{type(error).__name__}: "
-            json.dump({"failed": f"{kind}{error}"}, report)
+            report_failure(listener, f"{kind}{error}")
             return 1
         logger.info("Encoder process ready in %.1f s", time.monotonic() - started)
-        json.dump({"ready": True}, report)
-    try:
-        EncoderServer(encoder, listener, server).run()
-    finally:
-        Path(address).unlink(missing_ok=True)
+        try:
+            EncoderServer(encoder, listener, owners).run()
+        finally:
+            # While the listener is open, nobody else can have taken its place.
+            Path(address).unlink(missing_ok=True)
     return 0
-
-
-def _listen(address: str) -> socket.socket:
-    # A process that was killed leaves its socket behind.
-    Path(address).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen(BACKLOG)
-    return listener
 
 
 class EncoderServer:
     """Receives requests, encodes round after round, and answers each request once it is finished.
 
-    Ends with the multi-model-server whose process id is `server`, if there is one, or after some
-    time without a connection.
+    Ends with any of the processes `owners`, or after some time without a connection.
     """
 
-    def __init__(self, encoder: Encoder, listener: socket.socket, server: int | None) -> None:
+    def __init__(self, encoder: Encoder, listener: socket.socket, owners: Sequence[int]) -> None:
         self._encoder = encoder
         self._listener = listener
-        self._server = server
+        self._owners = owners
         self._rounds = Rounds(encoder)
         self._asked: dict[EncodeRequest, Connection] = {}
         self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
-        self._checked = time.monotonic()
-        self._alone_since = self._checked + FIRST_SECONDS
+        self._checked = self._alone_since = time.monotonic()
 
     def run(self) -> None:
         """Serves for as long as it is needed."""
@@ -114,7 +101,7 @@ class EncoderServer:
             self._alone_since = now
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
-            if self._server is not None and not _is_running(self._server):
+            if not all(map(_is_running, self._owners)):
                 return False
         return now - self._alone_since < LONELY_SECONDS
 
@@ -130,9 +117,7 @@ class EncoderServer:
         self._connections.add(connection)
         self._selector.register(connection, selectors.EVENT_READ)
         with self._closed_on_error(connection):
-            send_hello(
-                connection, {"device": self._encoder.device, "runtime": self._encoder.runtime}
-            )
+            send_hello(connection, self._encoder.device, self._encoder.runtime)
 
     def _take_request(self, connection: Connection) -> None:
         with self._closed_on_error(connection):

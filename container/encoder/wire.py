@@ -9,7 +9,6 @@ passed through the processor's caches, so every step costs ten times what it doe
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -22,17 +21,6 @@ from container.encoder.base import Tokens
 
 # An answer starts with one of these; its four bytes keep the float32 that may follow aligned.
 _VECTORS, _FAILURE = b"vecs", b"fail"
-
-
-def send_hello(connection: Connection, about: dict[str, str]) -> None:
-    """Opens a connection with the encoder's `device` and `runtime`."""
-    connection.send_bytes(json.dumps(about).encode())
-
-
-def receive_hello(connection: Connection) -> dict[str, str]:
-    """Waits for the encoder process to accept the connection."""
-    about: dict[str, str] = json.loads(connection.recv_bytes())
-    return about
 
 
 def send_request(connection: Connection, tokens: Sequence[Tokens]) -> None:

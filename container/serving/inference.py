@@ -28,6 +28,9 @@ RELAY_SECONDS = 0.5
 # multi-model-server's main class, by which SageMaker's own toolkit finds its process too.
 MODEL_SERVER = "com.amazonaws.ml.mms.ModelServer"
 _PROC = Path("/proc")
+# Within a minute multi-model-server must be able to start its workers: after that it answers pings
+# without a model.
+LOAD_SECONDS = 45
 
 
 def model_fn(model_dir: str) -> Service:
@@ -59,6 +62,36 @@ def transform_fn(
     return model.answer(data, content_type)
 
 
+def load_ahead() -> None:
+    """Loads the shared encoder in the process from which the server forks its workers.
+
+    The server waits for that process before it answers the health check; without this, it would
+    get requests that wait for the load. An artifact that cannot be served ends the server before
+    its first answer. Other errors are left to `model_fn`, which finds them again.
+    """
+    if not _shares_encoder():
+        return
+    _find_code()
+    from container.artifact import check_bake, read_manifest  # noqa: PLC0415 - found only now
+    from container.encoder import shared  # noqa: PLC0415
+    from container.errors import LoadError  # noqa: PLC0415
+
+    model_dir = _HERE.parent
+    try:
+        check_bake(read_manifest(model_dir), os.environ.get("BAKE_ID"))
+        loaded = shared.load_ahead(
+            model_dir, parent=os.getpid(), server=_model_server(), seconds=LOAD_SECONDS
+        )
+    except LoadError as error:
+        _end_server(f"{type(error).__name__}: {error}")
+    if not loaded:
+        print(
+            f"The model is not loaded after {LOAD_SECONDS} s: the server starts without it, and "
+            "requests wait.",
+            flush=True,
+        )
+
+
 def _encoder_loader() -> EncoderLoader:
     """A single worker holds the model itself; several share a process that does.
 
@@ -66,15 +99,22 @@ def _encoder_loader() -> EncoderLoader:
     model with threads would not survive. A server that does not preload calls it in each worker,
     and all of them are children of one process.
     """
-    preload = os.environ.get("MMS_PRELOAD_MODEL", "").lower() == "true"
-    if not preload and int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1) == 1:
+    if not _shares_encoder():
         from container.encoder.load import load_encoder  # noqa: PLC0415 - as above
 
         return load_encoder
     from container.encoder.remote import shared_encoder  # noqa: PLC0415 - as above
 
-    parent = os.getpid() if preload else os.getppid()
+    parent = os.getpid() if _preloads() else os.getppid()
     return partial(shared_encoder, parent=parent, server=_model_server(), lost=_end_server)
+
+
+def _shares_encoder() -> bool:
+    return _preloads() or int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1) > 1
+
+
+def _preloads() -> bool:
+    return os.environ.get("MMS_PRELOAD_MODEL", "").lower() == "true"
 
 
 def _find_code() -> None:

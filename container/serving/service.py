@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from container.artifact import INDEX, read_manifest
+from container.artifact import INDEX, check_bake, read_manifest
 from container.encoder.base import TextEncoder
 from container.encoder.load import broken_artifact, load_encoder
-from container.errors import InternalError, InvalidRequestError, LoadError
+from container.errors import InternalError, InvalidRequestError
 from container.search.index import Index
 from container.search.searcher import Searcher
 from container.serving.requests import (
@@ -59,10 +59,7 @@ class Service:
         """
         manifest = read_manifest(model_dir)
         with broken_artifact():
-            if bake_id is not None and manifest["bake_id"] != bake_id:
-                raise LoadError(
-                    f"the artifact is of bake {manifest['bake_id']}; the Model names bake {bake_id}"
-                )
+            check_bake(manifest, bake_id)
             model = manifest["model"]
             index = Index(model_dir / INDEX, manifest["corpus"]["entries"], model["dimension"])
             return cls(manifest, Searcher(load(model_dir, manifest), index, model))

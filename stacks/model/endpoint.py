@@ -17,8 +17,8 @@ from stacks.common.endpoint import VARIANT, NamedEndpoint
 from stacks.common.python_function import PythonFunction
 from stacks.model.bake import Bake
 from stacks.model.switch import ServingSwitch
+from stage import model_server
 from stage.instance_types import has_local_storage, is_gpu
-from stage.model_server import CPU_WORKERS, GPU_WORKERS
 from stage.settings import Settings
 from stage.tables import EndpointSettings, ScalingSettings, UpdateSettings
 
@@ -72,8 +72,7 @@ class ServingModel(Construct):
                     "BAKE_ID": bake.bake_id,
                     "SAGEMAKER_PROGRAM": "inference.py",
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                    **(GPU_WORKERS if gpu else CPU_WORKERS),
-                    "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "60",
+                    **model_server.environment(gpu=gpu),
                 },
             ),
         )
@@ -122,6 +121,10 @@ class EmbeddingEndpoint(Construct):
                     instance_type=instance_type,
                     initial_instance_count=endpoint.instance_count,
                     initial_variant_weight=1,
+                    # By default requests go to any instance, also to one that is still busy.
+                    routing_config=sagemaker.CfnEndpointConfig.RoutingConfigProperty(
+                        routing_strategy="LEAST_OUTSTANDING_REQUESTS"
+                    ),
                     container_startup_health_check_timeout_in_seconds=_STARTUP_SECONDS,
                     inference_ami_version=endpoint.host_image
                     or (_GPU_HOST_IMAGE if is_gpu(instance_type) else None),

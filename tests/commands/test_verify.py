@@ -199,7 +199,7 @@ def healthy() -> dict[str, Any]:
         "GetLogEvents": {
             "events": [
                 event(0, "starting"),
-                event(9, "Artifact opened in 7.0 s"),
+                event(9, "Encoder process ready in 7.0 s"),
                 event(10, "Model server started."),
                 event(10.5, '"GET /ping HTTP/1.1" 200 1'),
             ]
@@ -306,7 +306,7 @@ def test_all_is_well(check: Check, dev: Deployed) -> None:
     assert states(check, dev) == {"unknown" if check.name in ABSENT else "ok"}
 
 
-UNHEALTHY_FIRST = [event(1, '"GET /ping HTTP/1.1" 200 1'), event(9, "Artifact opened in 7.0 s")]
+UNHEALTHY_FIRST = [event(1, '"GET /ping HTTP/1.1" 200 1'), event(9, "Encoder process ready in 7.0 s")]
 DENIED = {"EvaluationResults": [{"EvalActionName": "s3:GetObject", "EvalDecision": "explicitDeny"}]}
 
 

@@ -13,22 +13,24 @@ import numpy as np
 import pytest
 
 from container.encoder import process as encoder_process
-from container.encoder.process import EncoderServer, _is_running, _listen
+from container.encoder.process import EncoderServer, _is_running
 from container.encoder.remote import RemoteEncoder
+from container.encoder.shared import listen, shake_hands
 
 
 class Running:
     """An encoder server in a thread."""
 
-    def __init__(self, encoder, address, server=None):
+    def __init__(self, encoder, address, *owners):
         self.encoder, self.address = encoder, address
         self._thread = threading.Thread(
-            target=EncoderServer(encoder, _listen(address), server).run, daemon=True
+            target=EncoderServer(encoder, listen(address), owners).run, daemon=True
         )
         self._thread.start()
 
     def worker(self):
-        return RemoteEncoder(self.encoder.config, self.encoder.tokenizer_file, self.address)
+        shared = shake_hands(self.address)
+        return RemoteEncoder(self.encoder.config, self.encoder.tokenizer_file, shared)
 
     def ended(self):
         self._thread.join(10)
@@ -130,19 +132,19 @@ def test_it_ends_after_a_while_alone(running, monkeypatch):
     assert running.ended()
 
 
-def test_it_ends_with_its_server_even_while_connected(counting, tmp_path, monkeypatch):
+def test_it_ends_with_its_owner_even_while_connected(counting, tmp_path, monkeypatch):
     monkeypatch.setattr(encoder_process, "CHECK_SECONDS", 0.01)
-    server = os.posix_spawn(
+    owner = os.posix_spawn(
         sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], os.environ
     )
-    running = Running(counting, str(tmp_path / "socket"), server)
+    running = Running(counting, str(tmp_path / "socket"), os.getpid(), owner)
     worker = running.worker()
     lost = SimpleQueue()
     worker.watch(lost.put)
     assert worker.encode(["hello"]).shape == (1, 32)
-    os.kill(server, 9)
+    os.kill(owner, 9)
     # It stays a zombie until then.
     assert running.ended()
-    os.waitpid(server, 0)
-    assert not _is_running(server)
+    os.waitpid(owner, 0)
+    assert not _is_running(owner)
     assert lost.get(timeout=10) == "the encoder process has ended"

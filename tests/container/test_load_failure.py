@@ -25,9 +25,13 @@ print("serving", inference.transform_fn(service, '{"mode":"info"}', None, None)[
 """
 
 
+# Stands for the process from which the server forks its workers.
+PARENT = ["sh", "-c", '"$@"; exit', "parent"]
+
+
 def serve(model, **environment):
     return subprocess.run(
-        [sys.executable, "-c", SERVER, str(model)],
+        [*PARENT, sys.executable, "-c", SERVER, str(model)],
         cwd=model,
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
@@ -48,7 +52,7 @@ def test_the_artifact_alone_serves(artifact):
 
 
 def test_the_artifact_alone_serves_several_workers(artifact):
-    """Through an encoder process, which ends soon after."""
+    """Through an encoder process, which ends with their parent."""
     result = serve(artifact, BAKE_ID="bake-1", SAGEMAKER_MODEL_SERVER_WORKERS="2")
     assert result.stdout == 'serving {"bake_id":"\n', result.stderr
     assert processes_of(artifact) == []

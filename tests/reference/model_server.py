@@ -50,15 +50,21 @@ class ModelServer(bench.model_server.ModelServer):
                     found.append(process)
         return found
 
-    def invoke(self, body: bytes, content_type: str | None, accept: str | None = None) -> Answer:
-        """POST /invocations."""
+    def invoke(
+        self,
+        body: bytes,
+        content_type: str | None,
+        accept: str | None = None,
+        seconds: float = 120,
+    ) -> Answer:
+        """POST /invocations. Raises TimeoutError after `seconds` without an answer."""
         request = urllib.request.Request(f"{self.url}/invocations", body, method="POST")
         # urllib adds its own type if there is none.
         request.add_unredirected_header("Content-Type", content_type or "")
         if accept is not None:
             request.add_header("Accept", accept)
         try:
-            response = urllib.request.urlopen(request, timeout=120)
+            response = urllib.request.urlopen(request, timeout=seconds)
         except urllib.error.HTTPError as error:
             response = error
         with response:

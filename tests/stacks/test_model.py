@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
+from contract.batch_objects import CONCURRENT, INVOCATION_SECONDS
 from contract.deployment import Deployment
 from contract.names import APP_NAME
 from stage.settings import Settings, load_settings
@@ -64,6 +65,28 @@ def test_workers_are_several_and_forked_from_a_loaded_process_where_that_works(m
         workers = environment["SAGEMAKER_MODEL_SERVER_WORKERS"]
         expected = ("4", None) if name.startswith("Gpu") else ("8", "true")
         assert (workers, environment.get("MMS_PRELOAD_MODEL")) == expected
+
+
+def test_the_server_waits_as_long_for_a_worker_as_a_batch_for_the_server(model: dict) -> None:
+    """The limit is for loads, too; beyond it the server gives the worker up."""
+    for values in properties(model, "AWS::SageMaker::Model"):
+        environment = values["PrimaryContainer"]["Environment"]
+        seconds = int(environment["SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS"])
+        assert 600 <= INVOCATION_SECONDS <= seconds
+
+
+def test_few_requests_wait_behind_those_of_callers_who_have_gone(model: dict) -> None:
+    for values in properties(model, "AWS::SageMaker::Model"):
+        environment = values["PrimaryContainer"]["Environment"]
+        # A batch has groups of records in flight that must not be refused.
+        assert CONCURRENT <= int(environment["MMS_JOB_QUEUE_SIZE"]) <= 16
+
+
+def test_requests_go_to_the_instance_that_has_fewest(model: dict) -> None:
+    """A new one, whose model has not finished loading, answers none and so gets few."""
+    for config in properties(model, "AWS::SageMaker::EndpointConfig"):
+        (variant,) = config["ProductionVariants"]
+        assert variant["RoutingConfig"] == {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
 
 
 def test_each_endpoint_serves_the_model_of_its_processor(model: dict) -> None:

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from batch.steps import BatchError
 from batch.steps.environment import Environment
 from contract.batch_objects import (
+    CONCURRENT,
+    INVOCATION_SECONDS,
     MAX_ATTEMPTS,
     output_prefix,
     shards_prefix,
@@ -25,12 +27,6 @@ if TYPE_CHECKING:
 
 # A group of records stays below 1 MB, and its answer below 5 MB.
 _MAX_PAYLOAD_MB = 6
-# While one group is encoded, other workers read and write other groups. On a CPU two in flight
-# would do; a GPU encodes a group of short texts faster than a worker reads and writes one.
-_CONCURRENT = 4
-# The longest that a group may take: 256 texts of full length on the smallest machine take ten
-# minutes, and a group may have to wait for the others.
-_INVOCATION_SECONDS = 600 * _CONCURRENT
 _INVOCATION_RETRIES = 3
 
 _MIN_WAIT, _MAX_WAIT = 3, 300
@@ -121,16 +117,14 @@ def _request(
     return {
         "TransformJobName": transform_job_name(environment.transform_job_prefix, batch_id, attempt),
         "ModelName": model_name,
-        "MaxConcurrentTransforms": _CONCURRENT,
+        "MaxConcurrentTransforms": CONCURRENT,
         "MaxPayloadInMB": _MAX_PAYLOAD_MB,
         "ModelClientConfig": {
-            "InvocationsTimeoutInSeconds": _INVOCATION_SECONDS,
+            "InvocationsTimeoutInSeconds": INVOCATION_SECONDS,
             "InvocationsMaxRetries": _INVOCATION_RETRIES,
         },
         # One line per request: each line is a group of records already, see RecordGroups.
         "BatchStrategy": "SingleRecord",
-        # By default the server gives a worker as long as an endpoint's caller waits, a minute.
-        "Environment": {"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(_INVOCATION_SECONDS)},
         "TransformInput": {
             "DataSource": {
                 "S3DataSource": {

@@ -60,13 +60,6 @@ class TestRequest:
         assert request["TransformOutput"]["AssembleWith"] == "Line"
         assert request["MaxConcurrentTransforms"] * request["MaxPayloadInMB"] <= 100
 
-    def test_the_server_waits_as_long_for_a_worker_as_the_job_for_the_server(self, steps):
-        """It must not end a worker that encodes a group of long texts for over a minute."""
-        request = steps(event())["transform_job"]
-        seconds = request["ModelClientConfig"]["InvocationsTimeoutInSeconds"]
-        assert request["Environment"] == {"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(seconds)}
-        assert 60 < seconds <= 3600
-
     @pytest.mark.parametrize(("asked", "shards", "used"), [(2, 8, 2), (10, 8, 8), (100, 1, 1)])
     def test_has_no_more_instances_than_shards(self, steps, asked, shards, used):
         request = steps(event(instance_count=asked, shards=shards))["transform_job"]
