@@ -155,12 +155,16 @@ class EndpointSettings(Table):
     scaling: lets the count follow the load (default: it stays as it is).
     host_image: of a GPU instance, by the name that SageMaker gives its host images (default: the
         newest that it names). It brings the driver.
+    device: `cpu` or `gpu`, what the endpoint must compute on (default: a GPU where the instance
+        type has one); the smoke test fails it otherwise. Only the local AWS, which has no GPUs,
+        needs another value.
     """
 
     instance_type: str
     instance_count: int = Field(1, ge=1, le=100)
     host_image: str | None = Field(None, pattern=r"^[a-z0-9-]+$", max_length=63)
     scaling: ScalingSettings | None = None
+    device: Literal["cpu", "gpu"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -200,9 +204,9 @@ class UpdateSettings(Table):
         instances or more (default 50, which is the most; of one instance all moves at once).
     watch_seconds: how long the alarms are watched, after the canary and again after the rest,
         before the old instances go (default 300; CloudWatch needs a minute or two to notice).
-    max_model_errors: model errors a minute (default 5), max_model_latency_ms: 99th percentile in
-        two of three minutes (default 2000), above which the update is taken back. Wrong answers
-        to the probe do so too.
+    max_model_errors: model errors and refused requests a minute (default 5),
+        max_model_latency_ms: 99th percentile in two of three minutes (default 2000), above which
+        the update is taken back. Wrong answers to the probe do so too.
     """
 
     canary_percent: int = Field(50, ge=1, le=50)

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 WARM_UP = ("A question?", "A longer text, as an answer of the corpus may be. " * 20)
 _CONVERTER = "openvino.tools.ovc"
+_DEVICES = Path("/dev")
 
 
 def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
@@ -122,11 +123,30 @@ def _without_converter() -> Iterator[None]:
 
 
 def _has_gpu() -> bool:
+    """Whether to encode on a GPU. Raises LoadError where there is one that does not work.
+
+    The CPU would then give the same vectors, so slowly that nobody would know why, at the price of
+    a GPU.
+    """
     # Importing torch takes seconds and 200 MB, so first look for the driver's device.
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    devices = sorted(_DEVICES.glob("nvidia[0-9]*"))
+    if not devices:
         return False
     try:
         import torch  # noqa: PLC0415 - torch is not everywhere
-    except ImportError:
+    except ModuleNotFoundError as error:
+        # AWS's images have it; a developer's machine may have a GPU and encode without it.
+        if error.name == "torch":
+            return False
+        raise
+    if torch.version.cuda is None:
         return False
-    return bool(torch.cuda.is_available())
+    try:
+        torch.cuda.init()
+    except Exception as error:
+        raise LoadError(
+            f"CUDA does not work on this machine's GPU ({devices[0]}; PyTorch "
+            f"{torch.__version__} for CUDA {torch.version.cuda}): {error}. The driver may be too "
+            "old for it."
+        ) from error
+    return True

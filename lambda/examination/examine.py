@@ -67,6 +67,7 @@ class Examination:
         faults: what was wrong, in words.
         milliseconds: how long each answered question took.
         met: bakes that the endpoint said it serves.
+        devices: what it said it computes on, e.g. "cpu" or "cuda (NVIDIA A10G)".
         answered, wrong: bakes that answered a question, and that answered one wrong.
         unanswered: whether a request failed.
     """
@@ -74,6 +75,7 @@ class Examination:
     faults: list[str] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
     met: set[str] = field(default_factory=set)
+    devices: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
     unanswered: bool = False
@@ -132,6 +134,7 @@ def _round(
     manifest = endpoint.ask({"mode": "info"})
     bake_id = manifest["bake_id"]
     found.met.add(bake_id)
+    found.devices.add(str(manifest.get("device")))
     known[bake_id] = [
         Probe(bake_id, each["query"], each["ids"], each["scores"]) for each in manifest["probes"]
     ]

@@ -60,13 +60,16 @@ class SmokeTest:
         """Examines every endpoint; returns a sentence for each that fails."""
         tolerance = float(properties["Tolerance"])
         faults = []
-        # Without endpoints, while switched off, there still are configurations.
-        for name, configuration in zip(
-            properties["EndpointNames"], properties["EndpointConfigNames"], strict=False
+        # Without endpoints, while switched off, there still are configurations and devices.
+        for name, configuration, device in zip(
+            properties["EndpointNames"],
+            properties["EndpointConfigNames"],
+            properties["Devices"],
+            strict=False,
         ):
             endpoint = Endpoint(self._runtime, name, give_up_at, _PAUSES_SECONDS)
             fault = self._other_configuration(name, configuration) or _fault(
-                endpoint, properties["BakeId"], tolerance
+                endpoint, properties["BakeId"], device, tolerance
             )
             if fault:
                 faults.append(f"Endpoint {name} fails the smoke test: {fault.rstrip('.')}.")
@@ -84,10 +87,13 @@ class SmokeTest:
         )
 
 
-def _fault(endpoint: Endpoint, bake_id: str, tolerance: float) -> str | None:
+def _fault(endpoint: Endpoint, bake_id: str, device: str, tolerance: float) -> str | None:
     found = examine(endpoint, tolerance)
     for other in found.met - {bake_id}:
         return f"it serves bake {other} instead of {bake_id}"
+    for other in found.devices:
+        if other.startswith("cuda") != (device == "gpu"):
+            return f"it computes on {other}, but should on its {device.upper()}"
     if found.faults:
         return found.faults[0]
     return None if found.answered else "the time ran out before its probes could be asked"

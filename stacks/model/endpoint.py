@@ -91,6 +91,7 @@ class EmbeddingEndpoint(Construct):
         name: of the endpoint.
         resource: the endpoint itself.
         configuration: what it serves at the moment.
+        device: `cpu` or `gpu`, what it must compute on.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class EmbeddingEndpoint(Construct):
         instance_type, scaling = endpoint.instance_type, endpoint.scaling
         self._named = NamedEndpoint(settings, instance_type)
         self.name = self._named.name
+        self.device = endpoint.device or ("gpu" if is_gpu(instance_type) else "cpu")
         self.configuration = sagemaker.CfnEndpointConfig(
             self,
             # SageMaker only updates an endpoint to a different configuration. So if the way of

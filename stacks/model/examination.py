@@ -67,10 +67,11 @@ class SmokeTest(Construct):
                 "EndpointNames": switch.choose([endpoint.name for endpoint in endpoints], []),
                 # The function ignores these. They make the test run after the endpoints.
                 "Endpoints": switch.choose([endpoint.resource.ref for endpoint in endpoints], []),
-                # What each endpoint must serve with, in the same order.
+                # What each endpoint must serve with and compute on, in the same order.
                 "EndpointConfigNames": [
                     endpoint.configuration.attr_endpoint_config_name for endpoint in endpoints
                 ],
+                "Devices": [endpoint.device for endpoint in endpoints],
                 "Tolerance": _TOLERANCE,
             },
         )

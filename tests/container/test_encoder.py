@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from container.encoder import load
 from container.encoder.cpu import OpenVinoEncoder, map_tensors
+from container.errors import LoadError
 from tests.support.container import REPOSITORY, write_tiny_model, write_weights
 
 TEXTS = ["hello world", "", "abc", "a b c d e f g h i j k l m n o p q r s t u v w x y z " * 4, "é"]
@@ -183,3 +186,51 @@ def test_opening_an_encoder_does_not_import_openvinos_converter():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "openvino\n"
+
+
+class TestGpu:
+    """Where a GPU is, it must work."""
+
+    @pytest.fixture
+    def torch(self, tmp_path, monkeypatch):
+        """PyTorch for CUDA on a machine with a GPU, as far as the choice of a device sees it."""
+        (tmp_path / "nvidia0").touch()
+        (tmp_path / "nvidiactl").touch()
+        monkeypatch.setattr(load, "_DEVICES", tmp_path)
+        torch = SimpleNamespace(
+            __version__="2.6.0+cu124",
+            version=SimpleNamespace(cuda="12.4"),
+            cuda=SimpleNamespace(init=lambda: None),
+        )
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        return torch
+
+    def test_one_that_works_is_used(self, torch):
+        assert load._has_gpu()
+
+    def test_without_a_device_torch_is_not_asked(self, torch, tmp_path, monkeypatch):
+        (tmp_path / "nvidia0").unlink()
+        monkeypatch.setitem(sys.modules, "torch", None)
+        assert not load._has_gpu()
+
+    def test_one_that_does_not_work_is_no_reason_to_use_the_cpu(self, torch):
+        def init():
+            raise RuntimeError("The NVIDIA driver on your system is too old")
+
+        torch.cuda.init = init
+        with pytest.raises(LoadError, match=r"nvidia0; PyTorch 2\.6\.0\+cu124 .* too old"):
+            load._has_gpu()
+
+    def test_a_torch_that_cannot_be_imported_is_reported(self, torch, monkeypatch, tmp_path):
+        (tmp_path / "torch.py").write_text("import libcudart_of_another_version")
+        monkeypatch.delitem(sys.modules, "torch")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ModuleNotFoundError, match="libcudart"):
+            load._has_gpu()
+
+    def test_a_machine_without_torch_for_cuda_is_a_developers(self, torch, monkeypatch):
+        torch.version.cuda = None
+        assert not load._has_gpu()
+        monkeypatch.delitem(sys.modules, "torch")
+        monkeypatch.setattr(sys, "path", [])
+        assert not load._has_gpu()

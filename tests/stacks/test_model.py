@@ -89,6 +89,17 @@ def test_requests_go_to_the_instance_that_has_fewest(model: dict) -> None:
         assert variant["RoutingConfig"] == {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
 
 
+def test_the_smoke_test_knows_what_an_endpoint_should_compute_on() -> None:
+    for device, expected in ((None, ["gpu", "cpu"]), ("cpu", ["cpu", "cpu"])):
+        endpoints = [
+            {"instance_type": "ml.g5.2xlarge", "device": device},
+            {"instance_type": "ml.c6i.xlarge"},
+        ]
+        model = templates_of(changed("dev", endpoints=endpoints))["Model"]
+        (smoke,) = properties(model, "Custom::SmokeTest")
+        assert smoke["Devices"] == expected
+
+
 def test_each_endpoint_serves_the_model_of_its_processor(model: dict) -> None:
     for config in properties(model, "AWS::SageMaker::EndpointConfig"):
         (variant,) = config["ProductionVariants"]

@@ -22,8 +22,8 @@ PROBES = [
 class Served:
     """An endpoint that answers as its bake recorded, unless it has errors to raise first."""
 
-    def __init__(self) -> None:
-        self.manifest: Any = {"bake_id": BAKE, "probes": PROBES}
+    def __init__(self, device: str) -> None:
+        self.manifest: Any = {"bake_id": BAKE, "probes": PROBES, "device": device}
         self.found = [
             [{"id": e, "score": s} for e, s in zip(p["ids"], p["scores"], strict=True)]
             for p in PROBES
@@ -42,12 +42,12 @@ class Served:
 
 @pytest.fixture
 def cpu(aws):
-    return aws.endpoints.setdefault(CPU, Served())
+    return aws.endpoints.setdefault(CPU, Served("cpu"))
 
 
 @pytest.fixture
 def gpu(aws):
-    return aws.endpoints.setdefault(GPU, Served())
+    return aws.endpoints.setdefault(GPU, Served("cuda (NVIDIA A10G)"))
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ def test(aws, answers, pauses):
                 "BakeId": BAKE,
                 "EndpointNames": list(endpoints or (CPU,)),
                 "EndpointConfigNames": [CONFIGURATIONS[e] for e in (CPU, GPU)],
+                "Devices": ["cpu", "gpu"],
                 "Tolerance": "0.005",
                 **properties,
             },
@@ -119,6 +120,19 @@ def test_another_bake_fails(test, cpu):
     assert reason(test()) == (
         f"Endpoint {CPU} fails the smoke test: it serves bake {OTHER} instead of {BAKE}."
     )
+
+
+def test_a_gpu_instance_that_computes_on_its_cpu_fails(test, cpu, gpu):
+    """The answers would be the same, many times slower, at the price of a GPU."""
+    gpu.manifest = {**gpu.manifest, "device": "cpu"}
+    assert reason(test(CPU, GPU)) == (
+        f"Endpoint {GPU} fails the smoke test: it computes on cpu, but should on its GPU."
+    )
+
+
+def test_so_does_an_endpoint_that_computes_on_a_gpu_it_should_not_have(test, cpu):
+    cpu.manifest = {**cpu.manifest, "device": "cuda (NVIDIA A10G)"}
+    assert "it computes on cuda (NVIDIA A10G), but should on its CPU." in reason(test())
 
 
 def test_every_endpoint_that_fails_is_named(test, cpu, gpu):
