@@ -90,6 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--thorough", action="store_true", help="also what changes or costs something, unasked"
     )
+    parser.add_argument(
+        "--report", type=Path, help="where the report goes; default: verify-<stage>-<date>.md"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -102,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = {check.name for check in CHECKS if _is_wanted(check, d, thorough=options.thorough)}
     found: list[Finding] = []
     now = datetime.now(UTC)
-    file = Path(f"verify-{d.settings.stage}-{now:%Y-%m-%d}.md")
+    file = options.report or Path(f"verify-{d.settings.stage}-{now:%Y-%m-%d}.md")
     try:
         return report(_kept(examine(d, wanted), found), VERDICTS)
     finally:

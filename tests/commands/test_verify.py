@@ -533,7 +533,9 @@ class TestOff:
 
 
 class TestTheCommand:
-    OPTIONS = argparse.Namespace(stage="dev", local=False, corpus=None, config=None, thorough=False)
+    OPTIONS = argparse.Namespace(
+        stage="dev", local=False, corpus=None, config=None, thorough=False, report=None
+    )
 
     @pytest.fixture(autouse=True)
     def here(self, dev, tmp_path, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,21 @@ def test_switched_off_nothing_is_paid_for_and_the_api_says_so(
     assert switched_on.returncode == 0, switched_on.stdout
     assert len(endpoint_names(app)) == 2
     assert client.search(["What is batch transform?"]).results[0]
+
+
+def test_verify_tries_its_checks_and_claims_nothing_of_aws(app: LocalApp, tmp_path: Path) -> None:
+    file = tmp_path / "report.md"
+    verified = app.run_command("verify", "--report", str(file))
+    assert verified.returncode == 0, verified.stdout
+    held, _, unchecked = file.read_text().partition("## Could not be checked")
+    assert re.findall(r"^\| (\S+): ", held, re.MULTILINE) == ["answers", "answers"]
+    tried = dict(
+        re.findall(r"^\| (\S+) \| means nothing.*\(tried: (.+)\)", unchecked, re.MULTILINE)
+    )
+    held_here = ("stacks", "weights", "images", "bake", "refusals", "errors")
+    assert {name: tried[name].partition(" ")[2] for name in held_here} == dict.fromkeys(
+        held_here, "held"
+    )
 
 
 def test_the_probe_finds_every_endpoint_well(app: LocalApp) -> None:
