@@ -306,7 +306,10 @@ def test_all_is_well(check: Check, dev: Deployed) -> None:
     assert states(check, dev) == {"unknown" if check.name in ABSENT else "ok"}
 
 
-UNHEALTHY_FIRST = [event(1, '"GET /ping HTTP/1.1" 200 1'), event(9, "Encoder process ready in 7.0 s")]
+UNHEALTHY_FIRST = [
+    event(1, '"GET /ping HTTP/1.1" 200 1'),
+    event(9, "Encoder process ready in 7.0 s"),
+]
 DENIED = {"EvaluationResults": [{"EvalActionName": "s3:GetObject", "EvalDecision": "explicitDeny"}]}
 
 
