@@ -113,7 +113,7 @@ def _check_model(stage: DeployedStage, marker: dict[str, Any]) -> None:
         "model_id": (model.id, "model.id"),
         "model_version": (model.version, "the version of that model in jumpstart.lock.json"),
         "dimension": (model.dimension, "the dimension of that model in jumpstart.lock.json"),
-        "embed": (settings.model.embed, "model.embed"),
+        "ranking": (settings.search.baked_ranking, "search.ranking"),
     }
     wrong = [
         f"  {place} is {now!r} and was {marker[fact]!r}"

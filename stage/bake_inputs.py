@@ -46,7 +46,7 @@ def bake_inputs(settings: Settings) -> BakeInputs:
         "model_id": model.id,
         "model_version": model.version,
         "dimension": str(model.dimension),
-        "embed": settings.model.embed,
+        "ranking": settings.search.baked_ranking,
         "batch_size": str(hyper.batch_size),
         "max_seq_length": str(hyper.max_seq_length),
         "store_text": str(hyper.store_text).lower(),

@@ -29,6 +29,7 @@ from stage.tables import (
     ModelSettings,
     Price,
     ScheduleSettings,
+    SearchSettings,
     Table,
     Tag,
     UpdateSettings,
@@ -37,6 +38,12 @@ from stage.tables import (
 
 ROOT = Path(__file__).parent.parent
 CONFIG_DIRECTORY = ROOT / "config"
+_UNANSWERED_BELOW = 0.3
+_RANKING_OF_EMBED = {
+    "answer": 'ranking = "answer"',
+    "question": 'ranking = "question"',
+    "both": 'ranking = "vectors", or "hybrid" (the default) to compare words too',
+}
 
 
 class SettingsError(Exception):
@@ -50,6 +57,7 @@ class Settings(Table):
     region: str
     removal_policy: Literal["destroy", "retain"]
     model: ModelSettings
+    search: SearchSettings = SearchSettings()  # type: ignore[call-arg]
     corpus: CorpusSettings
     bake: BakeSettings
     endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, max_length=10)
@@ -74,6 +82,13 @@ class Settings(Table):
     def names(self) -> Names:
         """The names of what this stage deploys."""
         return Names(self.stage)
+
+    @property
+    def unanswered_below(self) -> float:
+        """A question whose best answer scores less counts as unanswered."""
+        if self.alarms.min_score is not None:
+            return self.alarms.min_score
+        return self.search.min_score if self.search.min_score > -1 else _UNANSWERED_BELOW
 
     @property
     def batch_instance_type(self) -> str:
@@ -120,7 +135,8 @@ def check_settings(
         values = {**values, "corpus": {"path": corpus}}
     corpus_file = _table(values, "corpus").get("path")
     values, known, corpus_error = _check_corpus(values)
-    problems = list(_lock_problems(values, lock))
+    values, renamed = _without_embed(values)
+    problems = [*renamed, *_lock_problems(values, lock)]
     try:
         settings = Settings(**{**values, "stage": stage, **known, "lock": lock})
     except ValidationError as error:
@@ -134,6 +150,18 @@ def check_settings(
     if messages:
         raise SettingsError("\n".join(messages))
     return settings
+
+
+def _without_embed(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The values without `model.embed`, which earlier versions had, and what to write instead."""
+    model = _table(values, "model")
+    if "embed" not in model:
+        return values, []
+    found = model["embed"]
+    instead = _RANKING_OF_EMBED.get(str(found), 'ranking = "hybrid"')
+    rest = {key: value for key, value in model.items() if key != "embed"}
+    problem = f"model.embed ({found!r}): replaced by the table [search]; write {instead} there"
+    return {**values, "model": rest}, [problem]
 
 
 def _message(file: str, problems: list[str], count: int) -> str:
@@ -233,9 +261,8 @@ def _check_corpus(
         encoding if isinstance(encoding, str) else None,
         {role: names for role, names in columns.items() if isinstance(names, str | list)},
     )
-    embed = _table(values, "model").get("embed", "answer")
     try:
-        info = describe(file, path, embed=embed, format_=format_)
+        info = describe(file, path, format_=format_)
     except CorpusError as error:
         return values, {"corpus_sha256": ""}, error
     return values, {"corpus_sha256": info.sha256, "corpus_entries": info.entries}, None

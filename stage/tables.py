@@ -41,19 +41,37 @@ class Hyperparameters(Table):
 
 
 class ModelSettings(Table):
-    """The JumpStart model, and which text of an entry is embedded.
+    """The JumpStart model.
 
-    embed: `answer` as in AWS's walk-through, `question`, or `both` (an entry then scores by the
-        better of its two vectors).
     precision: what vectors are computed in, `fp32` (default), `bf16` or `fp16`. The bake accepts
         less than fp32 only where it loses no top-3 accuracy on the corpus. An instance type
         without instructions for it bakes nothing, and serves in fp32.
     """
 
     id: str
-    embed: Literal["answer", "question", "both"] = "answer"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
+
+
+class SearchSettings(Table):
+    """How `POST /search` ranks entries, and when it withholds an answer; see docs/ranking.md.
+
+    ranking: `hybrid` (default) compares a query with an entry's question, with its answer and with
+        both in one text, by their vectors and by shared words; `vectors` by the vectors alone;
+        `answer` and `question` compare it, in both ways, with answers or questions alone.
+    min_score: hits that score less are left out (default -1: none).
+    margin: there is no answer unless the best hit is this far ahead of the next one with another
+        question (default 0: there always is).
+    """
+
+    ranking: Literal["hybrid", "vectors", "answer", "question"] = "hybrid"
+    min_score: float = Field(-1, ge=-1, le=1)
+    margin: float = Field(0, ge=0, le=1)
+
+    @property
+    def baked_ranking(self) -> str:
+        """What the bake prepares: `vectors` needs no other index than `hybrid`."""
+        return "hybrid" if self.ranking == "vectors" else self.ranking
 
 
 class CorpusSettings(Table):
@@ -290,7 +308,8 @@ class AlarmSettings(Table):
     api_error_percent: answers of 5xx among all, over five minutes (default 1).
     api_latency_ms: 99th percentile of a whole request (default 3000).
     instance_percent: CPU, memory, GPU or GPU memory of an endpoint in use (default 90).
-    min_score: a question whose best answer scores less counts as unanswered (default 0.4);
+    min_score: a question whose best answer scores less counts as unanswered (default: what
+        search.min_score withholds, or 0.3 if that is nothing);
         unanswered_percent: their share over an hour that is worth a look (default: no alarm).
     corpus_stale_days: the deployed corpus is older than that (default: no alarm).
     """
@@ -299,7 +318,7 @@ class AlarmSettings(Table):
     api_error_percent: float = Field(1, gt=0, le=100)
     api_latency_ms: int = Field(3000, ge=10, le=29_000)
     instance_percent: int = Field(90, ge=1, le=100)
-    min_score: float = Field(0.4, ge=-1, le=1)
+    min_score: float | None = Field(None, ge=-1, le=1)
     unanswered_percent: float | None = Field(None, gt=0, le=100)
     corpus_stale_days: int | None = Field(None, ge=1, le=3650)
 

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from container.bake.index_writer import IndexWriter
+from container.bake.passages import Passages
 from container.bake.settings import BakeSettings
+from container.bake.texts import WindowTexts, window_texts
 from container.encoder.base import Encoder
 from container.errors import BakeError
 from container.machine import total_memory
-from container.search.index import IndexWriter
-from container.search.nearest import Vectors
+from container.search.selection import Vectors
+from container.search.views import VIEWS
 from corpus.reader import CorpusInfo, Entry, iter_corpus
 
 # Batches in a window: enough to sort texts by length, few enough for memory.
@@ -28,19 +30,16 @@ ADVICE = (
 )
 
 
-def rows_per_entry(settings: BakeSettings) -> int:
-    """Vectors per entry: one, or two if both question and answer are embedded."""
-    return 2 if settings.embed == "both" else 1
-
-
 def check_size(settings: BakeSettings, corpus: CorpusInfo, volume: Path) -> None:
     """Raises BakeError unless the index fits both this machine's memory and `volume`.
 
     An endpoint maps the index into memory. It runs on an instance like this one, so it would have
     to read an index that exceeds the memory here from its disk.
     """
-    size = corpus.entries * rows_per_entry(settings) * settings.dimension * BYTES_PER_NUMBER
-    size += corpus.bytes if settings.store_text else 0
+    views = len(VIEWS[settings.ranking])
+    size = corpus.entries * views * settings.dimension * BYTES_PER_NUMBER
+    # The postings of the words take about as much as the texts.
+    size += corpus.bytes * (2 if settings.store_text else 1)
     for limit, name in ((total_memory(), "memory"), (shutil.disk_usage(volume).free, "free disk")):
         if size > limit:
             raise BakeError(
@@ -55,6 +54,8 @@ def encode_corpus(
     corpus_file: Path,
     entries: int,
     encoder: Encoder,
+    *,
+    passages: Passages,
     folder: Path,
 ) -> None:
     """Writes the index of `corpus_file`, which has that many `entries`, into `folder`.
@@ -62,31 +63,36 @@ def encode_corpus(
     While a window is encoded, a thread writes the previous one and reads the next one, so that the
     model never waits. Three windows are in memory at a time.
     """
-    windows = _windows(iter_corpus(corpus_file, corpus_file.name, embed=settings.embed), settings)
-    progress = _Progress(entries, rows_per_entry(settings))
+    windows = _windows(iter_corpus(corpus_file, corpus_file.name), settings)
+    progress = _Progress(entries)
     with (
-        IndexWriter(folder, entries, encoder.config.dimension, rows_per_entry(settings)) as writer,
+        IndexWriter(
+            folder,
+            entries,
+            encoder.config.dimension,
+            settings.ranking,
+            store_text=settings.store_text,
+        ) as writer,
         ThreadPoolExecutor(1, "corpus") as thread,
     ):
 
-        def read() -> tuple[list[Entry], list[list[int]]]:
+        def read() -> tuple[list[Entry], WindowTexts]:
             window = next(windows, [])
-            texts = [text for entry in window for text in embedded_texts(entry, settings)]
-            return window, encoder.tokenize(texts)
+            return window, window_texts(window, settings, encoder.tokenize, passages)
 
-        def write(window: list[Entry], vectors: Vectors) -> None:
-            writer.add([_stored(entry, settings) for entry in window], vectors)
-            progress.add(len(window))
+        def write(window: list[Entry], texts: WindowTexts, vectors: Vectors) -> None:
+            writer.add(window, texts, vectors)
+            progress.add(len(window), len(texts.tokens))
 
         written: Future[None] | None = None
-        window, tokens = read()
+        window, texts = read()
         while window:
             reading = thread.submit(read)
-            vectors = encoder.encode_tokens(tokens)
+            vectors = encoder.encode_tokens(texts.tokens)
             if written is not None:
                 written.result()
-            written = thread.submit(write, window, vectors)
-            window, tokens = reading.result()
+            written = thread.submit(write, window, texts, vectors)
+            window, texts = reading.result()
         if written is not None:
             written.result()
 
@@ -94,20 +100,20 @@ def encode_corpus(
 class _Progress:
     """Prints every few seconds, and at the end, how far the encoding has come."""
 
-    def __init__(self, entries: int, per_entry: int) -> None:
+    def __init__(self, entries: int) -> None:
         self._entries = entries
-        self._per_entry = per_entry
-        self._done = 0
+        self._done = self._texts = 0
         self._started = self._printed = time.monotonic()
 
-    def add(self, entries: int) -> None:
-        """Counts further entries as done."""
+    def add(self, entries: int, texts: int) -> None:
+        """Counts further entries, and their texts, as done."""
         self._done += entries
+        self._texts += texts
         now = time.monotonic()
         if now - self._printed < SECONDS_BETWEEN_LINES and self._done < self._entries:
             return
         self._printed = now
-        speed = self._done * self._per_entry / max(now - self._started, 1e-9)
+        speed = self._texts / max(now - self._started, 1e-9)
         print(
             f"encoded {self._done:,} of {self._entries:,} "
             f"({100 * self._done // self._entries} %), {speed:,.0f} texts/s",
@@ -119,22 +125,3 @@ def _windows(entries: Iterable[Entry], settings: BakeSettings) -> Iterator[list[
     source = iter(entries)
     while window := list(islice(source, settings.batch_size * WINDOW_BATCHES)):
         yield window
-
-
-def embedded_texts(entry: Entry, settings: BakeSettings) -> list[str]:
-    """The texts of an entry that are embedded.
-
-    A stored question is compared with questions, so it gets the prefix of queries.
-    """
-    texts = []
-    if settings.embed in {"question", "both"}:
-        texts.append(settings.query_prefix + (entry.question or entry.answer))
-    if settings.embed in {"answer", "both"}:
-        texts.append(settings.passage_prefix + entry.answer)
-    return texts
-
-
-def _stored(entry: Entry, settings: BakeSettings) -> dict[str, Any]:
-    if settings.store_text:
-        return {"id": entry.id, "question": entry.question, "answer": entry.answer}
-    return {"id": entry.id}

@@ -23,6 +23,7 @@ from typing import Never
 from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash
 from container.bake.encode_corpus import check_size, encode_corpus
 from container.bake.manifest import make_manifest
+from container.bake.passages import Passages
 from container.bake.precision_check import check_precision
 from container.bake.settings import BakeSettings
 from container.bake.weights import FoundModel, find_model, write_serving_form
@@ -120,7 +121,7 @@ def bake(paths: Paths, code: Path) -> None:
             "because the pinned sha256 is another version's."
         )
     corpus = replace(
-        describe(corpus_file, corpus_file.name, embed=settings.embed),
+        describe(corpus_file, corpus_file.name),
         sha256=found_hash,
         bytes=corpus_file.stat().st_size,
     )
@@ -144,13 +145,21 @@ def bake(paths: Paths, code: Path) -> None:
             f"{model.config.dimension}, pooling {model.config.pooling} ({model.pooling_source}), "
             f"up to {model.config.max_seq_length} tokens; {encoder.runtime} on {encoder.device}"
         )
-        encode_corpus(settings, corpus_file, corpus.entries, encoder, artifact / INDEX)
+        passages = Passages(artifact / WEIGHTS / "tokenizer.json", model.config)
+        encode_corpus(
+            settings,
+            corpus_file,
+            corpus.entries,
+            encoder,
+            passages=passages,
+            folder=artifact / INDEX,
+        )
         manifest = make_manifest(settings, corpus, model, encoder, artifact)
         if settings.precision != "fp32":
             manifest["precision_check"] = check_precision(
                 settings,
                 corpus_file,
-                Index(artifact / INDEX, corpus.entries, model.config.dimension),
+                Index(artifact / INDEX, corpus.entries, model.config.dimension, settings.ranking),
                 encoder,
                 open_encoder(artifact / WEIGHTS, model.config, settings.batch_size),
             )

@@ -34,7 +34,7 @@ def make_manifest(
 ) -> dict[str, Any]:
     """What the artifact is. Holds no times and no machine: equal inputs give equal bytes."""
     config = model.config
-    index = Index(artifact / INDEX, corpus.entries, config.dimension)
+    index = Index(artifact / INDEX, corpus.entries, config.dimension, settings.ranking)
     about = {
         "id": settings.model_id,
         "version": settings.model_version,
@@ -53,9 +53,9 @@ def make_manifest(
         "bake_id": settings.bake_id,
         "model": about,
         "corpus": {"sha256": corpus.sha256, "entries": corpus.entries, "bytes": corpus.bytes},
-        "embed": settings.embed,
+        "ranking": settings.ranking,
         "hyperparameters": dict(settings.raw),
-        "index": {"rows": len(index.rows), "dimension": config.dimension},
+        "index": {"rows": index.rows, "dimension": config.dimension},
         "weights": {path.name: file_hash(path) for path in (artifact / WEIGHTS).iterdir()},
         "weights_source": source_hashes(model),
         "libraries": {"python": platform.python_version(), **_library_versions()},

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from container.bake.encode_corpus import embedded_texts, rows_per_entry
 from container.bake.settings import BakeSettings
+from container.bake.texts import view_texts
 from container.encoder.base import Encoder
 from container.errors import BakeError
 from container.search.index import Index
-from container.search.nearest import normalized
+from container.search.nearest import best_entries, normalized
+from container.search.selection import Vectors
+from container.search.views import SEARCHED, VIEWS
 from corpus.reader import Entry, iter_corpus
 
 SAMPLE = 1000
@@ -30,8 +31,6 @@ LEAST_COSINE = 0.999
 # whatever scores within SAME_SCORE of the third.
 LEAST_SHARE = 0.99
 SAME_SCORE = 0.001
-
-Vectors = NDArray[np.float32]
 
 
 def check_precision(
@@ -51,7 +50,7 @@ def check_precision(
     cosine is below 0.999.
     """
     positions = np.unique(np.linspace(0, len(index) - 1, min(SAMPLE, len(index))).astype(int))
-    sample = _entries(settings, corpus_file, set(positions.tolist()))
+    sample = _entries(corpus_file, set(positions.tolist()))
     asked = "questions" if all(entry.question for entry in sample.values()) else "texts"
     queries = [
         settings.query_prefix + (sample[int(own)].question or sample[int(own)].answer)
@@ -65,7 +64,8 @@ def check_precision(
     ]
     candidates = sorted({position for each in found for position in each})
     full = _full_rows(settings, corpus_file, candidates, reference)
-    reduced = {position: _rows(index, position) for position in candidates}
+    reduced = {position: index.views[:, position] for position in candidates}
+    searched = len(VIEWS[settings.ranking]) - len(SEARCHED[settings.ranking])
     worst = min(
         float((full_queries * reduced_queries).sum(axis=1).min()),
         *(float((full[each] * reduced[each]).sum(axis=1).min()) for each in candidates),
@@ -73,8 +73,8 @@ def check_precision(
     shares: dict[str, list[float]] = {"fp32": [], settings.precision: []}
     for number, own in enumerate(positions):
         among = found[number]
-        by_full = np.array([(full[each] @ full_queries[number]).max() for each in among])
-        by_reduced = np.array([(reduced[each] @ reduced_queries[number]).max() for each in among])
+        by_full = _scores(full_queries[number], [full[each][searched:] for each in among])
+        by_reduced = _scores(reduced_queries[number], [reduced[each][searched:] for each in among])
         place = among.index(int(own))
         if asked == "questions":
             shares["fp32"].append(_is_in_top(by_full, place))
@@ -120,24 +120,27 @@ def _share_of_top(by_full: Vectors, by_reduced: Vectors) -> float:
     return float((by_full[np.argsort(-by_reduced)[:count]] >= least).mean())
 
 
-def _entries(
-    settings: BakeSettings, corpus_file: Path, positions: Collection[int]
-) -> dict[int, Entry]:
-    corpus = iter_corpus(corpus_file, corpus_file.name, embed=settings.embed)
+def _entries(corpus_file: Path, positions: Collection[int]) -> dict[int, Entry]:
+    corpus = iter_corpus(corpus_file, corpus_file.name)
     return {number: entry for number, entry in enumerate(corpus) if number in positions}
 
 
 def _full_rows(
     settings: BakeSettings, corpus_file: Path, positions: list[int], reference: Encoder
 ) -> dict[int, Vectors]:
-    """Each entry's rows [rows per entry, dimension], encoded by the reference."""
-    entries = _entries(settings, corpus_file, set(positions))
-    texts = [text for each in positions for text in embedded_texts(entries[each], settings)]
+    """Each entry's rows [views, dimension], encoded by the reference."""
+    entries = _entries(corpus_file, set(positions))
+    texts = [text for each in positions for text in view_texts(entries[each], settings)]
     vectors = normalized(reference.encode(texts))
-    rows = vectors.reshape(len(positions), rows_per_entry(settings), vectors.shape[1])
+    rows = vectors.reshape(len(positions), len(VIEWS[settings.ranking]), vectors.shape[1])
     return dict(zip(positions, rows, strict=True))
 
 
-def _rows(index: Index, position: int) -> Vectors:
-    start = position * index.rows_per_entry
-    return index.rows[start : start + index.rows_per_entry]
+def _scores(query: Vectors, rows: list[Vectors]) -> Vectors:
+    """The score of each entry, of which `rows` holds those of the views that are searched."""
+    views = np.stack(rows, axis=1)
+    (found,) = best_entries(query[np.newaxis], views, len(rows))
+    scores = np.empty(len(rows), dtype=np.float32)
+    for position, score in found:
+        scores[position] = score
+    return scores

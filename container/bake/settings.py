@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from container.encoder.model_config import PRECISIONS, Precision
 from container.errors import BakeError
+from container.search.views import RANKINGS, Ranking
 
 MAX_BATCH_SIZE = 4096
 MAX_PREFIX = 1000
@@ -19,8 +20,8 @@ MAX_PREFIX = 1000
 class BakeSettings:
     """What to bake.
 
-    `max_seq_length` `None` means the model's own. `embed` says which text of an entry is
-    embedded; with `both` an entry has two vectors. `raw` holds the hyperparameters as given.
+    `max_seq_length` `None` means the model's own. `ranking` says which views of an entry are
+    embedded. `raw` holds the hyperparameters as given.
     """
 
     bake_id: str
@@ -30,7 +31,7 @@ class BakeSettings:
     batch_size: int
     max_seq_length: int | None
     store_text: bool
-    embed: Literal["answer", "question", "both"]
+    ranking: Ranking
     corpus_sha256: str
     query_prefix: str
     passage_prefix: str
@@ -68,10 +69,7 @@ class _Reader:
                 None if length == "None" else self._number("max_seq_length", 3, 1_000_000)
             ),
             store_text=self._choice("store_text", ("true", "false"), "true") == "true",
-            embed=cast(
-                Literal["answer", "question", "both"],
-                self._choice("embed", ("answer", "question", "both"), "answer"),
-            ),
+            ranking=cast(Ranking, self._choice("ranking", RANKINGS, "hybrid")),
             corpus_sha256=self._text("corpus_sha256"),
             query_prefix=self._prefix("query_prefix"),
             passage_prefix=self._prefix("passage_prefix"),

@@ -1,33 +1,35 @@
 """Exact nearest neighbours: matrix products block by block, and a running threshold.
 
-Only scores above the worst of those kept so far get a second look, so a search costs little more
-than reading the rows once. Float32 throughout: NumPy has no matrix product for half precision, and
-converting rows block by block takes several times as long as the product.
+A search costs little more than reading the rows once. Float32 throughout: NumPy has no matrix
+product for half precision, and converting rows block by block takes several times as long as the
+product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+from container.search.selection import Best, Match, Vectors
 
 # Bytes of scores held at a time. Few large products beat many small ones, each of which wakes and
 # joins the library's threads.
 BLOCK_BYTES = 4 << 20
 # Queries in one product.
 MOST_QUERIES = 256
-# Rows whose best scores give the first threshold.
-SAMPLE_ROWS = 4096
 
 
-class Match(NamedTuple):
-    """A found entry: its position in the corpus and its cosine similarity."""
+class ExtraRows(NamedTuple):
+    """Further rows of some entries in one view, such as those of other passages.
 
-    position: int
-    score: np.float32
+    `owners` holds the position of each row's entry, in ascending order.
+    """
+
+    rows: Vectors
+    owners: NDArray[np.int32]
 
 
 def normalized(vectors: Vectors) -> Vectors:
@@ -37,80 +39,94 @@ def normalized(vectors: Vectors) -> Vectors:
     return unit
 
 
-def nearest(
-    queries: Vectors, rows: Vectors, top_k: int, rows_per_entry: int = 1
-) -> list[list[Match]]:
-    """The `top_k` best entries for each query, best first.
+def nearest(queries: Vectors, rows: Vectors, top_k: int) -> list[list[Match]]:
+    """The `top_k` nearest rows for each query, best first.
 
-    `queries` [n, dimension] and `rows` [entries * rows_per_entry, dimension] have unit length.
-    An entry's score is that of its best row. Among equal scores the lower position comes first. A
-    `top_k` beyond the number of entries returns them all.
+    `queries` [n, dimension] and `rows` [entries, dimension] have unit length. Among equal scores
+    the lower position comes first. A `top_k` beyond the number of rows returns them all.
     """
     return [
         matches
         for start in range(0, len(queries), MOST_QUERIES)
-        for matches in _search(queries[start : start + MOST_QUERIES], rows, top_k, rows_per_entry)
+        for matches in best_entries(queries[start : start + MOST_QUERIES], rows[np.newaxis], top_k)
     ]
 
 
-def _search(queries: Vectors, rows: Vectors, top_k: int, rows_per_entry: int) -> list[list[Match]]:
-    block = max(1, BLOCK_BYTES // (4 * len(queries)))
-    block += -block % rows_per_entry
-    scores = np.empty((len(queries), min(block, len(rows))), dtype=np.float32)
-    best = [_Best(top_k, rows_per_entry) for _ in queries]
-    for start in range(0, len(rows), block):
-        part = rows[start : start + block]
-        found = scores[:, : len(part)]
-        np.matmul(queries, part.T, out=found)
-        for one, of_query, highest in zip(best, found, found.max(axis=1), strict=True):
-            if highest > one.threshold:
-                one.offer(of_query, start)
-    return [one.matches() for one in best]
+def best_entries(
+    queries: Vectors,
+    views: Vectors,
+    top_k: int,
+    extras: Sequence[ExtraRows | None] = (),
+    added: Vectors | None = None,
+) -> list[list[Match]]:
+    """The `top_k` best entries for each of at most MOST_QUERIES queries, best first.
+
+    An entry's score in a view is that of its best row there. Its score is that of its only view or,
+    of several, half the best and half the mean.
+
+    Args:
+        views: rows of unit length [views, entries, dimension].
+        extras: of each view, further rows.
+        added: what is added to each score [queries, entries].
+    """
+    count, (views_count, entries, dimension) = len(queries), views.shape
+    extras = extras or (None,) * views_count
+    best = Best(count, min(top_k, entries))
+    block = max(1, BLOCK_BYTES // (4 * max(count, 1)))
+    if views_count * entries <= block:
+        scores = queries @ views.reshape(-1, dimension).T
+        by_view = scores.reshape(count, views_count, entries).swapaxes(0, 1)
+        best.offer(_joined(queries, by_view, extras, added, 0), 0)
+        return best.matches()
+    block = min(block, entries)
+    buffer = np.empty(views_count * count * block, dtype=np.float32)
+    for start in range(0, entries, block):
+        width = min(block, entries - start)
+        # Contiguous, even for a last and smaller block.
+        by_view = buffer[: views_count * count * width].reshape(views_count, count, width)
+        for rows, scores in zip(views, by_view, strict=True):
+            np.matmul(queries, rows[start : start + width].T, out=scores)
+        best.offer(_joined(queries, by_view, extras, added, start), start)
+    return best.matches()
 
 
-class _Best:
-    """The best entries for one query among the rows offered so far."""
-
-    def __init__(self, top_k: int, rows_per_entry: int) -> None:
-        self._top_k = top_k
-        self._rows_per_entry = rows_per_entry
-        # This many rows belong to at least `top_k` entries.
-        self._enough_rows = top_k * rows_per_entry
-        self._scores = np.empty(0, dtype=np.float32)
-        self._entries = np.empty(0, dtype=np.int64)
-        # Later rows must score more than this: among equals the lower position wins.
-        self.threshold = -np.inf
-
-    def offer(self, scores: Vectors, start: int) -> None:
-        """Takes the good ones of the rows from row `start`, where an entry begins."""
-        if np.isneginf(self.threshold):
-            least = _kth_best(scores[: max(SAMPLE_ROWS, self._enough_rows)], self._enough_rows)
-            rows = np.flatnonzero(scores >= least)
-        else:
-            rows = np.flatnonzero(scores > self.threshold)
-        found = scores[rows]
-        if len(rows) > self._enough_rows:
-            enough = found >= _kth_best(found, self._enough_rows)
-            rows, found = rows[enough], found[enough]
-        entries = np.concatenate([self._entries, (rows + start) // self._rows_per_entry])
-        found = np.concatenate([self._scores, found])
-        order = np.lexsort((entries, -found))
-        if self._rows_per_entry > 1:
-            # The first of an entry's rows in this order is its best one.
-            order = order[np.sort(np.unique(entries[order], return_index=True)[1])]
-        order = order[: self._top_k]
-        self._entries, self._scores = entries[order], found[order]
-        if len(order) == self._top_k:
-            self.threshold = self._scores[-1]
-
-    def matches(self) -> list[Match]:
-        """The kept entries, best first."""
-        return list(map(Match, self._entries.tolist(), self._scores))
+def _joined(
+    queries: Vectors,
+    by_view: Vectors,
+    extras: Sequence[ExtraRows | None],
+    added: Vectors | None,
+    start: int,
+) -> Vectors:
+    """One score for each query and entry from those `by_view`, which is overwritten."""
+    end = start + by_view.shape[2]
+    for scores, extra in zip(by_view, extras, strict=True):
+        if extra is not None:
+            _raise_to_extras(queries, scores, extra, start, end)
+    joined: Vectors = by_view[0]
+    if len(by_view) > 1:
+        joined = np.maximum(by_view[0], by_view[1])
+        total = by_view[0]
+        total += by_view[1]
+        for scores in by_view[2:]:
+            np.maximum(joined, scores, out=joined)
+            total += scores
+        total *= 1 / len(by_view)
+        joined += total
+        joined *= 0.5
+    if added is not None:
+        joined += added[:, start:end]
+    return joined
 
 
-def _kth_best(scores: Vectors, count: int) -> np.float32 | float:
-    """The `count`-th highest score, or minus infinity if there are fewer."""
-    if len(scores) < count:
-        return -np.inf
-    least: np.float32 = np.partition(scores, -count)[-count]
-    return least
+def _raise_to_extras(
+    queries: Vectors, scores: Vectors, extra: ExtraRows, start: int, end: int
+) -> None:
+    """Raises the scores of the entries from `start` to `end` to those of their further rows."""
+    first, last = np.searchsorted(extra.owners, (start, end))
+    if first == last:
+        return
+    owners = extra.owners[first:last]
+    begins = np.flatnonzero(np.diff(owners, prepend=-1))
+    best = np.maximum.reduceat(queries @ extra.rows[first:last].T, begins, axis=1)
+    columns = owners[begins] - start
+    scores[:, columns] = np.maximum(scores[:, columns], best)

@@ -9,14 +9,17 @@ import numpy as np
 
 from container.encoder.base import TextEncoder
 from container.search.index import Index
-from container.search.nearest import Match, nearest, normalized
+from container.search.nearest import nearest, normalized
+from container.search.selection import Match, Vectors
+from corpus.markup import plain_text
 
 
 class Hit(NamedTuple):
-    """An entry of the index (`id` and, if texts are stored, `question` and `answer`); its score."""
+    """An entry of the index, as it is stored; its score; the passage that matched, if any."""
 
     entry: dict[str, Any]
     score: np.float32
+    passage: str | None = None
 
 
 class Searcher:
@@ -28,9 +31,30 @@ class Searcher:
         self._query_prefix = model["query_prefix"]
         self._passage_prefix = model["passage_prefix"]
 
-    def search(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
-        """The `top_k` best entries of the index for each query, best first."""
-        found = self._index.search(self.encoder.encode(self._as_queries(queries)), top_k)
+    def search(
+        self,
+        queries: Sequence[str],
+        top_k: int,
+        *,
+        lexical: bool = True,
+        categories: Sequence[str] | None = None,
+    ) -> list[list[Hit]]:
+        """The `top_k` best entries of the index for each query, best first.
+
+        Args:
+            lexical: whether shared words count.
+            categories: only entries in one of them are found.
+        """
+        vectors = self.encoder.encode(self._as_queries(queries))
+        found = self._index.search(vectors, top_k, queries if lexical else None, categories)
+        return [
+            [self._hit(match, vector) for match in matches]
+            for matches, vector in zip(found, vectors, strict=True)
+        ]
+
+    def nearest_answers(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
+        """The `top_k` entries of the index with the nearest answers, as sentence-transformers."""
+        found = self._index.nearest_answers(self.encoder.encode(self._as_queries(queries)), top_k)
         return [
             [Hit(self._index.entry(position), score) for position, score in matches]
             for matches in found
@@ -43,6 +67,14 @@ class Searcher:
         texts = self._as_queries(queries) + [self._passage_prefix + text for text in corpus]
         vectors = normalized(self.encoder.encode(texts))
         return nearest(vectors[: len(queries)], vectors[len(queries) :], top_k)
+
+    def _hit(self, match: Match, vector: Vectors) -> Hit:
+        entry = self._index.entry(match.position)
+        passages = entry.get("passages")
+        if not passages:
+            return Hit(entry, match.score)
+        start, end = passages[self._index.passage(match.position, vector)]
+        return Hit(entry, match.score, plain_text(entry["answer"])[start:end].strip())
 
     def _as_queries(self, texts: Sequence[str]) -> list[str]:
         return [self._query_prefix + text for text in texts]

@@ -22,7 +22,7 @@ MODES = {
     "embedding": ("text_inputs", "mode", "request_id"),
     "nn_corpus": ("corpus", "queries", "top_k", "mode", "request_id"),
     "nn_train_data": ("queries", "top_k", "return_text", "mode", "request_id"),
-    "search": ("queries", "top_k", "mode", "request_id"),
+    "search": ("queries", "top_k", "category", "lexical", "mode", "request_id"),
     "info": ("mode",),
 }
 RECORD_FIELDS = ("id", "text_inputs", "mode")
@@ -43,7 +43,8 @@ class Request:
 
     embedding: the vectors of `text_inputs`. nn_corpus: the nearest texts of `corpus` for each of
     `queries`. nn_train_data: ids of the nearest entries of the baked corpus, their texts if
-    `return_text`. search: the nearest entries as they are stored. info: the manifest.
+    `return_text`. search: the best entries as they are stored, only of `category` if given, and by
+    vectors alone unless `lexical`. info: the manifest.
     """
 
     mode: str = "embedding"
@@ -52,6 +53,8 @@ class Request:
     queries: list[str] = field(default_factory=list)
     top_k: int = DEFAULT_TOP_K
     return_text: bool = False
+    category: list[str] | None = None
+    lexical: bool = True
     request_id: str | None = None
 
     @property
@@ -152,7 +155,9 @@ def parse_request(payload: object) -> Request | Record:
         mode,
         **lists,
         top_k=_top_k(payload),
-        return_text=_flag(payload, "return_text"),
+        return_text=_flag(payload, "return_text", default=False),
+        category=_category(payload),
+        lexical=_flag(payload, "lexical", default=True),
         request_id=_request_id(payload),
     )
 
@@ -263,8 +268,15 @@ def _top_k(payload: Mapping[str, object]) -> int:
     return value
 
 
-def _flag(payload: Mapping[str, object], name: str) -> bool:
-    value = payload.get(name, False)
+def _category(payload: Mapping[str, object]) -> list[str] | None:
+    value = payload.get("category")
+    return (
+        None if value is None else _texts([value] if isinstance(value, str) else value, "category")
+    )
+
+
+def _flag(payload: Mapping[str, object], name: str, *, default: bool) -> bool:
+    value = payload.get(name, default)
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{name} is {_kind(value)}; send true or false")
     return value

@@ -61,7 +61,12 @@ class Service:
         with broken_artifact():
             check_bake(manifest, bake_id)
             model = manifest["model"]
-            index = Index(model_dir / INDEX, manifest["corpus"]["entries"], model["dimension"])
+            index = Index(
+                model_dir / INDEX,
+                manifest["corpus"]["entries"],
+                model["dimension"],
+                manifest["ranking"],
+            )
             return cls(manifest, Searcher(load(model_dir, manifest), index, model))
 
     def answer(self, body: Body, content_type: str | None) -> bytes:
@@ -117,14 +122,20 @@ class Service:
             case "embedding":
                 return {"embedding": finite(encoder.encode(request.text_inputs))}
             case "nn_corpus":
-                found = self._searcher.nearest(request.corpus, request.queries, request.top_k)
+                nearest = self._searcher.nearest(request.corpus, request.queries, request.top_k)
                 return [
                     [{"corpus_id": position, "score": score} for position, score in matches]
-                    for matches in found
+                    for matches in nearest
                 ]
             case "nn_train_data":
                 return self._train_data(request)
             case "search":
+                found = self._searcher.search(
+                    request.queries,
+                    request.top_k,
+                    lexical=request.lexical,
+                    categories=request.category,
+                )
                 # Question and answer are null where none is stored.
                 results = [
                     [
@@ -132,11 +143,13 @@ class Service:
                             "id": entry["id"],
                             "question": entry.get("question"),
                             "answer": entry.get("answer"),
+                            "passage": passage,
+                            "fields": entry.get("fields", {}),
                             "score": score,
                         }
-                        for entry, score in hits
+                        for entry, score, passage in hits
                     ]
-                    for hits in self._searcher.search(request.queries, request.top_k)
+                    for hits in found
                 ]
                 return {"bake_id": self._manifest["bake_id"], "results": results}
             case _:
@@ -153,9 +166,9 @@ class Service:
             [
                 {"id": entry["id"], "score": score}
                 | ({"text": entry["answer"]} if request.return_text else {})
-                for entry, score in hits
+                for entry, score, _ in hits
             ]
-            for hits in self._searcher.search(request.queries, request.top_k)
+            for hits in self._searcher.nearest_answers(request.queries, request.top_k)
         ]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _REQUIRED = ("bake_id", "model_data_url", "training_job_name")
-_COMPARED = ("model_id", "model_version", "dimension", "embed", "corpus_sha256")
+_COMPARED = ("model_id", "model_version", "dimension", "ranking", "corpus_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Bake:
     """One finished bake.
 
     Attributes:
-        facts: what its marker says besides: model_id, model_version, dimension, embed,
+        facts: what its marker says besides: model_id, model_version, dimension, ranking,
             corpus_sha256, corpus_file, entries (if known) and baked_at. Markers of earlier
             versions of this app lack them.
         written_at: when the marker was written, if it was read.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import Field, TypeAdapter
 
@@ -61,28 +61,26 @@ class NearestAnswer(TypedDict):
 
 
 class SearchHit(TypedDict):
-    """An entry of the deployed corpus and its cosine similarity.
+    """An entry of the deployed corpus and its score.
 
     Some entries have no question; if the corpus was baked without its texts, answers are null as
-    well.
+    well. `passage` is the part of a long answer that matched best, without markup; `fields` holds
+    what else the corpus says of the entry.
     """
 
     id: str
     question: str | None
     answer: str | None
+    passage: str | None
+    fields: dict[str, Any]
     score: Score
 
 
-class SearchResults(TypedDict):
+class SearchAnswer(TypedDict):
     """For each query its hits, best first, and the bake that the answering endpoint serves."""
 
     results: list[list[SearchHit]]
     bake_id: str
-
-
-class SearchAnswer(SearchResults):
-    """For each query its hits, best first, and the bake that the answering endpoint serves."""
-
     served_by: ServedBy
     request_id: str
 
@@ -146,6 +144,24 @@ class UnhealthyAnswer(ErrorAnswer):
 
     bake_id: NotRequired[str]
     endpoints: NotRequired[list[HealthLine]]
+
+
+class EndpointHit(TypedDict):
+    """A hit in mode `search`; bakes of earlier versions of this app know no passages or fields."""
+
+    id: str
+    question: str | None
+    answer: str | None
+    passage: NotRequired[str | None]
+    fields: NotRequired[dict[str, Any]]
+    score: Score
+
+
+class SearchResults(TypedDict):
+    """Mode `search`."""
+
+    results: list[list[EndpointHit]]
+    bake_id: str
 
 
 class Info(TypedDict):

@@ -52,11 +52,18 @@ class Environment(BaseModel):
     deployment_parameter: str = Field(alias="DEPLOYMENT_PARAMETER", min_length=1)
     serving_parameter: str = Field(alias="SERVING_PARAMETER", min_length=1)
     min_score: float = Field(
-        alias="MIN_SCORE",
+        alias="MIN_SCORE", ge=-1, le=1, description="hits that score less are left out"
+    )
+    margin: float = Field(
+        alias="MARGIN", ge=0, le=1, description="what the best hit must be ahead to be an answer"
+    )
+    unanswered_below: float = Field(
+        alias="UNANSWERED_BELOW",
         ge=-1,
         le=1,
         description="a question counts as unanswered if its best hit scores less",
     )
+    lexical: bool = Field(alias="LEXICAL", description="whether shared words count")
     time_budget_seconds: float = Field(
         # API Gateway gives up after 29 seconds.
         alias="TIME_BUDGET_SECONDS",

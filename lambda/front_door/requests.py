@@ -6,14 +6,15 @@ The limits keep every answer below the 6 MB (6,291,456 bytes) that a Lambda func
   6.0 million; that is 244 texts of 1,024 dimensions, or 651 of 384.
 - nearest: a hit `{"corpus_id": 9999, "score": 0.9199999570846558}, ` takes about 55 bytes once its
   quotes are escaped inside the Lambda's own JSON, so 100,000 hits take 5.5 million.
-- search: a hit carries a question and an answer, about 3,000 bytes for 2,000 hits.
+- search: a hit carries a question, an answer, a passage and fields, about 3,000 bytes for 2,000
+  hits.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from rest.body import WHOLE, RequestModel
 
@@ -21,6 +22,7 @@ MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_TEXTS: Final = 10_000
 MAX_QUERIES: Final = 1_000
 MAX_TOP_K: Final = 1_000
+MAX_CATEGORIES: Final = 100
 MAX_EMBEDDED_NUMBERS: Final = 250_000
 MAX_NEAREST_HITS: Final = 100_000
 MAX_SEARCH_HITS: Final = 2_000
@@ -33,6 +35,17 @@ Text = Annotated[
 # Fail fast: five megabytes of wrong elements are one mistake, not a million.
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
 Queries = Annotated[list[Text], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Categories = Annotated[
+    list[Text],
+    Field(min_length=1, max_length=MAX_CATEGORIES, fail_fast=True),
+    BeforeValidator(_listed, json_schema_input_type=str | list[Text]),
+]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), WHOLE]
 
 
@@ -84,10 +97,24 @@ class SearchRequest(_Request):
         description="Hits per query. The number of queries times top_k is at most "
         f"{MAX_SEARCH_HITS}.",
     )
-    min_score: float = Field(
-        default=-1.0,
+    category: Categories | None = Field(
+        default=None,
+        description="Only find entries of this category, or of one of these.",
+        examples=["Billing"],
+    )
+    min_score: float | None = Field(
+        default=None,
         ge=-1,
         le=1,
         allow_inf_nan=False,
-        description="Leave out hits with a lower cosine similarity. The default keeps all.",
+        description="Leave out hits with a lower score; without a hit, the answer is withheld. "
+        "By default as the settings say.",
+    )
+    margin: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Withhold the answer unless the best hit is this far ahead of the next one "
+        "with another question. By default as the settings say.",
     )

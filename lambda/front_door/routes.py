@@ -7,6 +7,7 @@ Gateway's resources and methods from that file. docs/rest-api.md describes it fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -16,10 +17,12 @@ from pydantic_core import to_json
 from contract.metrics import FAILED_OVER, QUESTIONS, UNANSWERED_QUESTIONS
 from front_door.answers import (
     EmbedAnswer,
+    EndpointHit,
     EndpointsAnswer,
     HealthAnswer,
     NearestAnswer,
     SearchAnswer,
+    SearchHit,
     UnhealthyAnswer,
     read_embeddings,
     read_neighbours,
@@ -38,6 +41,7 @@ from front_door.requests import (
     SearchRequest,
 )
 from front_door.time_budget import TimeBudget
+from front_door.withholding import MARGIN_HITS, is_answered
 from rest.app import RestApp
 from rest.errors import USE_BATCH, ApiError
 
@@ -112,20 +116,35 @@ def nearest(request: NearestRequest) -> NearestAnswer:
 def search(request: SearchRequest) -> SearchAnswer:
     """The deployed corpus's answers to the queries."""
     _check_hits(len(request.queries), request.top_k, MAX_SEARCH_HITS)
-    question = {"mode": "search", "queries": request.queries, "top_k": request.top_k}
+    stage, queries = app.environment, request.queries
+    min_score = stage.min_score if request.min_score is None else request.min_score
+    margin = stage.margin if request.margin is None else request.margin
+    depth = request.top_k
+    if margin or stage.margin:
+        depth = max(depth, min(MARGIN_HITS, MAX_SEARCH_HITS // len(queries)))
+    question = {"mode": "search", "queries": queries, "top_k": depth}
+    # Endpoints of an earlier version know neither field, so they are sent only where needed.
+    if request.category is not None:
+        question["category"] = request.category
+    if not stage.lexical:
+        question["lexical"] = False
     answer = _ask(question, read_results, request.instance_type)
-    results = answer.value["results"]
-    # Measured by the stage's own score and not by what this caller asked for: with different
-    # thresholds the share of unanswered questions would mean nothing.
-    best = [max((hit["score"] for hit in hits), default=-1) for hits in results]
-    unanswered = sum(score < app.environment.min_score for score in best)
-    metrics.add_metric(QUESTIONS, MetricUnit.Count, len(best))
+    found = answer.value["results"]
+    # Measured by the stage's own limits and not by what this caller asked for: with different ones
+    # the share of unanswered questions would mean nothing.
+    unanswered = sum(not is_answered(hits, stage.unanswered_below, stage.margin) for hits in found)
+    metrics.add_metric(QUESTIONS, MetricUnit.Count, len(found))
     metrics.add_metric(UNANSWERED_QUESTIONS, MetricUnit.Count, unanswered)
-    if request.min_score > -1:  # otherwise keep even those that rounding took below -1
-        results = [[hit for hit in hits if hit["score"] >= request.min_score] for hits in results]
+    if min_score <= -1:  # keep even hits that rounding took below -1
+        min_score = -math.inf
     return {
         "bake_id": answer.value["bake_id"],
-        "results": results,
+        "results": [
+            [_search_hit(hit) for hit in hits[: request.top_k] if hit["score"] >= min_score]
+            if is_answered(hits, min_score, margin)
+            else []
+            for hits in found
+        ],
         "served_by": answer.served_by(),
         "request_id": app.request_id,
     }
@@ -178,6 +197,10 @@ def _ask(
     answer = app.endpoints.ask(to_json(question), read, app.budget, instance_type)
     metrics.add_metric(FAILED_OVER, MetricUnit.Count, len(answer.failed))
     return answer
+
+
+def _search_hit(hit: EndpointHit) -> SearchHit:
+    return {"passage": None, "fields": {}, **hit}
 
 
 def _check_hits(queries: int, top_k: int, most: int) -> None:

@@ -121,9 +121,10 @@ class CorpusAlarms(Construct):
                 threshold=limits.unanswered_percent,
                 topic=topic,
                 description=f"For more than {limits.unanswered_percent:g} % of the questions to"
-                f" {stage} in an hour, the best answer scored below {limits.min_score:g}: the"
-                " corpus lacks what people ask for, or a new corpus answers worse. Add entries, or"
-                f" roll back: make rollback STAGE={stage} BAKE=<bake id>.",
+                f" {stage} in an hour, the best answer scored below"
+                f" {settings.unanswered_below:g}: the corpus lacks what people ask for, or a new"
+                " corpus answers worse. Add entries, or roll back:"
+                f" make rollback STAGE={stage} BAKE=<bake id>.",
             )
 
 

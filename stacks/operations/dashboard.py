@@ -195,7 +195,7 @@ Each alarm's description says what to do. Also:
             _row(
                 _Graph("Questions", [stage_metric(settings, QUESTIONS, "Sum", hour)]),
                 _Graph(
-                    f"Best answer below {settings.alarms.min_score:g}",
+                    f"Best answer below {settings.unanswered_below:g}",
                     [unanswered_share(settings, hour)],
                     unit="%",
                 ),

@@ -120,7 +120,7 @@ class TestPrepare:
             prepare(dev.stage, "aaaa")
 
     def test_other_settings_are_all_named_with_their_place(self, dev):
-        dev.add_bake(bake("a"), model_version="0.1", dimension=7, embed="both", model_id="m")
+        dev.add_bake(bake("a"), model_version="0.1", dimension=7, ranking="answer", model_id="m")
         with pytest.raises(CommandError) as caught:
             prepare(dev.stage, "aaaa")
         model = dev.settings.jumpstart_model
@@ -131,7 +131,7 @@ class TestPrepare:
             "  the version of that model in jumpstart.lock.json is"
             f" '{model.version}' and was '0.1'",
             f"  the dimension of that model in jumpstart.lock.json is {model.dimension} and was 7",
-            "  model.embed is 'answer' and was 'both'",
+            "  search.ranking is 'hybrid' and was 'answer'",
         ]
 
     def test_a_bake_without_its_corpus_says_how_to_go_on(self, dev):
@@ -176,10 +176,6 @@ class TestDeploy:
         assert choice_of(choice, prepare(dev.stage, "aaaa")).context["config"] == str(folder)
 
     def test_a_corpus_that_todays_settings_refuse(self, dev):
-        dev.add_bake(bake("a"), b"text\nno question\n", embed="both")
-        dev.settings = dev.settings.model_copy(
-            update={"model": dev.settings.model.model_copy(update={"embed": "both"})}
-        )
         earlier = prepare(dev.stage, "aaaa")
         earlier.corpus.write_bytes(b"")
         with pytest.raises(SettingsError, match="empty"):

@@ -73,7 +73,8 @@ def test_the_manifest_says_what_was_baked(baked):
         "passage_prefix": "",
     }
     assert found["model"]["pooling_source"] == "1_Pooling/config.json"
-    assert found["index"] == {"rows": len(FAQ), "dimension": 384}
+    assert found["ranking"] == "hybrid"
+    assert found["index"] == {"rows": 3 * len(FAQ), "dimension": 384}
     assert found["weights_source"]["model.safetensors"].startswith("53aa51172d142c89d9012cce")
     assert set(found["libraries"]) >= {"python", "numpy", "openvino", "tokenizers"}
     for probe in found["probes"]:
@@ -91,17 +92,18 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path, baked):
     assert files(run.model) == files(baked)
 
 
-@pytest.mark.parametrize(("embed", "rows"), [("answer", 1), ("question", 1), ("both", 2)])
-def test_the_embedded_text_is_the_one_chosen(tmp_path, minilm_encoder, embed, rows):
+@pytest.mark.parametrize(("ranking", "views"), [("answer", 1), ("question", 2), ("hybrid", 3)])
+def test_the_embedded_texts_are_those_of_the_ranking(tmp_path, minilm_encoder, ranking, views):
     run = BakeRun(tmp_path / "ml", minilm(), faq_csv())
-    assert run.run_here(embed=embed, query_prefix="query: ", passage_prefix="passage: ") == 0
+    assert run.run_here(ranking=ranking, query_prefix="query: ", passage_prefix="passage: ") == 0
     embeddings = np.load(run.model / "index" / "embeddings.npy")
-    assert embeddings.shape == (rows * len(FAQ), 384)
-    texts = []
-    for question, answer in FAQ:
-        texts += [f"query: {question}"] if embed != "answer" else []
-        texts += [f"passage: {answer}"] if embed != "question" else []
-    np.testing.assert_allclose(embeddings, minilm_encoder.encode(texts), atol=1e-5)
+    texts = [
+        [f"passage: {answer}" for _, answer in FAQ],
+        [f"query: {question}" for question, _ in FAQ],
+        [f"passage: {question} {answer}" for question, answer in FAQ],
+    ][:views]
+    expected = [minilm_encoder.encode(each) for each in texts]
+    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
 
 
 def test_without_stored_text_nothing_of_the_corpus_is_in_the_artifact(tiny_run):
@@ -121,7 +123,7 @@ def test_progress_is_printed(tiny_run, capsys):
     output = capsys.readouterr().out
     assert re.search(r"encoded 300 of 300 \(100 %\), [\d,]+ texts/s", output)
     assert manifest(run)["corpus"]["entries"] == 300
-    assert np.load(run.model / "index" / "embeddings.npy").shape == (300, 32)
+    assert np.load(run.model / "index" / "embeddings.npy").shape == (3, 300, 32)
 
 
 def test_json_lines_keep_their_ids(tiny_run):
@@ -138,7 +140,7 @@ def test_json_lines_keep_their_ids(tiny_run):
         ({"corpus_sha256": "0" * 64}, "The corpus is not the one that was asked for"),
         ({"dimension": "384"}, "dimension is 32; the settings say 384"),
         (
-            {"batch_size": "0", "embed": "title", "store_text": "yes"},
+            {"batch_size": "0", "ranking": "title", "store_text": "yes"},
             "batch_size is '0'; allowed is a whole number from 1 to 4096; store_text is 'yes'",
         ),
         ({"max_seq_length": "65"}, "max_seq_length is 65; this model takes 3 to 64 tokens"),
@@ -167,7 +169,7 @@ def test_a_wrong_corpus_fails_with_the_rows_that_are_wrong(tiny_run, rows):
 def test_a_corpus_beyond_memory_points_to_batch_transform(tiny_run, monkeypatch):
     monkeypatch.setattr(encode_corpus, "total_memory", lambda: 1_000_000)
     run = tiny_run("".join(f'"q {n}","a {n}"\n' for n in range(20_000)).encode())
-    assert run.run_here(embed="both") == 1
+    assert run.run_here() == 1
     assert "The corpus is too large: 20,000 entries" in run.failure
     assert "batch transform" in run.failure
 

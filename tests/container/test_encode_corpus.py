@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from container.bake.encode_corpus import WINDOW_BATCHES, encode_corpus
-from container.search.index import Index, IndexWriter
+from container.bake.index_writer import IndexWriter
+from container.search.index import Index
 from corpus.reader import CorpusError
 
 ENTRIES = 5 * WINDOW_BATCHES + 3
@@ -32,10 +33,19 @@ class NumberEncoder:
         return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def settings(embed="answer"):
+class NoPassages:
+    def may_be_cut(self, _tokens):
+        return False
+
+
+def settings(ranking="answer"):
     return SimpleNamespace(
-        embed=embed, batch_size=1, store_text=True, query_prefix="", passage_prefix=""
+        ranking=ranking, batch_size=1, store_text=True, query_prefix="", passage_prefix=""
     )
+
+
+def encode(corpus, encoder, folder, entries=ENTRIES, ranking="answer"):
+    encode_corpus(settings(ranking), corpus, entries, encoder, passages=NoPassages(), folder=folder)
 
 
 @pytest.fixture
@@ -48,16 +58,12 @@ def corpus(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("embed", ["answer", "both"])
-def test_every_window_is_written_in_its_place(tmp_path, corpus, embed, capsys):
-    encode_corpus(settings(embed), corpus, ENTRIES, NumberEncoder(), tmp_path / "index")
-    index = Index(tmp_path / "index", ENTRIES, 2)
-    angles = np.arctan2(index.rows[:, 1], index.rows[:, 0]) * 1000
-    expected = (
-        [n + 1000 for n in range(ENTRIES)]
-        if embed == "answer"
-        else [angle for n in range(ENTRIES) for angle in (n, n + 1000)]
-    )
+@pytest.mark.parametrize(("ranking", "first"), [("answer", [1000]), ("question", [1000, 0])])
+def test_every_window_is_written_in_its_place(tmp_path, corpus, ranking, first, capsys):
+    encode(corpus, NumberEncoder(), tmp_path / "index", ranking=ranking)
+    index = Index(tmp_path / "index", ENTRIES, 2, ranking)
+    angles = np.arctan2(index.views[..., 1], index.views[..., 0]) * 1000
+    expected = np.array(first)[:, np.newaxis] + np.arange(ENTRIES)
     np.testing.assert_allclose(angles, expected, atol=0.1)
     assert [index.entry(n)["id"] for n in range(ENTRIES)] == [f"n{n}" for n in range(ENTRIES)]
     assert f"encoded {ENTRIES} of {ENTRIES} (100 %)" in capsys.readouterr().out
@@ -80,28 +86,28 @@ def test_the_next_window_is_read_while_one_is_encoded(tmp_path, corpus):
                 assert self.tokenized.acquire(timeout=5)
             return super().encode_tokens(tokens)
 
-    encode_corpus(settings(), corpus, ENTRIES, WaitingEncoder(), tmp_path / "index")
+    encode(corpus, WaitingEncoder(), tmp_path / "index")
 
 
 def test_an_error_in_a_later_row_is_raised(tmp_path, corpus):
     with corpus.open("a") as to:
         to.write('{"id": "n1"}\n')
     with pytest.raises(CorpusError):
-        encode_corpus(settings(), corpus, ENTRIES + 1, NumberEncoder(), tmp_path / "index")
+        encode(corpus, NumberEncoder(), tmp_path / "index", ENTRIES + 1)
 
 
 @pytest.mark.parametrize("at", [1, 6], ids=["a window", "the last window"])
 def test_a_full_disk_is_raised(tmp_path, corpus, monkeypatch, at):
     windows = []
 
-    def add(_self, entries, _vectors):
+    def add(_self, entries, _texts, _vectors):
         windows.append(entries)
         if len(windows) == at:
             raise OSError("no space left")
 
     monkeypatch.setattr(IndexWriter, "add", add)
     with pytest.raises(OSError, match="no space left"):
-        encode_corpus(settings(), corpus, ENTRIES, NumberEncoder(), tmp_path / "index")
+        encode(corpus, NumberEncoder(), tmp_path / "index")
     assert len(windows) <= at + 1
 
 
@@ -113,5 +119,5 @@ def test_an_error_of_the_model_ends_it(tmp_path, corpus):
             return super().encode_tokens(tokens)
 
     with pytest.raises(MemoryError):
-        encode_corpus(settings(), corpus, ENTRIES, BrokenEncoder(), tmp_path / "index")
+        encode(corpus, BrokenEncoder(), tmp_path / "index")
     assert all(not thread.name.startswith("corpus") for thread in threading.enumerate())

@@ -79,7 +79,7 @@ def change_manifest(model, change):
         (lambda m: change_manifest(m, lambda f: f.pop("model")), "the manifest is incomplete"),
         (
             lambda m: change_manifest(m, lambda f: f["model"].update(dimension=385)),
-            "the manifest says 6 entries of float32 and dimension 385",
+            "embeddings.npy holds float32 [3, 6, 384]; expected is float32 [3, 6, 385]",
         ),
         (lambda m: (m / "weights" / "model.safetensors").unlink(), "the artifact is broken"),
         (

@@ -8,29 +8,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container.search import nearest as nearest_module
-from container.search.nearest import Match, nearest, normalized
+from container.search import selection
+from container.search.nearest import nearest, normalized
+from container.search.selection import Match
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_agrees_with_brute_force(data):
     """Small whole numbers multiply exactly, so ties are many and real."""
-    per_entry = data.draw(st.integers(1, 2))
     entries = data.draw(st.integers(1, 40))
-    shape = (entries * per_entry, 3)
     seed = data.draw(st.integers(0, 10_000))
     rng = np.random.default_rng(seed)
-    rows = rng.integers(-2, 3, shape).astype(np.float32)
+    rows = rng.integers(-2, 3, (entries, 3)).astype(np.float32)
     queries = rng.integers(-2, 3, (data.draw(st.integers(1, 4)), 3)).astype(np.float32)
     top_k = data.draw(st.integers(1, 50))
     block = data.draw(st.sampled_from([8, 64, 4 << 20]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nearest_module, "BLOCK_BYTES", block)
         patch.setattr(nearest_module, "MOST_QUERIES", data.draw(st.integers(1, 5)))
-        patch.setattr(nearest_module, "SAMPLE_ROWS", data.draw(st.sampled_from([1, 8, 4096])))
-        found = nearest(queries, rows, top_k, per_entry)
+        patch.setattr(selection, "LEAST_GROUPS", data.draw(st.sampled_from([1, 8, 128])))
+        patch.setattr(selection, "GROUPS_PER_HIT", data.draw(st.sampled_from([1, 8])))
+        found = nearest(queries, rows, top_k)
     for query, matches in zip(queries, found, strict=True):
-        scores = (rows @ query).reshape(entries, per_entry).max(axis=1)
+        scores = rows @ query
         expected = sorted(range(entries), key=lambda number: (-scores[number], number))[:top_k]
         assert [match.position for match in matches] == expected
         assert [match.score for match in matches] == [float(scores[n]) for n in expected]
@@ -46,7 +47,6 @@ def test_any_order_of_scores(order):
         scores = np.zeros_like(scores)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nearest_module, "BLOCK_BYTES", 4 * 700)
-        patch.setattr(nearest_module, "SAMPLE_ROWS", 100)
         (found,) = nearest(np.ones((1, 1), dtype=np.float32), scores[:, np.newaxis], 120)
     expected = np.argsort(-scores, kind="stable")[:120]
     assert found == [Match(int(n), float(scores[n])) for n in expected]

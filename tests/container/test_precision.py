@@ -14,8 +14,16 @@ from container.bake.settings import BakeSettings
 from container.encoder import load
 from container.encoder.cpu import OpenVinoEncoder
 from container.errors import BakeError
-from container.search.index import Index, IndexWriter
-from tests.support.container import FAQ, BakeRun, faq_csv, minilm, write_tiny_model, write_weights
+from corpus.reader import Entry
+from tests.support.container import (
+    FAQ,
+    BakeRun,
+    faq_csv,
+    minilm,
+    write_index,
+    write_tiny_model,
+    write_weights,
+)
 
 QUESTIONS = [f"question {number}" for number in range(8)]
 ANSWERS = [f"answer {number}" for number in range(8)]
@@ -53,9 +61,8 @@ def check(tmp_path):
             corpus.write_text("".join(f"{q},{a}\n" for q, a in pairs))
         else:
             corpus.write_text("".join(json.dumps({"text": a}) + "\n" for a in ANSWERS))
-        with IndexWriter(tmp_path / "index", 8, 16, 1) as writer:
-            writer.add([{"id": str(n)} for n in range(8)], encoder.encode(ANSWERS))
-        index = Index(tmp_path / "index", 8, 16)
+        entries = [Entry(str(number), (), answer) for number, answer in enumerate(ANSWERS)]
+        index = write_index(tmp_path / "index", entries, encoder.encode(ANSWERS)[np.newaxis])
         return check_precision(settings, corpus, index, encoder, reference)
 
     return run
@@ -72,6 +79,7 @@ def settings_of(folder, **changes):
                 "dimension": "16",
                 "corpus_sha256": "c",
                 "precision": "bf16",
+                "ranking": "answer",
                 **changes,
             }
         )

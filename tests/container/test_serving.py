@@ -11,7 +11,7 @@ from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
 from container.errors import InternalError, InvalidRequestError
 from container.serving.inference import transform_fn
 from container.serving.service import Service
-from tests.support.container import FAQ
+from tests.support.container import FAQ, BakeRun, minilm
 
 CORPUS, QUERIES = list(NEAREST_CORPUS), list(NEAREST_QUERIES)
 
@@ -65,15 +65,49 @@ def test_search_gives_whole_entries_and_the_bake(service):
     body = {"queries": ["Is R supported with Amazon SageMaker?", "Wie teuer?"], "mode": "search"}
     answer = json.loads(ask(service, body | {"top_k": 2}))
     assert (list(answer), answer["bake_id"]) == (["bake_id", "results"], "bake-1")
-    plain = json.loads(ask(service, body | {"top_k": 2, "mode": "nn_train_data"}))
-    assert [[{"id": hit["id"], "score": hit["score"]} for hit in hits] for hits in plain] == [
-        [{"id": hit["id"], "score": hit["score"]} for hit in hits] for hits in answer["results"]
-    ]
+    assert answer["results"][0][0]["id"] == "1"
     for hits in answer["results"]:
         for hit in hits:
-            assert list(hit) == ["id", "question", "answer", "score"]
+            assert list(hit) == ["id", "question", "answer", "passage", "fields", "score"]
             assert (hit["question"], hit["answer"]) == FAQ[int(hit["id"])]
+            assert (hit["passage"], hit["fields"]) == (None, {})
     assert len(json.loads(ask(service, body))["results"][0]) == 3, "top_k is three unless given"
+
+
+def test_search_without_the_lexical_part_scores_by_vectors_alone(service):
+    body = {"queries": [FAQ[1][0]], "mode": "search"}
+    (with_words,), (alone,) = (
+        json.loads(ask(service, body | {"top_k": 1, "lexical": lexical}))["results"]
+        for lexical in (True, False)
+    )
+    assert with_words[0]["id"] == alone[0]["id"] == "1"
+    # score = 2/3 of the vectors' part + 1/3 of the words', which is nearly perfect here.
+    assert with_words[0]["score"] - 2 / 3 * alone[0]["score"] == pytest.approx(1 / 3, abs=0.2)
+
+
+def test_search_of_one_category_with_fields_and_the_passage_that_matched(tmp_path):
+    filler = " ".join(f"Sentence {number} is about nothing in particular." for number in range(80))
+    entries = [
+        {"question": "Pets?", "answer": f"<p>{filler}</p> A wombat digs.", "category": "animals"},
+        {"question": "Wombats?", "answer": "They dig.", "category": "other", "url": "https://x"},
+    ]
+    corpus = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+    run = BakeRun(tmp_path / "ml", minilm(), corpus, "faq.jsonl")
+    assert run.run_here() == 0, run.failure
+    service = Service.open(run.model, None)
+    body = {"queries": ["What does a wombat do?"], "mode": "search"}
+    (both,) = json.loads(ask(service, body))["results"]
+    assert {hit["id"]: hit["fields"] for hit in both} == {
+        "0": {"category": "animals"},
+        "1": {"category": "other", "url": "https://x"},
+    }
+    for category in ("animals", ["animals", "unknown"]):
+        ((hit,),) = json.loads(ask(service, body | {"category": category}))["results"]
+        assert hit["id"] == "0"
+        assert hit["answer"] == entries[0]["answer"]
+        assert hit["passage"].endswith("A wombat digs.")
+        assert "<p>" not in hit["passage"]
+        assert len(hit["passage"]) < len(filler)
 
 
 def test_search_gives_null_for_an_entry_without_a_question(tiny_run):
@@ -112,8 +146,8 @@ def test_info_is_the_manifest_and_the_runtime(service, baked):
 def test_probes_are_repeated_exactly(service):
     probes = json.loads(ask(service, {"mode": "info"}))["probes"]
     for probe in probes:
-        body = {"queries": [probe["query"]], "top_k": 3, "mode": "nn_train_data"}
-        (matches,) = json.loads(ask(service, body))
+        body = {"queries": [probe["query"]], "top_k": 3, "mode": "search"}
+        (matches,) = json.loads(ask(service, body))["results"]
         assert [match["id"] for match in matches] == probe["ids"]
         scores = [match["score"] for match in matches]
         assert scores == pytest.approx(probe["scores"], abs=1e-5)
@@ -215,7 +249,16 @@ def test_a_batch_line(service):
         ),
         (
             {"mode": "search", "queries": ["a"], "return_text": True},
-            'mode search has no field "return_text"; allowed are queries, top_k, mode, request_id',
+            'mode search has no field "return_text"; allowed are queries, top_k, category, '
+            "lexical, mode, request_id",
+        ),
+        (
+            {"mode": "search", "queries": ["a"], "category": ["b", 1]},
+            "category[1] is a number; send a string",
+        ),
+        (
+            {"mode": "search", "queries": ["a"], "lexical": 1},
+            "lexical is a number; send true or false",
         ),
         (
             {"mode": "nn_train_data", "queries": ["a"], "return_texts": True},
@@ -300,6 +343,5 @@ def test_prefixes_are_for_search_and_not_for_embedding(tiny_run):
     assert match["score"] == pytest.approx(float(query @ passage), abs=1e-5)
     body = {"queries": ["hello"], "top_k": 1, "mode": "nn_train_data"}
     ((match,),) = json.loads(ask(service, body))
-    assert json.loads(ask(service, body | {"mode": "search"}))["results"][0][0]["id"] == match["id"]
     best = max(float(query @ row) for row in encode([f"xyz {answer}" for _, answer in FAQ]))
     assert match["score"] == pytest.approx(best, abs=1e-5)

@@ -77,11 +77,31 @@ def test_search_finds_answers_of_the_corpus(client: FaqSearch) -> None:
     assert re.search(r"\bR\b", hits[0].answer)
 
 
-def test_an_answer_asked_for_finds_itself(client: FaqSearch) -> None:
-    entries = read_corpus(SAMPLE)[::20]
-    found = client.search([entry.answer for entry in entries], top_k=1)
+@pytest.mark.parametrize("text", ["question", "answer"])
+def test_a_text_of_the_corpus_typed_word_for_word_comes_first(client: FaqSearch, text: str) -> None:
+    entries = read_corpus(SAMPLE)
+    found = client.search([getattr(entry, text) for entry in entries], top_k=1)
     assert [hits[0].id for hits in found.results] == [entry.id for entry in entries]
-    assert all(hits[0].score > 0.999 for hits in found.results)
+
+
+def test_only_entries_of_the_category_are_found(client: FaqSearch) -> None:
+    (every,) = client.search(["What is batch transform?"], top_k=100).results
+    for category, remainder in {"even": 0, "odd": 1}.items():
+        (hits,) = client.search(["What is batch transform?"], top_k=5, category=category).results
+        assert [hit.id for hit in hits] == [h.id for h in every if int(h.id) % 2 == remainder][:5]
+        assert all(hit.fields == {"category": category} for hit in hits)
+    (both,) = client.search(["What is batch transform?"], 100, category=["even", "odd"]).results
+    assert both == every
+    assert client.search(["What is batch transform?"], category="neither").results == [[]]
+
+
+def test_an_answer_that_is_not_far_enough_ahead_is_withheld(client: FaqSearch) -> None:
+    ((first, second),) = client.search(["What is batch transform?"], top_k=2).results
+    ahead = first.score - second.score
+    assert ahead > 0.001
+    for margin, hits in ((ahead - 0.0005, 1), (ahead + 0.0005, 0)):
+        (found,) = client.search(["What is batch transform?"], top_k=1, margin=margin).results
+        assert len(found) == hits
 
 
 def test_min_score_leaves_out_what_is_too_far(client: FaqSearch) -> None:

@@ -1,55 +1,73 @@
-"""POST /search finds what sentence-transformers finds, for every evaluation question."""
+"""`nn_train_data` finds what sentence-transformers finds, under every ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from typing import Any
 
 import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import semantic_search
 
-from corpus.reader import read_corpus
+from container.search.views import RANKINGS
+from container.serving.service import Service
+from corpus.reader import Entry, read_corpus
 from faq_search.quality import read_paraphrases
-from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
-from tests.support.container import minilm
+from tests.reference.conftest import SAMPLE
+from tests.support.container import REPOSITORY, BakeRun, minilm
 
 # In one worker, because they share slow fixtures.
 pytestmark = pytest.mark.xdist_group("search_agrees")
 
 TOP_K = 10
-AT_ONCE = 50
 # Scores closer than this are a tie: either order is right.
 TIE = 2e-6
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApp]:
-    state = tmp_path_factory.mktemp("local") / "state"
-    app = LocalApp(state, python=ROOT / ".venv/bin/python").start()
-    yield app
-    app.interrupt()
-
-
-def test_the_same_ten_ids_for_every_question(app: LocalApp) -> None:
+def entries() -> list[Entry]:
+    """The sample corpus, and answers longer than the model reads: passages change nothing."""
     entries = read_corpus(SAMPLE)
-    questions = [entry.question for entry in entries if entry.question]
-    ids = frozenset(entry.id for entry in entries)
-    path = ROOT / "corpus/sample/paraphrases.csv"
-    questions += [question.text for question in read_paraphrases(path, ids)]
-    assert len(questions) > 400
+    for number in range(10):
+        answer = " ".join(entry.answer for entry in entries[number * 9 : number * 9 + 9])
+        entries.append(Entry(str(len(entries)), ("A long one?",), answer))
+    return entries
 
+
+@pytest.fixture(scope="module")
+def questions(entries: list[Entry]) -> list[str]:
+    ids = frozenset(entry.id for entry in entries)
+    paraphrases = read_paraphrases(REPOSITORY / "corpus/sample/paraphrases.csv", ids)
+    asked = [entry.questions[0] for entry in entries] + [each.text for each in paraphrases]
+    assert len(asked) > 400
+    return asked
+
+
+@pytest.fixture(scope="module")
+def expected(entries: list[Entry], questions: list[str]) -> list[list[dict[str, Any]]]:
     model = SentenceTransformer(str(minilm()), device="cpu")
     answers = model.encode([entry.answer for entry in entries], convert_to_tensor=True)
     asked = model.encode(questions, convert_to_tensor=True)
-    expected = semantic_search(asked, answers, top_k=len(entries))
+    return semantic_search(asked, answers, top_k=len(entries))
 
-    found = []
-    with app.client() as client:
-        for first in range(0, len(questions), AT_ONCE):
-            found += client.search(questions[first : first + AT_ONCE], top_k=TOP_K).results
-    for question, hits, theirs in zip(questions, found, expected, strict=True):
+
+@pytest.mark.parametrize("ranking", RANKINGS)
+def test_the_same_ten_ids_and_scores_for_every_question(
+    tmp_path_factory: pytest.TempPathFactory,
+    entries: list[Entry],
+    questions: list[str],
+    expected: list[list[dict[str, Any]]],
+    ranking: str,
+) -> None:
+    corpus = "".join(entry.canonical() for entry in entries).encode()
+    run = BakeRun(tmp_path_factory.mktemp(ranking) / "ml", minilm(), corpus, "faq.jsonl")
+    assert run.run_here(ranking=ranking) == 0, run.failure
+    body = {"mode": "nn_train_data", "queries": questions, "top_k": TOP_K}
+    answer = Service.open(run.model, None).answer(json.dumps(body).encode(), "application/json")
+    for question, hits, theirs in zip(questions, json.loads(answer), expected, strict=True):
         score_of = {entries[hit["corpus_id"]].id: hit["score"] for hit in theirs}
         best = [entries[hit["corpus_id"]].id for hit in theirs[:TOP_K]]
+        assert len({hit["id"] for hit in hits}) == TOP_K
         for hit, place in zip(hits, best, strict=True):
-            assert hit.score == pytest.approx(score_of[hit.id], abs=1e-5), question
-            assert hit.id == place or abs(score_of[hit.id] - score_of[place]) < TIE, question
+            assert hit["score"] == pytest.approx(score_of[hit["id"]], abs=1e-5), question
+            assert hit["id"] == place or abs(score_of[hit["id"]] - score_of[place]) < TIE, question

@@ -55,7 +55,7 @@ MODEL = f"lock.models.{load_settings('dev').model.id}"
         (f"{MODEL}.passage_prefix", "passage: "),
         ("lock.image.cpu_tag", "other"),
         ("model.precision", "bf16"),
-        ("model.embed", "question"),
+        ("search.ranking", "question"),
         ("model.hyperparameters.batch_size", 1),
         ("model.hyperparameters.max_seq_length", 8),
         ("model.hyperparameters.store_text", False),
@@ -65,6 +65,16 @@ def test_every_input_of_the_artifact_changes_the_id(
     settings: Settings, bake_id: str, path: str, value: Any
 ) -> None:
     assert _bake(_with(settings, path, value))["BakeId"] != bake_id
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("search.ranking", "vectors"), ("search.min_score", 0.4), ("search.margin", 0.1)],
+)
+def test_what_is_decided_at_each_request_trains_nothing(
+    settings: Settings, bake_id: str, path: str, value: Any
+) -> None:
+    assert _bake(_with(settings, path, value))["BakeId"] == bake_id
 
 
 def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Settings) -> None:

@@ -199,7 +199,10 @@ def test_the_function_knows_the_endpoints_in_order_of_preference(
     assert found["APP_STAGE"] == stage
     assert found["DEPLOYMENT_PARAMETER"] == settings.names.deployment_parameter
     assert found["SERVING_PARAMETER"] == settings.names.serving_parameter
-    assert float(found["MIN_SCORE"]) == settings.alarms.min_score
+    assert float(found["UNANSWERED_BELOW"]) == settings.unanswered_below
+    assert float(found["MIN_SCORE"]) == settings.search.min_score
+    assert float(found["MARGIN"]) == settings.search.margin
+    assert found["LEXICAL"] == "true"
     assert json.loads(found["ENDPOINTS"]) == [
         {
             "instance_type": e.instance_type,

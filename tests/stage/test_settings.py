@@ -43,7 +43,8 @@ def test_the_stages_of_the_project_are_right(stage: str) -> None:
 
 def test_defaults() -> None:
     settings = check()
-    assert settings.model.embed == "answer"
+    assert settings.search.ranking == settings.search.baked_ranking == "hybrid"
+    assert (settings.search.min_score, settings.search.margin) == (-1, 0)
     assert settings.model.precision == "fp32"
     assert settings.model.hyperparameters.batch_size == 64
     assert settings.model.hyperparameters.max_seq_length is None
@@ -183,12 +184,33 @@ def test_faults_of_a_corpus_that_was_named_are_its_own(tmp_path: Path) -> None:
     assert "config/dev.toml" not in str(caught.value)
 
 
-def test_embedding_questions_needs_questions(tmp_path: Path) -> None:
-    corpus = tmp_path / "faq.csv"
-    corpus.write_text("id,text\n1,Only an answer.\n")
-    source = {"path": str(corpus)}
-    assert check(corpus=source).corpus_sha256
-    assert f"{corpus}:2" in problems(corpus=source, model=GOOD["model"] | {"embed": "both"})
+@pytest.mark.parametrize(
+    ("embed", "instead"),
+    [
+        ("answer", 'write ranking = "answer" there'),
+        ("question", 'write ranking = "question" there'),
+        ("both", 'write ranking = "vectors", or "hybrid"'),
+        (7, 'write ranking = "hybrid" there'),
+    ],
+)
+def test_the_key_before_rankings_names_its_equivalent(embed: object, instead: str) -> None:
+    found = problems(model=GOOD["model"] | {"embed": embed}, region=1)
+    assert f"model.embed ({embed!r}): replaced by the table [search]; {instead}" in found
+    assert "region" in found, "every other problem is named too"
+
+
+@pytest.mark.parametrize(
+    ("alarm", "search", "expected"),
+    [
+        ({}, {}, 0.3),
+        ({}, {"min_score": 0.45}, 0.45),
+        ({"min_score": 0.2}, {"min_score": 0.45}, 0.2),
+    ],
+)
+def test_what_counts_as_unanswered(
+    alarm: dict[str, float], search: dict[str, float], expected: float
+) -> None:
+    assert check(alarms=alarm, search=search).unanswered_below == expected
 
 
 def test_a_pinned_object_needs_all_three_parts() -> None:

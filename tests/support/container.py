@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +21,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from container.bake import job
+from container.bake.index_writer import IndexWriter
+from container.bake.texts import WindowTexts, lexical_text
 from container.bake.weights import find_model, write_serving_form
 from container.encoder.model_config import ModelConfig
+from container.search.index import Index
+from container.search.terms import terms
+from container.search.views import SEARCHED, VIEWS
+from corpus.reader import Entry
 from stage.bundles import container_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -133,7 +140,7 @@ class BakeRun:
             "batch_size": "64",
             "max_seq_length": "None",
             "store_text": "true",
-            "embed": "answer",
+            "ranking": "hybrid",
             "corpus_sha256": hashlib.sha256(corpus).hexdigest(),
             **settings,
         }
@@ -198,3 +205,38 @@ def flip_last_byte(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
+
+
+def write_index(
+    folder: Path,
+    entries: list[Entry],
+    views: np.ndarray,
+    ranking: str = "answer",
+    extras: Mapping[str, list[tuple[int, np.ndarray]]] | None = None,
+    at_once: int = 4,
+) -> Index:
+    """Writes an index in windows of some entries, and opens it.
+
+    Args:
+        views: a row of each entry by view.
+        extras: further rows by view, with the positions of their entries, in ascending order.
+    """
+    extras = extras or {}
+    names, dimension = VIEWS[ranking], views.shape[2]
+    with IndexWriter(folder, len(entries), dimension, ranking) as writer:
+        for start in range(0, len(entries), at_once):
+            window = entries[start : start + at_once]
+            vectors = [row for view in views for row in view[start : start + at_once]]
+            texts = WindowTexts([], {}, {name: [] for name in names})
+            for number, name in enumerate(names):
+                first = number * len(window)
+                texts.rows[name] = list(range(first, first + len(window)))
+            for name, rows in extras.items():
+                for position, row in rows:
+                    if 0 <= position - start < len(window):
+                        texts.extras[name].append((position - start, len(vectors)))  # type: ignore[index]
+                        vectors.append(row)
+            texts.passages = [[] for _ in window]
+            texts.terms = [Counter(terms(lexical_text(each, SEARCHED[ranking]))) for each in window]
+            writer.add(window, texts, np.array(vectors, dtype=np.float32))
+    return Index(folder, len(entries), dimension, ranking)

@@ -88,7 +88,7 @@ class AwsStage:
             "model_id": model.id,
             "model_version": model.version,
             "dimension": model.dimension,
-            "embed": "answer",
+            "ranking": "hybrid",
             "corpus_sha256": hashlib.sha256(corpus).hexdigest(),
             "corpus_file": "corpus.csv",
             "entries": 1,

@@ -166,7 +166,7 @@ class TestReuseOnly:
             ("model_id", "another-model"),
             ("model_version", "9"),
             ("dimension", 1024),
-            ("embed", "both"),
+            ("ranking", "answer"),
             ("corpus_sha256", "another"),
         ],
     )

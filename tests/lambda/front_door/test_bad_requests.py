@@ -28,6 +28,8 @@ FIELDS = {
     "queries": TEXTS,
     "top_k": st.integers(1, 9),
     "min_score": st.floats(-1, 1),
+    "margin": st.floats(0, 1),
+    "category": st.text(min_size=1, max_size=5) | TEXTS,
     "instance_type": st.sampled_from(["ml.c6i.xlarge", "ml.g5.2xlarge"]),
 }
 

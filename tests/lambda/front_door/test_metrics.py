@@ -76,6 +76,14 @@ def test_a_question_whose_best_hit_is_too_low_counts_as_unanswered(
     assert values["UnansweredQuestions"] == [unanswered]
 
 
+def test_a_question_whose_best_hit_is_not_ahead_counts_as_unanswered(door, capsys):
+    app = door.handler.app
+    app.environment = door.handler.environment.model_copy(update={"margin": 0.2})
+    door.aws.reply("faq-c6i", found([0.9, 0.8], [0.9, 0.6]))
+    door.call(event(body={"queries": ["a", "b"], "margin": 0}))
+    assert recorded(capsys)[0]["UnansweredQuestions"] == [1]
+
+
 @pytest.mark.parametrize("min_score", [-1, 0.95])
 def test_what_a_caller_filters_changes_nothing_of_it(door, capsys, min_score):
     door.aws.reply("faq-c6i", found([0.9], [0.3]))

@@ -21,8 +21,22 @@ from tests.support.front_door import (
 SERVED = {"instance_type": "ml.c6i.xlarge", "failed_over_from": []}
 HITS = [
     [
-        {"score": 0.9, "id": "7", "question": None, "answer": 'Yes, "R" и 🦜.'},
-        {"score": 0.2, "id": "1", "question": "Why?", "answer": "So."},
+        {
+            "score": 0.9,
+            "id": "7",
+            "question": None,
+            "answer": 'Yes, "R" и 🦜.',
+            "passage": '"R" и 🦜',
+            "fields": {"url": "https://x", "tags": [1, None]},
+        },
+        {
+            "score": 0.2,
+            "id": "1",
+            "question": "Why?",
+            "answer": "So.",
+            "passage": None,
+            "fields": {},
+        },
     ]
 ]
 
@@ -100,7 +114,7 @@ def test_search_passes_on_entries_without_texts(door):
     without = [[{"id": "7", "question": None, "answer": None, "score": 0.9}]]
     door.aws.reply("faq-c6i", found(without))
     status, answer = door.call(event("/search", {"queries": ["?"]}))
-    assert (status, answer["results"]) == (200, without)
+    assert (status, answer["results"]) == (200, [[without[0][0] | {"passage": None, "fields": {}}]])
     TypeAdapter(answers.SearchAnswer).validate_python(answer, strict=True)
 
 
@@ -115,6 +129,52 @@ def test_search_leaves_out_hits_below_min_score(door, min_score, ids):
     door.aws.reply("faq-c6i", found(HITS))
     _, answer = door.call(event("/search", {"queries": ["?"], "min_score": min_score}))
     assert [hit["id"] for hit in answer["results"][0]] == ids
+
+
+@pytest.mark.parametrize(("margin", "kept"), [(0, 2), (0.3, 2), (0.31, 0)])
+def test_search_withholds_an_answer_that_is_not_ahead(door, margin, kept):
+    """Of the next hit with another question."""
+    scores = [(0.8, "Why?"), (0.7, "Why?"), (0.5, "When?")]
+    hits = [HITS[0][1] | {"score": score, "question": question} for score, question in scores]
+    door.aws.reply("faq-c6i", found([hits]))
+    body = {"queries": ["?"], "margin": margin, "top_k": 2}
+    _, answer = door.call(event("/search", body))
+    assert [hit["score"] for hit in answer["results"][0]] == [0.8, 0.7][:kept]
+    assert door.aws.asked[0][1]["top_k"] == (10 if margin else 2)
+
+
+def test_a_lone_hit_is_ahead(door):
+    door.aws.reply("faq-c6i", found([HITS[0][:1], []]))
+    _, answer = door.call(event("/search", {"queries": ["?", "!"], "margin": 1}))
+    assert [len(hits) for hits in answer["results"]] == [1, 0]
+
+
+@pytest.mark.parametrize("queries", [150, 900])
+def test_the_margin_asks_for_no_more_hits_than_an_answer_holds(door, queries):
+    door.aws.reply("faq-c6i", found([]))
+    door.call(event("/search", {"queries": ["?"] * queries, "margin": 0.1, "top_k": 1}))
+    assert door.aws.asked[0][1]["top_k"] == {150: 10, 900: 2}[queries]
+
+
+@pytest.mark.parametrize("category", ["Billing", ["Billing", "R"]])
+def test_search_passes_the_categories_on(door, category):
+    door.aws.reply("faq-c6i", found(HITS))
+    status, _ = door.call(event("/search", {"queries": ["?"], "category": category}))
+    assert status == 200
+    assert door.aws.asked[0][1]["category"] == ([category] if category == "Billing" else category)
+
+
+def test_the_settings_decide_where_the_request_does_not(door):
+    stage = {"min_score": 0.5, "margin": 0.8, "lexical": False}
+    app = door.handler.app
+    app.environment = door.handler.environment.model_copy(update=stage)
+    for reply in (found(HITS), found(HITS)):
+        door.aws.reply("faq-c6i", reply)
+    _, answer = door.call(event("/search", {"queries": ["?"]}))
+    assert answer["results"] == [[]], "0.7 ahead"
+    assert door.aws.asked[0][1]["lexical"] is False
+    _, answer = door.call(event("/search", {"queries": ["?"], "margin": 0, "min_score": 0.1}))
+    assert [hit["id"] for hit in answer["results"][0]] == ["7", "1"]
 
 
 def test_search_by_default_keeps_a_score_that_rounding_took_below_minus_one(door):
@@ -263,6 +323,10 @@ def test_bodies_that_are_not_utf8(door, text):
         ("/search", {"queries": ["a"], "top_k": 2.5}, "top_k", "integer"),
         ("/search", {"queries": ["a"], "min_score": 1.01}, "min_score", "less than or equal to 1"),
         ("/search", {"queries": ["a"], "min_score": False}, "min_score", "number"),
+        ("/search", {"queries": ["a"], "margin": -0.1}, "margin", "greater than or equal to 0"),
+        ("/search", {"queries": ["a"], "category": []}, "category", "at least 1 item"),
+        ("/search", {"queries": ["a"], "category": ["b", " "]}, "category.1", "white space"),
+        ("/search", {"queries": ["a"], "category": {"b": 1}}, "category", "array"),
         ("/search", '{"queries": ["a"], "top_k": Infinity}', "top_k", "integer"),
         ("/search", '{"queries": ["a"], "min_score": NaN}', "min_score", "finite"),
         ("/search", {"queries": ["a"], "endpoint_name": "x"}, "endpoint_name", "not a field"),

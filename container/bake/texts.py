@@ -1,0 +1,107 @@
+"""What of an entry is encoded: the texts of its views, and further ones of long answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from container.bake.passages import Passages
+from container.bake.settings import BakeSettings
+from container.search.terms import terms
+from container.search.views import SEARCHED, VIEWS, View
+from corpus.markup import plain_text
+from corpus.reader import Entry
+
+Tokenize = Callable[[Sequence[str]], list[list[int]]]
+Spans = list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class WindowTexts:
+    """The texts of some entries, as tokens, and where their vectors belong.
+
+    Attributes:
+        tokens: of each text, which is encoded once even where it is in several views.
+        rows: by view, for each entry the number of the text that is its row.
+        extras: by view, number of the entry and of the text of each further row.
+        passages: start and end of the passages of each entry's answer without markup; none
+            for an answer that the model reads in one piece.
+        terms: of each entry, how often each stands in it.
+    """
+
+    tokens: list[list[int]]
+    rows: dict[View, list[int]]
+    extras: dict[View, list[tuple[int, int]]]
+    passages: list[Spans] = field(default_factory=list)
+    terms: list[Counter[str]] = field(default_factory=list)
+
+
+def view_texts(entry: Entry, settings: BakeSettings) -> list[str]:
+    """The text of each view of an entry; for an entry without a question always its answer.
+
+    A stored question is compared with questions, so it gets the prefix of queries.
+    """
+    answer = plain_text(entry.answer)
+    passage = settings.passage_prefix + answer
+    if not entry.questions:
+        return [passage] * len(VIEWS[settings.ranking])
+    question = plain_text(entry.questions[0])
+    texts: dict[View, str] = {
+        "answer": passage,
+        "question": settings.query_prefix + question,
+        "both": f"{settings.passage_prefix}{question} {answer}",
+    }
+    return [texts[view] for view in VIEWS[settings.ranking]]
+
+
+def window_texts(
+    entries: Sequence[Entry], settings: BakeSettings, tokenize: Tokenize, passages: Passages
+) -> WindowTexts:
+    """The texts of a window of entries."""
+    views, searched = VIEWS[settings.ranking], SEARCHED[settings.ranking]
+    texts: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return texts.setdefault(text, len(texts))
+
+    rows: dict[View, list[int]] = {view: [] for view in views}
+    for entry in entries:
+        for view, text in zip(views, view_texts(entry, settings), strict=True):
+            rows[view].append(number(text))
+    tokens = tokenize(list(texts))
+    extras: dict[View, list[tuple[int, int]]] = {view: [] for view in views}
+    spans: list[Spans] = [[] for _ in entries]
+    for place, entry in enumerate(entries):
+        if "question" in searched:
+            for question in entry.questions[1:]:
+                text = settings.query_prefix + plain_text(question)
+                extras["question"].append((place, number(text)))
+        for view in searched:
+            text_number = rows[view][place]
+            if (view == "question" and entry.questions) or not passages.may_be_cut(
+                tokens[text_number]
+            ):
+                continue
+            before = settings.passage_prefix
+            if view == "both" and entry.questions:
+                before += plain_text(entry.questions[0]) + " "
+            answer = plain_text(entry.answer)
+            found = passages.find(before, answer)
+            if view == "answer":
+                spans[place] = found
+            extras[view] += [(place, number(before + answer[a:b])) for a, b in found[1:]]
+    tokens += tokenize(list(texts)[len(tokens) :])
+    return WindowTexts(
+        tokens, rows, extras, spans, [Counter(terms(lexical_text(e, searched))) for e in entries]
+    )
+
+
+def lexical_text(entry: Entry, searched: Sequence[View]) -> str:
+    """The text whose words are compared: that of the views that a ranking searches."""
+    texts: list[str] = []
+    if searched != ("answer",):
+        texts += map(plain_text, entry.questions)
+    if searched != ("question",) or not entry.questions:
+        texts.append(plain_text(entry.answer))
+    return "\n".join(texts)
