@@ -7,14 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from corpus.convert import convert
 from corpus.entry import Entry
 from corpus.errors import shown
 from corpus.fetch import DEFAULT_REGION, FILE_NAME, FetchError, fetch
 from corpus.model import DEFAULT_MODEL, UnknownModelError, read_model
-from corpus.reader import CorpusError, CorpusInfo, Embed, Format, describe
+from corpus.reader import CorpusError, CorpusInfo, Format, describe
 
 _INDENT = "  "
 
@@ -60,13 +59,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the model's tokenizer.json, where it is not known here",
     )
-    validate.add_argument(
-        "--embed",
-        choices=get_args(Embed),
-        default="answer",
-        help="as in the settings: question and both need a question in every entry "
-        "(default: %(default)s)",
-    )
     to_lines = commands.add_parser("convert", help="write a file as canonical JSON lines")
     to_lines.add_argument("file", type=Path)
     to_lines.add_argument("output", type=Path, nargs="?", help="default: the same name with .jsonl")
@@ -108,7 +100,7 @@ def _format(given: argparse.Namespace) -> Format:
 
 def _validate(given: argparse.Namespace) -> int:
     model = read_model(given.model, tokenizer_file=given.tokenizer)
-    info = describe(given.file, embed=given.embed, format_=_format(given), model=model)
+    info = describe(given.file, format_=_format(given), model=model)
     print(_summary(given.file, info))
     sys.stdout.flush()
     _print_warnings(info)

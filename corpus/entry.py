@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from corpus.errors import Place, Problems, shown
-
-Embed = Literal["answer", "question", "both"]
-"""Which text of an entry is embedded."""
 
 MAX_TEXT_BYTES = 100_000
 """Longest question or answer, and largest fields as JSON, in UTF-8 bytes."""
@@ -88,9 +85,8 @@ class EntryChecker:
         left_out: records without an answer.
     """
 
-    def __init__(self, problems: Problems, embed: Embed) -> None:
+    def __init__(self, problems: Problems) -> None:
         self._problems = problems
-        self._embed = embed
         self._places_of_ids: dict[str, Place] = {}
         self._with_ids: bool | None = None
         self.entries = 0
@@ -105,12 +101,6 @@ class EntryChecker:
             asked = f" to {shown(questions[0])}" if questions else ""
             problems.warn("entries without an answer", place, f"no answer{asked}; it is left out")
             return None
-        if not questions and self._embed != "answer":
-            problems.add(
-                place,
-                f'no question; embed = "{self._embed}" needs one in every entry '
-                '(embed = "answer" does not)',
-            )
         given_id = record.id.strip() if record.id else ""
         self._check_id(place, given_id)
         entry = Entry(given_id or str(self.entries), questions, record.answer, record.fields)

@@ -27,7 +27,6 @@ from corpus.delimited import delimited_records
 from corpus.entry import (
     MAX_ID_CHARACTERS,
     MAX_TEXT_BYTES,
-    Embed,
     Entry,
     EntryChecker,
     Record,
@@ -44,7 +43,6 @@ __all__ = [
     "SUFFIXES",
     "CorpusError",
     "CorpusInfo",
-    "Embed",
     "Entry",
     "Format",
     "Model",
@@ -103,24 +101,21 @@ class CorpusInfo:
     notes: tuple[str, ...] = ()
 
 
-def read_corpus(
-    path: Path, name: str | None = None, *, embed: Embed = "answer", format_: Format = _DEFAULT
-) -> list[Entry]:
+def read_corpus(path: Path, name: str | None = None, *, format_: Format = _DEFAULT) -> list[Entry]:
     """All entries of a corpus, in the file's order.
 
     Args:
         path: the file.
         name: what messages call the file; by default its path.
-        embed: "question" and "both" require a question in every entry.
 
     Raises:
         CorpusError: lists the first 20 problems and counts the rest.
     """
-    return list(iter_corpus(path, name, embed=embed, format_=format_))
+    return list(iter_corpus(path, name, format_=format_))
 
 
 def iter_corpus(
-    path: Path, name: str | None = None, *, embed: Embed = "answer", format_: Format = _DEFAULT
+    path: Path, name: str | None = None, *, format_: Format = _DEFAULT
 ) -> Iterator[Entry]:
     """The entries of a corpus one at a time, as `read_corpus` gives them.
 
@@ -129,7 +124,7 @@ def iter_corpus(
     raised; so the entries are a whole corpus only if the iteration ends without an error.
     """
     problems = Problems(str(path) if name is None else name)
-    for _, entry in _entries(path, problems, embed, format_):
+    for _, entry in _entries(path, problems, format_):
         yield entry
 
 
@@ -137,7 +132,6 @@ def describe(
     path: Path,
     name: str | None = None,
     *,
-    embed: Embed = "answer",
     format_: Format = _DEFAULT,
     model: Model | None = None,
 ) -> CorpusInfo:
@@ -153,7 +147,7 @@ def describe(
     size = entries = 0
     has_questions = True
     first: list[Entry] = []
-    for place, entry in _entries(path, problems, embed, format_):
+    for place, entry in _entries(path, problems, format_):
         line = entry.canonical().encode()
         digest.update(line)
         size += len(line)
@@ -176,10 +170,8 @@ def describe(
     )
 
 
-def _entries(
-    path: Path, problems: Problems, embed: Embed, format_: Format
-) -> Iterator[tuple[Place, Entry]]:
-    checker = EntryChecker(problems, embed)
+def _entries(path: Path, problems: Problems, format_: Format) -> Iterator[tuple[Place, Entry]]:
+    checker = EntryChecker(problems)
     try:
         with _opened(path, problems) as stream:
             for record in _records(stream, path, problems, format_):

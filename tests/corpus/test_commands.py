@@ -103,15 +103,6 @@ def test_validate_for_a_model(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("unknown model 'gpt'; jumpstart.lock.json has all-M")
 
 
-def test_validate_for_embedding_questions(tmp_path, capsys):
-    path = tmp_path / "faq.csv"
-    path.write_text("text\nOnly an answer\n")
-    assert main(["validate", str(path)]) == 0
-    assert "1 entry, not all with a question" in capsys.readouterr().out
-    assert main(["validate", str(path), "--embed", "both"]) == 1
-    assert f"{path}:2: no question" in capsys.readouterr().err
-
-
 def test_convert_writes_what_reads_the_same(tmp_path, capsys):
     path = tmp_path / "faq.csv"
     path.write_bytes("Was;Wie;Wo\nDürfen Hunde mit?;Nur an der Leine.;Café\n".encode("cp1252"))

@@ -31,9 +31,9 @@ def write(tmp_path: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def problems_of(path: Path, embed="answer") -> list[str]:
+def problems_of(path: Path) -> list[str]:
     with pytest.raises(CorpusError) as caught:
-        read_corpus(path, "faq", embed=embed)
+        read_corpus(path, "faq")
     return str(caught.value).split("\n")
 
 
@@ -278,17 +278,6 @@ def test_messages_call_the_file_by_its_path_or_the_name_given(tmp_path):
         describe(path, "s3://bucket/f.csv")
 
 
-@pytest.mark.parametrize("embed", ["question", "both"])
-def test_embedding_questions_needs_them(tmp_path, embed):
-    path = write(tmp_path, "f.csv", "question,answer\nQ,A\n,A\nQ,A\n ,A\n")
-    problems = problems_of(path, embed)
-    assert [problem.split(": ")[0] for problem in problems] == ["faq:3", "faq:5"]
-    assert problems[0].endswith(
-        f'no question; embed = "{embed}" needs one in every entry (embed = "answer" does not)'
-    )
-    assert len(read_corpus(path, embed="answer")) == 4
-
-
 def test_no_entry_comes_after_a_problem_but_the_rest_is_checked(tmp_path):
     entries = iter_corpus(write(tmp_path, "f.csv", "How?,So\nQ\nQ,B\nQ\n"), "faq")
     assert next(entries).answer == "So"
@@ -333,9 +322,9 @@ def test_any_bytes_are_read_or_refused_with_sentences(tmp_path_factory, suffix, 
 
 
 def test_describe_checks_as_reading_does(tmp_path):
-    path = write(tmp_path, "f.csv", ",So.\nHow?\n")
+    path = write(tmp_path, "f.csv", "id,text\na,So\n,So\n,So\n")
     with pytest.raises(CorpusError) as caught:
-        describe(path, embed="both")
+        describe(path)
     assert caught.value.count == 2
 
 

@@ -16,9 +16,7 @@ SAMPLE = Path(corpus.__file__).parent / "sample"
 
 @pytest.fixture(scope="module")
 def entries():
-    return {
-        entry.id: entry for entry in read_corpus(SAMPLE / "amazon_sagemaker_faq.csv", embed="both")
-    }
+    return {entry.id: entry for entry in read_corpus(SAMPLE / "amazon_sagemaker_faq.csv")}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def test_the_walk_through_s_own_question_is_answered(entries, paraphrases):
 
 
 def test_the_multilingual_corpus_has_ids_of_its_own_in_three_scripts():
-    entries = read_corpus(SAMPLE / "multilingual.jsonl", embed="both")
+    entries = read_corpus(SAMPLE / "multilingual.jsonl")
     assert {entry.id.split("-")[0] for entry in entries} == {"de", "ru", "zh"}
     text = "".join(entry.answer for entry in entries)
     assert re.search(r"[äöüß]", text)
