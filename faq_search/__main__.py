@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="ask the deployed corpus")
     search.add_argument("queries", nargs="+", metavar="QUESTION")
     search.add_argument("--top-k", type=int, default=3)
-    search.add_argument("--min-score", type=float)
+    search.add_argument("--min-score", type=float, help="leave out what scores less")
+    search.add_argument("--margin", type=float, help="withhold what is not this far ahead")
+    search.add_argument("--category", action="append", help="only of this one; may be repeated")
 
     embed = commands.add_parser("embed", help="embed texts")
     embed.add_argument("texts", nargs="+", metavar="TEXT")
@@ -92,14 +94,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _search(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
-    found = api.search(given.queries, given.top_k, given.min_score, given.instance_type)
+    found = api.search(
+        given.queries,
+        given.top_k,
+        given.min_score,
+        given.instance_type,
+        margin=given.margin,
+        category=given.category,
+    )
     if given.json:
         _print_json(found.results)
         return 0
     for query, hits in zip(given.queries, found.results, strict=True):
-        table = Table("score", "id", "question", "answer", title=query, show_lines=True)
+        table = Table("score", "id", "question", "answer", "fields", title=query, show_lines=True)
         for hit in hits:
-            table.add_row(f"{hit.score:.3f}", hit.id, hit.question or "", hit.answer or "")
+            answer = hit.answer if hit.passage is None else f"… {hit.passage} …"
+            fields = "\n".join(f"{name}: {value}" for name, value in hit.fields.items())
+            table.add_row(f"{hit.score:.3f}", hit.id, hit.question or "", answer or "", fields)
+        if not hits:
+            table.caption = "no answer"
         console.print(table)
     console.print(_served(found.served_by))
     return 0

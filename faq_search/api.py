@@ -101,15 +101,22 @@ class FaqSearch:
         top_k: int = 3,
         min_score: float | None = None,
         instance_type: str | None = None,
+        *,
+        margin: float | None = None,
+        category: str | Sequence[str] | None = None,
     ) -> SearchResults:
-        """For each query the `top_k` best entries of the deployed corpus, from `min_score` up."""
-        least = {} if min_score is None else {"min_score": min_score}
-        reply = self._post("/search", instance_type, queries=list(queries), top_k=top_k, **least)
+        """For each query the `top_k` best entries of the deployed corpus; none if withheld.
+
+        Args:
+            min_score: leaves out hits that score less; default: the stage's.
+            margin: withholds an answer that is not this far ahead; default: the stage's.
+            category: finds only entries of this one, or of these.
+        """
+        given = {"min_score": min_score, "margin": margin, "category": category}
+        body = {name: value for name, value in given.items() if value is not None}
+        reply = self._post("/search", instance_type, queries=list(queries), top_k=top_k, **body)
         return SearchResults(
-            [
-                [Hit(hit["id"], hit["question"], hit["answer"], hit["score"]) for hit in hits]
-                for hits in reply.answer["results"]
-            ],
+            [[Hit.from_json(hit) for hit in hits] for hits in reply.answer["results"]],
             reply.answer["bake_id"],
             **_answered(reply),
         )

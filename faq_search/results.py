@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 ENDED: Final = ("completed", "failed", "stopped")
@@ -74,15 +74,30 @@ class Nearest(Answered):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An entry of the deployed corpus and its cosine similarity.
+    """An entry of the deployed corpus and its score.
 
     An entry may have no question; a corpus that was baked without its texts has no answers either.
+    `passage` is the part of a long answer that matched best; `fields` what else the corpus says.
     """
 
     id: str
     question: str | None
     answer: str | None
     score: float
+    passage: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, hit: Mapping[str, Any]) -> Hit:
+        """From a hit of the API; earlier versions of it have no passages or fields."""
+        return cls(
+            hit["id"],
+            hit["question"],
+            hit["answer"],
+            hit["score"],
+            hit.get("passage"),
+            hit.get("fields", {}),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,14 @@ def test_search(api, faq):
             "results": [
                 [
                     {"id": "7", "question": None, "answer": "Yes.", "score": 0.9},
-                    {"id": "8", "question": None, "answer": None, "score": 0.8},
+                    {
+                        "id": "8",
+                        "question": None,
+                        "answer": None,
+                        "score": 0.8,
+                        "passage": "es",
+                        "fields": {"url": "x"},
+                    },
                 ],
                 [],
             ],
@@ -72,11 +79,20 @@ def test_search(api, faq):
             "request_id": "r",
         },
     )
-    found = faq.search(["a", "b"], min_score=0.1)
-    assert found.results == [[Hit("7", None, "Yes.", 0.9), Hit("8", None, None, 0.8)], []]
+    found = faq.search(["a", "b"], min_score=0.1, margin=0, category=["c"])
+    assert found.results == [
+        [Hit("7", None, "Yes.", 0.9), Hit("8", None, None, 0.8, "es", {"url": "x"})],
+        [],
+    ]
     assert (found.bake_id, found.request_id) == ("b", "r")
     assert found.served_by.failed_over_from == (FailedOver("ml.g5.2xlarge", "throttled"),)
-    assert api.asked[0].body == {"queries": ["a", "b"], "top_k": 3, "min_score": 0.1}
+    assert api.asked[0].body == {
+        "queries": ["a", "b"],
+        "top_k": 3,
+        "min_score": 0.1,
+        "margin": 0,
+        "category": ["c"],
+    }
 
 
 def test_endpoints(api, faq):
