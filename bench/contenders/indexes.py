@@ -1,11 +1,14 @@
 """Exact search: ours, util.semantic_search, faiss's flat index, and the bare matrix product.
 
-Each gets the folder that `write_rows` filled: an index as the bake writes it, and `queries.npy`.
-The tasks are named by the number of queries and return the positions of the ten best.
+Each gets the folder that `write_index` filled: an index as the bake writes it, `queries.npy` and
+`queries.json`, their texts. The tasks are named by the number of queries and return the positions
+of the ten best.
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +17,24 @@ import numpy as np
 
 Tasks = dict[str, Callable[[], Any]]
 TOP_K = 10
-QUERIES = (1, 16)
+QUERIES = (1, 16, 256)
+# An entry has this many words, a query so many, as in an FAQ; drawn from a vocabulary in which, as
+# in any language, the second word is half as frequent as the first.
+ENTRY_WORDS, QUERY_WORDS, VOCABULARY = 63, 9, 60_000
 
 
 def _inputs(folder: str) -> tuple[Any, Any]:
     queries = np.load(Path(folder) / "queries.npy")
-    return queries, np.load(Path(folder) / "index" / "embeddings.npy", mmap_mode="r")
+    return queries, np.load(Path(folder) / "index" / "embeddings.npy", mmap_mode="r")[0]
+
+
+def _open(folder: str, ranking: str) -> tuple[Any, Any, list[str]]:
+    from container.search.index import Index
+
+    queries, rows = _inputs(folder)
+    entries, dimension = rows.shape
+    index = Index(Path(folder) / "index", entries, dimension, ranking)
+    return index, queries, json.loads((Path(folder) / "queries.json").read_text())
 
 
 def _tasks(search: Callable[[Any], Any], queries: Any) -> Tasks:
@@ -29,16 +44,36 @@ def _tasks(search: Callable[[Any], Any], queries: Any) -> Tasks:
     }
 
 
-def ours(folder: str) -> Tasks:
-    """The index as the server opens it, memory-mapped."""
-    from container.search.index import Index
+def ours(folder: str, ranking: str) -> Tasks:
+    """One vector an entry, as in `nn_train_data`, in the index as the server opens it."""
+    index, queries, _ = _open(folder, ranking)
 
-    queries, rows = _inputs(folder)
-    index = Index(Path(folder) / "index", *rows.shape)
-    return _tasks(
-        lambda chosen: [[match.position for match in one] for one in index.search(chosen, TOP_K)],
-        queries,
-    )
+    def search(chosen: Any) -> list[list[int]]:
+        found = index.nearest_answers(chosen, TOP_K)
+        return [[match.position for match in one] for one in found]
+
+    return _tasks(search, queries)
+
+
+def vectors(folder: str, ranking: str) -> Tasks:
+    """All vectors of the entries, without their words."""
+    index, queries, _ = _open(folder, ranking)
+    return _tasks(lambda chosen: index.search(chosen, TOP_K), queries)
+
+
+def hybrid(folder: str, ranking: str) -> Tasks:
+    """All vectors of the entries and their words."""
+    index, queries, texts = _open(folder, ranking)
+    return _tasks(lambda chosen: index.search(chosen, TOP_K, texts[: len(chosen)]), queries)
+
+
+def words(folder: str, ranking: str) -> Tasks:
+    """The words alone: a score for each entry."""
+    from container.search.lexical import Lexical
+
+    index, queries, texts = _open(folder, ranking)
+    lexical = Lexical(Path(folder) / "index", len(index))
+    return _tasks(lambda chosen: lexical.scores(texts[: len(chosen)]), queries)
 
 
 def semantic_search(folder: str) -> Tasks:
@@ -75,20 +110,46 @@ def matrix_product(folder: str) -> Tasks:
     return _tasks(lambda chosen: chosen @ corpus.T, queries)
 
 
-def write_rows(folder: str, entries: int, dimension: int) -> Tasks:
-    """Random rows of unit length as an index, and random queries."""
-    from container.search.index import IndexWriter
+def write_index(folder: str, entries: int, dimension: int, ranking: str) -> Tasks:
+    """Random rows of unit length and random words as an index, and random queries."""
+    from container.bake.index_writer import IndexWriter
+    from container.bake.texts import WindowTexts
+    from container.search.terms import terms
+    from container.search.views import VIEWS
+    from corpus.reader import Entry
+
+    random = np.random.default_rng(7)
+    views = VIEWS[ranking]
+    frequencies = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
+
+    def text(count: int) -> str:
+        chosen = np.searchsorted(frequencies, random.random(count) * frequencies[-1])
+        return " ".join(f"{number:x}{'s' * (number % 5)}" for number in chosen.tolist())
 
     def write() -> None:
-        random = np.random.default_rng(7)
-        target, window = Path(folder), 50_000
+        target, window = Path(folder), 1024
         queries = random.standard_normal((max(QUERIES), dimension), dtype=np.float32)
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
         np.save(target / "queries.npy", queries)
-        with IndexWriter(target / "index", entries, dimension, 1) as writer:
+        asked = [text(QUERY_WORDS) for _ in range(max(QUERIES))]
+        (target / "queries.json").write_text(json.dumps(asked))
+        with IndexWriter(target / "index", entries, dimension, ranking) as writer:
             for start in range(0, entries, window):
                 count = min(window, entries - start)
-                rows = random.standard_normal((count, dimension), dtype=np.float32)
-                writer.add([{"id": str(start + number)} for number in range(count)], rows)
+                rows = random.standard_normal((count * len(views), dimension), dtype=np.float32)
+                each = [
+                    Entry(str(start + number), (), text(ENTRY_WORDS)) for number in range(count)
+                ]
+                texts = WindowTexts(
+                    tokens=[],
+                    rows={
+                        view: [*range(number * count, (number + 1) * count)]
+                        for number, view in enumerate(views)
+                    },
+                    extras={view: [] for view in views},
+                    passages=[[] for _ in each],
+                    terms=[Counter(terms(entry.answer)) for entry in each],
+                )
+                writer.add(each, texts, rows)
 
     return {"write": write}

@@ -82,14 +82,16 @@ def fastembed_from_start(model: str, dimension: int, question: str) -> Tasks:
 def bake(artifact: str, corpus: str, entries: int, hyperparameters: str) -> Tasks:
     """Reads a corpus, encodes its answers and writes the index, as a training job does."""
     from container.bake.encode_corpus import encode_corpus
+    from container.bake.passages import Passages
     from container.bake.settings import BakeSettings
 
     settings, encoder = BakeSettings.read(Path(hyperparameters)), _open_ours(artifact)
     folder = Path(corpus).parent / "baked"
+    passages = Passages(Path(artifact) / "weights" / "tokenizer.json", encoder.config)
 
     def run() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        encode_corpus(settings, Path(corpus), entries, encoder, folder)
+        encode_corpus(settings, Path(corpus), entries, encoder, passages=passages, folder=folder)
 
     return {"encode": run}
 
