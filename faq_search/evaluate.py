@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,18 @@ from rich.table import Table
 
 from corpus.reader import Entry, describe, read_corpus
 from faq_search.api import FaqSearch
-from faq_search.quality import Outcome, Question, Scores, ask, hardest, read_paraphrases, scores
+from faq_search.quality import (
+    Outcome,
+    Question,
+    Scores,
+    Withholding,
+    ask,
+    by_margin,
+    by_min_score,
+    hardest,
+    read_paraphrases,
+    scores,
+)
 from faq_search.results import Deployment
 
 
@@ -41,21 +53,27 @@ def evaluate(
     if deployed.corpus_sha256 not in {describe(corpus).sha256, pinned}:
         raise ValueError(f"{corpus} is not the corpus that is deployed; name it with --corpus.")
     sets = {}
-    own = [
-        Question(question, frozenset({entry.id}))
-        for entry in entries.values()
-        for question in entry.questions
-    ]
+    own: dict[str, set[str]] = {}
+    for entry in entries.values():
+        for question in entry.questions:
+            own.setdefault(question, set()).add(entry.id)
     if own:
-        sets["own"] = own
+        sets["own"] = [Question(text, frozenset(ids)) for text, ids in own.items()]
     if paraphrases:
         sets["paraphrased"] = read_paraphrases(paraphrases, frozenset(entries))
     if not sets:
         raise ValueError(f"{corpus} has no questions; name some with --paraphrases.")
+    alike = _with_same_answer(entries)
+    sets = {
+        name: [Question(each.text, alike(each.right_ids)) for each in questions]
+        for name, questions in sets.items()
+    }
     outcomes = _ask_all(api, sets, console)
     results = {name: scores(answers) for name, answers in outcomes.items()}
     console.print(_scores_table(results, deployed))
     for name, answers in outcomes.items():
+        console.print(_curve_table(f"min_score, {name} questions", by_min_score(answers)))
+        console.print(_curve_table(f"margin, {name} questions", by_margin(answers)))
         missed = hardest(answers, misses)
         if missed:
             console.print(_misses_table(name, missed, entries))
@@ -76,18 +94,44 @@ def _ask_all(
 def _scores_table(results: dict[str, Scores], deployed: Deployment) -> Table:
     table = Table(
         "questions",
-        *("asked", "top-1", "top-3", "MRR (top 10)"),
+        *SCORE_COLUMNS,
         title=f"{deployed.model_id} {deployed.model_version}, bake {deployed.bake_id[:12]}",
     )
     for name, found in results.items():
-        table.add_row(
-            name,
-            str(found.questions),
-            f"{found.top_1:.1%}",
-            f"{found.top_3:.1%}",
-            f"{found.mrr_10:.3f}",
-        )
+        table.add_row(name, *score_cells(dataclasses.asdict(found)))
     return table
+
+
+SCORE_COLUMNS = ("asked", "top-1, %", "top-3, %", "MRR (top 10)")
+
+
+def score_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scores as cells of a table with SCORE_COLUMNS; top-1 and top-3 with their intervals."""
+
+    def percent(name: str) -> str:
+        low, high = found[f"{name}_interval"]
+        return f"{100 * found[name]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+    return (str(found["questions"]), percent("top_1"), percent("top_3"), f"{found['mrr_10']:.3f}")
+
+
+def _curve_table(title: str, rows: list[Withholding]) -> Table:
+    columns = ("right", "wrong", "withheld", "answered if its entry were missing")
+    table = Table("limit", *columns, title=f"By {title}")
+    for row in rows:
+        shares = (row.right, row.wrong, row.withheld, row.without_entry)
+        table.add_row(f"{row.limit:.2f}", *(f"{share:.1%}" for share in shares))
+    return table
+
+
+def _with_same_answer(
+    entries: Mapping[str, Entry],
+) -> Callable[[frozenset[str]], frozenset[str]]:
+    """Adds to some ids those of the entries with the same answers, which are as right."""
+    ids: dict[str, set[str]] = {}
+    for entry in entries.values():
+        ids.setdefault(entry.answer.strip(), set()).add(entry.id)
+    return lambda right: frozenset().union(*(ids[entries[each].answer.strip()] for each in right))
 
 
 def _misses_table(name: str, missed: list[Outcome], entries: dict[str, Entry]) -> Table:
@@ -116,6 +160,10 @@ def _report(
         "bake_id": deployed.bake_id,
         "corpus_sha256": deployed.corpus_sha256,
         "scores": {name: dataclasses.asdict(found) for name, found in results.items()},
+        "by_min_score": {
+            name: [dataclasses.asdict(row) for row in by_min_score(answers)]
+            for name, answers in outcomes.items()
+        },
         "missed": {
             name: [
                 {

@@ -19,7 +19,11 @@ from faq_search.errors import FaqSearchError
 from faq_search.evaluate import evaluate as ask_deployment
 
 OUTPUTS = {"ApiUrl": "https://abc123.execute-api.eu-west-1.amazonaws.com/v1/", "ApiAuth": "iam"}
-SCORES = {"questions": 20, "top_1": 0.5, "top_3": 0.75, "mrr_10": 0.6}
+SCORES = {
+    "questions": 20,
+    **{"top_1": 0.5, "top_3": 0.75, "mrr_10": 0.6},
+    **{f"{name}_interval": (0.4, 0.8) for name in ("top_1", "top_3", "mrr_10")},
+}
 
 
 class Aws:
@@ -56,7 +60,7 @@ def choice(stage="dev", corpus=evaluate.CORPUS):
             stage=stage,
             names=Names(stage),
             corpus=SimpleNamespace(path=corpus),
-            model=SimpleNamespace(embed="answer"),
+            search=SimpleNamespace(ranking="hybrid"),
         )
     )
 
@@ -106,9 +110,13 @@ def test_a_stage_is_evaluated_as_it_is_deployed(asked, monkeypatch, tmp_path, ca
     file = tmp_path / "out.json"
     assert main(["evaluate", "--stage", "dev", "--json", str(file)]) == 0
     assert asked == [(evaluate.CORPUS, evaluate.PARAPHRASES, evaluate.MISSES_SHOWN)]
-    assert json.loads(file.read_text()) == {"dev: answer": {"scores": {"own": SCORES}}}
+    assert json.loads(file.read_text()) == {
+        "dev: hybrid": {"scores": {"own": json.loads(json.dumps(SCORES))}}
+    }
     shown = capsys.readouterr().out
-    assert "dev: answer" in shown and "75.0%" in shown and "0.600" in shown
+    assert (
+        "dev: hybrid" in shown and "75.0 [40.0," in shown and "80.0]" in shown and "0.600" in shown
+    )
 
 
 def test_another_corpus_has_no_paraphrases_unless_given(asked, monkeypatch, tmp_path):
@@ -134,12 +142,12 @@ def test_an_api_that_refuses_is_told(monkeypatch, capsys):
     assert "The key is wrong." in capsys.readouterr().err
 
 
-def test_every_model_and_embedded_text_is_deployed_asked_and_removed(asked, monkeypatch, capsys):
+def test_every_model_and_ranking_is_deployed_asked_and_removed(asked, monkeypatch, capsys):
     other = "huggingface-sentencesimilarity-bge-small-en"
     done = []
 
     def record(what, choice):
-        done.append((what, choice.settings.model.id, choice.settings.model.embed))
+        done.append((what, choice.settings.model.id, choice.settings.search.ranking))
         return 0
 
     monkeypatch.setattr(evaluate, "find_running", SimpleNamespace)
@@ -152,14 +160,29 @@ def test_every_model_and_embedded_text_is_deployed_asked_and_removed(asked, monk
     assert main(["evaluate", "--model", f"{other}=weights"]) == 0
     deployed = [step[1:] for step in done if step[0] == "deploy"]
     assert deployed == [
-        (model, embed)
+        (model, ranking)
         for model in (evaluate.MINILM, other)
-        for embed in ("answer", "question", "both")
+        for ranking in ("hybrid", "vectors", "answer", "question")
     ]
     assert done[:3] == ["PyPI", ("deploy", *deployed[0]), ("destroy", *deployed[0])]
     assert done[-3] == "weights"
     shown = capsys.readouterr().out
-    assert "all-MiniLM-L6-v2: question" in shown and "bge-small-en: both" in shown
+    assert "all-MiniLM-L6-v2: question" in shown and "bge-small-en: vectors" in shown
+
+
+def test_another_corpus_may_be_compared(asked, monkeypatch, tmp_path):
+    corpus, paraphrases = tmp_path / "faq.csv", tmp_path / "asked.csv"
+    corpus.write_text("Why?,So.\n")
+    monkeypatch.setattr(evaluate, "find_running", SimpleNamespace)
+    monkeypatch.setattr(evaluate, "find_weights", lambda *_: None)
+    monkeypatch.setattr(evaluate, "upload_weights", lambda *_: None)
+    monkeypatch.setattr(evaluate, "deploy", lambda *_, **__: 0)
+    monkeypatch.setattr(evaluate, "destroy", lambda *_, **__: 0)
+    given = ["--corpus", str(corpus)]
+    assert main(["evaluate", *given, "--paraphrases", str(paraphrases)]) == 0
+    assert main(["evaluate", *given]) == 0
+    assert {each[0] for each in asked} == {corpus}
+    assert [each[1] for each in asked] == [paraphrases] * 4 + [None] * 4
 
 
 def test_a_model_without_its_folder(capsys):

@@ -10,7 +10,15 @@ from rich.console import Console
 
 from corpus.reader import describe
 from faq_search.__main__ import main
-from faq_search.quality import Outcome, Question, hardest, read_paraphrases, scores
+from faq_search.quality import (
+    Outcome,
+    Question,
+    by_margin,
+    by_min_score,
+    hardest,
+    read_paraphrases,
+    scores,
+)
 from faq_search.settings import connect
 from tests.support.client import SERVED, running_api
 
@@ -46,6 +54,21 @@ def test_search_shows_answers_as_they_are(api):
     assert "served by ml.c6i.xlarge" in shown
     assert api.asked[0].body == {"queries": ["Is R supported?"], "top_k": 1, "min_score": 0.2}
     assert api.asked[0].headers["x-api-key"] == "k"
+
+
+def test_search_shows_fields_the_passage_and_that_there_is_no_answer(api):
+    answer = search_answer("7")
+    answer["results"][0][0] |= {"passage": "only this", "fields": {"url": "https://x"}}
+    answer["results"].append([])
+    api.answer(200, answer)
+    status, shown = run(
+        *("search", "one?", "two?", "--margin", "0.1", "--category", "a", "--category", "b")
+    )
+    assert status == 0
+    assert "only this" in shown and "see [b]" not in shown and "url: https://x" in shown
+    assert "no answer" in shown
+    asked = api.asked[0].body
+    assert (asked["margin"], asked["category"]) == (0.1, ["a", "b"])
 
 
 def test_search_as_json(api, capsys):
@@ -122,18 +145,56 @@ def test_the_environment_names_the_api(api, tmp_path, monkeypatch):
 
 def test_scores_of_known_ranks():
     def outcome(*found):
-        return Outcome(Question("?", frozenset({"right"})), found)
+        hits = tuple((each, None, 0.5) for each in found)
+        return Outcome(Question("?", frozenset({"right"})), hits)
 
     first, second = outcome("right", "a"), outcome("a", "right")
     fourth, missed = outcome("a", "b", "c", "right"), outcome("a", "b")
     found = scores([first, second, fourth, missed])
     assert (found.questions, found.top_1, found.top_3) == (4, 0.25, 0.5)
     assert found.mrr_10 == pytest.approx((1 + 1 / 2 + 1 / 4) / 4)
+    low, high = found.top_1_interval
+    assert 0 <= low < 0.25 < high <= 1
     assert hardest([first, second, fourth, missed], 2) == [missed, fourth]
 
 
+def test_an_interval_narrows_with_the_number_of_questions():
+    outcomes = [
+        Outcome(Question("?", frozenset({"1"})), (("1" if n % 2 else "2", None, 0.5),))
+        for n in range(400)
+    ]
+    (few_low, few_high), (low, high) = (
+        scores(outcomes[:count]).top_1_interval for count in (40, 400)
+    )
+    # 95 % of samples of 400 coins lie within 0.5 ± 1.96 · √(0.25 / 400) = ± 0.049.
+    assert (low, high) == (pytest.approx(0.451, abs=0.008), pytest.approx(0.549, abs=0.008))
+    assert few_high - few_low > 2 * (high - low)
+
+
+def test_what_limits_would_withhold():
+    def outcome(*hits):
+        return Outcome(Question("?", frozenset({"right"})), hits)
+
+    outcomes = [
+        outcome(("right", "A?", 0.9), ("x", "B?", 0.42)),
+        outcome(("right", "A?", 0.6), ("y", "A?", 0.6), ("x", "B?", 0.585)),
+        outcome(("x", "B?", 0.5), ("right", "A?", 0.3)),
+        outcome(),
+    ]
+    curve = {row.limit: row for row in by_min_score(outcomes)}
+    assert (curve[0.5].right, curve[0.5].wrong, curve[0.5].withheld) == (0.5, 0.25, 0.25)
+    assert curve[0.5].without_entry == 2 / 3
+    assert (curve[0.55].right, curve[0.55].wrong, curve[0.55].withheld) == (0.5, 0, 0.5)
+    assert (curve[0.65].right, curve[0.65].without_entry) == (0.25, 0)
+    assert max(curve) == 0.9
+    ahead = {row.limit: row for row in by_margin(outcomes)}
+    assert (ahead[0.01].right, ahead[0.01].wrong) == (0.5, 0.25)
+    assert (ahead[0.02].right, ahead[0.02].wrong, ahead[0.02].withheld) == (0.25, 0.25, 0.5)
+
+
 def test_any_of_several_right_answers_counts():
-    assert Outcome(Question("?", frozenset({"a", "b"})), ("x", "b", "a")).rank == 2
+    hits = tuple((found, None, 0.5) for found in "xba")
+    assert Outcome(Question("?", frozenset({"a", "b"})), hits).rank == 2
 
 
 def test_a_paraphrase_that_several_entries_answer_has_several_rows(tmp_path):
@@ -198,13 +259,28 @@ def test_evaluate(evaluated, tmp_path):
     )
     assert status == 0, shown
     assert [len(asked.body["queries"]) for asked in api.asked[1:]] == [16, 4, 1]
-    assert {asked.body["top_k"] for asked in api.asked[1:]} == {10}
+    for asked in api.asked[1:]:
+        limits = {name: asked.body[name] for name in ("top_k", "min_score", "margin")}
+        assert limits == {"top_k": 10, "min_score": -1, "margin": 0}
     report = json.loads((tmp_path / "out.json").read_text())
     own, other = report["scores"]["own"], report["scores"]["paraphrased"]
     assert (own["questions"], own["top_1"], own["top_3"]) == (20, 0.95, 0.95)
     assert (other["top_1"], other["top_3"], other["mrr_10"]) == (0, 1, pytest.approx(1 / 3))
     assert report["missed"]["own"][0]["question"] == "Question 19?"
-    assert "95.0%" in shown and "In other words?" in shown and "3: Question 3?" in shown
+    assert "95.0 [" in shown and "In other words?" in shown and "3: Question 3?" in shown
+
+
+def test_an_answer_that_several_entries_have_is_right_by_any_of_them(evaluated, tmp_path):
+    api, corpus, _ = evaluated
+    corpus.write_text("One?,Same.\nTwo?,Same.\nThree?,Other.\nOne?,Another.\n")
+    api.answers[0][1]["corpus"]["sha256"] = describe(corpus).sha256
+    api.answer(200, results(["1"], ["0"], ["0"]))
+    status, shown = run("evaluate", "--corpus", str(corpus), "--json", str(tmp_path / "o.json"))
+    assert status == 0, shown
+    report = json.loads((tmp_path / "o.json").read_text())
+    assert api.asked[1].body["queries"] == ["One?", "Two?", "Three?"]
+    assert report["missed"]["own"][0]["right_ids"] == ["2"]
+    assert report["scores"]["own"]["top_1"] == pytest.approx(2 / 3)
 
 
 def test_evaluating_another_corpus_than_the_deployed_is_refused(evaluated, capsys):
