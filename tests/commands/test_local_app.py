@@ -229,7 +229,7 @@ def deployed(state, monkeypatch):
 
         monkeypatch.setattr(local_app, "cdk", cdk)
         client = SimpleNamespace(get_api_key=get_api_key)
-        monkeypatch.setattr(Context, "client", lambda _self, _service: client)
+        monkeypatch.setattr(Context, "client", lambda _self, _service, _region: client)
 
     return prepare
 

@@ -77,7 +77,7 @@ class AwsStage:
     def put(self, key: str, body: bytes) -> None:
         self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
 
-    def add_bake(self, bake_id: str, corpus: bytes = b"Q?,A.\n", **changes: Any) -> None:
+    def add_bake(self, bake_id: str, corpus: bytes = b"Is it so?,It is.\n", **changes: Any) -> None:
         """Everything that a finished bake leaves. changes: of its marker; None leaves out."""
         model = self.settings.jumpstart_model
         key = f"bakes/{bake_id}/job-1/output/model.tar.gz"

@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from local_aws.context import Context
+from local_aws.iam.principals import make_administrator_key
 from local_aws.sagemaker.deployment import Alarms, DeploymentError, DeploymentPlan, Step
 from local_aws.service_errors import ApiError
 
@@ -88,7 +89,9 @@ def test_what_is_refused(given: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("member", ["MetricAlarms", "CompositeAlarms"])
 def test_metric_alarms_and_composite_alarms_are_asked_for(tmp_path: Path, member: str) -> None:
-    client = Context("http://127.0.0.1:1", "us-east-1", tmp_path).client("cloudwatch")
+    context = Context("http://127.0.0.1:1", "us-east-1", tmp_path)
+    make_administrator_key(context.account_id, context.state_dir)
+    client = context.client("cloudwatch")
     asked = {"AlarmNames": ["a", "b"], "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}
     states = {"a": "INSUFFICIENT_DATA", "b": "ALARM"}
     found = [{"AlarmName": name, "StateValue": state} for name, state in states.items()]
