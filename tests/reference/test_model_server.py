@@ -70,8 +70,8 @@ def test_info(server, artifact):
 def test_probes_are_repeated(server, artifact):
     manifest = json.loads((artifact / "bake-manifest.json").read_text("utf-8"))
     for probe in manifest["probes"]:
-        body = {"queries": [probe["query"]], "top_k": 3, "mode": "nn_train_data"}
-        (matches,) = ask(server, body)
+        body = {"queries": [probe["query"]], "top_k": len(probe["ids"]), "mode": "search"}
+        (matches,) = ask(server, body)["results"]
         assert [match["id"] for match in matches] == probe["ids"]
         scores = [match["score"] for match in matches]
         assert scores == pytest.approx(probe["scores"], abs=1e-5)
