@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from contract.margin import lead
 from faq_search.api import FaqSearch
 
 DEPTH: Final = 10
@@ -53,9 +54,8 @@ class Outcome:
         hits = [hit for hit in self.hits if not (without_right and self._is_right(hit[0]))]
         if not hits:
             return None
-        best, question, score = hits[0]
-        others = (other for _, asked, other in hits[1:] if asked is None or asked != question)
-        return self._is_right(best), score, score - next(others, -math.inf)
+        best, _, score = hits[0]
+        return self._is_right(best), score, lead([(asked, other) for _, asked, other in hits])
 
     def _is_right(self, found: str) -> bool:
         return found in self.question.right_ids
