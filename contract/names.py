@@ -9,6 +9,9 @@ APP_NAME: Final = "faq-search"
 API_STAGE: Final = "v1"
 """The stage of the REST API, the first part of every path."""
 
+VARIANT: Final = "primary"
+"""The one production variant of every endpoint."""
+
 StackPart = Literal["Foundation", "Model", "Batch", "FrontDoor", "Operations"]
 STACKS: Final[tuple[StackPart, ...]] = get_args(StackPart)
 """In the order in which they are deployed."""

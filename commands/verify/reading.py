@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from commands import preflight
 from commands.findings import Finding, State, judged
 from commands.verify.deployed import Deployed
-from contract.names import API_STAGE, APP_NAME, STACKS
+from contract.names import API_STAGE, APP_NAME, STACKS, VARIANT
 from contract.outputs import TOPIC_ARN
 from stage.instance_types import is_gpu
 
@@ -413,7 +413,7 @@ def scaling(d: Deployed) -> Findings:
             yield Finding(name, "unknown", "does not scale")
             continue
         activities = d.client("application-autoscaling").describe_scaling_activities(
-            ServiceNamespace="sagemaker", ResourceId=f"endpoint/{name}/variant/primary"
+            ServiceNamespace="sagemaker", ResourceId=f"endpoint/{name}/variant/{VARIANT}"
         )["ScalingActivities"]
         codes = [each["StatusCode"] for each in activities]
         found = ", ".join(f"{codes.count(code)} {code}" for code in sorted(set(codes)))

@@ -6,13 +6,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from contract.metrics import NAMESPACE, endpoint_dimensions
+from contract.names import VARIANT
 from stacks.common.arns import endpoint_arn
 from stacks.common.metrics import metric
 from stacks.common.python_function import PythonFunction
 from stage.settings import Settings
-
-VARIANT = "primary"
-"""The one production variant of every endpoint."""
 
 _MINUTE = cdk.Duration.minutes(1)
 

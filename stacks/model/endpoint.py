@@ -12,8 +12,9 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from contract.names import VARIANT
 from stacks.alarms.endpoint import UpdateAlarms, WatchingAlarms
-from stacks.common.endpoint import VARIANT, NamedEndpoint
+from stacks.common.endpoint import NamedEndpoint
 from stacks.common.python_function import PythonFunction
 from stacks.model.bake import Bake
 from stacks.model.switch import ServingSwitch
