@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import tempfile
 from collections.abc import Collection
@@ -19,7 +18,7 @@ from commands.errors import CommandError
 from commands.fingerprints import CorpusDiff, Fingerprints, compare, fingerprints
 from commands.target import add_target_arguments, choose
 from contract.deployment import Deployment
-from corpus.reader import CorpusError, Entry, iter_corpus
+from corpus.reader import CorpusError, Entry, file_sha256, iter_corpus
 from stage.bake_inputs import bake_inputs
 from stage.corpus_file import canonical_corpus
 from stage.settings import Settings
@@ -102,8 +101,7 @@ def _new_corpus(stage: DeployedStage, folder: Path) -> Path:
     folder.mkdir()
     s3: Any = stage.target.client("s3")
     s3.download_file(bucket, key, str(file), ExtraArgs={"VersionId": source.version_id})
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_sha256(file)
     if found != source.sha256:
         raise CommandError(
             f"{source.s3_uri}, version {source.version_id}, has the sha256 {found}, and the"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from commands.console import say
 from commands.deployed_stage import DeployedStage
 from commands.errors import CommandError
 from commands.target import Choice, add_target_arguments, choose
+from corpus.reader import file_sha256
 from stage.bundles import BUILD_DIRECTORY
 
 _SHORTEST_PREFIX = 4
@@ -138,8 +138,7 @@ def _fetch_corpus(stage: DeployedStage, bake_id: str, marker: dict[str, Any]) ->
         )
     file = BUILD_DIRECTORY / "rollback" / bake_id[:12] / Path(key).name
     stage.bakes.download(key, file)
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_sha256(file)
     if marker.get("corpus_sha256", found) != found:
         raise CommandError(
             f"s3://{stage.bakes.bucket}/{key} is not the corpus of its bake: its sha256 is {found}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from typing import Any
 
 from corpus.errors import Place, Problems, shown
+from corpus.lines import script_of
 from corpus.model import Model
 
 _SURE = 0.9
@@ -54,7 +54,7 @@ class Languages:
             return
         self._looked += 1
         letters = [c for c in text if c.isalpha()][:_LOOKED_AT]
-        scripts = Counter("LATIN" if c.isascii() else _script(c) for c in letters)
+        scripts = Counter("LATIN" if c.isascii() else script_of(c) for c in letters)
         if not scripts:
             return
         script = scripts.most_common(1)[0][0]
@@ -122,7 +122,3 @@ class Languages:
         if probability < _SURE:
             return None
         return _AS_ENGLISH.get(language, language)
-
-
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "?").partition(" ")[0]

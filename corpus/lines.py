@@ -163,16 +163,17 @@ def _oddities(text: str) -> int:
             count += before.islower() and character.isupper()
         elif not character.isalpha():
             count += 0 if character in _TYPOGRAPHY else 2
-        elif _script(character) in _CJK:
+        elif script_of(character) in _CJK:
             count += 2 * any(each.isascii() and each.isalpha() for each in before + after)
         else:
             letters = [each for each in (before, after) if each.isalpha()]
-            alone = all(_script(each) != _script(character) for each in letters)
+            alone = all(script_of(each) != script_of(character) for each in letters)
             among = bool(letters) and not any(each.isascii() for each in letters)
-            count += 1 + 2 * alone + 2 * (among and _script(character) == "LATIN")
+            count += 1 + 2 * alone + 2 * (among and script_of(character) == "LATIN")
             count += before.islower() and character.isupper()
     return count
 
 
-def _script(letter: str) -> str:
+def script_of(letter: str) -> str:
+    """The script that a letter belongs to, as Unicode names it: `LATIN`, `CYRILLIC` …"""
     return unicodedata.name(letter, "?").partition(" ")[0]

@@ -47,6 +47,7 @@ __all__ = [
     "Format",
     "Model",
     "describe",
+    "file_sha256",
     "iter_corpus",
     "read_corpus",
 ]
@@ -168,6 +169,12 @@ def describe(
         problems.warnings,
         tuple(problems.notes),
     )
+
+
+def file_sha256(file: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal; it tells what is pinned in S3."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _entries(path: Path, problems: Problems, format_: Format) -> Iterator[tuple[Place, Entry]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from corpus.reader import Entry, describe, read_corpus
+from corpus.reader import Entry, describe, file_sha256, read_corpus
 from faq_search.api import FaqSearch
 from faq_search.quality import (
     Outcome,
@@ -48,9 +47,7 @@ def evaluate(
     """
     deployed = api.endpoints()
     entries = {entry.id: entry for entry in read_corpus(corpus)}
-    with corpus.open("rb") as stream:
-        pinned = hashlib.file_digest(stream, "sha256").hexdigest()
-    if deployed.corpus_sha256 not in {describe(corpus).sha256, pinned}:
+    if deployed.corpus_sha256 not in {describe(corpus).sha256, file_sha256(corpus)}:
         raise ValueError(f"{corpus} is not the corpus that is deployed; name it with --corpus.")
     sets = {}
     own: dict[str, set[str]] = {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from corpus.convert import convert
 from corpus.model import read_model
-from corpus.reader import describe
-from stage.bundles import BUILD_DIRECTORY, ROOT
-from stage.settings import Settings
+from corpus.reader import describe, file_sha256
+from stage.bundles import BUILD_DIRECTORY
+from stage.settings import Settings, shown_path
 
 
 def canonical_corpus(settings: Settings) -> Path | None:
@@ -23,7 +22,7 @@ def canonical_corpus(settings: Settings) -> Path | None:
         return None
     file = BUILD_DIRECTORY / f"corpus-{settings.corpus_sha256[:16]}.jsonl"
     if not file.is_file() or file_sha256(file) != settings.corpus_sha256:
-        convert(path, file, _shown(path), format_=settings.corpus.format)
+        convert(path, file, shown_path(path), format_=settings.corpus.format)
     return file
 
 
@@ -33,14 +32,4 @@ def corpus_warnings(settings: Settings) -> tuple[str, ...]:
     if path is None:
         return ()
     model = read_model(settings.model.id, settings.model.hyperparameters.max_seq_length)
-    return describe(path, _shown(path), format_=settings.corpus.format, model=model).warnings
-
-
-def file_sha256(file: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+    return describe(path, shown_path(path), format_=settings.corpus.format, model=model).warnings

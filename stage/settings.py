@@ -113,17 +113,17 @@ def load_settings(
     stages = {path.stem: path for path in config.glob("*.toml")}
     if stage not in stages:
         raise SettingsError(
-            f"There are no settings for stage {stage!r} in {_shown(config)};"
+            f"There are no settings for stage {stage!r} in {shown_path(config)};"
             f" there are: {', '.join(sorted(stages)) or 'none'}."
         )
     path = stages[stage]
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{_shown(path)} is not TOML: {error}") from error
+        raise SettingsError(f"{shown_path(path)} is not TOML: {error}") from error
     if reuse is not None:
         values["bake"] = {**_table(values, "bake"), "reuse": reuse}
-    return check_settings(stage, values, source=_shown(path), corpus=corpus)
+    return check_settings(stage, values, source=shown_path(path), corpus=corpus)
 
 
 def check_settings(
@@ -273,5 +273,6 @@ def _table(values: dict[str, Any], key: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
+    """A file as messages name it: from the checkout's root, where it lies there."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

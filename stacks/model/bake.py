@@ -13,6 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
+from corpus.reader import file_sha256
 from stacks.common.arns import (
     executions_arn,
     exported_bucket_arn,
@@ -25,7 +26,7 @@ from stacks.common.policies import statement
 from stacks.common.python_function import PythonFunction
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stage.bake_inputs import bake_inputs
-from stage.corpus_file import canonical_corpus, file_sha256
+from stage.corpus_file import canonical_corpus
 from stage.instance_types import has_local_storage
 from stage.settings import Settings
 
