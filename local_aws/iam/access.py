@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from local_aws.iam.conditions import NotEvaluatedError
 from local_aws.iam.decisions import Decisions
 from local_aws.iam.policies import Decision, Policy, Request, decide
 from local_aws.iam.principals import AccessKey, IssuedKeys, Principal
-from local_aws.iam.requirements import Requirement, UnknownOperationError, requirements_of
+from local_aws.iam.requirements import Requirement, requirements_of
 from local_aws.service_errors import ApiError
 
 if TYPE_CHECKING:
@@ -360,7 +359,6 @@ class _Guardrail:
             return None
         if self._known is None or self._known[0] != changed:
             text = self._file.read_text(encoding="utf-8")
-            json.loads(text)
             self._known = changed, Policy.parse("guardrail", text)
         return self._known[1]
 
@@ -372,6 +370,3 @@ def _words(request: Request, decision: Decision) -> str:
         f"User: {request.principal.arn} is not authorized to perform: {request.action} on "
         f"resource: {quote}{request.resource}{quote} {decision.reason}"
     )
-
-
-__all__ = ["Access", "AccessDeniedError", "NotEvaluatedError", "UnknownOperationError"]
