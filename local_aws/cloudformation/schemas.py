@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from cfnlint.schema._exceptions import ResourceNotFoundError
 from jsonschema import Draft7Validator, TypeChecker, ValidationError, validators
 
 from local_aws.cloudformation.functions import Value
@@ -42,13 +43,29 @@ def _is_number(text: str) -> bool:
 
 
 @cache
+def _folder() -> Path:
+    """Where cfn-lint keeps them; importing it takes seconds, since it imports sympy."""
+    package = find_spec("cfnlint")
+    assert package and package.submodule_search_locations
+    return Path(package.submodule_search_locations[0]) / "data/schemas"
+
+
+@cache
+def _files() -> dict[str, str]:
+    # Schemas differ between regions in nothing that is used here.
+    files: dict[str, str] = json.loads((_folder() / "providers/us-east-1.json").read_text("utf-8"))
+    return files
+
+
+@cache
 def _schema(resource_type: str) -> dict[str, Any]:
-    try:
-        # Schemas differ between regions in nothing that is used here.
-        found = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
-    except ResourceNotFoundError:
+    if resource_type.startswith("Custom::"):
+        resource_type = "AWS::CloudFormation::CustomResource"
+    if resource_type not in _files():
         return {}
-    return dict(found)
+    file = _folder() / "resources" / f"{_files()[resource_type]}.json"
+    schema: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return schema
 
 
 @cache

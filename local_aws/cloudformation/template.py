@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from cfnlint.decode import decode_str
+import yaml
 
 from local_aws.cloudformation.functions import Scope, Value, references, resolve
 from local_aws.service_errors import ApiError
@@ -151,15 +151,43 @@ class Template:
         return found
 
 
+class _YamlLoader(yaml.CSafeLoader):  # type: ignore[misc] # has no stubs
+    """Reads short functions such as `!Sub`, and dates as the strings that templates mean.
+
+    cfn-lint's decoder would do as well, but takes seconds to import.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as in the base class
+        first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def short_function(self, name: str, node: yaml.Node) -> Value:
+        """What `!name …` stands for."""
+        value: Value
+        match node:
+            case yaml.ScalarNode():
+                value = self.construct_scalar(node)
+            case yaml.SequenceNode():
+                value = self.construct_sequence(node, deep=True)
+            case _:
+                value = self.construct_mapping(node, deep=True)
+        if name == "GetAtt" and isinstance(value, str):
+            value = value.split(".", 1)
+        return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+
+
+_YamlLoader.add_multi_constructor("!", _YamlLoader.short_function)
+
+
 def _decode(text: str) -> dict[str, Value]:
     try:
         body = json.loads(text)
     except ValueError:
-        body, faults = decode_str(text)
-        if faults or body is None:
-            raise ApiError(f"Template format error: {faults[0] if faults else 'empty'}") from None
-        # Plain dicts instead of the parser's, which know lines and columns.
-        body = json.loads(json.dumps(body))
+        try:
+            body = yaml.load(text, _YamlLoader)  # noqa: S506 - builds nothing but plain values
+        except yaml.YAMLError as error:
+            raise ApiError(f"Template format error: {error}") from None
     if not isinstance(body, dict):
         raise ApiError("Template format error: unsupported structure.")
     return body

@@ -22,9 +22,21 @@ def fill_in(parameters, given):
     return template(Parameters=parameters).fill_in(given, lambda name: STORE[name])
 
 
-def test_yaml_with_short_functions():
-    read = Template("Resources:\n  A:\n    Type: X\n    Properties:\n      Name: !Sub '${B}-x'\n")
-    assert read.body["Resources"]["A"]["Properties"] == {"Name": {"Fn::Sub": "${B}-x"}}
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("!Sub '${B}-x'", {"Fn::Sub": "${B}-x"}),
+        ("!Ref B", {"Ref": "B"}),
+        ("!GetAtt B.Outputs.Name", {"Fn::GetAtt": ["B", "Outputs.Name"]}),
+        ("!Join [-, [a, !Ref B]]", {"Fn::Join": ["-", ["a", {"Ref": "B"}]]}),
+        ("!Transform {Name: A}", {"Fn::Transform": {"Name": "A"}}),
+        ("2012-10-17", "2012-10-17"),
+        ("true", True),
+    ],
+)
+def test_yaml(written, value):
+    read = Template(f"Resources:\n  A:\n    Type: X\n    Properties:\n      Name: {written}\n")
+    assert read.body["Resources"]["A"]["Properties"] == {"Name": value}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +44,8 @@ def test_yaml_with_short_functions():
     [
         ('{"Resources": {}}', "At least one Resources member"),
         ("[]", "unsupported structure"),
+        ("", "unsupported structure"),
+        ("a: [", "Template format error: while parsing"),
         (
             '{"Resources": {"A": {"Type": "X"}}, "Transform": "AWS::Serverless-2016-10-31"}',
             "Server",
