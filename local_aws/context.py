@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from local_aws import service_models
 from local_aws.iam.principals import AccessKey, read_administrator_key
 
-# Sessions do not support creating clients in several threads at once. There is only one because
-# each session loads the descriptions of AWS's services and regions for itself.
-_creating = threading.Lock()
-_session: Any = boto3.session.Session()
+_session: Any = boto3.session.Session(botocore_session=service_models.session)
 
 
 @cache
@@ -83,7 +80,7 @@ class Context:
             key: Whose requests it makes; by default the administrator's.
         """
         signed_by = key or self.administrator
-        with _creating:
+        with service_models.session_lock:
             return _create_client(self.endpoint_url, region or self.region, service, signed_by)
 
     def environment(

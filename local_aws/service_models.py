@@ -17,8 +17,10 @@ import botocore.session
 
 from local_aws.service_errors import ApiError
 
-_session = botocore.session.get_session()
-_loading = threading.Lock()
+# There is only one session, since each loads the descriptions of services and regions for itself.
+# It must not be used by several threads at once.
+session = botocore.session.get_session()
+session_lock = threading.Lock()
 # AWS's words for JSON values.
 _JSON_NAMES: dict[type, str] = {
     str: "STRING_VALUE",
@@ -45,15 +47,12 @@ _JAVA_CLASSES = {
 
 @cache
 def _load(service: str) -> Any:
-    return _session.get_service_model(service)
+    return session.get_service_model(service)
 
 
 def service_model(service: str) -> Any:
-    """The model of a service. Loading one takes up to a third of a second, once.
-
-    Sessions do not support loading in several threads at once.
-    """
-    with _loading:
+    """The model of a service. Loading one takes up to a third of a second, once."""
+    with session_lock:
         return _load(service)
 
 

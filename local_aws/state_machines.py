@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC
 from functools import cache
 from typing import Any
@@ -12,13 +11,12 @@ import boto3
 import botocore.session
 from botocore.utils import parse_timestamp
 
-from local_aws import events, moto_adapter
+from local_aws import events, moto_adapter, service_models
 from local_aws.context import Context, client_options
 from local_aws.iam.access import Access
 from local_aws.iam.principals import AccessKey
 
 logger = logging.getLogger(__name__)
-_creating = threading.Lock()
 
 
 def _to_iso(value: Any) -> str:
@@ -29,6 +27,7 @@ def _to_iso(value: Any) -> str:
 @cache
 def _create_client(endpoint_url: str, region: str, service: str, key: AccessKey) -> Any:
     session: Any = botocore.session.Session()
+    session.register_component("data_loader", service_models.session.get_component("data_loader"))
     # States hold JSON, where times are strings; a Choice can compare them.
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_to_iso)
@@ -55,7 +54,7 @@ class StateMachines:
     def client(self, service: str, region: str, role_arn: str) -> Any:
         """The client with which an execution's tasks call a service: that of its role."""
         principal = self._access.assume(role_arn, "states.amazonaws.com", "StepFunctions")
-        with _creating:
+        with service_models.session_lock:
             return _create_client(
                 self._context.endpoint_url, region, service, self._access.key_of(principal)
             )
