@@ -203,7 +203,7 @@ def _rows(
         except csv.Error as error:
             _explain(error, start, line_number, dialect, problems)
             continue
-        if not dialect.spaces and any(_SPACE_BEFORE_QUOTE.match(cell) for cell in cells):
+        if not dialect.spaces and _has_space_before_quote(cells):
             problems.add(
                 start,
                 f"a space before a quote: {shown_row(cells)}; a quote begins right after the"
@@ -216,15 +216,20 @@ def _rows(
         yield start, cells
 
 
+def _has_space_before_quote(cells: list[str]) -> bool:
+    return any(cell[:1] == " " and _SPACE_BEFORE_QUOTE.match(cell) for cell in cells)
+
+
 def _warn_of_split_sentences(
     row: int, cells: list[str], dialect: _Dialect, problems: Problems
 ) -> None:
     if dialect.separator not in ",;":
         return
     for one, other in pairwise(cells):
-        goes_on = other[:1] == " " or dialect.spaces
+        if not dialect.spaces and other[:1] != " ":
+            continue
         begins = other.lstrip()
-        if not goes_on or not begins[:1].islower() or begins.startswith(("http", "www.")):
+        if not begins[:1].islower() or begins.startswith(("http", "www.")):
             continue
         if not (ends_sentence(one) or is_known(other)):
             problems.warn(

@@ -25,6 +25,7 @@ _GROUP_KEYS = ("category", "title", "name", "section", "topic", "heading", "labe
 _ANNOTATIONS = frozenset({"attributes", "metadata"})
 _MAX_DEPTH = 100
 _NEEDED = frozenset({"question", "answer", "id"})
+_NESTED = (dict, list)
 
 
 class Mapped(dict[str, Any]):
@@ -139,16 +140,18 @@ class _Reader:
                 raise
             return None
         values = list(value.values())
+        nested = any(isinstance(each, _NESTED) for each in values)
+        if not nested and found.answer is not None:
+            return found if found.is_certain or found.is_text else None
         asked = any(isinstance(values[n], str) for n in found.questions)
         if found.answer is None:
             return found if asked and "question" in found.strong else None
         answer = values[found.answer]
         certain = "answer" in found.strong and isinstance(answer, str)
         others = values[: found.answer] + values[found.answer + 1 :]
-        nested = any(isinstance(each, dict | list) for each in values)
         is_record = (
             (certain or not any(map(_holds_records, others)))
-            and (found.is_certain or (found.is_text and not nested))
+            and found.is_certain
             and (asked or not isinstance(answer, dict | list) or _texts(answer) is not None)
             and _columns(value, found) is None
         )
@@ -171,8 +174,7 @@ class _Reader:
         values, names = list(value.values()), list(value)
         for rival in found.rivals:
             self._problems.warn_once("keys in doubt", place, rival_sentence(rival))
-        unknown = [name for name in found.fields.values() if not is_known(name)]
-        if found.answer is None and unknown:
+        if found.answer is None and not all(map(is_known, found.fields.values())):
             self._problems.add(
                 place,
                 f"no answer among the keys {', '.join(map(repr, names))}; if one of them has it,"
@@ -186,7 +188,8 @@ class _Reader:
             questions = None if questions is None or more is None else questions + more
         if answers is None or questions is None:
             return None
-        answers = list(dict.fromkeys(answers))
+        if len(answers) > 1:
+            answers = list(dict.fromkeys(answers))
         if len(answers) > 1:
             self._problems.warn(
                 "entries with several answers",
@@ -250,10 +253,12 @@ def _inside(place: Place, path: str) -> Place:
 
 def _texts(value: Any) -> list[str] | None:
     """The texts of a value, none for null; None if it holds anything else."""
+    if isinstance(value, str):
+        return [value]
     found: list[str] | None = None
     if value is None:
         found = []
-    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         found = [str(value)]
     elif isinstance(value, list) and not any(isinstance(item, list) for item in value):
         parts = [_texts(item) for item in value]

@@ -23,7 +23,7 @@ _INVISIBLE = re.compile(
 )
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,11 @@ class Entry:
 
     def canonical(self) -> str:
         """The entry as one JSON line, which reads back as the same entry."""
-        value: dict[str, Any] = {
-            "id": self.id,
-            "questions": list(self.questions),
-            "answer": self.answer,
-        }
-        if self.fields:
-            value["fields"] = self.fields
-        return _ENCODER.encode(value) + "\n"
+        # Encoding text by text takes half as long as encoding a dictionary.
+        questions = ",".join(map(_json, self.questions))
+        fields = f',"fields":{_json(self.fields)}' if self.fields else ""
+        answer = _json(self.answer)
+        return f'{{"id":{_json(self.id)},"questions":[{questions}],"answer":{answer}{fields}}}\n'
 
 
 @dataclass(slots=True)
@@ -72,7 +69,8 @@ class Record:
 
 def is_blank(text: str) -> bool:
     """Whether nothing of the text can be seen: white space, zero-width and control characters."""
-    return _INVISIBLE.fullmatch(text) is not None
+    # Asked of every cell: comparing the first character settles most of them.
+    return not "!" <= text[:1] <= "~" and _INVISIBLE.fullmatch(text) is not None
 
 
 class EntryChecker:
@@ -94,7 +92,9 @@ class EntryChecker:
 
     def entry(self, record: Record) -> Entry | None:
         """The record's entry, None if it has no answer; not to be used once there are problems."""
-        questions = tuple(dict.fromkeys(q for q in record.questions if not is_blank(q)))
+        questions = tuple([q for q in record.questions if not is_blank(q)])
+        if len(questions) > 1:
+            questions = tuple(dict.fromkeys(questions))
         place, problems = record.place, self._problems
         if is_blank(record.answer):
             self.left_out += 1
@@ -109,10 +109,8 @@ class EntryChecker:
         return entry
 
     def _check_size(self, place: Place, entry: Entry) -> None:
-        texts = {"answer": entry.answer, "question": max(entry.questions, key=len, default="")}
-        if entry.fields:
-            texts["other columns"] = _ENCODER.encode(entry.fields)
-        joined = "".join([*texts.values(), *entry.questions])
+        fields = _json(entry.fields) if entry.fields else ""
+        joined = "".join((entry.answer, *entry.questions, fields))
         if not joined.isascii():
             try:
                 joined.encode("utf-8")
@@ -126,6 +124,8 @@ class EntryChecker:
             self._problems.add(place, r"NUL character (\u0000); a corpus is plain text")
         if len(joined) <= MAX_TEXT_BYTES // 4:
             return
+        longest = max(entry.questions, key=len, default="")
+        texts = {"answer": entry.answer, "question": longest, "other columns": fields}
         for name, text in texts.items():
             size = len(text.encode("utf-8"))
             if size > MAX_TEXT_BYTES:

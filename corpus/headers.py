@@ -55,7 +55,15 @@ Columns = Mapping[str, Sequence[str]]
 
 def squeezed(name: str) -> str:
     """A name as names are compared: letters and digits only, without case."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    # The same names stand in every record; longer texts do not come again.
+    return _squeezed_name(name) if len(name) <= MAX_NAME else _squeezed(name)
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
+
+
+_squeezed_name = lru_cache(maxsize=1024)(_squeezed)
 
 
 def _names(table: str) -> tuple[str, ...]:
@@ -90,8 +98,9 @@ def roles(names: Sequence[str], columns: Columns | None = None) -> Roles:
     Raises:
         MapError: a column of `columns` is not among the names.
     """
-    given = tuple((role, tuple(wanted)) for role, wanted in (columns or {}).items())
-    return _roles(tuple(names), given)
+    if not columns:
+        return _roles(tuple(names), ())
+    return _roles(tuple(names), tuple((role, tuple(wanted)) for role, wanted in columns.items()))
 
 
 @lru_cache(maxsize=1024)

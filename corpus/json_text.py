@@ -86,7 +86,7 @@ def _whole(
 def _load(text: str) -> Any:
     """The value of a text. Raises _WrongJsonError, also for a key that stands twice."""
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         sentence = f"not JSON ({error.msg} at character {error.colno}){_hint(error)}"
         raise _WrongJsonError(sentence, error.lineno) from None
@@ -124,3 +124,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(_name: str) -> None:
     """NaN and Infinity, which are not JSON but what pandas writes for nothing."""
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

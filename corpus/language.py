@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 from corpus.errors import Place, Problems, shown
@@ -53,7 +54,7 @@ class Languages:
         if self._model.language == "multilingual" or (self._seen > _FIRST and self._seen % _EVERY):
             return
         self._looked += 1
-        letters = [c for c in text if c.isalpha()][:_LOOKED_AT]
+        letters = list(islice(filter(str.isalpha, text), _LOOKED_AT))
         scripts = Counter("LATIN" if c.isascii() else script_of(c) for c in letters)
         if not scripts:
             return

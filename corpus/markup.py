@@ -22,7 +22,9 @@ _KNOWN = _SILENT | _BLOCKS | frozenset(_INLINE.split())
 _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)(\s[^<>]*)?/?>|<!--")
 _ENTITY = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 
-_MARKDOWN = re.compile(r"[*_~`#>|\[]|^\s*[-+]\s", re.MULTILINE)
+# Whether there may be Markdown: fast, because all it finds begins with one class of characters.
+_MARKDOWN = re.compile(r"[*_~`#>|\[\n](?:(?<!\n)|\s*[-+]\s)")
+_MARKDOWN_FIRST = re.compile(r"\s*[-+]\s")
 _LINK = r"\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+\"[^\"\n]*\")?\)"
 _RULES = tuple(
     (re.compile(pattern, re.MULTILINE), replacement)
@@ -58,7 +60,7 @@ def plain_text(text: str) -> str:
         text = re.sub(r"[ \t]*\n\s*", "\n", parser.text).strip()
     elif "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
-    if _MARKDOWN.search(text):
+    if _MARKDOWN.search(text) or _MARKDOWN_FIRST.match(text):
         for pattern, replacement in _RULES:
             text = pattern.sub(replacement, text)
         text = _TABLE_ROW.sub(lambda row: row[1].replace("|", " ").strip(), text)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 LOCK_FILE = Path(__file__).parent.parent / "jumpstart.lock.json"
@@ -39,7 +40,7 @@ class Model:
     tokenizer_file: Path | None = None
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def can_count(self) -> bool:
         """Whether its tokenizer is here, and the package that reads it."""
         return self.tokenizer_file is not None and bool(importlib.util.find_spec("tokenizers"))

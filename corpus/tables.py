@@ -26,7 +26,9 @@ _HEADER_WITHIN = 10
 _NAME_WORDS = 3
 _URL = re.compile(r"(https?://|www\.)\S+")
 _RULE = re.compile(r":?-{2,}:?")
+_RULE_BEGINS = frozenset({"", ":", "-"})
 _OPENING, _CLOSING = "“„«‘'", "”“»’'"
+_QUOTES = frozenset(_OPENING + _CLOSING)
 _ADVICE = (
     "name the columns in the first row, such as question,answer,url, or by their numbers:"
     " --map question=1 --map answer=2"
@@ -186,6 +188,7 @@ def _records(
     assert answer is not None
     width = len(names) if names is not None else max([answer, *found.questions, *found.fields]) + 1
     columns = {answer, *found.questions, *found.fields, found.id}
+    others = [n for n in range(width) if n not in columns]
     unnamed: set[int] = set()
     for place, cells in rows:
         if _rule(cells) or _breaks_by_quotes(place, cells, problems):
@@ -193,17 +196,16 @@ def _records(
         if len(cells) <= answer and not padded:
             problems.add(place, f"{_counted(cells)}: {_shown(cells)}; {_wanted(names)}")
             continue
-        if any(not is_blank(cell) for cell in cells[width:]):
+        if len(cells) > width and not _is_empty(cells[width:]):
             problems.add(
                 place,
                 f"{_counted(cells)}: {_shown(cells)}; {_wanted(names)}. A text that contains the"
                 " separator stands in double quotes",
             )
             continue
-        cells.extend([""] * (width - len(cells)))
-        unnamed.update(
-            n for n, cell in enumerate(cells[:width]) if n not in columns and not is_blank(cell)
-        )
+        if len(cells) < width:
+            cells.extend([""] * (width - len(cells)))
+        unnamed.update(n for n in others if not is_blank(cells[n]))
         yield Record(
             place,
             None if found.id is None else cells[found.id],
@@ -214,13 +216,15 @@ def _records(
     if unnamed:
         listed = ", ".join(str(n + 1) for n in sorted(unnamed))
         problems.warn("columns", None, f"column {listed} has no name and is not kept")
-    empty = [n for n in range(width) if n not in columns and n not in unnamed]
+    empty = [n for n in others if n not in unnamed]
     if names is not None and empty:
         problems.notes.append(f"{len(empty)} empty {_plural('column', empty)} skipped")
 
 
 def _breaks_by_quotes(place: Place, cells: Sequence[str], problems: Problems) -> bool:
     """Whether typographic quotes in the place of straight ones break the row; warns of others."""
+    if all(_QUOTES.isdisjoint((cell[:1], cell[-1:])) for cell in map(str.strip, cells)):
+        return False
     stripped = [cell.strip() for cell in cells if not is_blank(cell)]
     opened = [cell[:1] in _OPENING and cell[-1:] not in _CLOSING for cell in stripped]
     closed = [cell[-1:] in _CLOSING and cell[:1] not in _OPENING for cell in stripped]
@@ -248,7 +252,7 @@ def _breaks_by_quotes(place: Place, cells: Sequence[str], problems: Problems) ->
 def _without_empty(rows: Iterator[Row], problems: Problems) -> Iterator[Row]:
     count = 0
     for place, cells in rows:
-        if all(is_blank(cell) for cell in cells):
+        if _is_empty(cells):
             count += 1
         else:
             yield place, cells
@@ -258,8 +262,14 @@ def _without_empty(rows: Iterator[Row], problems: Problems) -> Iterator[Row]:
 
 def _rule(cells: Sequence[str]) -> bool:
     """Whether a row is the rule below the header of a Markdown table."""
+    if cells[0].lstrip()[:1] not in _RULE_BEGINS and not is_blank(cells[0]):
+        return False
     filled = [cell.strip() for cell in cells if not is_blank(cell)]
     return len(filled) > 1 and all(_RULE.fullmatch(cell) for cell in filled)
+
+
+def _is_empty(cells: Sequence[str]) -> bool:
+    return all(map(is_blank, cells))
 
 
 def _trimmed(cells: Sequence[str]) -> list[str]:
