@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from container.bake.settings import BakeSettings
-from container.bake.texts import view_texts
+from container.bake.texts import view_texts, without_markup
 from container.encoder.base import Encoder
 from container.errors import BakeError
 from container.search.index import Index
@@ -130,7 +130,8 @@ def _full_rows(
 ) -> dict[int, Vectors]:
     """Each entry's rows [views, dimension], encoded by the reference."""
     entries = _entries(corpus_file, set(positions))
-    texts = [text for each in positions for text in view_texts(entries[each], settings)]
+    plain = [without_markup(entries[each]) for each in positions]
+    texts = [text for entry in plain for text in view_texts(entry, settings)]
     vectors = normalized(reference.encode(texts))
     rows = vectors.reshape(len(positions), len(VIEWS[settings.ranking]), vectors.shape[1])
     return dict(zip(positions, rows, strict=True))

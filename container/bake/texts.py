@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from container.bake.passages import Passages
 from container.bake.settings import BakeSettings
@@ -37,20 +37,25 @@ class WindowTexts:
     terms: list[Counter[str]] = field(default_factory=list)
 
 
+def without_markup(entry: Entry) -> Entry:
+    """The entry with plain texts, as models and lexical scores see it."""
+    questions = tuple(map(plain_text, entry.questions))
+    return replace(entry, questions=questions, answer=plain_text(entry.answer))
+
+
 def view_texts(entry: Entry, settings: BakeSettings) -> list[str]:
-    """The text of each view of an entry; for an entry without a question always its answer.
+    """The text of each view of a plain entry; of one without a question always its answer.
 
     A stored question is compared with questions, so it gets the prefix of queries.
     """
-    answer = plain_text(entry.answer)
-    passage = settings.passage_prefix + answer
+    passage = settings.passage_prefix + entry.answer
     if not entry.questions:
         return [passage] * len(VIEWS[settings.ranking])
-    question = plain_text(entry.questions[0])
+    question = entry.questions[0]
     texts: dict[View, str] = {
         "answer": passage,
         "question": settings.query_prefix + question,
-        "both": f"{settings.passage_prefix}{question} {answer}",
+        "both": f"{settings.passage_prefix}{question} {entry.answer}",
     }
     return [texts[view] for view in VIEWS[settings.ranking]]
 
@@ -65,6 +70,7 @@ def window_texts(
     def number(text: str) -> int:
         return texts.setdefault(text, len(texts))
 
+    entries = [without_markup(entry) for entry in entries]
     rows: dict[View, list[int]] = {view: [] for view in views}
     for entry in entries:
         for view, text in zip(views, view_texts(entry, settings), strict=True):
@@ -75,8 +81,7 @@ def window_texts(
     for place, entry in enumerate(entries):
         if "question" in searched:
             for question in entry.questions[1:]:
-                text = settings.query_prefix + plain_text(question)
-                extras["question"].append((place, number(text)))
+                extras["question"].append((place, number(settings.query_prefix + question)))
         for view in searched:
             text_number = rows[view][place]
             if (view == "question" and entry.questions) or not passages.may_be_cut(
@@ -85,8 +90,8 @@ def window_texts(
                 continue
             before = settings.passage_prefix
             if view == "both" and entry.questions:
-                before += plain_text(entry.questions[0]) + " "
-            answer = plain_text(entry.answer)
+                before += entry.questions[0] + " "
+            answer = entry.answer
             found = passages.find(before, answer)
             if view == "answer":
                 spans[place] = found
@@ -98,10 +103,10 @@ def window_texts(
 
 
 def lexical_text(entry: Entry, searched: Sequence[View]) -> str:
-    """The text whose words are compared: that of the views that a ranking searches."""
+    """The text of a plain entry whose words are compared: that of the views that are searched."""
     texts: list[str] = []
     if searched != ("answer",):
-        texts += map(plain_text, entry.questions)
+        texts += entry.questions
     if searched != ("question",) or not entry.questions:
-        texts.append(plain_text(entry.answer))
+        texts.append(entry.answer)
     return "\n".join(texts)

@@ -97,8 +97,9 @@ class Lexical:
                     rows.append(row)
             if perfect:
                 factors[row] = weight / perfect
-        scores = np.zeros((count, entries), dtype=np.float32)
-        if columns:
+        if not columns:
+            scores = np.zeros((count, entries), dtype=np.float32)
+        else:
             places = np.concatenate(columns)
             if count > 1:
                 places = places + np.repeat(np.array(rows) * entries, list(map(len, columns)))

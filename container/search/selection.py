@@ -14,6 +14,8 @@ Positions = NDArray[np.intp]
 # The first threshold comes from the maxima of this many groups of columns for each entry wanted.
 GROUPS_PER_HIT = 8
 LEAST_GROUPS = 128
+# So few are partitioned faster than they are grouped.
+FEW_SCORES = 2048
 # What scores less, which is minus infinity, is never kept.
 LOWEST = np.finfo(np.float32).min
 
@@ -51,6 +53,9 @@ class Best:
             found = np.flatnonzero(scores >= np.maximum(_least(scores, self._top_k), LOWEST))
         if not len(found):
             return
+        if self._queries == 1:
+            self._keep(found + start, scores[0][found])
+            return
         query = found // width
         position = found - query * width
         score = scores[query, position]
@@ -66,6 +71,16 @@ class Best:
         if len(self._query) == self._queries * self._top_k:
             self._threshold = self._score[self._top_k - 1 :: self._top_k, np.newaxis].copy()
 
+    def _keep(self, position: Positions, score: Vectors) -> None:
+        """Takes these entries of a single query, in fewer steps than several need."""
+        position = np.concatenate([self._position, position])
+        score = np.concatenate([self._score, score])
+        order = np.argsort(-score, kind="stable")[: self._top_k]
+        self._position, self._score = position[order], score[order]
+        self._query = np.zeros(len(order), dtype=np.intp)
+        if len(order) == self._top_k:
+            self._threshold = self._score[-1:, np.newaxis]
+
     def matches(self) -> list[list[Match]]:
         """The kept entries of each query, best first."""
         ends = np.searchsorted(self._query, np.arange(self._queries + 1)).tolist()
@@ -79,7 +94,7 @@ def _least(scores: Vectors, top_k: int) -> Vectors | float:
     if width <= top_k:
         return -np.inf
     groups = max(GROUPS_PER_HIT * top_k, LEAST_GROUPS)
-    if count > 1 and width >= 2 * groups:
+    if scores.size > FEW_SCORES and width >= 2 * groups:
         # The k-th best of the maxima of groups is reached by k entries of different groups.
         size = width // groups
         scores = scores[:, : size * groups].reshape(count, size, groups).max(axis=1)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from container.bake.passages import OVERLAP, Passages
-from container.bake.texts import lexical_text, window_texts
+from container.bake.texts import lexical_text, window_texts, without_markup
 from container.search.views import SEARCHED, VIEWS
 from corpus.reader import Entry
 from tests.support.container import minilm
@@ -123,5 +123,5 @@ def test_a_long_text_without_a_question_has_passages_in_every_view(texts):
     ],
 )
 def test_words_are_those_of_the_views_that_are_searched(ranking, text):
-    assert lexical_text(SHORT, SEARCHED[ranking]) == text
+    assert lexical_text(without_markup(SHORT), SEARCHED[ranking]) == text
     assert lexical_text(TEXT, SEARCHED[ranking]) == "Only a text."
