@@ -55,6 +55,28 @@ def ours(folder: str, ranking: str) -> Tasks:
     return _tasks(search, queries)
 
 
+def two_vectors(folder: str, ranking: str) -> Tasks:
+    """Two vectors an entry, side by side, of which the better counts: the former `both`."""
+    from container.search.nearest import BLOCK_BYTES, normalized
+    from container.search.selection import Best
+
+    index, queries, _ = _open(folder, ranking)
+    file = Path(folder) / "two_vectors.npy"
+    np.save(file, index.views[:2].transpose(1, 0, 2).reshape(-1, index.views.shape[2]))
+    rows = np.load(file, mmap_mode="r").view(np.ndarray)
+
+    def search(chosen: Any) -> Any:
+        chosen = normalized(chosen)
+        best = Best(len(chosen), TOP_K)
+        block = BLOCK_BYTES // 4 // len(chosen) // 2 * 2
+        for start in range(0, len(rows), block):
+            scores = chosen @ rows[start : start + block].T
+            best.offer(np.maximum(scores[:, ::2], scores[:, 1::2]), start // 2)
+        return best.matches()
+
+    return _tasks(search, queries)
+
+
 def vectors(folder: str, ranking: str) -> Tasks:
     """All vectors of the entries, without their words."""
     index, queries, _ = _open(folder, ranking)

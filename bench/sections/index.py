@@ -12,14 +12,14 @@ from bench.measure import BenchError, Process, Samples, times_faster
 from bench.report import Chart, Section, Table, milliseconds, ratio
 
 OURS, SEMANTIC, FAISS, PRODUCT = ("ours", "util.semantic_search", "faiss flat", "matrix product")
-VECTORS, HYBRID, WORDS = ("vectors", "hybrid", "words alone")
+TWO, VECTORS, HYBRID, WORDS = ("two vectors", "vectors", "hybrid", "words alone")
 _FUNCTIONS = {
     OURS: "ours",
     SEMANTIC: "semantic_search",
     FAISS: "faiss_flat",
     PRODUCT: "matrix_product",
 }
-_RANKINGS = {VECTORS: "vectors", HYBRID: "hybrid", WORDS: "words"}
+_RANKINGS = {TWO: "two_vectors", VECTORS: "vectors", HYBRID: "hybrid", WORDS: "words"}
 # Beyond, three vectors an entry would not fit the memory of a small machine.
 _MOST_HYBRID = 100_000
 Found = dict[int, dict[str, dict[str, Samples]]]
@@ -84,7 +84,7 @@ def section(found: Found) -> Section:
         [
             f"{entries:,} entries, {'1 query' if task == '1 queries' else task}",
             *(milliseconds(samples[name].median) for name in (OURS, *_RANKINGS)),
-            ratio(samples[HYBRID].median / samples[OURS].median),
+            ratio(times_faster(samples[TWO], samples[HYBRID])),
         ]
         for entries, by_task in found.items()
         for task, samples in by_task.items()
@@ -98,13 +98,13 @@ def section(found: Found) -> Section:
             "Ours maps its file into memory; the others hold a copy. The matrix product is numpy's"
             " alone and finds nothing: no exact search based on it can be faster.",
             "Rankings: entries of 63 made-up words and queries of nine, as frequent as in any"
-            " language.",
+            " language. Of two vectors the better counts, as before there were rankings.",
         ],
         tables=[
             Table("Exact top-10, median ms", columns, rows),
             Table(
-                "Rankings: one vector an entry, three, and three with words; median ms",
-                ["", "one vector", *_RANKINGS, "hybrid to one vector"],
+                "Rankings: one vector an entry, two, three, and three with words; median ms",
+                ["", "one vector", *_RANKINGS, "hybrid to two vectors"],
                 rankings,
             ),
         ],
