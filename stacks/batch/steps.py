@@ -124,8 +124,9 @@ class BatchSteps(Construct):
 
         # Without ListBucket, S3 answers 403 for an object that does not exist.
         allow(["s3:ListBucket"], [bucket_arn])
-        allow(["s3:GetObject", "s3:GetObjectVersion"], below(INPUT_PREFIX) | locations)
-        allow(["s3:GetObject"], below(REQUESTS_PREFIX, OUTPUT_PREFIX))
+        # It reads the version that was asked for. Only other buckets may keep none.
+        allow(["s3:GetObjectVersion"], below(INPUT_PREFIX) | locations)
+        allow(["s3:GetObject"], below(REQUESTS_PREFIX, OUTPUT_PREFIX) | locations)
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], below(SHARDS_PREFIX, OUTPUT_PREFIX))
         # A merge continues where the previous invocation stopped.
         allow(["s3:ListMultipartUploadParts"], below(OUTPUT_PREFIX))

@@ -83,7 +83,7 @@ class ExecutionRole(Construct):
             ),
             statement(
                 self,
-                ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
+                ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
                 [key.key_arn],
             ),
             statement(
