@@ -180,6 +180,10 @@ class Access:
                 raise NotEvaluatedError(what)
         label = f"{call.service}.{call.operation}"
         for requirement in requirements_of(call, self._context.account_id, self._look_up):
+            if requirement.if_absent and moto_adapter.has_object(
+                call.parameters["Bucket"], call.parameters["Key"], call.parameters.get("VersionId")
+            ):
+                continue
             if requirement.of_role is not None:
                 assert requirement.passed_to
                 session = self.assume(requirement.of_role, requirement.passed_to, call.service)
@@ -190,6 +194,20 @@ class Access:
                     self._check_trust(requirement, label)
             elif key := self._kms_key(requirement, call):
                 self._require_key(principal, requirement, key, call, label)
+
+    def policies_of_arn(self, arn: str) -> tuple[Principal, list[Policy]]:
+        """A role or a user, and its policies.
+
+        Raises:
+            ApiError: There is none.
+        """
+        kind, _, name = arn.rpartition(":")[2].partition("/")
+        role_arn = arn if kind == "role" else None
+        principal = Principal(arn, arn, self._context.account_id, role_arn=role_arn)
+        policies = self._policies_of(principal) if kind in {"role", "user"} else []
+        if not policies and name:
+            raise ApiError(f"There are no policies of {arn}", "NoSuchEntity", 404)
+        return principal, policies
 
     def key_arn(self, key_id: str) -> str:
         """The ARN of a KMS key by its id, ARN or alias."""

@@ -40,6 +40,7 @@ class Requirement:
         passed_to: The service that gets the role, for iam:PassRole.
         for_key_of: The requirement is about the KMS key of this S3 object, which may have none.
         of_role: The requirement is for this role, which the call hands to a service.
+        if_absent: It only counts if the call's object does not exist.
     """
 
     action: str
@@ -48,6 +49,7 @@ class Requirement:
     passed_to: str | None = None
     for_key_of: str | None = None
     of_role: str | None = None
+    if_absent: bool = False
 
 
 @cache
@@ -111,7 +113,12 @@ def _expand(
         else:
             role = "".join(map(str, _find(given, row["role"]))) if "role" in row else None
             yield Requirement(
-                action, resource, keys, row.get("passes") or row.get("service"), of_role=role
+                action,
+                resource,
+                keys,
+                row.get("passes") or row.get("service"),
+                of_role=role,
+                if_absent=row.get("absent", False),
             )
 
 

@@ -75,6 +75,8 @@ class LambdaRuntime:
         self._log_folder = context.state_dir / "logs" / "lambda"
         self._pools: dict[str, tuple[tuple[object, ...], WorkerPool]] = {}
         self._logs: dict[tuple[str, Principal], FunctionLog] = {}
+        # Whether the role might create a log stream when the newest worker began.
+        self._has_stream: dict[tuple[str, Principal], bool] = {}
         self._reported: set[str] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -299,15 +301,16 @@ class LambdaRuntime:
 
         def publish(lines: list[tuple[int, str]]) -> None:
             # AWS drops what the function's role may not log.
-            if created and allowed("logs:PutLogEvents"):
+            if self._has_stream[key] and allowed("logs:PutLogEvents"):
                 moto_adapter.put_log_lines(function.region, group, stream, lines)
 
-        created = allowed("logs:CreateLogStream")
+        key = function.arn, principal
+        has_stream = allowed("logs:CreateLogStream")
         with self._lock:
-            if (function.arn, principal) not in self._logs:
-                file = self._log_folder / f"{function.name}.log"
-                self._logs[function.arn, principal] = FunctionLog(file, publish)
-            return self._logs[function.arn, principal]
+            self._has_stream[key] = has_stream
+            if key not in self._logs:
+                self._logs[key] = FunctionLog(self._log_folder / f"{function.name}.log", publish)
+            return self._logs[key]
 
 
 @dataclass

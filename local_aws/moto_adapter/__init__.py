@@ -35,6 +35,9 @@ from local_aws.moto_adapter.iam_policies import (
     find_key_owner as find_key_owner,
 )
 from local_aws.moto_adapter.iam_policies import (
+    has_object as has_object,
+)
+from local_aws.moto_adapter.iam_policies import (
     key_of_object as key_of_object,
 )
 from local_aws.moto_adapter.iam_policies import (

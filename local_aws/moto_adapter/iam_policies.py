@@ -12,7 +12,7 @@ from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeKey, s3_backends
 from moto.sns.models import sns_backends
 from moto.sts.models import sts_backends
 
@@ -169,10 +169,19 @@ def default_key_of_bucket(bucket: str) -> str | None:
 
 def key_of_object(bucket: str, key: str, version: str | None) -> str | None:
     """The KMS key that an existing object is encrypted with."""
+    return getattr(_object(bucket, key, version), "kms_key_id", None)
+
+
+def has_object(bucket: str, key: str, version: str | None) -> bool:
+    """Whether an object exists, and is not hidden by a delete marker."""
+    return isinstance(_object(bucket, key, version), FakeKey)
+
+
+def _object(bucket: str, key: str, version: str | None) -> Any:
     found = _bucket(bucket)
     versions: list[Any] = found.keys.getlist(key, []) if found else []
     chosen = [v for v in versions if version is None or v.version_id == version]
-    return getattr(chosen[-1], "kms_key_id", None) if chosen else None
+    return chosen[-1] if chosen else None
 
 
 def _bucket(path: str) -> Any:

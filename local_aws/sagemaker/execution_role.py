@@ -83,6 +83,17 @@ class ExecutionRole:
                 call="SageMaker's volume",
             )
 
+    def use_output_key(self, key: str | None) -> None:
+        """Checks that the role may encrypt a training job's output with a key.
+
+        S3 asks for kms:GenerateDataKey; SageMaker's documentation demands kms:Encrypt besides.
+
+        Raises:
+            AccessDeniedError: It may not.
+        """
+        if key is not None:
+            self._require(["kms:Encrypt"], self._access.key_arn(key), "an output's key")
+
     def _require(self, actions: Iterable[str], resource: str, what: str) -> None:
         for action in actions:
             self._access.require(

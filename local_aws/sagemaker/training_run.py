@@ -83,6 +83,7 @@ class TrainingRun:
         """
         self._role.pull_image(self._request["AlgorithmSpecification"].get("TrainingImage", ""))
         self._role.use_volume_key(self._request["ResourceConfig"].get("VolumeKmsKeyId"))
+        self._role.use_output_key(self._request["OutputDataConfig"].get("KmsKeyId"))
         self._role.write_logs(
             "/aws/sagemaker/TrainingJobs", f"{self._request['TrainingJobName']}/algo-1"
         )
