@@ -24,6 +24,7 @@ from local_aws.iam.access import Access
 from local_aws.iam.calls import Call
 from local_aws.iam.gate import Gate
 from local_aws.iam.principals import make_administrator_key
+from local_aws.iam.simulation import simulation
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.sagemaker import SageMaker
 from local_aws.service_errors import API_PATH, ApiError, error_response
@@ -81,6 +82,8 @@ class Dispatcher:
     def _choose(self, call: Call) -> WSGIApplication:
         if call.service == "cloudtrail":
             return _no_events
+        if call.operation == "SimulatePrincipalPolicy":
+            return simulation(self._gate.access, call)
         return self._part(call.service.partition("-")[0])
 
     def _part(self, name: str) -> WSGIApplication:

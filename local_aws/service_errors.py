@@ -105,12 +105,21 @@ def failure_response(environ: WSGIEnvironment, error: Exception) -> Response:
     if isinstance(error, _UNREADABLE):
         code = "MalformedXML" if isinstance(error, ExpatError) else "SerializationException"
         return error_response(environ, ApiError("The request body could not be parsed", code))
+    if isinstance(error, NotImplementedError):
+        return error_response(environ, unknown_operation(environ, action or f"{method} {path}"))
     if to_api:
         code, message = "InternalServerErrorException", "Internal server error"
     else:
         code = "InternalError" if to_s3 else "InternalFailure"
         message = f"The local AWS failed: {type(error).__name__}: {error}"
     return error_response(environ, ApiError(message, code, 500))
+
+
+def unknown_operation(environ: WSGIEnvironment, name: str) -> ApiError:
+    """The error for an operation that there is none of here."""
+    codes = {"query": "InvalidAction", "s3": "NotImplemented"}
+    code = codes.get(protocol_of(environ), "UnknownOperationException")
+    return ApiError(f"The local AWS has no operation {name}", code)
 
 
 def form_action(environ: WSGIEnvironment) -> str:

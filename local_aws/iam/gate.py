@@ -11,7 +11,13 @@ from local_aws.iam.conditions import NotEvaluatedError
 from local_aws.iam.principals import Principal
 from local_aws.iam.requirements import UnknownOperationError
 from local_aws.iam.signature import Fault, SignatureError, SignedRequest, read_claim, verify
-from local_aws.service_errors import ApiError, error_response, form_action, protocol_of
+from local_aws.service_errors import (
+    ApiError,
+    error_response,
+    form_action,
+    protocol_of,
+    unknown_operation,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -45,14 +51,17 @@ _SIGNATURE_CODES = {
     ),
 }
 _DENIED = ("AccessDeniedException", "AccessDenied", "AccessDenied")
-_UNKNOWN = ("UnknownOperationException", "InvalidAction", "NotImplemented")
 
 
 class Gate:
-    """Every request to the control plane goes through it."""
+    """Every request to the control plane goes through it.
+
+    Attributes:
+        access: Decides.
+    """
 
     def __init__(self, access: Access) -> None:
-        self._access = access
+        self.access = access
 
     def enter(self, environ: WSGIEnvironment) -> Response | Call:
         """The call that a request makes, or the refusal.
@@ -71,10 +80,9 @@ class Gate:
         try:
             if not call.operation:
                 raise UnknownOperationError(_name(environ))
-            self._access.authorize(principal, call)
+            self.access.authorize(principal, call)
         except UnknownOperationError as error:
-            message = f"The local AWS has no operation {error}"
-            return _refuse(environ, 400, _UNKNOWN, message)
+            return error_response(environ, unknown_operation(environ, str(error)))
         except NotEvaluatedError as error:
             return _refuse(environ, 403, _DENIED, f"The local AWS does not evaluate {error}")
         except AccessDeniedError as error:
@@ -84,7 +92,7 @@ class Gate:
 
     def left(self, call: Call) -> None:
         """Called once a call has been answered."""
-        self._access.note_grants(call)
+        self.access.note_grants(call)
 
     def _authenticate(self, environ: WSGIEnvironment) -> tuple[Principal, str, str]:
         def body() -> bytes:
@@ -94,7 +102,7 @@ class Gate:
 
         request = SignedRequest.of(environ, body)
         claim = read_claim(request)
-        key = verify(request, claim, self._access.find_key)
+        key = verify(request, claim, self.access.find_key)
         if not isinstance(environ["wsgi.input"], io.BytesIO):
             body()
         if claim.in_query:
