@@ -22,8 +22,9 @@ from bench.measure import ROOT, BenchError, Process
 from bench.report import Section, to_markdown
 from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
 from commands.console import console
-from commands.errors import INTERRUPTED, message_of
+from commands.errors import message_of
 from commands.target import add_target_arguments, choose
+from faq_search.exits import INTERRUPTED
 from stage.bundles import BUILD_DIRECTORY
 
 RESULTS = ROOT / "bench" / "results"

@@ -1,8 +1,7 @@
-"""Draws charts and heat maps as PNG, with matplotlib."""
+"""Draws charts as PNG, with matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,7 +10,6 @@ mpl.use("agg")  # no window, on any machine
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from bench.report import Chart
 
@@ -37,29 +35,6 @@ def draw(chart: Chart, file: Path) -> None:
     axes.margins(y=0.12)
     axes.legend(fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, file)
-
-
-def heat_map(
-    correlations: NDArray[np.float64], sentences: Sequence[str], title: str, file: Path
-) -> None:
-    """Draws correlations [n, n] of n sentences, each cell with its value."""
-    figure, axes = plt.subplots(figsize=(9.5, 6), layout="constrained")
-    image = axes.imshow(correlations, cmap="YlOrRd", vmin=min(0.0, correlations.min()), vmax=1)
-    numbers = range(len(sentences))
-    axes.set_xticks(numbers, [str(number + 1) for number in numbers])
-    axes.set_yticks(
-        numbers, [f"{sentence}  {number + 1}" for number, sentence in enumerate(sentences)]
-    )
-    middle = (correlations.min() + 1) / 2
-    for row in numbers:
-        for column in numbers:
-            value = correlations[row, column]
-            colour = "white" if value > middle + 0.2 else "black"
-            shown = f"{round(value, 2) + 0.0:.2f}"
-            axes.text(column, row, shown, ha="center", va="center", color=colour, size=8)
-    figure.suptitle(title)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="correlation")
     _save(figure, file)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.charts import heat_map
 from bench.texts import NINE_SENTENCES, TOPICS
 from commands.console import console
 from commands.deployed_api import find_api
 from commands.errors import guard
 from commands.target import add_target_arguments, choose
+from faq_search.similarity import draw_heat_map
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def _draw(options: argparse.Namespace) -> int:
     # Pearson's correlation of each pair; numpy's stubs promise less than a matrix.
     found = np.asarray(np.corrcoef(embeddings), dtype=np.float64)
     title = f"Correlation of nine sentences: {deployed.model_id} {deployed.model_version}"
-    heat_map(found, NINE_SENTENCES, title, options.output)
+    draw_heat_map(found.tolist(), NINE_SENTENCES, title, options.output, "correlation")
     within, across = by_topic(found)
     console.print(
         f"{options.output}: mean correlation within a topic ({', '.join(TOPICS)}) {within:.2f},"

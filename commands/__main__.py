@@ -16,7 +16,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from commands.errors import INTERRUPTED, guard
+from commands.errors import guard
+from faq_search.exits import INTERRUPTED
 
 # The module of a command offers `add_arguments(parser)` and `run(options)`, which returns the exit
 # status. It is imported only when its command is called.

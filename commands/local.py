@@ -23,7 +23,7 @@ from commands.console import console
 from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT, Running
 from commands.target import Choice
 from corpus.reader import iter_corpus
-from faq_search.settings import connect
+from faq_search.settings import find_api
 from stage.corpus_file import canonical_corpus, corpus_warnings
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
@@ -106,7 +106,7 @@ def curl(api: dict[str, str], question: str, credentials: str) -> str:
 def _print_invitation(running: Running, question: str, began: float) -> None:
     """Asks the first question, and shows how to ask the next one."""
     api = json.loads(API_FILE.read_text())
-    with connect({}, local_file=API_FILE) as client:
+    with find_api({}, local_file=API_FILE).connect() as client:
         (hits,) = client.search([question], top_k=1).results
     seconds = time.monotonic() - began
     by_key = api["auth"] == "api_key"

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypedDict
 
+import httpx
+
+from faq_search import calls
 from faq_search.batch import Batch, start_batch
-from faq_search.errors import FaqSearchError
-from faq_search.results import (
-    Deployment,
-    Embeddings,
-    Endpoint,
-    Health,
-    HealthLine,
-    Hit,
-    Nearest,
-    NearestHit,
-    SearchResults,
-    ServedBy,
-)
-from faq_search.signing import api_key_signer, iam_signer
+from faq_search.results import Deployment, Embeddings, Health, Nearest, SearchResults
+from faq_search.signing import Signer, make_signer
 from faq_search.transfer import OnBytes
-from faq_search.transport import Reply, Transport
+from faq_search.transport import OnRetry, Options, Transport
 
 
 class FaqSearch:
@@ -32,13 +22,19 @@ class FaqSearch:
     Args:
         url: of the stage, such as `https://….execute-api.eu-west-1.amazonaws.com/v1`.
         api_key: for a stage with auth `api_key`.
+        token: a bearer token, for an API behind an authorizer that takes one.
         iam: sign with AWS credentials instead, for a stage with auth `iam`; needs botocore.
         region: of the API, for `iam`; default: read from the URL or the AWS configuration.
+        signer: any other proof of who asks.
         timeout: seconds to wait for the connection and for each answer; the API itself gives
             up after less than 29.
-        retries: further tries after 429 and 503, with growing random pauses.
+        retries: further tries after 429, 502, 503 and 504, with growing random pauses and not
+            before the `Retry-After` of the answer.
+        on_retry: called with the error and the pause in seconds before each of them.
+        transport: another HTTP transport than httpx's, for tests and unusual networks.
 
-    Keeps one connection open; not for use by several threads at once.
+    Raises InputError unless there is one of `api_key`, `token`, `iam` and `signer`. Keeps
+    connections open; several threads may share it. Proxies are taken from the environment.
     """
 
     def __init__(
@@ -46,15 +42,17 @@ class FaqSearch:
         url: str,
         *,
         api_key: str | None = None,
+        token: str | None = None,
         iam: bool = False,
         region: str | None = None,
+        signer: Signer | None = None,
         timeout: float = 30.0,
         retries: int = 3,
+        on_retry: OnRetry | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        if iam == (api_key is not None):
-            raise ValueError("Give either api_key or iam=True.")
-        signer = iam_signer(url, region) if api_key is None else api_key_signer(api_key)
-        self._transport = Transport(url, signer, timeout, retries)
+        signer = signer or make_signer(url, api_key=api_key, token=token, iam=iam, region=region)
+        self._transport = Transport(Options(url, signer, timeout, retries, on_retry), transport)
 
     def __enter__(self) -> FaqSearch:
         return self
@@ -68,13 +66,12 @@ class FaqSearch:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection."""
-        self._transport.close()
+        """Closes the connections."""
+        self._transport.client.close()
 
     def embed(self, texts: Sequence[str], instance_type: str | None = None) -> Embeddings:
         """An embedding for each text, from `instance_type` first if it is given."""
-        reply = self._post("/embed", instance_type, texts=list(texts))
-        return Embeddings(reply.answer["embeddings"], **_answered(reply))
+        return self._transport.send(calls.embed(texts, instance_type))
 
     def nearest(
         self,
@@ -84,16 +81,7 @@ class FaqSearch:
         instance_type: str | None = None,
     ) -> Nearest:
         """For each query the `top_k` nearest texts of `corpus`."""
-        reply = self._post(
-            "/nearest", instance_type, corpus=list(corpus), queries=list(queries), top_k=top_k
-        )
-        return Nearest(
-            [
-                [NearestHit(hit["corpus_id"], hit["score"]) for hit in hits]
-                for hits in reply.answer["results"]
-            ],
-            **_answered(reply),
-        )
+        return self._transport.send(calls.nearest(corpus, queries, top_k, instance_type))
 
     def search(
         self,
@@ -112,47 +100,24 @@ class FaqSearch:
             margin: withholds an answer that is not this far ahead; default: the stage's.
             category: finds only entries of this one, or of these.
         """
-        given = {"min_score": min_score, "margin": margin, "category": category}
-        body = {name: value for name, value in given.items() if value is not None}
-        reply = self._post("/search", instance_type, queries=list(queries), top_k=top_k, **body)
-        return SearchResults(
-            [[Hit.from_json(hit) for hit in hits] for hits in reply.answer["results"]],
-            reply.answer["bake_id"],
-            **_answered(reply),
+        return self._transport.send(
+            calls.search(
+                queries,
+                top_k,
+                instance_type,
+                min_score=min_score,
+                margin=margin,
+                category=category,
+            )
         )
 
     def endpoints(self) -> Deployment:
         """What is deployed: instance types to choose from, model and corpus."""
-        answer = self._transport.request("GET", "/endpoints").answer
-        return Deployment(
-            tuple(Endpoint(e["instance_type"], e["endpoint_name"]) for e in answer["endpoints"]),
-            answer["model"]["id"],
-            answer["model"]["version"],
-            answer["model"]["dimension"],
-            answer["corpus"]["sha256"],
-            answer["bake_id"],
-            answer["serving"],
-            answer["request_id"],
-        )
+        return self._transport.send(calls.endpoints())
 
     def health(self) -> Health:
         """The state of each endpoint; an unhealthy one is an answer too, not an error."""
-        try:
-            answer = self._transport.request("GET", "/health").answer
-        except FaqSearchError as error:
-            if "endpoints" not in error.answer:
-                raise
-            answer = error.answer
-        return Health(
-            answer.get("status") == "ok",
-            answer.get("code") == "serving_off",
-            answer["bake_id"],
-            tuple(
-                HealthLine(line["instance_type"], line["status"], line.get("bake_id"))
-                for line in answer["endpoints"]
-            ),
-            answer["request_id"],
-        )
+        return self._transport.send(calls.health())
 
     def batch(
         self,
@@ -174,8 +139,8 @@ class FaqSearch:
                 _ -`); default: a new one, so that retries of this call start no second batch.
             on_bytes: called with the bytes uploaded so far, and their total.
 
-        Raises ValueError for a file that is empty or too large, OSError for one that cannot be
-        read, and otherwise FaqSearchError.
+        Raises InputError for a file that is empty or too large, OSError for one that cannot be
+        read, and FaqSearchError as usual.
         """
         return start_batch(
             self._transport,
@@ -189,22 +154,3 @@ class FaqSearch:
     def find_batch(self, batch_id: str) -> Batch:
         """The batch with this id; sends no request until one of its methods is called."""
         return Batch(self._transport, batch_id)
-
-    def _post(self, path: str, instance_type: str | None, **body: object) -> Reply:
-        chosen = {} if instance_type is None else {"instance_type": instance_type}
-        return self._transport.request("POST", path, body | chosen)
-
-
-class _Answered(TypedDict):
-    served_by: ServedBy
-    request_id: str
-    timing: Mapping[str, float]
-
-
-def _answered(reply: Reply) -> _Answered:
-    """The fields of `Answered`."""
-    return {
-        "served_by": ServedBy.from_json(reply.answer["served_by"]),
-        "request_id": reply.answer["request_id"],
-        "timing": reply.timing,
-    }

@@ -1,177 +1,263 @@
-"""The batch commands, such as `python -m faq_search batch FILE --merge -o out.jsonl`."""
+"""`faq-search batch …`: files of JSON lines, however large."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-from rich.table import Table
+import click
 
-from faq_search.api import FaqSearch
-from faq_search.batch import Batch
-from faq_search.errors import BatchError
-from faq_search.results import BatchState, Report
-from faq_search.transfer import OnBytes
+from faq_search.parsing import PROGRAM, Group, Session
 
-
-def add(commands: Any) -> None:
-    """Adds the commands to a parser's subparsers."""
-    batch = commands.add_parser("batch", help="embed a file of JSON lines, however large")
-    batch.add_argument(
-        "source", metavar="FILE", help='lines {"id": 1, "text_inputs": "…"}; or an S3 URI'
-    )
-    batch.add_argument("--merge", action="store_true", help="one object with all embeddings")
-    batch.add_argument("--instance-count", type=int, help="default: the stage's")
-    batch.add_argument("--token", help="the same again gives the same batch")
-    batch.add_argument("--no-wait", action="store_true", help="print the batch's id and return")
-    _add_files(batch, required=False)
-
-    for name, help_ in (
-        ("batch-status", "how far a batch is"),
-        ("batch-wait", "wait until a batch has finished"),
-        ("batch-stop", "stop a batch; what is embedded is kept"),
-        ("batch-download", "fetch a batch's results"),
-    ):
-        command = commands.add_parser(name, help=help_)
-        command.add_argument("batch_id", metavar="ID")
-    _add_files(command, required=True)
+if TYPE_CHECKING:
+    from faq_search.batch import Batch
+    from faq_search.results import BatchState
 
 
-def _add_files(command: argparse.ArgumentParser, *, required: bool) -> None:
-    command.add_argument(
-        "-o", "--output", type=Path, required=required, metavar="FILE", help="the embeddings"
-    )
-    command.add_argument(
-        "--rejects", type=Path, metavar="FILE", help="the refused lines, with their reasons"
-    )
+@click.group("batch", cls=Group, default="submit", short_help="Embed files of JSON lines.")
+def batch() -> None:
+    """Embed files of JSON lines, however large.
+
+    `faq-search batch FILE` is short for `faq-search batch submit FILE`.
+    """
 
 
-def _batch(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
-    with _bytes(console, "uploading") as on_bytes:
-        batch = api.batch(
-            given.source,
-            merge=given.merge,
-            instance_count=given.instance_count,
-            client_token=given.token,
-            on_bytes=on_bytes,
-        )
-    console.print(f"batch {batch.batch_id}")
-    if given.no_wait:
-        return 0
-    found = _wait(batch, console)
-    if given.output and not found:
-        _download(batch, given, console)
-    return found
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def _status(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
-    _show(api.find_batch(given.batch_id).state(), console)
-    return 0
+def _output(help_: str) -> Callable[[_Decorated], _Decorated]:
+    return click.option("-o", "--output", metavar="FILE", help=help_)
 
 
-def _wait_for(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
-    return _wait(api.find_batch(given.batch_id), console)
+_rejects = click.option(
+    "--rejects",
+    metavar="FILE",
+    help="Write the refused lines there, with their reasons; - is standard output.",
+)
+_batch_id = click.argument("batch_id", metavar="ID", help="As `batch submit` prints it.")
 
 
-def _stop(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
-    console.print(api.find_batch(given.batch_id).stop().status)
-    return 0
+@batch.command(short_help="Start a batch.")
+@click.argument(
+    "source",
+    metavar="FILE",
+    help='Lines like {"id": 1, "text_inputs": "…"}; - is standard input. Or an S3 URI.',
+)
+@click.option("--merge", is_flag=True, help="Make one object of all embeddings.")
+@click.option(
+    "--instance-count",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Instances that share the work. Default and limit: the stage's.",
+)
+@click.option(
+    "--client-token", metavar="TEXT", help="The same again gives the same batch, and starts none."
+)
+@click.option(
+    "--wait/--no-wait",
+    default=None,
+    help="Wait until it has ended; -o and --rejects do.  [default: no-wait]",
+)
+@_output("Write the embeddings there, as JSON lines; - is standard output.")
+@_rejects
+@click.pass_obj
+def submit(
+    session: Session,
+    *,
+    source: str,
+    merge: bool,
+    instance_count: int | None,
+    client_token: str | None,
+    wait: bool | None,
+    output: str | None,
+    rejects: str | None,
+) -> int:
+    """Start a batch, and print its id.
+
+    It runs on when this command ends.
+    """
+    _check(output, rejects)
+    if wait is False and (output or rejects):
+        raise click.UsageError("There are no results without waiting; drop --no-wait.")
+    with ExitStack() as stack:
+        if source == "-":
+            source = stack.enter_context(tempfile.NamedTemporaryFile("wb")).name
+            with Path(source).open("wb") as copy:
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+        api = stack.enter_context(session.connect())
+        with session.out.progress("uploading", of_bytes=True) as on_bytes:
+            started = api.batch(
+                source,
+                merge=merge,
+                instance_count=instance_count,
+                client_token=client_token,
+                on_bytes=on_bytes,
+            )
+        if not (wait or output or rejects):
+            _print_id(session, started)
+            return 0
+        session.out.remark(f"batch {started.batch_id}")
+        return _finish(session, started, output, rejects)
 
 
-def _fetch(api: FaqSearch, given: argparse.Namespace, console: Console) -> int:
-    _download(api.find_batch(given.batch_id), given, console)
-    return 0
+def _print_id(session: Session, started: Batch) -> None:
+    if session.out.as_json:
+        session.out.json({"batch_id": started.batch_id})
+        return
+    print(started.batch_id)
+    if session.out.terminal:
+        session.out.remark(f"To wait for it: {PROGRAM} batch wait {started.batch_id}")
 
 
-def _wait(batch: Batch, console: Console) -> int:
-    """Waits and shows how it ended; 0 is success. Ctrl-C ends only the waiting."""
+@batch.command(short_help="Show how far a batch is.")
+@_batch_id
+@click.pass_obj
+def status(session: Session, batch_id: str) -> None:
+    """Show how far a batch is.
+
+    Piped: a word while it runs; once it has ended, a line for each part of its report.
+    """
+    with session.connect() as api:
+        _show(session, api.find_batch(batch_id).state())
+
+
+@batch.command(short_help="Wait until a batch has ended.")
+@_batch_id
+@_output("Then write the embeddings there, as JSON lines; - is standard output.")
+@_rejects
+@click.pass_obj
+def wait(session: Session, batch_id: str, output: str | None, rejects: str | None) -> int:
+    """Wait until a batch has ended, and show its report. Fails unless it has completed."""
+    _check(output, rejects)
+    with session.connect() as api:
+        return _finish(session, api.find_batch(batch_id), output, rejects)
+
+
+@batch.command(short_help="Fetch the results of a batch that has ended.")
+@_batch_id
+@_output("Default: standard output, unless --rejects is given.")
+@_rejects
+@click.pass_obj
+def results(session: Session, batch_id: str, output: str | None, rejects: str | None) -> None:
+    """Fetch the results of a batch that has ended: JSON lines, in the order of the input."""
+    _check(output, rejects)
+    with session.connect() as api:
+        _fetch(session, api.find_batch(batch_id), output or ("" if rejects else "-"), rejects)
+
+
+@batch.command(short_help="Stop a batch.")
+@_batch_id
+@click.pass_obj
+def stop(session: Session, batch_id: str) -> None:
+    """Stop a batch. What is embedded by then is kept."""
+    with session.connect() as api:
+        _show(session, api.find_batch(batch_id).stop())
+
+
+def _check(output: str | None, rejects: str | None) -> None:
+    if output is not None and output == rejects:
+        raise click.UsageError("The embeddings and the refused lines cannot go to one place.")
+
+
+def _finish(session: Session, started: Batch, output: str | None, rejects: str | None) -> int:
+    """Waits, fetches what was asked for, and shows the report; 0 is success.
+
+    A batch that failed may have results all the same, and the lines that made it fail.
+    """
+    from faq_search.errors import BatchError  # noqa: PLC0415 - with the client
+
     try:
-        with console.status("…") as shown:
-            state = batch.wait(on_state=lambda state: shown.update(state.status))
+        state, failed = started.wait(on_state=_progress(session)), 0
     except KeyboardInterrupt:
-        console.print(f"It continues. To wait: python -m faq_search batch-wait {batch.batch_id}")
-        console.print(f"To stop it: python -m faq_search batch-stop {batch.batch_id}")
+        session.out.remark("The batch goes on.")
+        for verb in ("wait", "stop"):
+            session.out.remark(f"To {verb}: {PROGRAM} batch {verb} {started.batch_id}")
         raise
     except BatchError as error:
-        _show(error.state, console)
-        return 1
-    _show(state, console)
-    return 0
+        state, failed = error.state, 1
+    has_output = state.report is not None and bool(state.report.output or state.report.merged)
+    to = output if has_output or not failed else None
+    _fetch(session, started, to, rejects if state.report else None)
+    if failed and output and not to:
+        session.out.remark(f"There are no embeddings; {output} was not written.")
+    if "-" in (output, rejects):  # the report must not get in between
+        session.out.remark(f"batch {state.status}")
+    else:
+        _show(session, state)
+    return failed
 
 
-def _show(state: BatchState, console: Console) -> None:
-    report = state.report
-    if report is None:
-        console.print(state.status)
+def _progress(session: Session) -> Callable[[BatchState], None]:
+    said: list[str] = []
+
+    def on_state(state: BatchState) -> None:
+        if state.status not in said and not state.ended:
+            said.append(state.status)
+            session.out.remark(f"{state.status} …")
+
+    return on_state
+
+
+def _fetch(session: Session, ended: Batch, output: str | None, rejects: str | None) -> None:
+    with session.out.progress("downloading", of_bytes=True) as on_bytes, ExitStack() as stack:
+
+        def file(given: str) -> Path:
+            if given != "-":
+                return Path(given)
+            return Path(stack.enter_context(tempfile.TemporaryDirectory())) / "lines"
+
+        if output:
+            _deliver(output, ended.download(file(output), on_bytes))
+        if rejects:
+            found = ended.download_rejects(to := file(rejects), on_bytes)
+            if found is None:  # none is a result, too; an older file would be a wrong one
+                to.write_bytes(b"")
+                session.out.remark("No lines were refused.")
+            _deliver(rejects, to)
+
+
+def _deliver(given: str, file: Path) -> None:
+    if given == "-":
+        sys.stdout.flush()
+        with file.open("rb") as lines:
+            shutil.copyfileobj(lines, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _show(session: Session, state: BatchState) -> None:
+    out, report = session.out, state.report
+    if out.as_json:
+        whole = None if report is None else report.whole
+        out.json({"batch_id": state.batch_id, "status": state.status, "report": whole})
         return
-    table = Table("", "", title=f"batch {state.batch_id}", show_header=False)
-    for name, value in _lines(report):
-        table.add_row(name, value)
-    console.print(table)
-
-
-def _lines(report: Report) -> list[tuple[str, str]]:
+    if report is None:
+        print(state.status)
+        return
     counts, cost = report.records, report.cost
-    lines = [
+    rows = [
+        ("batch", state.batch_id),
         ("status", report.status),
-        ("reason", report.reason or ""),
-        ("embedded", _count(counts.embedded)),
-        ("failed", _count(counts.failed)),
-        ("refused lines", _count(counts.rejected)),
-        ("blank lines", _count(counts.blank)),
-        ("seconds", f"{report.seconds:,}"),
-        ("cost", f"about {cost.amount} {cost.currency}" if cost else ""),
-        ("merged", report.merged or ""),
-        ("output", _files(report.output)),
-        ("refused", _files(report.rejects)),
+        ("reason", report.reason),
+        ("embedded", counts.embedded),
+        ("failed", counts.failed),
+        ("refused lines", counts.rejected),
+        ("blank lines", counts.blank),
+        ("seconds", report.seconds),
+        ("cost", f"about {cost.amount} {cost.currency}" if cost else None),
+        ("merged", report.merged),
+        *(("output", uri) for uri in _first(report.output, out.terminal)),
+        *(("refused", uri) for uri in _first(report.rejects, out.terminal)),
     ]
-    return [(name, value) for name, value in lines if value]
+    out.rows(None, ("", ""), [row for row in rows if row[1] is not None])
 
 
-def _count(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
-
-
-def _files(uris: tuple[str, ...]) -> str:
-    more = f"\nand {len(uris) - 1:,} more" if len(uris) > 1 else ""
-    return f"{uris[0]}{more}" if uris else ""
-
-
-def _download(batch: Batch, given: argparse.Namespace, console: Console) -> None:
-    with _bytes(console, "downloading") as on_bytes:
-        console.print(f"embeddings: {batch.download(given.output, on_bytes)}")
-        if given.rejects:
-            found = batch.download_rejects(given.rejects, on_bytes)
-            console.print(f"refused lines: {found or 'none'}")
-
-
-@contextmanager
-def _bytes(console: Console, what: str) -> Iterator[OnBytes]:
-    """A progress bar of bytes, which appears with the first of them."""
-    from rich.progress import (  # noqa: PLC0415 - it takes a while to load
-        DownloadColumn,
-        Progress,
-        TransferSpeedColumn,
-    )
-
-    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, visible=False)
-
-        def on_bytes(so_far: int, of: int) -> None:
-            progress.update(task, completed=so_far, total=of, visible=True)
-
-        yield on_bytes
-
-
-COMMANDS: dict[str, Callable[[FaqSearch, argparse.Namespace, Console], int]] = {
-    "batch": _batch,
-    "batch-status": _status,
-    "batch-wait": _wait_for,
-    "batch-stop": _stop,
-    "batch-download": _fetch,
-}
+def _first(uris: tuple[str, ...], terminal: bool) -> list[str]:
+    """All of them, or for people one and how many more."""
+    if not terminal or len(uris) < 2:
+        return list(uris)
+    return [f"{uris[0]}\nand {len(uris) - 1:,} more"]

@@ -9,14 +9,19 @@ if TYPE_CHECKING:
     from faq_search.results import BatchState
 
 
+class InputError(ValueError):
+    """Something given to the client cannot be used; nothing was sent. The message says why."""
+
+
 class FaqSearchError(Exception):
     """The API refused or could not be reached.
 
     Attributes:
         code: the API's stable code (`invalid_request`, `throttled`, `time_out` …), or one of the
-            client's own: `unreachable` (no connection), `unreadable` (an answer that is not the
-            API's JSON); about batches `upload_failed`, `download_failed`, `no_results`,
-            `too_many_files`, `wait_timed_out`, and those of BatchError.
+            client's own: `unreachable` (no connection), `no_answer` (a connection, but nothing
+            in time), `unreadable` (an answer that is not the API's JSON); about batches
+            `upload_failed`, `download_failed`, `no_results`, `too_many_files`,
+            `wait_timed_out`, and those of BatchError.
         message: a sentence.
         status: the HTTP status; None without an answer.
         request_id: finds the request in the logs; None without an answer.

@@ -1,19 +1,17 @@
-"""`python -m faq_search evaluate`: retrieval quality through the REST API."""
+"""`faq-search evaluate`: retrieval quality through the REST API."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-
+from corpus import reader
 from corpus.reader import Entry, describe, file_sha256, read_corpus
 from faq_search.api import FaqSearch
+from faq_search.errors import InputError
+from faq_search.output import Output
 from faq_search.quality import (
     Outcome,
     Question,
@@ -28,9 +26,12 @@ from faq_search.quality import (
 )
 from faq_search.results import Deployment
 
+SAMPLE: Final = Path(reader.__file__).parent / "sample/amazon_sagemaker_faq.csv"
+SAMPLE_PARAPHRASES: Final = SAMPLE.with_name("paraphrases.csv")
+
 
 def evaluate(
-    api: FaqSearch, corpus: Path, paraphrases: Path | None, console: Console, *, misses: int = 10
+    api: FaqSearch, corpus: Path, paraphrases: Path | None, out: Output, *, misses: int = 10
 ) -> dict[str, Any]:
     """Asks the corpus's own questions and the paraphrased ones; prints scores and hardest misses.
 
@@ -38,10 +39,11 @@ def evaluate(
 
     Args:
         paraphrases: held-out questions, `question` and `id`; None asks the corpus's own alone.
+        out: where to print, unless it is for JSON.
         misses: how many to print of each.
 
     Raises:
-        ValueError: `corpus` is not the corpus that is deployed, so no score would mean anything;
+        InputError: `corpus` is not the corpus that is deployed, so no score would mean anything;
             or there is nothing to ask.
         CorpusError: it cannot be read.
     """
@@ -49,7 +51,7 @@ def evaluate(
     entries = {entry.id: entry for entry in read_corpus(corpus)}
     served = deployed.corpus_sha256
     if served != file_sha256(corpus) and served != describe(corpus).sha256:
-        raise ValueError(f"{corpus} is not the corpus that is deployed; name it with --corpus.")
+        raise InputError(f"{corpus} is not the corpus that is deployed; name it with --corpus.")
     sets = {}
     own: dict[str, set[str]] = {}
     for entry in entries.values():
@@ -60,44 +62,49 @@ def evaluate(
     if paraphrases:
         sets["paraphrased"] = read_paraphrases(paraphrases, frozenset(entries))
     if not sets:
-        raise ValueError(f"{corpus} has no questions; name some with --paraphrases.")
+        raise InputError(f"{corpus} has no questions; name some with --paraphrases.")
     alike = _with_same_answer(entries)
     sets = {
         name: [Question(each.text, alike(each.right_ids)) for each in questions]
         for name, questions in sets.items()
     }
-    outcomes = _ask_all(api, sets, console)
+    outcomes = _ask_all(api, sets, out)
     results = {name: scores(answers) for name, answers in outcomes.items()}
-    console.print(_scores_table(results, deployed))
-    for name, answers in outcomes.items():
-        console.print(_curve_table(f"min_score, {name} questions", by_min_score(answers)))
-        console.print(_curve_table(f"margin, {name} questions", by_margin(answers)))
-        missed = hardest(answers, misses)
-        if missed:
-            console.print(_misses_table(name, missed, entries))
+    if not out.as_json:
+        _print(deployed, results, outcomes, entries=entries, out=out, misses=misses)
     return _report(deployed, results, outcomes)
 
 
 def _ask_all(
-    api: FaqSearch, sets: dict[str, list[Question]], console: Console
+    api: FaqSearch, sets: dict[str, list[Question]], out: Output
 ) -> dict[str, list[Outcome]]:
-    with Progress(console=console, transient=True) as progress:
-        outcomes = {}
-        for name, questions in sets.items():
-            task = progress.add_task(f"{name} questions", total=len(questions))
-            outcomes[name] = ask(api, questions, partial(progress.advance, task))
+    outcomes = {}
+    for name, questions in sets.items():
+        with out.progress(f"{name} questions") as move:
+            outcomes[name] = ask(api, questions, move)
     return outcomes
 
 
-def _scores_table(results: dict[str, Scores], deployed: Deployment) -> Table:
-    table = Table(
-        "questions",
-        *SCORE_COLUMNS,
-        title=f"{deployed.model_id} {deployed.model_version}, bake {deployed.bake_id[:12]}",
-    )
-    for name, found in results.items():
-        table.add_row(name, *score_cells(dataclasses.asdict(found)))
-    return table
+def _print(
+    deployed: Deployment,
+    results: Mapping[str, Scores],
+    outcomes: Mapping[str, list[Outcome]],
+    *,
+    entries: Mapping[str, Entry],
+    out: Output,
+    misses: int,
+) -> None:
+    title = f"{deployed.model_id} {deployed.model_version}, bake {deployed.bake_id[:12]}"
+    rows = [(name, *score_cells(dataclasses.asdict(found))) for name, found in results.items()]
+    out.rows(title, ("questions", *SCORE_COLUMNS), rows, key="scores")
+    for name, answers in outcomes.items():
+        for limit, curve in (("min_score", by_min_score(answers)), ("margin", by_margin(answers))):
+            title = f"By {limit}, {name} questions"
+            out.rows(title, _CURVE_COLUMNS, [*map(_curve_cells, curve)], key=f"{limit}, {name}")
+        if missed := hardest(answers, misses):
+            title = f"Hardest {name} questions"
+            rows = [_miss_cells(each, entries) for each in missed]
+            out.rows(title, ("rank", "asked", "right", "came first"), rows, key=f"missed, {name}")
 
 
 SCORE_COLUMNS = ("asked", "top-1, %", "top-3, %", "MRR (top 10)")
@@ -113,13 +120,12 @@ def score_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
     return (str(found["questions"]), percent("top_1"), percent("top_3"), f"{found['mrr_10']:.3f}")
 
 
-def _curve_table(title: str, rows: list[Withholding]) -> Table:
-    columns = ("right", "wrong", "withheld", "answered if its entry were missing")
-    table = Table("limit", *columns, title=f"By {title}")
-    for row in rows:
-        shares = (row.right, row.wrong, row.withheld, row.without_entry)
-        table.add_row(f"{row.limit:.2f}", *(f"{share:.1%}" for share in shares))
-    return table
+_CURVE_COLUMNS = ("limit", "right", "wrong", "withheld", "answered if its entry were missing")
+
+
+def _curve_cells(row: Withholding) -> tuple[str, ...]:
+    shares = (row.right, row.wrong, row.withheld, row.without_entry)
+    return (f"{row.limit:.2f}", *(f"{share:.1%}" for share in shares))
 
 
 def _with_same_answer(
@@ -132,18 +138,14 @@ def _with_same_answer(
     return lambda right: frozenset().union(*(ids[entries[each].answer.strip()] for each in right))
 
 
-def _misses_table(name: str, missed: list[Outcome], entries: dict[str, Entry]) -> Table:
-    table = Table("rank", "asked", "right", "came first", title=f"Hardest {name} questions")
-    for outcome in missed:
-        right = min(outcome.question.right_ids)
-        first = outcome.found_ids[0] if outcome.found_ids else None
-        table.add_row(
-            str(outcome.rank or "> 10"),
-            outcome.question.text,
-            _label(entries[right]),
-            _label(entries[first]) if first else "nothing",
-        )
-    return table
+def _miss_cells(outcome: Outcome, entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    first = outcome.found_ids[0] if outcome.found_ids else None
+    return (
+        str(outcome.rank or "> 10"),
+        outcome.question.text,
+        _label(entries[min(outcome.question.right_ids)]),
+        _label(entries[first]) if first else "nothing",
+    )
 
 
 def _label(entry: Entry) -> str:

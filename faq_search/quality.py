@@ -12,6 +12,7 @@ from typing import Final
 
 from contract.margin import lead
 from faq_search.api import FaqSearch
+from faq_search.errors import InputError
 
 DEPTH: Final = 10
 # Small enough for the slowest model on a CPU to answer well within the API's time.
@@ -106,7 +107,7 @@ class Withholding:
 def read_paraphrases(path: Path, known_ids: frozenset[str]) -> list[Question]:
     """Questions in other words than the corpus, of a CSV file with the columns `question` and `id`.
 
-    A question that several entries answer has a row for each. Raises ValueError, with file and
+    A question that several entries answer has a row for each. Raises InputError, with file and
     row, for a missing column, an empty question, or an id that is not among `known_ids`.
     """
     right_ids: dict[str, set[str]] = {}
@@ -114,22 +115,22 @@ def read_paraphrases(path: Path, known_ids: frozenset[str]) -> list[Question]:
         rows = csv.DictReader(stream)
         missing = {"question", "id"} - set(rows.fieldnames or ())
         if missing:
-            raise ValueError(f"{path}:1: no column {' and '.join(sorted(missing))}")
+            raise InputError(f"{path}:1: no column {' and '.join(sorted(missing))}")
         for row in rows:
             question, right = (row["question"] or "").strip(), (row["id"] or "").strip()
             if not question or right not in known_ids:
                 found = f"the corpus has no id {right!r}" if question else "an empty question"
-                raise ValueError(f"{path}:{rows.line_num}: {found}")
+                raise InputError(f"{path}:{rows.line_num}: {found}")
             right_ids.setdefault(question, set()).add(right)
     if not right_ids:
-        raise ValueError(f"{path}: no questions")
+        raise InputError(f"{path}: no questions")
     return [Question(text, frozenset(ids)) for text, ids in right_ids.items()]
 
 
 def ask(
-    api: FaqSearch, questions: Sequence[Question], asked: Callable[[int], None]
+    api: FaqSearch, questions: Sequence[Question], asked: Callable[[int, int], None]
 ) -> list[Outcome]:
-    """Asks all questions through the API; calls `asked` with the size of each finished batch."""
+    """Asks all questions through the API; calls `asked` with how many so far, and of all."""
     outcomes = []
     for first in range(0, len(questions), QUERIES_AT_ONCE):
         batch = questions[first : first + QUERIES_AT_ONCE]
@@ -140,7 +141,7 @@ def ask(
             Outcome(question, tuple((hit.id, hit.question, hit.score) for hit in hits))
             for question, hits in zip(batch, found.results, strict=True)
         ]
-        asked(len(batch))
+        asked(len(outcomes), len(questions))
     return outcomes
 
 

@@ -18,9 +18,10 @@ from bench.context import Bench
 from bench.measure import Contender, Process
 from bench.report import Section, Table, milliseconds, throughput
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, SHORT_QUESTION
-from commands.deployed_api import DeployedApi, find_api
+from commands.deployed_api import find_api
 from commands.target import Choice, Target
 from faq_search.results import Deployment
+from faq_search.settings import Api
 
 EMBED, NEAREST = "embedding", "nearest neighbours"
 _WEEK_SECONDS = 7 * 24 * 3600
@@ -75,7 +76,7 @@ class Found:
 class _Callers:
     """Contenders that call the deployment's endpoints and its REST API."""
 
-    def __init__(self, target: Target, choice: Choice, api: DeployedApi) -> None:
+    def __init__(self, target: Target, choice: Choice, api: Api) -> None:
         self._region = target.region
         self._environment = target.local.context.environment() if target.local else {}
         self._settings = choice.settings

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from commands.deployed_api import DeployedApi, find_api
+from commands.deployed_api import find_api
 from commands.target import Choice, Target
 from contract.deployment import Deployment
 from contract.names import STACKS, StackPart
+from faq_search.settings import Api
 
 if TYPE_CHECKING:
     from stage.settings import Settings
@@ -34,7 +35,7 @@ class Deployed:
         return self.target.client(service, region)
 
     @cached_property
-    def api(self) -> DeployedApi:
+    def api(self) -> Api:
         return find_api(self.target, self.choice)
 
     @cached_property

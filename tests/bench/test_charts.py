@@ -29,15 +29,15 @@ def test_a_chart_is_a_png_and_always_the_same(tmp_path):
 
 
 def test_the_heat_map(tmp_path):
-    from bench.charts import heat_map
     from bench.heatmap import by_topic
+    from faq_search.similarity import draw_heat_map
 
     size = len(NINE_SENTENCES)
     embeddings = np.random.default_rng(7).normal(size=(len(TOPICS), 16)).repeat(3, axis=0)
     found = np.corrcoef(embeddings + np.random.default_rng(8).normal(0, 0.1, (size, 16)))
     within, across = by_topic(found)
     assert within > 0.9 > 0.5 > abs(across)
-    heat_map(found, NINE_SENTENCES, "Title", tmp_path / "map.png")
+    draw_heat_map(found.tolist(), NINE_SENTENCES, "Title", tmp_path / "map.png")
     assert png_size(tmp_path / "map.png") == (1140, 720)
 
 

@@ -54,7 +54,7 @@ def target(aws, monkeypatch, local_url=None):
     return Target("eu-west-1", local)
 
 
-def choice(stage="dev", corpus=evaluate.CORPUS):
+def choice(stage="dev", corpus=evaluate.SAMPLE):
     return SimpleNamespace(
         settings=SimpleNamespace(
             stage=stage,
@@ -94,25 +94,26 @@ def asked(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    def run(api, corpus, paraphrases, console, *, misses):
+    def run(api, corpus, paraphrases, out, *, misses):
         calls.append((corpus, paraphrases, misses))
         return {"scores": {"own": SCORES}}
 
     monkeypatch.setattr(evaluate, "evaluate", run)
     monkeypatch.setattr(evaluate, "canonical_corpus", lambda settings: settings.corpus.path)
     monkeypatch.setattr(evaluate, "find_api", lambda *_: SimpleNamespace(connect=Api))
-    monkeypatch.setattr(evaluate, "connect", lambda *_, **__: Api())
+    found = SimpleNamespace(connect=Api)
+    monkeypatch.setattr(evaluate, "find_local_api", lambda *_, **__: found)
     return calls
 
 
-def test_a_stage_is_evaluated_as_it_is_deployed(asked, monkeypatch, tmp_path, capsys):
+def test_a_stage_is_evaluated_as_it_is_deployed(asked, monkeypatch, capsys):
     monkeypatch.setattr(evaluate, "choose", lambda _: (None, choice()))
-    file = tmp_path / "out.json"
-    assert main(["evaluate", "--stage", "dev", "--json", str(file)]) == 0
-    assert asked == [(evaluate.CORPUS, evaluate.PARAPHRASES, evaluate.MISSES_SHOWN)]
-    assert json.loads(file.read_text()) == {
+    assert main(["evaluate", "--stage", "dev", "--json"]) == 0
+    assert asked == [(evaluate.SAMPLE, evaluate.SAMPLE_PARAPHRASES, evaluate.MISSES_SHOWN)]
+    assert json.loads(capsys.readouterr().out) == {
         "dev: hybrid": {"scores": {"own": json.loads(json.dumps(SCORES))}}
     }
+    assert main(["evaluate", "--stage", "dev"]) == 0
     shown = capsys.readouterr().out
     assert (
         "dev: hybrid" in shown and "75.0 [40.0," in shown and "80.0]" in shown and "0.600" in shown

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_search.api import FaqSearch
-from faq_search.settings import connect
+from faq_search.settings import find_api
 from local_aws.context import Context
 from tests.support import local_logs
 
@@ -111,7 +111,7 @@ class LocalApp:
         return json.loads((self.state / "api.json").read_text())
 
     def client(self) -> FaqSearch:
-        return connect({}, local_file=self.state / "api.json")
+        return find_api({}, local_file=self.state / "api.json").connect()
 
     @property
     def context(self) -> Context:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import socket
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
-from faq_search import FailedOver, FaqSearch, FaqSearchError, Hit, NearestHit, ServedBy
+from faq_search import (
+    FailedOver,
+    FaqSearch,
+    FaqSearchError,
+    Hit,
+    InputError,
+    NearestHit,
+    ServedBy,
+)
 from tests.support.client import SERVED, running_api
 
 ERROR = {"code": "invalid_request", "message": "top_k: no.", "request_id": "r", "field": "top_k"}
@@ -133,6 +143,7 @@ def test_bad_health_is_an_answer_and_not_an_error(api, faq, pauses):
     health = faq.health()
     assert not health.ok
     assert health.endpoints[0].status == "time_out"
+    assert pauses == []
 
 
 def test_endpoints_that_are_switched_off_are_not_asked_again(api, faq, pauses):
@@ -155,7 +166,7 @@ def test_errors_carry_what_the_api_said(api, faq, pauses):
     assert (len(api.asked), pauses) == (1, [])
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_what_may_pass_is_tried_again_with_growing_random_pauses(api, faq, pauses, status):
     for _ in range(2):
         api.answer(status, THROTTLED)
@@ -174,18 +185,42 @@ def test_tries_are_bounded(api, faq, pauses):
     assert (len(api.asked), len(pauses)) == (4, 3)
 
 
-def test_retry_after_is_heeded_up_to_a_bound(api, faq, pauses):
-    api.answer(429, THROTTLED, Retry_After="2")
-    api.answer(429, THROTTLED, Retry_After="3600")
+def test_retry_after_is_heeded(api, faq, pauses):
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    for asked in ("2", at, "soon"):
+        api.answer(429, THROTTLED, Retry_After=asked)
     api.answer(200, EMBEDDED)
     faq.embed(["a"])
     assert 2 <= pauses[0] <= 2.5
-    assert 8 <= pauses[1] <= 9
+    assert 18 <= pauses[1] <= 21
+    assert 0 <= pauses[2] <= 2
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+def test_who_would_have_to_wait_longer_than_a_minute_learns_so_at_once(api, faq, pauses):
+    api.answer(429, THROTTLED, Retry_After="3600")
+    with pytest.raises(FaqSearchError, match="throttled"):
+        faq.embed(["a"])
+    assert pauses == []
+
+
+def test_each_retry_is_reported(api, pauses):
+    heard = []
+    api.answer(504, THROTTLED)
+    api.answer(200, EMBEDDED)
+    with FaqSearch(
+        api.url,
+        api_key="key",
+        on_retry=lambda error, pause: heard.append((error.status, pause)),
+        transport=api.transport(),
+    ) as faq:
+        faq._transport._sleep = pauses.append
+        faq.embed(["a"])
+    assert heard == [(504, pauses[0])]
+
+
+@pytest.mark.parametrize("status", [500, 501])
 def test_other_failures_are_not_tried_again(api, faq, pauses, status):
-    api.answer(status, {"code": "model_error", "message": "…", "request_id": "r"})
+    api.answer(status, {"code": "internal_error", "message": "…", "request_id": "r"})
     with pytest.raises(FaqSearchError):
         faq.embed(["a"])
     assert (len(api.asked), pauses) == (1, [])
@@ -218,7 +253,7 @@ def test_nobody_there():
         port = free.getsockname()[1]
     with (
         FaqSearch(f"http://127.0.0.1:{port}", api_key="k") as faq,
-        pytest.raises(FaqSearchError, match="did not answer") as failed,
+        pytest.raises(FaqSearchError, match="cannot be reached") as failed,
     ):
         faq.health()
     assert (failed.value.code, failed.value.status) == ("unreachable", None)
@@ -231,7 +266,8 @@ def test_an_api_that_never_answers():
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with FaqSearch(url, api_key="k", timeout=0.1) as faq, pytest.raises(FaqSearchError) as no:
             faq.health()
-        assert no.value.code == "unreachable"
+        assert no.value.code == "no_answer"
+        assert "within 0.1 seconds" in no.value.message
 
 
 @pytest.fixture
@@ -281,13 +317,32 @@ def test_the_region_is_that_of_the_url(aws):
         iam_signer("https://faq.example.com")
 
 
-@pytest.mark.parametrize("options", [{}, {"api_key": "k", "iam": True}])
+def test_a_bearer_token(api):
+    api.answer(200, EMBEDDED)
+    with FaqSearch(api.url, token="ey.j.w", transport=api.transport()) as faq:
+        faq.embed(["a"])
+    assert api.asked[0].headers["authorization"] == "Bearer ey.j.w"
+    assert "x-api-key" not in api.asked[0].headers
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"api_key": "k", "iam": True}, {"api_key": "k", "token": "t"}]
+)
 def test_one_way_to_say_who_asks(options):
-    with pytest.raises(ValueError, match="either api_key or iam"):
+    with pytest.raises(InputError, match="one of api_key, token and iam"):
         FaqSearch("https://faq.example.com", **options)
 
 
-@pytest.mark.parametrize("url", ["faq.example.com", "ftp://faq", "https://"])
+@pytest.mark.parametrize(
+    "url", ["faq.example.com", "ftp://faq", "https://", "http://[::1", "http://h:x"]
+)
 def test_urls_that_cannot_be(url):
-    with pytest.raises(ValueError, match="url"):
+    with pytest.raises(InputError, match="URL"):
         FaqSearch(url, api_key="k")
+
+
+@pytest.mark.parametrize("secret", ["", "two words", "ключ", "line\n"])
+def test_secrets_that_cannot_be(secret):
+    for name in ("api_key", "token"):
+        with pytest.raises(InputError, match="ASCII"):
+            FaqSearch("https://faq.example.com", **{name: secret})

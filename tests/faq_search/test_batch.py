@@ -255,7 +255,7 @@ def test_urls_are_asked_for_anew_before_they_expire(api, faq, s3, monkeypatch, t
     monkeypatch.setattr("time.monotonic", clock)
     faq.find_batch(ID).download(tmp_path / "out")
     once = len(api.asked)
-    monkeypatch.setattr("faq_search.batch._URLS_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("faq_search.transfer._URLS_FRESH_SECONDS", 0.0)
     faq.find_batch(ID).download(tmp_path / "out")
     assert len(api.asked) == 2 * once + 1
 

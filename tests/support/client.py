@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from tests.support.http import Handler, serving
 
 ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
@@ -38,6 +40,19 @@ class FakeApi:
 
     def answer(self, status: int, body: Any, **headers: str) -> None:
         self.answers.append((status, body, {k.replace("_", "-"): v for k, v in headers.items()}))
+
+    def transport(self) -> httpx.MockTransport:
+        """Answers without a network."""
+        return httpx.MockTransport(self._respond)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        raw = request.content
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        parsed = json.loads(raw) if raw else None
+        asked = Asked(request.method, request.url.path, headers, parsed, raw)
+        status, body, more = self.next(asked)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx.Response(status, content=content, headers=more)
 
     def next(self, asked: Asked) -> tuple[int, Any, dict[str, str]]:
         self.asked.append(asked)
