@@ -8,11 +8,13 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from contract.margin import lead
-from faq_search.api import FaqSearch
 from faq_search.errors import InputError
+
+if TYPE_CHECKING:
+    from faq_search.api import FaqSearch
 
 DEPTH: Final = 10
 # Small enough for the slowest model on a CPU to answer well within the API's time.
