@@ -28,7 +28,8 @@ _OPEN = '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Re
 _SOMETIMES = (
     *("aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:username"),
     *("aws:sourceaccount", "aws:sourcearn", "cloudwatch:namespace", "iam:passedtoservice"),
-    *("kms:calleraccount", "kms:encryptioncontext:aws:s3:arn"),
+    *("kms:calleraccount", "kms:encryptioncontext:aws:logs:arn"),
+    "kms:encryptioncontext:aws:s3:arn",
     *("kms:encryptioncontext:aws:sns:topicarn", "kms:grantisforawsresource"),
     *("kms:viaservice", "s3:prefix", "sts:externalid", "sts:rolesessionname"),
 )
@@ -192,6 +193,8 @@ class Access:
                 self._require(principal, requirement, call.region, label)
                 if requirement.passed_to:
                     self._check_trust(requirement, label)
+            elif call.service == "logs":
+                self._require_key_of_logs(requirement, call, label)
             elif key := self._kms_key(requirement, call):
                 self._require_key(principal, requirement, key, call, label)
 
@@ -240,6 +243,33 @@ class Access:
             "kms:EncryptionContext:aws:s3:arn": [requirement.for_key_of or ""],
         }
         self._require(principal, Requirement(requirement.action, key, keys), region, label)
+
+    def _require_key_of_logs(self, requirement: Requirement, call: Call, label: str) -> None:
+        """CloudWatch Logs uses the key of a log group as itself, whoever writes or reads.
+
+        Raises:
+            AccessDeniedError: The key does not exist, or its policy does not let the service use it
+                for this log group.
+        """
+        group = requirement.for_key_of or ""
+        key_id = call.parameters.get("kmsKeyId") or moto_adapter.key_of_log_group(
+            group.rpartition(":")[2], call.region
+        )
+        if key_id is None:
+            return
+        key = moto_adapter.kms_key_arn(key_id, call.region)
+        name = f"logs.{call.region}.amazonaws.com"
+        service = Principal(name, name, "", service=name)
+        keys = {"kms:EncryptionContext:aws:logs:arn": [group]}
+        try:
+            if key is None:
+                raise AccessDeniedError(key_id)
+            self._require(service, Requirement(requirement.action, key, keys), call.region, label)
+        except AccessDeniedError:
+            raise AccessDeniedError(
+                "The specified KMS key does not exist or is not allowed to be used with Arn "
+                f"'{group}'"
+            ) from None
 
     def _kms_key(self, requirement: Requirement, call: Call) -> str | None:
         """The key that S3 uses for an object: that of an existing one, or what a new one gets."""

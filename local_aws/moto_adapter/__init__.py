@@ -77,6 +77,9 @@ from local_aws.moto_adapter.monitoring import (
     find_event_targets as find_event_targets,
 )
 from local_aws.moto_adapter.monitoring import (
+    key_of_log_group as key_of_log_group,
+)
+from local_aws.moto_adapter.monitoring import (
     put_log_lines as put_log_lines,
 )
 from local_aws.moto_adapter.requests import (

@@ -41,6 +41,12 @@ def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, s
         backend.put_log_events(group, stream, events)
 
 
+def key_of_log_group(name: str, region: str) -> str | None:
+    """The KMS key that a log group is encrypted with, if it exists and has one."""
+    group = logs_backends[DEFAULT_ACCOUNT_ID][region].groups.get(name)
+    return None if group is None else group.kms_key_id
+
+
 def _keep_state(original: Callable[..., Any]) -> Any:
     def put(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         # moto replaces a changed alarm with a new one in state OK.

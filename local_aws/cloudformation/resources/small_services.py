@@ -13,6 +13,7 @@ from local_aws.cloudformation.resources.base import (
     Properties,
     Provider,
     Request,
+    ResourceError,
     Result,
     is_true,
     tag_list,
@@ -87,6 +88,8 @@ def _settle_key(request: Request, key_id: str) -> None:
 
 
 def _settle_log_group(request: Request, name: str) -> None:
+    if request.old and request.old.get("KmsKeyId") != request.properties.get("KmsKeyId"):
+        raise ResourceError("The local AWS does not change the key of a log group")
     kept = "RetentionInDays" in request.properties
     operation = "PutRetentionPolicy" if kept else "DeleteRetentionPolicy"
     request.call("logs", operation, {**request.properties, "LogGroupName": name})

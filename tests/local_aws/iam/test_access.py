@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -204,6 +205,50 @@ def test_objects_in_an_encrypted_bucket_need_the_key(aws: LocalAws) -> None:
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=only)
     assert "no resource-based policy" in refusal(everything.get_object, **item)[1]
     assert keeper.get_object(**item)["Body"].read() == b"x"
+
+
+def test_a_log_groups_key_lets_the_service_use_it_for_that_group(aws: LocalAws) -> None:
+    """Whoever writes or reads; by itself a key's policy lets only its account decide."""
+    kms, logs = aws.context.client("kms"), aws.context.client("logs")
+    group = {"logGroupName": "/kept", "kmsKeyId": kms.create_key()["KeyMetadata"]["Arn"]}
+    arn = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/kept"
+    refused = (
+        "AccessDeniedException",
+        f"The specified KMS key does not exist or is not allowed to be used with Arn '{arn}'",
+    )
+
+    def let(*actions: str, of: str = arn) -> None:
+        account = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "logs.us-east-1.amazonaws.com"},
+            "Action": list(actions),
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": of}},
+        }
+        policy = document(statement, {**EVERYTHING, "Principal": account})
+        kms.put_key_policy(KeyId=group["kmsKeyId"], PolicyName="default", Policy=policy)
+
+    assert refusal(logs.create_log_group, **group) == refused
+    let("kms:GenerateDataKey*", "kms:Decrypt*", of=f"{arn}-of-others")
+    assert refusal(logs.create_log_group, **group) == refused
+    let("kms:GenerateDataKey*", "kms:Decrypt*")
+    logs.create_log_group(**group)
+    add = [
+        {"Effect": "Allow", "Action": f"logs:{action}", "Resource": f"{arn}:*"}
+        for action in ("CreateLogStream", "PutLogEvents")
+    ]
+    writer = session(aws, *add)("logs")
+    stream = {"logGroupName": "/kept", "logStreamName": "s"}
+    line = {"timestamp": int(time.time() * 1000), "message": "x"}
+    writer.create_log_stream(**stream)
+    writer.put_log_events(logEvents=[line], **stream)
+    assert "not authorized" in refusal(writer.filter_log_events, logGroupName="/kept")[1]
+    assert logs.filter_log_events(logGroupName="/kept")["events"][0]["message"] == "x"
+    let("kms:Decrypt*")
+    assert refusal(writer.put_log_events, logEvents=[line], **stream) == refused
+    let("kms:GenerateDataKey*")
+    assert refusal(logs.filter_log_events, logGroupName="/kept") == refused
 
 
 def test_a_bucket_can_refuse_everybody(aws: LocalAws) -> None:

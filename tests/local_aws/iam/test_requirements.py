@@ -55,7 +55,7 @@ def test_actions_resources_and_parameters_exist(
     if "on" in row:
         named += re.findall(r"\{([\w.]+)\}", row["on"])
     elif not entry.get("rest"):
-        for template in arn_templates(action if "kms" not in row else "s3:PutObject", row, entry):
+        for template in arn_templates(action, row, entry):
             for placeholder in set(re.findall(r"\$\{(\w+)\}", template)) - KNOWN:
                 candidates = entry.get("names", {}).get(placeholder, [placeholder])
                 paths = [candidate.partition(";")[0] for candidate in candidates]
@@ -103,6 +103,22 @@ def test_listing_says_for_which_prefix() -> None:
     call = Call("s3", "eu-west-1", "ListObjectsV2", {"Bucket": "b", "Prefix": "p/"})
     (found,) = requirements_of(call, ACCOUNT, lambda *values: values[-1])
     assert found == Requirement("s3:ListBucket", "arn:aws:s3:::b", {"s3:prefix": ["p/"]})
+
+
+def test_logs() -> None:
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/g"
+    stream = {"logGroupName": "/g", "logStreamName": "s"}
+    assert needed("logs", "PutLogEvents", **stream) == [
+        ("logs:PutLogEvents", f"{group}:log-stream:s"),
+        ("kms:GenerateDataKey", group),
+    ]
+    assert needed("logs", "CreateLogStream", **stream) == [
+        ("logs:CreateLogStream", f"{group}:log-stream:s")
+    ]
+    assert needed("logs", "FilterLogEvents", logGroupName="/g") == [
+        ("logs:FilterLogEvents", group),
+        ("kms:Decrypt", group),
+    ]
 
 
 def test_roles_are_passed() -> None:
