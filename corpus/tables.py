@@ -19,6 +19,9 @@ from corpus.headers import (
     roles,
 )
 
+COMMENT = "#"
+"""What the name of a column begins with that is for people, and no field of the entries."""
+
 Row = tuple[Place, list[str]]
 
 _LOOKED_AT = 50
@@ -188,6 +191,8 @@ def _records(
     assert answer is not None
     width = len(names) if names is not None else max([answer, *found.questions, *found.fields]) + 1
     columns = {answer, *found.questions, *found.fields, found.id}
+    comments = {n for n in found.fields if names and names[n].lstrip().startswith(COMMENT)}
+    fields = {n: name for n, name in found.fields.items() if n not in comments}
     others = [n for n in range(width) if n not in columns]
     unnamed: set[int] = set()
     for place, cells in rows:
@@ -211,11 +216,14 @@ def _records(
             None if found.id is None else cells[found.id],
             [cells[n] for n in found.questions],
             cells[answer],
-            {name: cells[n] for n, name in found.fields.items() if not is_blank(cells[n])},
+            {name: cells[n] for n, name in fields.items() if not is_blank(cells[n])},
         )
     if unnamed:
         listed = ", ".join(str(n + 1) for n in sorted(unnamed))
         problems.warn("columns", None, f"column {listed} has no name and is not kept")
+    if comments:
+        count = f"{len(comments)} {_plural('column', range(len(comments)))}"
+        problems.notes.append(f"{count} whose name begins with {COMMENT} skipped")
     empty = [n for n in others if n not in unnamed]
     if names is not None and empty:
         problems.notes.append(f"{len(empty)} empty {_plural('column', empty)} skipped")

@@ -297,6 +297,13 @@ def workbook(path: Path, sheets: dict[str, list[list[Any]]], hidden: str = "") -
     return path
 
 
+def test_a_column_whose_name_begins_with_a_number_sign_is_for_people(tmp_path: Path) -> None:
+    table = "#,# Note,question,answer,#Category,url\n1,To do,And cake?,On order.,Sweets,https://x\n"
+    path = write(tmp_path, "faq.csv", table)
+    assert read(path) == [{**CAKE, "fields": {"url": "https://x"}}]
+    assert describe(path).notes == ("2 columns whose name begins with # skipped",)
+
+
 def test_a_workbook_is_read(tmp_path):
     rows = [
         ["Question", "Answer", "Category", None],
