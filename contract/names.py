@@ -60,6 +60,11 @@ class Names:
         return f"{self.prefix}-switch"
 
     @property
+    def unanswered_log_group(self) -> str:
+        """The log group of the questions that got no answer, where a stage keeps them."""
+        return f"/{APP_NAME}/{self.stage}/unanswered"
+
+    @property
     def parameter_prefix(self) -> str:
         """What the names of the stage's SSM parameters begin with, without the last slash."""
         return f"/{APP_NAME}/{self.stage}"

@@ -62,11 +62,17 @@ class SearchSettings(Table):
     min_score: hits that score less are left out (default -1: none).
     margin: there is no answer unless the best hit is this far ahead of the next one with another
         question (default 0: there always is).
+    keep_unanswered: write questions without an answer to an encrypted log of their own (default
+        false); see docs/corpus.md for what that means for privacy.
+    unanswered_retention_days: how long they are kept (default 30).
     """
 
     ranking: Literal["hybrid", "vectors", "answer", "question"] = "hybrid"
     min_score: float = Field(-1, ge=-1, le=1)
     margin: float = Field(0, ge=0, le=1)
+    keep_unanswered: bool = False
+    # What CloudWatch Logs offers, up to a year.
+    unanswered_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365] = 30
 
     @property
     def baked_ranking(self) -> str:

@@ -1,10 +1,11 @@
-"""The two AWS operations that requests need, each within a given time."""
+"""The AWS operations that requests need, each within a given time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 from botocore.session import Session
 
 if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from types_boto3_ssm import SSMClient
 
@@ -24,6 +26,7 @@ MAX_ANSWER_BYTES: Final = 6_553_500
 AWS_ERRORS: Final = (ClientError, BotoCoreError, TimeoutError, ValueError)
 
 _PARAMETER_SECONDS: Final = 2
+_LOG_SECONDS: Final = 0.5
 # An idle connection that the other side closed fails at once; later, a request was lost.
 _STALE_SECONDS: Final = 0.5
 _CONFIG: Final = Config(
@@ -64,6 +67,11 @@ class Aws:
         """Loading its service model takes a while, and most requests do not need it."""
         return cast("SSMClient", self._session.create_client("ssm", config=_CONFIG))
 
+    @cached_property
+    def _logs(self) -> CloudWatchLogsClient:
+        """Only stages that keep unanswered questions need it."""
+        return cast("CloudWatchLogsClient", self._session.create_client("logs", config=_CONFIG))
+
     def invoke(self, endpoint_name: str, payload: bytes, seconds: float) -> bytes:
         """The endpoint's answer to a JSON `payload`; one of AWS_ERRORS if there is none."""
         return self._within(seconds, lambda: self._invoke(endpoint_name, payload))
@@ -76,6 +84,34 @@ class Aws:
             return str(answer["Parameter"]["Value"])
         except KeyError as error:
             raise ValueError("The answer has no value.") from error
+
+    def load_logs(self) -> None:
+        """Makes the client for `put_log_lines`, so that no request has to wait for it."""
+        _ = self._logs
+
+    def put_log_lines(self, group: str, stream: str, at: int, lines: Sequence[str]) -> None:
+        """Writes lines of one time, in milliseconds; one of AWS_ERRORS if it cannot be done.
+
+        A stream that does not exist is created.
+        """
+        logs = self._logs
+
+        def put() -> None:
+            logs.put_log_events(
+                logGroupName=group,
+                logStreamName=stream,
+                logEvents=[{"timestamp": at, "message": line} for line in lines],
+            )
+
+        def put_or_create() -> None:
+            try:
+                put()
+            except logs.exceptions.ResourceNotFoundException:
+                with suppress(logs.exceptions.ResourceAlreadyExistsException):
+                    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+                put()
+
+        self._within(_LOG_SECONDS, put_or_create)
 
     def _within(self, seconds: float, call: Callable[[], T]) -> T:
         return self._threads.submit(_without_stale_connection, call).result(seconds)

@@ -64,6 +64,12 @@ class Environment(BaseModel):
         description="a question counts as unanswered if its best hit scores less",
     )
     lexical: bool = Field(alias="LEXICAL", description="whether shared words count")
+    unanswered_log_group: str | None = Field(
+        alias="UNANSWERED_LOG_GROUP",
+        default=None,
+        min_length=1,
+        description="where unanswered questions are kept; by default they are not",
+    )
     time_budget_seconds: float = Field(
         # API Gateway gives up after 29 seconds.
         alias="TIME_BUDGET_SECONDS",

@@ -41,6 +41,7 @@ from front_door.requests import (
     SearchRequest,
 )
 from front_door.time_budget import TimeBudget
+from front_door.unanswered import UnansweredQuestions
 from front_door.withholding import MARGIN_HITS, is_answered
 from rest.app import RestApp
 from rest.errors import USE_BATCH, ApiError
@@ -56,6 +57,7 @@ class FrontDoor(RestApp):
     environment: Environment
     parameters: StageParameters
     endpoints: Endpoints
+    unanswered: UnansweredQuestions | None
     budget: TimeBudget
 
     def connect(self, environment: Environment, aws: Aws) -> None:
@@ -63,6 +65,8 @@ class FrontDoor(RestApp):
         self.environment = environment
         self.parameters = StageParameters(environment, aws)
         self.endpoints = Endpoints(environment.endpoints, aws, self.parameters)
+        log_group = environment.unanswered_log_group
+        self.unanswered = UnansweredQuestions(aws, log_group) if log_group else None
 
 
 app = FrontDoor("front_door")
@@ -132,9 +136,15 @@ def search(request: SearchRequest) -> SearchAnswer:
     found = answer.value["results"]
     # Measured by the stage's own limits and not by what this caller asked for: with different ones
     # the share of unanswered questions would mean nothing.
-    unanswered = sum(not is_answered(hits, stage.unanswered_below, stage.margin) for hits in found)
+    unanswered = [
+        (query, hits[0]["score"] if hits else None)
+        for query, hits in zip(queries, found, strict=False)
+        if not is_answered(hits, stage.unanswered_below, stage.margin)
+    ]
     metrics.add_metric(QUESTIONS, MetricUnit.Count, len(found))
-    metrics.add_metric(UNANSWERED_QUESTIONS, MetricUnit.Count, unanswered)
+    metrics.add_metric(UNANSWERED_QUESTIONS, MetricUnit.Count, len(unanswered))
+    if app.unanswered and unanswered:
+        app.unanswered.keep(unanswered)
     if min_score <= -1:  # keep even hits that rounding took below -1
         min_score = -math.inf
     return {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET, TOPIC_ARN
+from stacks.common.arns import log_group_arn
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.execution_role import ExecutionRole
 from stacks.foundation.notifications import Notifications
@@ -41,6 +43,8 @@ class FoundationStack(StageStack):
         self.execution_role = ExecutionRole(
             self, "ExecutionRole", settings=settings, storage=self.storage, key=self.key
         ).role
+        if settings.search.keep_unanswered:
+            self._let_logs_use_the_key(settings)
         self.topic = Notifications(self, "Notifications", settings=settings, key=self.key).topic
         # Always exported; otherwise removing the last alarm would block this stack's update.
         self.export_value(self.topic.topic_arn)
@@ -52,3 +56,25 @@ class FoundationStack(StageStack):
             self.add_output(name, bucket.bucket_name, contents)
         if self.removal_policy is cdk.RemovalPolicy.DESTROY:
             EmptyBuckets(self, "EmptyBuckets", self.storage)
+
+    def _let_logs_use_the_key(self, settings: Settings) -> None:
+        """Lets CloudWatch Logs encrypt the unanswered questions with the key, and no other log.
+
+        Their log group, in a later stack, refers to the key; so the key's policy knows it by name.
+        """
+        group = log_group_arn(self, settings.names.unanswered_log_group)
+        self.key.add_to_resource_policy(
+            iam.PolicyStatement(
+                # As CloudWatch Logs documents it ("Encrypt log data using KMS").
+                actions=[
+                    "kms:Encrypt*",
+                    "kms:Decrypt*",
+                    "kms:ReEncrypt*",
+                    "kms:GenerateDataKey*",
+                    "kms:Describe*",
+                ],
+                principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
+                resources=["*"],  # in a key's policy: this key
+                conditions={"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": group}},
+            )
+        )

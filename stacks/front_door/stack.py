@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from contract.names import APP_NAME
@@ -75,6 +77,8 @@ class FrontDoorStack(StageStack):
         for endpoint in endpoints:
             endpoint.grant_invoke(front_door)
         front_door.allow(["ssm:GetParameter"], [parameter_arn(self, p) for p in parameters])
+        if settings.search.keep_unanswered:
+            self._keep_unanswered(front_door, foundation.key)
         batch = BatchApi(self, "Batch", settings=settings, foundation=foundation, layer=layer)
         api = RestApi(
             self,
@@ -96,3 +100,19 @@ class FrontDoorStack(StageStack):
             self.add_output(
                 API_KEY_IDS, self.to_json_string(api.key_ids), "Id of each API key by its name"
             )
+
+    def _keep_unanswered(self, front_door: PythonFunction, key: kms.IKey) -> None:
+        """Adds the log of unanswered questions, which the function may only add to."""
+        search = self.settings.search
+        log = logs.CfnLogGroup(
+            self,
+            "Unanswered",
+            log_group_name=self.settings.names.unanswered_log_group,
+            kms_key_id=key.key_arn,
+            retention_in_days=search.unanswered_retention_days,
+        )
+        # Also where the stage retains its data: who turns the setting off wants them deleted, and
+        # a retained group of this name would block turning it on again.
+        log.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
+        front_door.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log.attr_arn])
+        front_door.function.add_environment("UNANSWERED_LOG_GROUP", log.ref)

@@ -22,6 +22,7 @@ def test_metrics() -> None:
         "NAMESPACE": "FaqSearch",
         "QUESTIONS": "Questions",
         "UNANSWERED_QUESTIONS": "UnansweredQuestions",
+        "QUESTIONS_NOT_KEPT": "QuestionsNotKept",
         "FAILED_OVER": "FailedOver",
         "SWITCHED_OFF": "SwitchedOff",
         "MODEL_WAIT": "ModelWait",
@@ -85,6 +86,7 @@ def test_names_of_a_stage() -> None:
     assert dev.bake_workflow == "faq-search-dev-bake"
     assert dev.batch_workflow == "faq-search-dev-batch"
     assert dev.switch_workflow == "faq-search-dev-switch"
+    assert dev.unanswered_log_group == "/faq-search/dev/unanswered"
     assert dev.parameter_prefix == "/faq-search/dev"
     assert dev.deployment_parameter == "/faq-search/dev/deployment"
     assert dev.serving_parameter == "/faq-search/dev/serving"

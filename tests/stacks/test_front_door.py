@@ -15,12 +15,16 @@ from tests.support.synthesis import (
     ROOT,
     Templates,
     assemble,
+    changed,
     listed,
     of_type,
     properties,
     statements,
     synthesise,
+    templates_of,
 )
+
+KEY = "AWS::KMS::Key"
 
 STATUSES = {
     "DEFAULT_4XX": None,  # the gateway's own
@@ -239,3 +243,61 @@ def test_the_accounts_log_role_is_kept(api: dict) -> None:
 @pytest.mark.parametrize("output", [API_URL, API_AUTH])
 def test_outputs_have_the_names_that_people_look_for(api: dict, output: str) -> None:
     assert output in api["Outputs"]
+
+
+class TestUnansweredQuestions:
+    def test_nothing_is_deployed_for_them_by_default(self, api: dict, function: dict) -> None:
+        assert "Unanswered" not in api["Resources"]
+        assert "UNANSWERED_LOG_GROUP" not in variables(function)
+
+    def test_they_have_an_encrypted_log_that_is_deleted_with_the_setting(self) -> None:
+        """Also where the stage retains its data, or the next log group of the name would fail."""
+        for stage in ("dev", "prod"):
+            templates = templates_of(changed(stage, search={"keep_unanswered": True}))
+            log = templates["FrontDoor"]["Resources"]["Unanswered"]
+            assert {log["DeletionPolicy"], log["UpdateReplacePolicy"]} == {"Delete"}
+            key = log["Properties"].pop("KmsKeyId")["Fn::ImportValue"]
+            assert log["Properties"] == {
+                "LogGroupName": f"/faq-search/{stage}/unanswered",
+                "RetentionInDays": 30,
+            }
+            (exported,) = (
+                output["Value"]["Fn::GetAtt"]
+                for output in templates["Foundation"]["Outputs"].values()
+                if output.get("Export") == {"Name": key}
+            )
+            assert exported == [next(iter(of_type(templates["Foundation"], KEY))), "Arn"]
+
+    def test_the_front_door_may_add_to_it_and_do_nothing_else(self, everything: Templates) -> None:
+        template = everything["FrontDoor"]
+        log = {"Fn::GetAtt": ["Unanswered", "Arn"]}
+        allowed = [
+            (name, listed(s["Action"]))
+            for name, s in statements(template)
+            if log in listed(s["Resource"])
+        ]
+        ((name, actions),) = allowed
+        assert name.startswith("FunctionRoleDefaultPolicy")
+        assert actions == ["logs:CreateLogStream", "logs:PutLogEvents"]
+        (named,) = (
+            variables(f)["UNANSWERED_LOG_GROUP"]
+            for f in properties(template, "AWS::Lambda::Function")
+            if "ENDPOINTS" in variables(f)
+        )
+        assert named == {"Ref": "Unanswered"}
+
+    def test_cloudwatch_may_use_the_key_for_this_log_alone(
+        self, templates: Callable[[str], Templates], everything: Templates
+    ) -> None:
+        def granted(found: Templates) -> list[dict]:
+            (key,) = properties(found["Foundation"], KEY)
+            return [s for s in key["KeyPolicy"]["Statement"] if "aws:logs:arn" in json.dumps(s)]
+
+        assert granted(templates("dev")) == []
+        (statement,) = granted(everything)
+        assert statement["Principal"] == {"Service": "logs.us-east-1.amazonaws.com"}
+        assert "kms:*" not in statement["Action"]
+        (operator,) = statement["Condition"]
+        assert operator == "ArnEquals"
+        arn = statement["Condition"][operator]["kms:EncryptionContext:aws:logs:arn"]
+        assert arn["Fn::Join"][1][-1] == ":log-group:/faq-search/dev/unanswered"

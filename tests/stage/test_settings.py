@@ -45,6 +45,8 @@ def test_defaults() -> None:
     settings = check()
     assert settings.search.ranking == settings.search.baked_ranking == "hybrid"
     assert (settings.search.min_score, settings.search.margin) == (-1, 0)
+    assert settings.search.keep_unanswered is False
+    assert settings.search.unanswered_retention_days == 30
     assert settings.model.precision == "fp32"
     assert settings.model.hyperparameters.batch_size == 64
     assert settings.model.hyperparameters.max_seq_length is None
@@ -83,6 +85,15 @@ def test_a_precision_that_the_bake_cannot_compute_in(
         f"model.precision ('{precision}'): bake.instance_type {instance_type} has no instructions"
         f" for it; allowed there: {allowed}\n"
     ) in message + "\n"
+
+
+@pytest.mark.parametrize("days", [0, 2, 31, 400, "30"])
+def test_questions_are_kept_as_long_as_cloudwatch_offers(days: int | str) -> None:
+    assert "search.unanswered_retention_days" in problems(
+        search={"keep_unanswered": True, "unanswered_retention_days": days}
+    )
+    kept = check(search={"keep_unanswered": True, "unanswered_retention_days": 7}).search
+    assert (kept.keep_unanswered, kept.unanswered_retention_days) == (True, 7)
 
 
 def test_an_unknown_precision() -> None:

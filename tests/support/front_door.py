@@ -128,8 +128,39 @@ class FakeSsm:
 
 
 @dataclass
+class FakeLogs:
+    """CloudWatch Logs with one log group; a Reply takes the place of all answers.
+
+    Attributes:
+        lines: what was written, by stream.
+    """
+
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    instead: Reply | None = None
+    requests: int = 0
+
+    @staticmethod
+    def refusal(code: str, message: str) -> Reply:
+        """An error as this service words it, with its code in the body."""
+        return Reply(json.dumps({"__type": code, "message": message}).encode(), 400)
+
+    def reply(self, request: dict[str, Any]) -> Reply:
+        self.requests += 1
+        if self.instead:
+            return self.instead
+        stream = request["logStreamName"]
+        if "logEvents" not in request:
+            self.lines[stream] = []
+        elif stream not in self.lines:
+            return self.refusal("ResourceNotFoundException", "No such log stream.")
+        else:
+            self.lines[stream] += [event["message"] for event in request["logEvents"]]
+        return Reply(b"{}")
+
+
+@dataclass
 class FakeAws:
-    """SageMaker's runtime and SSM on localhost, so that botocore is part of the tests.
+    """SageMaker's runtime, SSM and logs on localhost, so that botocore is part of the tests.
 
     Attributes:
         asked: each endpoint and its question, parsed.
@@ -139,6 +170,7 @@ class FakeAws:
 
     url: str = ""
     ssm: FakeSsm = field(default_factory=FakeSsm)
+    logs: FakeLogs = field(default_factory=FakeLogs)
     replies: dict[str, list[Reply | Callable[[dict[str, Any]], Reply]]] = field(
         default_factory=dict
     )
@@ -153,6 +185,8 @@ class FakeAws:
 
     def next_reply(self, path: str, body: bytes) -> Reply:
         question = json.loads(body)
+        if "logGroupName" in question:
+            return self.logs.reply(question)
         if path == "/":
             return self.ssm.reply(question["Name"])
         endpoint = path.split("/")[2]
@@ -239,6 +273,7 @@ class FrontDoor:
         self.aws.raw.clear()
         self.aws.invocations.clear()
         self.aws.ssm = FakeSsm()
+        self.aws.logs = FakeLogs()
         self.handler.app.connect(self.handler.environment, self.handler.aws)
         self.log = io.StringIO()
         self.handler.logger.registered_handler.setStream(self.log)

@@ -68,6 +68,7 @@ def with_everything(stage: str) -> Settings:
             "unanswered_percent": 25,
             "corpus_stale_days": 90,
         },
+        search={"keep_unanswered": True, "unanswered_retention_days": 14},
         budget={"monthly_usd": 250},
         ci={"github_repository": "owner/faq", "deploy_branch": "release"},
     )
