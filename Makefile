@@ -23,6 +23,8 @@ MAP ?=
 MODEL ?=
 STRICT ?=
 OUTPUT ?=
+# Of unanswered questions: how far back.
+DAYS ?=
 # Of the evaluation: held-out questions for STAGE's corpus; further models, as id=folder.
 PARAPHRASES ?=
 MODELS ?=
@@ -45,7 +47,7 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate heatmap bench test test-reference lint fmt snapshots openapi lock \
+        versions rollback prune evaluate unanswered heatmap bench test test-reference lint fmt snapshots openapi lock \
         clean
 
 help: ## this list
@@ -111,6 +113,9 @@ evaluate: install ## how well questions find their answers: CORPUS=faq.csv PARAP
 	@$(RUN) evaluate $(if $(STAGE),$(WHERE),$(if $(CORPUS),--corpus "$(CORPUS)")) \
 	  $(if $(PARAPHRASES),--paraphrases "$(PARAPHRASES)") \
 	  $(foreach model,$(MODELS),--model "$(model)")
+
+unanswered: install ## questions that got no answer, by meaning, as a table: DAYS=30 OUTPUT=unanswered.csv
+	@$(RUN) unanswered $(WHERE) $(if $(DAYS),--days "$(DAYS)") $(if $(OUTPUT),--output "$(OUTPUT)")
 
 heatmap: .build/installed-charts ## how nine sentences of three topics correlate, as heatmap.png
 	@$(BIN)/python -m bench.heatmap $(WHERE)

@@ -38,6 +38,7 @@ COMMANDS = {
     "rollback": ("commands.rollback", "serve an earlier version again, without training"),
     "prune": ("commands.prune", "remove bakes that no version needs"),
     "evaluate": ("commands.evaluate", "measure how well questions find their answers"),
+    "unanswered": ("commands.unanswered", "group by meaning what the corpus did not answer"),
     "pin-corpus": ("commands.pin_corpus", "print the settings for a corpus in S3"),
 }
 

@@ -15,6 +15,8 @@ from tests.support.local_logs import pytest_runtest_makereport  # noqa: F401  a 
 # A second stage beside the first: signed requests, one small endpoint.
 SIGNED = (ROOT / "config/dev.toml").read_text(encoding="utf-8").replace('"api_key"', '"iam"', 1)
 
+KEEP_UNANSWERED = "\n[search]\nkeep_unanswered = true\n"
+
 
 def _with_category(entry: Entry) -> str:
     """An entry of the sample as a JSON line, with a category that the sample does not have."""
@@ -29,7 +31,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApp]:
     config.mkdir()
     corpus = folder / "faq.jsonl"
     corpus.write_text("".join(map(_with_category, read_corpus(SAMPLE))), encoding="utf-8")
-    settings = (ROOT / "config/local.toml").read_text(encoding="utf-8")
+    settings = (ROOT / "config/local.toml").read_text(encoding="utf-8") + KEEP_UNANSWERED
     (config / "local.toml").write_text(settings.replace(str(SAMPLE.relative_to(ROOT)), str(corpus)))
     (config / "signed.toml").write_text(SIGNED)
     app = LocalApp(folder / "state", config=config).start()

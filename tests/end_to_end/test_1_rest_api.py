@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +112,28 @@ def test_min_score_leaves_out_what_is_too_far(client: FaqSearch) -> None:
     (fewer,) = client.search(["What is batch transform?"], top_k=10, min_score=limit).results
     assert [hit.id for hit in fewer] == [hit.id for hit in hits if hit.score >= limit]
     assert client.search(["zebra crossing"], min_score=0.99).results == [[]]
+
+
+def test_what_got_no_answer_is_kept_and_grouped_beside_the_nearest_entry(
+    app: LocalApp, client: FaqSearch, tmp_path: Path
+) -> None:
+    answered = "What is batch transform?"
+    client.search(["How heavy is the moon?", answered])
+    client.search(["how heavy is the moon"])
+    client.search(["What does the moon weigh?"])
+    file = tmp_path / "unanswered.csv"
+    command = app.run_command("unanswered", "--output", str(file))
+    assert command.returncode == 0, command.stdout
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        rows = {row["question"]: row for row in csv.DictReader(stream)}
+    assert answered not in rows
+    row = rows["how heavy is the moon"]
+    assert (row["question 2"], row["# times asked"]) == ("What does the moon weigh?", "3")
+    assert row["# nearest id"] in {entry.id for entry in read_corpus(SAMPLE)}
+    assert row["answer"] == ""
+    log = (app.state / "logs/lambda/faq-search-local-front-door.log").read_text()
+    assert '"Questions"' in log
+    assert "moon" not in log
 
 
 def test_sentences_of_a_topic_are_nearer_to_each_other_than_to_others(client: FaqSearch) -> None:

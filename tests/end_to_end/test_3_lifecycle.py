@@ -339,6 +339,12 @@ def leftovers(app: LocalApp) -> dict[str, list[str]]:
             for p in app.boto("ssm").describe_parameters()["Parameters"]
             if "bootstrap" not in p["Name"]
         ],
+        "logs of questions": [
+            group["logGroupName"]
+            for group in app.boto("logs").describe_log_groups(logGroupNamePrefix="/faq-search")[
+                "logGroups"
+            ]
+        ],
         "keys in use": [
             key["KeyId"]
             for key in app.boto("kms").list_keys()["Keys"]
