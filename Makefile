@@ -39,6 +39,9 @@ REFERENCE := .venv-reference
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Nothing is compiled at the installation. Some images set this; with it, every process would
+# compile anew whatever it imports, which takes longer than most of what is done here.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(PYTHON) -m commands install
 RUN := $(BIN)/python -m commands
 CHOICE := $(if $(STAGE),--stage "$(STAGE)") $(if $(CORPUS),--corpus "$(CORPUS)") \
