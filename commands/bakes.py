@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -19,6 +19,10 @@ from contract.bake_objects import (
     corpus_prefix,
     marker_key,
 )
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
@@ -34,9 +38,9 @@ class Stored:
 
     size: int = 0
     newest: datetime | None = None
-    versions: list[dict[str, str]] = field(default_factory=list)
+    versions: list[ObjectIdentifierTypeDef] = field(default_factory=list)
 
-    def add(self, version: dict[str, Any]) -> None:
+    def add(self, version: Mapping[str, Any]) -> None:
         self.size += version.get("Size", 0)  # a delete marker has none
         self.newest = max(filter(None, (self.newest, version["LastModified"])))
         self.versions.append({"Key": version["Key"], "VersionId": version["VersionId"]})
@@ -46,11 +50,10 @@ class Bakes:
     """The bakes of one bucket.
 
     Args:
-        s3: a boto3 client.
         bucket: the artifacts bucket.
     """
 
-    def __init__(self, s3: Any, bucket: str) -> None:
+    def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self.bucket = bucket
 
@@ -114,12 +117,14 @@ class Bakes:
             found.setdefault(bake_id_of_key(version["Key"]), Stored()).add(version)
         return found
 
-    def delete(self, versions: list[dict[str, str]]) -> list[str]:
+    def delete(self, versions: list[ObjectIdentifierTypeDef]) -> list[str]:
         """Deletes object versions; returns what could not be, a sentence each."""
         refused = []
         for start in range(0, len(versions), 1000):  # as many as a request may name
-            batch = {"Objects": versions[start : start + 1000], "Quiet": True}
-            answer = self._s3.delete_objects(Bucket=self.bucket, Delete=batch)
+            answer = self._s3.delete_objects(
+                Bucket=self.bucket,
+                Delete={"Objects": versions[start : start + 1000], "Quiet": True},
+            )
             refused += [f"{e['Key']}: {e['Message']}" for e in answer.get("Errors", [])]
         return refused
 
@@ -129,7 +134,7 @@ class Bakes:
         )
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
-    def _versions(self) -> Iterator[dict[str, Any]]:
+    def _versions(self) -> Iterator[Mapping[str, Any]]:
         pages = self._s3.get_paginator("list_object_versions").paginate(
             Bucket=self.bucket, Prefix=BAKES_PREFIX
         )

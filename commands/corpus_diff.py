@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -99,8 +98,9 @@ def _new_corpus(stage: DeployedStage, folder: Path) -> Path:
     bucket, _, key = str(source.s3_uri).removeprefix("s3://").partition("/")
     file = folder / Path(key).name
     folder.mkdir()
-    s3: Any = stage.target.client("s3")
-    s3.download_file(bucket, key, str(file), ExtraArgs={"VersionId": source.version_id})
+    stage.target.client("s3").download_file(
+        bucket, key, str(file), ExtraArgs={"VersionId": source.version_id}
+    )
     found = file_sha256(file)
     if found != source.sha256:
         raise CommandError(

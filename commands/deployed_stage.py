@@ -117,7 +117,7 @@ class DeployedStage:
         )
 
 
-def _deployment(parameter: dict[str, Any]) -> Deployment | None:
+def _deployment(parameter: Mapping[str, Any]) -> Deployment | None:
     """None where the value is not one that this app writes."""
     try:
         return Deployment.from_json(parameter["Value"])

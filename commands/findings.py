@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
 from commands.console import console
 
-Client = Callable[[str], Any]
 State = Literal["ok", "failed", "unknown"]
 
 # From the best to the worst.

@@ -13,12 +13,15 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commands.errors import CommandError
 from corpus.reader import STANDARD_SUFFIXES, describe
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 _CHUNK = 1_048_576
 
@@ -37,11 +40,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def pin(s3: Any, s3_uri: str) -> str:
+def pin(s3: S3Client, s3_uri: str) -> str:
     """The lines of the settings' `[corpus]` table for an object.
 
     Args:
-        s3: a boto3 S3 client.
         s3_uri: s3://bucket/key of a corpus, its suffix naming the format.
 
     Raises:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commands.findings import Client, Finding, State, findings_of, judged, report
+from commands.findings import Finding, State, findings_of, judged, report
 from commands.stack_states import remedy
 from commands.target import add_target_arguments, choose
 from contract.names import STACKS
 from stage.instance_types import is_gpu
 
 if TYPE_CHECKING:
+    from commands.clients import Clients
     from stage.settings import Settings
 
 # What DefaultStackSynthesizer's templates ask for.
@@ -31,7 +32,7 @@ VERDICTS: dict[State, str] = {
     "ok": "Ready to deploy.",
 }
 
-Check = Callable[["Settings", Client], Iterator[Finding]]
+Check = Callable[["Settings", "Clients"], Iterator[Finding]]
 
 add_arguments = add_target_arguments
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     return report(examine(choice.settings, target.client), VERDICTS)
 
 
-def examine(settings: Settings, client: Client) -> Iterator[Finding]:
+def examine(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Every finding; without credentials only that there are none."""
     for finding in credentials(settings, client):
         yield finding
@@ -52,7 +53,7 @@ def examine(settings: Settings, client: Client) -> Iterator[Finding]:
         yield from findings_of(check.__name__.replace("_", " "), check(settings, client))
 
 
-def credentials(_: Settings, client: Client) -> Iterator[Finding]:
+def credentials(_: Settings, client: Clients) -> Iterator[Finding]:
     """Whether there are credentials that AWS accepts."""
     try:
         identity = client("sts").get_caller_identity()
@@ -69,7 +70,7 @@ def credentials(_: Settings, client: Client) -> Iterator[Finding]:
 
 
 def bootstrap(
-    settings: Settings, client: Client, qualifier: str = "hnb659fds"
+    settings: Settings, client: Clients, qualifier: str = "hnb659fds"
 ) -> Iterator[Finding]:
     """Whether the CDK's own stack is there, and new enough."""
     remedy = f"Run: cdk bootstrap aws://ACCOUNT/{settings.region}"
@@ -86,7 +87,7 @@ def bootstrap(
     yield judged("bootstrap", found, remedy, ok=version >= _BOOTSTRAP_VERSION)
 
 
-def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
+def stacks(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether every stack of the stage is in a state from which it can be updated."""
     for part in STACKS:
         name = settings.names.stack(part)
@@ -101,7 +102,7 @@ def stacks(settings: Settings, client: Client) -> Iterator[Finding]:
         yield judged(name, stack["StackStatus"], found, ok=not found)
 
 
-def images(settings: Settings, client: Client) -> Iterator[Finding]:
+def images(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether the region's registry has the images that jumpstart.lock.json names."""
     lock = settings.lock
     registry = lock.ecr_registries[settings.region]
@@ -120,7 +121,7 @@ def images(settings: Settings, client: Client) -> Iterator[Finding]:
         )
 
 
-def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
+def quotas(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether the account may run as many instances as the stage asks for.
 
     An update runs the old instances and the new ones side by side, so an endpoint needs twice its
@@ -156,7 +157,7 @@ def quotas(settings: Settings, client: Client) -> Iterator[Finding]:
             yield Finding(name, "ok", f"{have:g} allowed, {count} needed")
 
 
-def endpoint_names(settings: Settings, client: Client) -> Iterator[Finding]:
+def endpoint_names(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether the endpoints' names are free, or the stage's own."""
     own = _physical_ids(settings.names.stack("Model"), client)
     for endpoint in settings.endpoints:
@@ -182,7 +183,7 @@ def endpoint_names(settings: Settings, client: Client) -> Iterator[Finding]:
             )
 
 
-def corpus(settings: Settings, client: Client) -> Iterator[Finding]:
+def corpus(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether a pinned corpus is there; a file was read with the settings."""
     source = settings.corpus
     if source.s3_uri is None:
@@ -190,7 +191,7 @@ def corpus(settings: Settings, client: Client) -> Iterator[Finding]:
         return
     bucket, _, key = source.s3_uri.removeprefix("s3://").partition("/")
     try:
-        head = client("s3").head_object(Bucket=bucket, Key=key, VersionId=source.version_id)
+        head = client("s3").head_object(Bucket=bucket, Key=key, VersionId=str(source.version_id))
     except ClientError as error:
         yield Finding(
             "corpus",
@@ -202,7 +203,7 @@ def corpus(settings: Settings, client: Client) -> Iterator[Finding]:
     yield Finding("corpus", "ok", f"{source.s3_uri}, {head['ContentLength']:,} bytes")
 
 
-def weights(settings: Settings, client: Client) -> Iterator[Finding]:
+def weights(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether JumpStart's bucket has the model."""
     bucket = settings.lock.weights_bucket(settings.region)
     prefix = settings.jumpstart_model.weights_key
@@ -221,7 +222,7 @@ def weights(settings: Settings, client: Client) -> Iterator[Finding]:
         )
 
 
-def concurrency(settings: Settings, client: Client) -> Iterator[Finding]:
+def concurrency(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether Lambda can reserve what the settings ask for."""
     wanted = settings.api.reserved_concurrency
     if wanted is None:
@@ -268,7 +269,7 @@ def _wanted(settings: Settings) -> list[tuple[str, str, int]]:
     ]
 
 
-def _physical_ids(stack_name: str, client: Client) -> set[str] | None:
+def _physical_ids(stack_name: str, client: Clients) -> set[str] | None:
     """Of the stack's resources; empty without a stack, None where CloudFormation refuses to say."""
     try:
         pages = client("cloudformation").get_paginator("list_stack_resources")

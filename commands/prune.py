@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -179,7 +179,7 @@ def _served(stage: DeployedStage) -> Iterator[tuple[str, str]]:
                     yield name, url.removeprefix(ours).partition("/")[0]
 
 
-def _data_urls(model: dict[str, Any]) -> Iterator[str]:
+def _data_urls(model: Mapping[str, Any]) -> Iterator[str]:
     for container in [model.get("PrimaryContainer", {}), *model.get("Containers", [])]:
         yield container.get("ModelDataUrl", "")
         yield container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri", "")

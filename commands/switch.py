@@ -25,6 +25,8 @@ from commands.target import Target, add_target_arguments, choose
 from contract.switch import OFF, ON, PARAMETER
 
 if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
+
     from stage.settings import Settings
 
 _CANCELLED = "cancelled"
@@ -43,28 +45,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs `on`, `off` or `status`; returns its exit status."""
     target, choice = choose(options)
-    settings = choice.settings
-    stack = DeployedStack(target, settings.names.stack("Model"))
     if options.command == "status":
-        _show_status(stack, settings, target)
-        return 0
-    if _serving(stack, settings.stage) == options.command:
-        console.print(f"{settings.stage} is already {options.command}.")
+        _show_status(target, choice.settings)
     else:
-        if options.command == OFF and target.local is None and not options.yes:
+        ask = target.local is None and not options.yes
+        switch_to(options.command, target, choice.settings, ask=ask)
+    return 0
+
+
+def switch_to(serving: str, target: Target, settings: Settings, *, ask: bool = False) -> None:
+    """Switches a stage on or off, and returns once its endpoints answer or are gone.
+
+    ask: before it is switched off. Raises CommandError if it cannot be switched.
+    """
+    stack = DeployedStack(target, settings.names.stack("Model"))
+    if _serving(stack, settings.stage) == serving:
+        console.print(f"{settings.stage} is already {serving}.")
+    else:
+        if ask and serving == OFF:
             _ask_before_off(settings)
-        _switch(stack, settings.stage, options.command)
-    if options.command == OFF:
+        _switch(stack, settings.stage, serving)
+    if serving == OFF:
         _delete_leftovers(target.client("sagemaker"), _endpoint_names(settings))
         console.print("No endpoint is left to pay for.", style="green")
-    return 0
 
 
 def _endpoint_names(settings: Settings) -> list[str]:
     return [settings.names.endpoint(endpoint.instance_type) for endpoint in settings.endpoints]
 
 
-def _delete_leftovers(client: Any, names: Sequence[str]) -> None:
+def _delete_leftovers(client: SageMakerClient, names: Sequence[str]) -> None:
     """Returns once none of these endpoints exists.
 
     CloudFormation deletes what an update drops at its very end, and reports success even where
@@ -135,7 +145,8 @@ def _show(step: Step) -> None:
     say(line, style="red" if failed else "dim")
 
 
-def _show_status(stack: DeployedStack, settings: Settings, target: Target) -> None:
+def _show_status(target: Target, settings: Settings) -> None:
+    stack = DeployedStack(target, settings.names.stack("Model"))
     serving, status = _serving(stack, settings.stage), stack.describe()["StackStatus"]
     console.print(f"{settings.stage} is {serving} (stack: {status}).")
     client = target.client("sagemaker")
@@ -143,7 +154,7 @@ def _show_status(stack: DeployedStack, settings: Settings, target: Target) -> No
         console.print(f"  {name}: {_endpoint_status(client, name)}")
 
 
-def _endpoint_status(client: Any, name: str) -> str:
+def _endpoint_status(client: SageMakerClient, name: str) -> str:
     try:
         found = client.describe_endpoint(EndpointName=name)
     except ClientError as error:

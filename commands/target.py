@@ -13,6 +13,7 @@ from commands.local_state import ASSEMBLY, LOCAL_STAGE, Running, find_running
 # The AWS SDK, the CDK command line and the settings are imported where they are used: a command
 # that refuses does so before any of them has loaded.
 if TYPE_CHECKING:
+    from commands.clients import Clients
     from stage.settings import Settings
 
 
@@ -63,8 +64,12 @@ class Target:
     region: str
     local: Running | None = None
 
-    def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client of the stage's region, or of another one."""
+    @property
+    def client(self) -> Clients:
+        """Gives boto3's clients of the stage's region, or of another one."""
+        return self._client
+
+    def _client(self, service: str, region: str | None = None) -> Any:
         if self.local is not None:
             return self.local.context.client(service, region)
         import boto3
@@ -87,7 +92,7 @@ class Target:
             if "does not exist" not in str(error):
                 raise
             return None
-        stack: Mapping[str, Any] = answer["Stacks"][0]
+        stack = answer["Stacks"][0]
         # One that only a change set has touched has no resources yet.
         return None if stack.get("StackStatus") == "REVIEW_IN_PROGRESS" else stack
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -15,10 +14,10 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commands import switch
 from commands.console import say
 from commands.errors import CommandError
 from commands.findings import Finding, judged
+from commands.switch import switch_to
 from commands.verify.deployed import Deployed
 from contract.switch import OFF, ON
 
@@ -140,7 +139,7 @@ def _other_configuration(d: Deployed, name: str) -> Iterator[tuple[Mapping[str, 
     sagemaker = d.client("sagemaker")
     before = sagemaker.describe_endpoint(EndpointName=name)
     original = before["EndpointConfigName"]
-    described = sagemaker.describe_endpoint_config(EndpointConfigName=original)
+    described: Mapping[str, Any] = sagemaker.describe_endpoint_config(EndpointConfigName=original)
     kept = {key: described[key] for key in ("ProductionVariants", "KmsKeyId") if key in described}
     copy = f"{name[:40]}-verify-{uuid4().hex[:8]}"
     sagemaker.create_endpoint_config(EndpointConfigName=copy, **kept)
@@ -239,7 +238,7 @@ def off(d: Deployed) -> Findings:
     stack, sagemaker = d.settings.names.stack("Model"), d.client("sagemaker")
     role = (d.target.find_stack(stack) or {}).get("RoleARN")
     try:
-        _switch(d, OFF)
+        switch_to(OFF, d.target, d.settings)
         prefix = f"{d.settings.names.prefix}-"
         listed = sagemaker.list_endpoints(NameContains=prefix)["Endpoints"]
         left = [each["EndpointName"] for each in listed if each["EndpointName"] in d.endpoints]
@@ -248,7 +247,7 @@ def off(d: Deployed) -> Findings:
     except CommandError as error:
         yield Finding("off", "failed", str(error))
     try:
-        _switch(d, ON)
+        switch_to(ON, d.target, d.settings)
     except CommandError as error:
         yield Finding("on", "failed", str(error), f"make on STAGE={d.settings.stage}")
         return
@@ -256,9 +255,3 @@ def off(d: Deployed) -> Findings:
     kept = (d.target.find_stack(stack) or {}).get("RoleARN") == role
     found = f"{', '.join(states)}; the stack's role {'is the same' if kept else 'has changed'}"
     yield judged("on", found, "Deploy again.", ok=kept and set(states) == {"InService"})
-
-
-def _switch(d: Deployed, serving: str) -> None:
-    given = {key: d.choice.context.get(key) for key in ("stage", "corpus", "config")}
-    local = d.target.local is not None
-    switch.run(argparse.Namespace(command=serving, yes=True, local=local, **given))

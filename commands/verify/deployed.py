@@ -15,6 +15,7 @@ from contract.names import STACKS, StackPart
 from faq_search.settings import Api
 
 if TYPE_CHECKING:
+    from commands.clients import Clients
     from stage.settings import Settings
     from stage.tables import EndpointSettings
 
@@ -30,9 +31,10 @@ class Deployed:
     def settings(self) -> Settings:
         return self.choice.settings
 
-    def client(self, service: str, region: str | None = None) -> Any:
-        """A client of the stage's region, or of another one."""
-        return self.target.client(service, region)
+    @property
+    def client(self) -> Clients:
+        """Gives boto3's clients of the stage's region, or of another one."""
+        return self.target.client
 
     @cached_property
     def api(self) -> Api:

@@ -18,7 +18,6 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.validate import ParamValidator
 
-from commands import switch
 from commands.errors import CommandError
 from commands.findings import Finding
 from commands.target import Choice, Target
@@ -314,7 +313,7 @@ DENIED = {"EvaluationResults": [{"EvalActionName": "s3:GetObject", "EvalDecision
 
 
 @pytest.mark.parametrize(
-    ("name", "operation", "answer", "state", "told"),
+    ("name", "operation", "answer", "state", "shown"),
     [
         ("stacks", "DescribeStacks", {"Stacks": []}, "unknown", ""),
         ("quotas", "ListAWSDefaultServiceQuotas", {"Quotas": []}, "failed", "no such quota"),
@@ -354,11 +353,11 @@ DENIED = {"EvaluationResults": [{"EvalActionName": "s3:GetObject", "EvalDecision
         ("errors", "StopTransformJob", {}, "failed", "no error"),
     ],
 )
-def test_what_does_not_hold(name, operation, answer, state, told, dev, aws) -> None:
+def test_what_does_not_hold(name, operation, answer, state, shown, dev, aws) -> None:
     aws.answers[operation] = answer
     found = [f for f in findings_of(CHECK[name], dev) if f.state == state]
     assert found, list(findings_of(CHECK[name], dev))
-    assert any(told in finding.found for finding in found)
+    assert any(shown in finding.found for finding in found)
 
 
 def test_a_device_that_the_instance_type_does_not_have(dev, monkeypatch) -> None:
@@ -507,17 +506,14 @@ def test_a_batch(dev, monkeypatch) -> None:
 
 class TestOff:
     @pytest.fixture
-    def switched(self, monkeypatch) -> list[argparse.Namespace]:
-        switched: list[argparse.Namespace] = []
-        monkeypatch.setattr(switch, "run", switched.append)
+    def switched(self, monkeypatch) -> list[str]:
+        switched: list[str] = []
+        monkeypatch.setattr(changing, "switch_to", lambda serving, *_: switched.append(serving))
         return switched
 
     def test_and_on_again(self, dev, switched) -> None:
         assert states(CHECK["off"], dev) == {"ok"}
-        assert [(each.command, each.stage, each.yes) for each in switched] == [
-            ("off", "dev", True),
-            ("on", "dev", True),
-        ]
+        assert switched == ["off", "on"]
 
     def test_leaves_an_endpoint(self, dev, aws, switched) -> None:
         left = {"EndpointName": ENDPOINT, "EndpointStatus": "Updating"}
@@ -526,11 +522,11 @@ class TestOff:
         assert (off.state, ENDPOINT in off.found, on.state) == ("failed", True, "ok")
 
     def test_fails_and_is_switched_on_all_the_same(self, dev, monkeypatch) -> None:
-        def run(options: argparse.Namespace) -> None:
-            if options.command == "off":
+        def refuse_off(serving: str, *_: Any) -> None:
+            if serving == "off":
                 raise CommandError("No.")
 
-        monkeypatch.setattr(switch, "run", run)
+        monkeypatch.setattr(changing, "switch_to", refuse_off)
         off, on = findings_of(CHECK["off"], dev)
         assert (off.state, off.found, on.state) == ("failed", "No.", "ok")
 
@@ -564,7 +560,7 @@ class TestTheCommand:
 
     def test_names_what_it_changes(self, aws, capsys, monkeypatch) -> None:
         SageMaker(aws)
-        monkeypatch.setattr(switch, "run", lambda _: 0)
+        monkeypatch.setattr(changing, "switch_to", lambda *_: None)
         options = argparse.Namespace(**{**vars(self.OPTIONS), "thorough": True})
         assert command.run(options) == 0
         printed = capsys.readouterr().out
@@ -575,7 +571,7 @@ class TestTheCommand:
     @pytest.mark.parametrize(("typed", "ran"), [("y", True), ("", False)])
     def test_asks_at_a_terminal(self, typed, ran, aws, monkeypatch) -> None:
         SageMaker(aws)
-        monkeypatch.setattr(switch, "run", lambda _: 0)
+        monkeypatch.setattr(changing, "switch_to", lambda *_: None)
         monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
         asked: list[str] = []
         monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or typed)
