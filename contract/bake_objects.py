@@ -10,7 +10,7 @@ ARTIFACT_SUFFIX: Final = "/output/model.tar.gz"
 
 
 def bake_prefix(bake_id: str) -> str:
-    """Everything that a bake reads of its own and writes."""
+    """Everything that belongs to one bake lies below it."""
     return f"{BAKES_PREFIX}{bake_id}/"
 
 

@@ -221,7 +221,7 @@ class _Reader:
         return texts
 
     def _refuse_strays(self, value: list[Any], place: Place, path: str) -> None:
-        """Reports what stands between the records of a list and is none."""
+        """Reports items of a list of records that are not records."""
         are_records = [isinstance(v, dict) and self._roles(v) is not None for v in value]
         if not any(are_records):
             return

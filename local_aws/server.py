@@ -46,7 +46,7 @@ class Dispatcher:
     """Passes each request to the part that answers it.
 
     Refuses requests from web pages, and those that the gate does not let in. Deployed APIs decide
-    for themselves who may call them, and whoever knows the ResponseURL of a custom resource may
+    for themselves who may call them, and anyone who knows the ResponseURL of a custom resource may
     put an answer there.
 
     Args:

@@ -119,7 +119,7 @@ def bake(d: Deployed) -> Findings:
     """Whether the training job of what is deployed ran, in the locked image and isolated."""
     sagemaker = d.client("sagemaker")
     wanted = f"{d.settings.names.prefix}-{d.deployment.bake_id[:12]}"
-    newest = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
+    newest: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
     listed = sagemaker.list_training_jobs(NameContains=wanted, **newest)["TrainingJobSummaries"]
     if not listed:
         yield Finding(wanted, "unknown", "no training job of this bake is listed")
@@ -250,9 +250,9 @@ def notifications(d: Deployed) -> Findings:
     found = d.listed("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
     states = [each["SubscriptionArn"] for each in found]
     pending = states.count("PendingConfirmation")
-    told = f"{len(states)} subscriptions, {pending} of them not confirmed"
+    counted = f"{len(states)} subscriptions, {pending} of them not confirmed"
     state: State = "failed" if pending else "ok" if states else "unknown"
-    yield Finding("topic", state, told)
+    yield Finding("topic", state, counted)
 
 
 def logs(d: Deployed) -> Findings:
@@ -331,7 +331,7 @@ _REFUSED: tuple[tuple[str, str, dict[str, str], bytes, bool], ...] = (
 
 
 def refusals(d: Deployed) -> Findings:
-    """Whether every refusal is JSON with a code, whoever refuses."""
+    """Whether every refusal is JSON with a code, whichever service refuses."""
     for method, path, headers, body, signed in _REFUSED:
         sent = ", ".join([*headers.values(), f"{len(body):,} bytes"])
         subject = f"{method} {path} ({sent}{', key' if signed else ''})"

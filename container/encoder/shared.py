@@ -1,7 +1,7 @@
 """The encoder process that the workers of one server share: how it is started and reached.
 
-Whoever needs it first starts it. Its socket is bound before the process starts, so connections
-wait there until the model is loaded, and nobody starts a second one meanwhile.
+The first worker that needs it starts it. Its socket is bound before the process starts, so
+connections wait there until the model is loaded, and no worker starts a second one meanwhile.
 
 Imports the standard library only, because `container.serving.inference.load_ahead` runs while
 Python itself starts.

@@ -64,7 +64,7 @@ class Examination:
     against every bake that was met but answered no question in any round.
 
     Attributes:
-        faults: what was wrong, in words.
+        problems: what was wrong, in words.
         milliseconds: how long each answered question took.
         met: bakes that the endpoint said it serves.
         devices: what it said it computes on, e.g. "cpu" or "cuda (NVIDIA A10G)".
@@ -72,7 +72,7 @@ class Examination:
         unanswered: whether a request failed.
     """
 
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
     met: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
@@ -117,10 +117,10 @@ def examine(
         try:
             _round(endpoint, tolerance, known, found)
         except EndpointError as error:
-            found.faults.append(str(error))
+            found.problems.append(str(error))
             found.unanswered = True
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            found.faults.append(f"a malformed answer: {error!r}")
+            found.problems.append(f"a malformed answer: {error!r}")
             found.unanswered = True
     if found.met:
         for bake_id in known.keys() - found.met:
@@ -159,5 +159,5 @@ def _round(
         difference = probe.difference(hits[probe.query], tolerance)
         if difference:
             found.wrong.add(bake_id)
-            found.faults.append(difference)
+            found.problems.append(difference)
             break

@@ -78,8 +78,8 @@ class Prober:
         self._print_corpus_age()
 
     def _print_examination(self, name: str, found: Examination) -> None:
-        for fault in dict.fromkeys(found.faults):  # rounds tend to find the same
-            logger.error("Endpoint %s: %s", name, fault)
+        for problem in dict.fromkeys(found.problems):  # rounds tend to find the same
+            logger.error("Endpoint %s: %s", name, problem)
         metrics: dict[str, Any] = {PROBE_FAILED: (int(found.failed), "None")}
         if found.milliseconds:
             metrics[PROBE_LATENCY] = (found.milliseconds, "Milliseconds")

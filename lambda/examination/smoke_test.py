@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class SmokeTest:
-    """Answers CloudFormation; during a rollback faults are only logged."""
+    """Answers CloudFormation; during a rollback it only logs the problems."""
 
     def __init__(self) -> None:
         self._runtime = boto3.client("sagemaker-runtime", config=_INVOKE)
@@ -44,22 +44,22 @@ class SmokeTest:
             return
         give_up_at = time.monotonic() + remaining_seconds - _RESERVE_SECONDS
         try:
-            faults = self._test(event["ResourceProperties"], give_up_at)
+            problems = self._test(event["ResourceProperties"], give_up_at)
         except Exception as error:
             # CloudFormation gets its answer from nowhere else, so no error may escape.
             logger.exception("The smoke test broke")
-            faults = [f"The smoke test could not be carried out: {error!r}."]
-        for fault in faults:
-            logger.error(fault)
-        if faults and not is_rolling_back(self._cloudformation, event["StackId"]):
-            answer(event, "FAILED", physical_id=physical_id, reason=" ".join(faults))
+            problems = [f"The smoke test could not be carried out: {error!r}."]
+        for problem in problems:
+            logger.error(problem)
+        if problems and not is_rolling_back(self._cloudformation, event["StackId"]):
+            answer(event, "FAILED", physical_id=physical_id, reason=" ".join(problems))
         else:
             answer(event, "SUCCESS", physical_id=physical_id)
 
     def _test(self, properties: Mapping[str, Any], give_up_at: float) -> list[str]:
         """Examines every endpoint; returns a sentence for each that fails."""
         tolerance = float(properties["Tolerance"])
-        faults = []
+        problems = []
         # Without endpoints, while switched off, there still are configurations and devices.
         for name, configuration, device in zip(
             properties["EndpointNames"],
@@ -68,12 +68,12 @@ class SmokeTest:
             strict=False,
         ):
             endpoint = Endpoint(self._runtime, name, give_up_at, _PAUSES_SECONDS)
-            fault = self._other_configuration(name, configuration) or _fault(
+            problem = self._other_configuration(name, configuration) or _problem(
                 endpoint, properties["BakeId"], device, tolerance
             )
-            if fault:
-                faults.append(f"Endpoint {name} fails the smoke test: {fault.rstrip('.')}.")
-        return faults
+            if problem:
+                problems.append(f"Endpoint {name} fails the smoke test: {problem.rstrip('.')}.")
+        return problems
 
     def _other_configuration(self, name: str, expected: str) -> str | None:
         """What it serves with instead of what CloudFormation gave it, and why; None if nothing."""
@@ -87,15 +87,15 @@ class SmokeTest:
         )
 
 
-def _fault(endpoint: Endpoint, bake_id: str, device: str, tolerance: float) -> str | None:
+def _problem(endpoint: Endpoint, bake_id: str, device: str, tolerance: float) -> str | None:
     found = examine(endpoint, tolerance)
     for other in found.met - {bake_id}:
         return f"it serves bake {other} instead of {bake_id}"
     for other in found.devices:
         if other.startswith("cuda") != (device == "gpu"):
             return f"it computes on {other}, but should on its {device.upper()}"
-    if found.faults:
-        return found.faults[0]
+    if found.problems:
+        return found.problems[0]
     return None if found.answered else "the time ran out before its probes could be asked"
 
 

@@ -105,7 +105,7 @@ class Stack:
     """A stack, its resources and its history. `lock` guards all changes to it.
 
     Args:
-        acts_with: The key of whoever works on it: its role, or the caller of the operation.
+        acts_with: The key of the principal that works on it: its role, or the operation's caller.
         operation: Id of the operation that events belong to; the CLI explains only the last one.
     """
 

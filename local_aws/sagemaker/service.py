@@ -80,10 +80,10 @@ class SageMaker:
                     "UnknownOperationException",
                 )
             document = json.loads(request.get_data() or b"{}")
-            faults = find_violations("sagemaker", name, document)
-            if faults:
-                noun = "error" if len(faults) == 1 else "errors"
-                raise invalid(f"{len(faults)} validation {noun} detected: {'; '.join(faults)}")
+            errors = find_violations("sagemaker", name, document)
+            if errors:
+                noun = "error" if len(errors) == 1 else "errors"
+                raise invalid(f"{len(errors)} validation {noun} detected: {'; '.join(errors)}")
             return _render(action(document))
         except ApiError as error:
             return error_response(request.environ, error)

@@ -1,4 +1,4 @@
-"""What a deploy would change in the corpus, as it is told."""
+"""What a deployment would change in the corpus, and how that is shown."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class TestWhatIsCompared:
         assert report.diff is None
         assert "an earlier version of this app, which kept no corpus" in report.sentences[0]
 
-    def test_a_deployed_corpus_that_is_none_today(self, dev):
+    def test_a_deployed_corpus_that_cannot_be_read_today(self, dev):
         dev.add_bake(bake("a"), b"one,two,three\n")
         dev.deploy(bake("a"), b"one,two,three\n")
         with pytest.raises(CommandError, match=r"cannot be read as one today:\n.*3 columns"):
@@ -125,13 +125,13 @@ class TestPinned:
         deployed_with_the_same_rest(dev, OLD)
 
         def make(sha256: str, version_id: str = version) -> AwsStage:
-            told = {
+            pinned = {
                 "path": None,
                 "s3_uri": f"s3://{BUCKET}/their/faq.csv",
                 "version_id": version_id,
                 "sha256": sha256,
             }
-            update = {"corpus": dev.settings.corpus.model_copy(update=told)}
+            update = {"corpus": dev.settings.corpus.model_copy(update=pinned)}
             return AwsStage(dev.settings.model_copy(update={**update, "corpus_entries": None}))
 
         return make

@@ -1,4 +1,4 @@
-"""What templates cost, and how the difference is told."""
+"""What templates cost, and how the difference is shown."""
 
 from __future__ import annotations
 
@@ -137,17 +137,17 @@ def test_every_instance_type_of_the_lock_has_a_price() -> None:
     )
 
 
-def test_the_difference_is_told_with_its_sign() -> None:
+def test_the_difference_is_shown_with_its_sign() -> None:
     before, after = (estimate([model_template(count=n)], PRICES) for n in (2, 1))
-    told = cost.difference_markdown(before, after)
-    assert "| idle, an hour | 0.500 | 0.250 | -0.250 |" in told
+    shown = cost.difference_markdown(before, after)
+    assert "| idle, an hour | 0.500 | 0.250 | -0.250 |" in shown
     assert "| idle, an hour | 0.250 | 0.500 | +0.250 |" in cost.difference_markdown(after, before)
-    assert "as of 2026-01-31, unverified" in told
+    assert "as of 2026-01-31, unverified" in shown
 
 
 def test_without_knowing_what_is_deployed_there_is_no_difference() -> None:
-    told = cost.difference_markdown(None, estimate([model_template()], PRICES))
-    assert "| idle, an hour | ? | 0.500 | ? |" in told
+    shown = cost.difference_markdown(None, estimate([model_template()], PRICES))
+    assert "| idle, an hour | ? | 0.500 | ? |" in shown
 
 
 class CloudFormation:

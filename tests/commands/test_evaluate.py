@@ -134,7 +134,7 @@ def test_a_corpus_in_s3_must_be_given(asked, monkeypatch, capsys):
     assert "CORPUS=file" in capsys.readouterr().err
 
 
-def test_an_api_that_refuses_is_told(monkeypatch, capsys):
+def test_an_api_that_refuses_is_reported(monkeypatch, capsys):
     def choose(_):
         raise FaqSearchError("forbidden", "The key is wrong.", 403)
 

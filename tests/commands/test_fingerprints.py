@@ -45,7 +45,7 @@ class TestById:
         found = diff([A, B, C], [C, A, B])
         assert (found.added, found.removed, found.changed, found.moved) == ([], [], {}, 0)
 
-    def test_added_and_removed_are_told_by_their_rows(self, diff):
+    def test_added_and_removed_are_listed_by_row(self, diff):
         found = diff([A, B, C], [D, B])
         assert (found.added, found.removed, found.unchanged) == ([0], [0, 2], 1)
 

@@ -52,7 +52,7 @@ def test_the_lines_are_toml_that_names_version_and_hash(s3):
     assert lines.startswith("# 300,000 entries, 1,500,000 bytes\n")
 
 
-def test_what_is_missing_for_embedding_questions_is_told(s3):
+def test_what_is_missing_for_embedding_questions_is_reported(s3):
     answer(s3, b"text\nA\n", "v1")
     assert ", not all with a question\n" in pin(s3, URI)
 
@@ -95,7 +95,7 @@ def test_wrong_addresses_are_refused_without_asking(s3, uri, message):
         pin(s3, uri)
 
 
-def test_the_command_prints_the_lines_or_the_fault(s3, capsys, monkeypatch):
+def test_the_command_prints_the_lines_or_the_error(s3, capsys, monkeypatch):
     regions = []
 
     def client(service, region_name):

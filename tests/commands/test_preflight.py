@@ -20,7 +20,7 @@ REGISTRY = "763104351884"
 
 
 class Aws:
-    """Clients that expect exactly the calls they were told of, in order."""
+    """Clients that expect exactly the given calls, in order."""
 
     def __init__(self) -> None:
         self._clients: dict[str, Any] = {}
@@ -363,7 +363,7 @@ def test_nothing_reserved_asks_nothing(dev, aws) -> None:
 )
 def test_the_report_ends_with_a_verdict(capsys, states, status, last) -> None:
     findings = [
-        Finding(f"s{n}", state, "told", "Do this." if state == "failed" else "")
+        Finding(f"s{n}", state, "found", "Do this." if state == "failed" else "")
         for n, state in enumerate(states)
     ]
     assert report(findings, preflight.VERDICTS) == status

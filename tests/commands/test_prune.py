@@ -169,7 +169,7 @@ class TestRemove:
         assert Bakes(S3(), BUCKET).delete(versions) == ["k: denied"] * 3
         assert asked == [1000, 1000, 1]
 
-    def test_what_cannot_be_deleted_is_told_and_not_counted(self, dev, monkeypatch):
+    def test_what_cannot_be_deleted_is_reported_and_not_counted(self, dev, monkeypatch):
         monkeypatch.setattr(Bakes, "delete", lambda *_: ["bakes/x: denied"])
         verdicts = [v for v in judge(dev.stage, 1, LATER) if v.bake_id == bake("a")]
         assert remove(dev.stage, verdicts) == (0, ["bakes/x: denied"])
@@ -229,6 +229,6 @@ def test_an_answer_of_aws_becomes_a_sentence(dev, capsys, monkeypatch):
     assert "Stage dev is not deployed." in capsys.readouterr().out
 
 
-def test_verdicts_are_told_in_a_table(dev):
+def test_verdicts_are_shown_in_a_table(dev):
     verdicts: list[Verdict] = judge(dev.stage, 1, LATER)
     assert prune.as_table("dev", verdicts).row_count == 6

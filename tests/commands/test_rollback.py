@@ -56,10 +56,10 @@ class TestList:
         assert [v.artifact for v in list_versions(dev.stage)] == [True, False]
 
     def test_as_json_with_full_ids(self, dev):
-        told = json.loads(json.dumps([v.as_json() for v in list_versions(dev.stage)]))
-        assert told[1]["bake_id"] == bake("a")
-        assert told[1]["at"].endswith("+00:00")
-        assert told[0]["deployed"] is True
+        listed = json.loads(json.dumps([v.as_json() for v in list_versions(dev.stage)]))
+        assert listed[1]["bake_id"] == bake("a")
+        assert listed[1]["at"].endswith("+00:00")
+        assert listed[0]["deployed"] is True
 
     def test_the_table_never_cuts_an_id_to_roll_back_to(self, dev):
         dev.client("s3").delete_object(Bucket=BUCKET, Key=f"bakes/{bake('a')}/bake.json")
@@ -144,7 +144,7 @@ class TestPrepare:
         with pytest.raises(CommandError, match="is not the corpus of its bake"):
             prepare(dev.stage, "aaaa")
 
-    def test_a_stage_at_work_is_left_alone(self, dev, monkeypatch):
+    def test_a_stage_in_progress_is_left_alone(self, dev, monkeypatch):
         stage = dev.stage
         monkeypatch.setattr(
             type(stage),
@@ -183,11 +183,11 @@ class TestDeploy:
 
     def test_how_to_keep_it_is_said(self, dev):
         earlier = prepare(dev.stage, "aaaa")
-        told = how_to_keep("dev", earlier)
-        assert f'reuse = "{bake("a")}"' in told
-        assert "config/dev.toml" in told
-        assert "git revert" in told
-        assert f".build/rollback/{'a' * 12}/corpus.csv" in told
+        advice = how_to_keep("dev", earlier)
+        assert f'reuse = "{bake("a")}"' in advice
+        assert "config/dev.toml" in advice
+        assert "git revert" in advice
+        assert f".build/rollback/{'a' * 12}/corpus.csv" in advice
 
     @pytest.mark.parametrize(("status", "ask"), [(0, True), (1, False)])
     def test_the_command_deploys_with_the_real_cdk(self, dev, monkeypatch, capsys, status, ask):

@@ -82,7 +82,7 @@ def test_texts_longer_than_the_model_reads(tmp_path):
     assert not examined(tmp_path, markup).warnings
 
 
-def test_without_its_tokenizer_a_model_s_limit_is_told(tmp_path):
+def test_without_its_tokenizer_a_models_limit_is_named(tmp_path):
     info = examined(tmp_path, [("How?", "word " * 600)], read_model("multilingual-e5-base"))
     assert info.warnings == ()
     assert info.notes == (

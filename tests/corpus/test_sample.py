@@ -72,7 +72,7 @@ def test_the_walk_through_s_own_question_is_answered(entries, paraphrases):
     assert [entries[entry_id].question for entry_id in ids] == ["Can I use R in SageMaker?"]
 
 
-def test_the_multilingual_corpus_has_ids_of_its_own_in_three_scripts():
+def test_the_multilingual_corpus_has_ids_and_three_scripts():
     entries = read_corpus(SAMPLE / "multilingual.jsonl")
     assert {entry.id.split("-")[0] for entry in entries} == {"de", "ru", "zh"}
     text = "".join(entry.answer for entry in entries)

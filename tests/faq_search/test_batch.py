@@ -86,7 +86,7 @@ def test_what_was_uploaded_with_a_token_is_not_uploaded_again(api, faq, s3, tmp_
 
 
 @pytest.mark.parametrize(("size", "says"), [(0, "is empty"), (5 * 1024**3 + 1, "aws s3 cp")])
-def test_a_file_that_cannot_be_uploaded_is_told_before_anything_begins(
+def test_a_file_that_cannot_be_uploaded_is_reported_before_anything_begins(
     api, faq, tmp_path, size, says
 ):
     with (tmp_path / "a").open("wb") as file:

@@ -19,7 +19,7 @@ from local_aws.iam.principals import make_administrator_key
 from tests.support.access import sign
 
 NESTED = b"[" * 100_000
-FAILURE = "The local AWS failed: ZeroDivisionError: the fault"
+FAILURE = "The local AWS failed: ZeroDivisionError: the error"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def broken(tmp_path_factory):
     """An AWS that raises at every request."""
 
     def application(environ, start_response):
-        raise ZeroDivisionError("the fault")
+        raise ZeroDivisionError("the error")
 
     server = ThreadedWSGIServer("127.0.0.1", 0, application, KeepAliveHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

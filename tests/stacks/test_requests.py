@@ -60,7 +60,7 @@ def model_stack(stage):
     return lambda kind: resolver.resources(synthesised["Model"], kind)
 
 
-def faults(kind: str, properties: dict[str, Any]) -> list[str]:
+def violations(kind: str, properties: dict[str, Any]) -> list[str]:
     """What AWS would refuse of a resource."""
     service, operation, name, *left_out = REQUESTS[kind]
     request = {
@@ -80,7 +80,7 @@ def test_every_resource_can_be_created(stage):
         for properties in resolver.resources(template, kind)
     ]
     assert len(found) > 20
-    assert [fault for kind, properties in found for fault in faults(kind, properties)] == []
+    assert [each for kind, properties in found for each in violations(kind, properties)] == []
 
 
 def test_every_kind_of_resource_is_among_them(templates, everything):
@@ -138,9 +138,9 @@ def test_a_wait_is_required_of_every_kind_of_update(templates):
     [endpoint] = resolver.resources(templates("dev")["Model"], "AWS::SageMaker::Endpoint")
     routing = endpoint["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "ALL_AT_ONCE"
-    assert faults("AWS::SageMaker::Endpoint", endpoint) == []
+    assert violations("AWS::SageMaker::Endpoint", endpoint) == []
     del routing["WaitIntervalInSeconds"]
-    assert faults("AWS::SageMaker::Endpoint", endpoint) != []
+    assert violations("AWS::SageMaker::Endpoint", endpoint) != []
 
 
 def test_a_wrong_template_would_be_found(model_stack):
@@ -148,7 +148,7 @@ def test_a_wrong_template_would_be_found(model_stack):
     kind = "AWS::SageMaker::EndpointConfig"
     [properties, *_] = model_stack(kind)
     properties["ProductionVariants"][0]["ModelName"] = "arn:aws:sagemaker:us-east-1:1:model/x"
-    assert faults(kind, properties) != []
+    assert violations(kind, properties) != []
 
 
 def as_cloudformation_sends(value: Any) -> Any:

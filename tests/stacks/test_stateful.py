@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from contract.names import Names
-from tests.support.stateful import add_new, faults, stateful_resources
+from tests.support.stateful import add_new, problems, stateful_resources
 from tests.support.synthesis import Templates, of_type
 
 LISTS = Path(__file__).parent / "stateful"
@@ -33,7 +33,7 @@ def _found(stage: str, templates: Templates) -> list[str]:
 def _check(file: Path, found: list[str]) -> None:
     if os.environ.get("UPDATE_SNAPSHOTS"):
         add_new(file, found)
-    assert faults(file, found) == [], __doc__
+    assert problems(file, found) == [], __doc__
 
 
 def test_nothing_is_removed_or_replaced(stage: str, stage_templates: Templates) -> None:
@@ -51,7 +51,7 @@ class TestTheCheck:
     def file(self, tmp_path: Path, model: dict[str, Any]) -> Path:
         file = tmp_path / "list.txt"
         add_new(file, stateful_resources("Model", model))
-        assert faults(file, stateful_resources("Model", model)) == []
+        assert problems(file, stateful_resources("Model", model)) == []
         return file
 
     @pytest.fixture
@@ -64,18 +64,18 @@ class TestTheCheck:
 
     def test_a_removed_resource(self, file: Path, model: dict[str, Any], parameter: str) -> None:
         del model["Resources"][parameter]
-        (fault,) = faults(file, stateful_resources("Model", model))
-        assert fault.startswith(f"would be removed by a deployment: Model  {parameter}")
+        (problem,) = problems(file, stateful_resources("Model", model))
+        assert problem.startswith(f"would be removed by a deployment: Model  {parameter}")
 
     def test_another_logical_id(self, file: Path, model: dict[str, Any], parameter: str) -> None:
         model["Resources"]["Moved"] = model["Resources"].pop(parameter)
-        removed, added = faults(file, stateful_resources("Model", model))
+        removed, added = problems(file, stateful_resources("Model", model))
         assert removed.startswith(f"would be removed by a deployment: Model  {parameter}")
         assert added.startswith("is not in list.txt: Model  Moved")
 
     def test_another_stack(self, file: Path, model: dict[str, Any]) -> None:
         found = stateful_resources("Renamed", model)
-        assert len(faults(file, found)) == 2 * len(found)
+        assert len(problems(file, found)) == 2 * len(found)
 
     @pytest.mark.parametrize(
         "change",
@@ -92,7 +92,7 @@ class TestTheCheck:
         change: Callable[[dict[str, Any]], None],
     ) -> None:
         change(model["Resources"][parameter])
-        replaced, _ = faults(file, stateful_resources("Model", model))
+        replaced, _ = problems(file, stateful_resources("Model", model))
         assert replaced.startswith(f"would be replaced by a deployment: Model  {parameter}")
 
     def test_another_name_of_what_others_know_by_name(
@@ -104,7 +104,7 @@ class TestTheCheck:
             if r["Type"] == "AWS::StepFunctions::StateMachine"
         )
         machine["Properties"]["StateMachineName"] = "another"
-        replaced, _ = faults(file, stateful_resources("Model", model))
+        replaced, _ = problems(file, stateful_resources("Model", model))
         assert "-> Model" in replaced and '"another"' in replaced
 
     def test_new_lines_are_added_and_lost_ones_never_removed(
@@ -115,12 +115,12 @@ class TestTheCheck:
         found = stateful_resources("Model", model)
         add_new(file, found)
         assert set(before.splitlines()) < set(file.read_text(encoding="utf-8").splitlines())
-        (fault,) = faults(file, found)
-        assert "would be removed" in fault
+        (problem,) = problems(file, found)
+        assert "would be removed" in problem
 
     def test_what_changes_in_place_is_fine(
         self, file: Path, model: dict[str, Any], parameter: str
     ) -> None:
         model["Resources"][parameter]["Properties"]["Value"] = "another"
         model["Resources"]["New"] = {"Type": "AWS::Events::Rule"}
-        assert faults(file, stateful_resources("Model", model)) == []
+        assert problems(file, stateful_resources("Model", model)) == []

@@ -1,4 +1,4 @@
-"""Settings: what is accepted, and that one message lists every fault."""
+"""Settings: what is accepted, and that one message lists every error."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_corpus_file_that_is_not_there() -> None:
     ]
 
 
-def test_faults_of_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
+def test_errors_in_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
     corpus = tmp_path / "faq.csv"
     corpus.write_text("question,answer,id\nq,a,1\nq,b,\nq,c,1\n")
     message = problems(corpus={"path": str(corpus)}, removal_policy="burn")
@@ -186,7 +186,7 @@ def test_faults_of_the_corpus_stand_with_the_others(tmp_path: Path) -> None:
     assert [line.partition(": ")[0] for line in lines[3:]] == [f"  - {corpus}:3", f"  - {corpus}:4"]
 
 
-def test_faults_of_a_corpus_that_was_named_are_its_own(tmp_path: Path) -> None:
+def test_errors_in_a_named_corpus_stand_alone(tmp_path: Path) -> None:
     corpus = tmp_path / "faq.csv"
     corpus.write_text("a,b,c\n" * 30)
     with pytest.raises(SettingsError) as caught:

@@ -18,7 +18,7 @@ from stage.vendor import Vendored, vendored_bundle
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty .build of its own."""
+    """An empty .build."""
     monkeypatch.setattr(bundles, "BUILD_DIRECTORY", tmp_path / ".build")
     monkeypatch.setattr(vendor, "ROOT", tmp_path)
     return tmp_path / ".build"
@@ -26,7 +26,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Vendored:
-    """A locked wheel, in a folder that pip is told to look in."""
+    """A locked wheel, in a folder where pip looks for wheels."""
     lines = {
         "small/__init__.py": "ANSWER = 42\n",
         "small/plugins/unwanted.so": "large",

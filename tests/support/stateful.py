@@ -58,7 +58,7 @@ def add_new(file: Path, found: Iterable[str]) -> None:
     file.write_text("\n".join(sorted({*_read(file), *found})) + "\n", encoding="utf-8")
 
 
-def faults(file: Path, found: Iterable[str]) -> list[str]:
+def problems(file: Path, found: Iterable[str]) -> list[str]:
     """A sentence for each resource that would be removed or replaced, or is not in the list."""
     listed, now = _read(file), list(found)
     at = {_place(line): line for line in now}

@@ -18,7 +18,7 @@ def create(**changes):
     }
 
 
-def test_a_good_request_has_no_fault():
+def test_a_good_request_has_no_violation():
     assert check_request("sagemaker", "CreateTrainingJob", create()) == []
     invoke = {"EndpointName": "e", "Body": "{}", "ContentType": "application/json"}
     assert check_request("sagemaker-runtime", "InvokeEndpoint", invoke) == []
@@ -43,9 +43,9 @@ def test_a_good_request_has_no_fault():
         ({"OutputDataConfig": {}}, "Missing required parameter"),
     ],
 )
-def test_each_kind_of_fault_is_named(changes, named):
-    faults = check_request("sagemaker", "CreateTrainingJob", create(**changes))
-    assert any(named in fault for fault in faults), faults
+def test_each_kind_of_violation_is_named(changes, named):
+    violations = check_request("sagemaker", "CreateTrainingJob", create(**changes))
+    assert any(named in violation for violation in violations), violations
 
 
 def test_a_body_is_measured_in_bytes():

@@ -312,7 +312,7 @@ def test_another_layout_is_named_and_refused(lock, headers, specs):
         refresh(lock, Bucket(headers, *specs), tables(), "us-west-2", TODAY)
 
 
-def test_changes_are_told_value_by_value():
+def test_changes_are_listed_value_by_value():
     old = {"a": {"b": 1, "c": [1], "source": "x"}, "sources": {"a": 1}}
     new = {"a": {"b": 2, "c": [1], "d": "é", "source": "y"}, "sources": {"a": 2}}
     assert list(changes(old, new)) == ["a.b: 1 -> 2", 'a.d: null -> "\\u00e9"']

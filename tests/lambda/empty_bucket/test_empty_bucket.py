@@ -34,11 +34,11 @@ def bucket(s3):
 def handle(s3, answers, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     resource = EmptyBucket()
-    faults = []
+    violations = []
 
     def check(params, model, **_):
         run.requests.append(model.name)
-        faults.extend(check_request("s3", model.name, params))
+        violations.extend(check_request("s3", model.name, params))
 
     resource._s3.meta.events.register("provide-client-params.s3.*", check)
 
@@ -62,7 +62,7 @@ def handle(s3, answers, monkeypatch):
 
     run.requests, run.s3 = [], resource._s3
     yield run
-    assert faults == []
+    assert violations == []
 
 
 def versions(s3) -> int:

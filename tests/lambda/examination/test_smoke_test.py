@@ -201,7 +201,7 @@ class TestRollback:
     """Nothing may fail while CloudFormation undoes a deployment."""
 
     @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"])
-    def test_faults_are_only_logged(self, aws, test, cpu, status, caplog):
+    def test_problems_are_only_logged(self, aws, test, cpu, status, caplog):
         aws.stack_status = status
         cpu.manifest = {**cpu.manifest, "bake_id": OTHER}
         assert test()["Status"] == "SUCCESS"

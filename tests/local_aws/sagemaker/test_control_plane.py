@@ -94,7 +94,7 @@ def test_names_follow_sagemakers_rules(
     assert constraint in message
 
 
-def test_every_fault_of_a_request_is_named(sagemaker: BaseClient, model: str) -> None:
+def test_every_error_in_a_request_is_named(sagemaker: BaseClient, model: str) -> None:
     code, message = refusal(
         lambda: put_config(sagemaker, "a_b", model, InstanceType="ml.c99.huge", VolumeSizeInGB=600)
     )
