@@ -50,8 +50,8 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate unanswered heatmap bench test test-reference lint fmt snapshots openapi lock \
-        clean
+        versions rollback prune evaluate unanswered heatmap bench test test-reference permissions lint fmt \
+        snapshots openapi lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -133,6 +133,9 @@ test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
 	  $(REFERENCE)/bin/python -m pytest -n 2 --dist loadgroup --confcutdir tests/reference tests/reference
+
+permissions: .build/installed-dev ## deny what roles and deployer may do, one by one: does it show?
+	@$(BIN)/python -m tests.permissions
 
 bench: .build/installed-charts .build/installed-bench ## speed beside the alternatives: ONLY=encoder,index QUICK=1 STAGE=dev
 	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \

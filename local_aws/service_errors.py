@@ -106,7 +106,7 @@ def failure_response(environ: WSGIEnvironment, error: Exception) -> Response:
         code = "MalformedXML" if isinstance(error, ExpatError) else "SerializationException"
         return error_response(environ, ApiError("The request body could not be parsed", code))
     if isinstance(error, NotImplementedError):
-        return error_response(environ, unknown_operation(environ, action or f"{method} {path}"))
+        return error_response(environ, unknown_operation(environ, action.rpartition(".")[2]))
     if to_api:
         code, message = "InternalServerErrorException", "Internal server error"
     else:

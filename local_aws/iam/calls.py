@@ -20,6 +20,7 @@ _SERVICES = {
     "monitoring": "cloudwatch",
     "servicequotas": "service-quotas",
     "states": "stepfunctions",
+    "tagging": "resourcegroupstaggingapi",
 }
 _INVOCATION = re.compile(r"/endpoints/[^/]+/(invocations|async-invocations)")
 

@@ -154,7 +154,7 @@ def _resources(
     known = {"Partition": ["aws"], "Region": [call.region], "Account": [account]}
 
     def values(placeholder: str) -> list[str]:
-        if placeholder in known:
+        if placeholder in known and placeholder not in names:
             return known[placeholder]
         for name in names.get(placeholder, [placeholder]):
             path, _, default = name.partition(";")
@@ -163,7 +163,7 @@ def _resources(
                 return [lookup(placeholder, call.region, value) for value in found]
             if default:
                 return [default]
-        return []
+        return known.get(placeholder, [])
 
     templates = arn_templates(action, row, entry)
     if not templates:

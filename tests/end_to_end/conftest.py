@@ -9,6 +9,7 @@ import pytest
 
 from corpus.reader import Entry, read_corpus
 from faq_search.api import FaqSearch
+from local_aws.iam.report import Reasons, read
 from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
 from tests.support.local_logs import pytest_runtest_makereport  # noqa: F401  a hook
 
@@ -38,6 +39,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApp]:
     yield app
     if app.process.poll() is None:
         app.interrupt()
+    report = read([app.state / "iam/decisions.jsonl"])
+    reasons = Reasons.read(ROOT / "stacks/unused_grants.toml")
+    assert reasons.superfluous(report) == []
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -14,7 +16,7 @@ from cfnlint.config import ManualArgs
 
 from stacks.application import build_application
 from stage.settings import Settings, load_settings
-from tests.support.synthesis import Templates, new_app, templates_of, with_everything
+from tests.support.synthesis import ROOT, Templates, listed, new_app, templates_of, with_everything
 
 # The CDK makes a function depend on its role's policies and on the role, to which the function
 # refers anyway.
@@ -68,3 +70,25 @@ def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> Non
 def _lint(template: dict[str, object]) -> list[str]:
     config = ManualArgs(regions=["us-east-1"], ignore_checks=[CDK_OWN])
     return [str(m) for m in cfnlint.api.lint(json.dumps(template), config=config)]
+
+
+def test_the_reasons_for_unused_grants_are_for_what_is_granted(
+    templates: Callable[[str], Templates],
+) -> None:
+    """That nothing uses them is seen where the local AWS runs."""
+    reasons = tomllib.loads((ROOT / "stacks/unused_grants.toml").read_text(encoding="utf-8"))
+    granted: dict[str, set[str]] = {role: set() for role in reasons}
+    for template in templates("local").values():
+        for name, resource in template["Resources"].items():
+            values = resource.get("Properties", {})
+            holders = [each["Ref"] for each in values.get("Roles", [])] or [name]
+            documents = [each["PolicyDocument"] for each in values.get("Policies", [])]
+            if resource["Type"] == "AWS::IAM::Policy":
+                documents.append(values["PolicyDocument"])
+            actions = [a for d in documents for s in d["Statement"] for a in listed(s["Action"])]
+            managed = ["*"] if values.get("ManagedPolicyArns") else []
+            for holder in granted.keys() & holders:
+                granted[holder].update(actions, managed)
+    assert {role: set(found) - granted[role] for role, found in reasons.items()} == {
+        role: set() for role in reasons
+    }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -15,8 +17,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local_aws.iam.mutation import try_each
-from local_aws.iam.report import read
+from local_aws.iam.mutation import Mutation, Permission
+from local_aws.iam.report import Reasons, read, render
 from local_aws.server import LocalAws
 from tests.support.access import ACCOUNT, EVERYTHING, document, local_aws, make_role
 from tests.support.gateway import create_function, zipped
@@ -316,30 +318,131 @@ def test_the_report_names_what_was_used_and_what_was_not(aws: LocalAws) -> None:
     client = session(aws, both, name="reported")("s3")
     client.get_object(Bucket="guarded", Key="open/a")
     refusal(client.delete_object, Bucket="guarded", Key="open/a")
-    report = read([aws.context.state_dir / "iam" / "decisions.jsonl"])
-    grants = {g.action: dict(g.calls) for g in report.grants.values() if g.role == "reported"}
+    file = aws.context.state_dir / "iam" / "decisions.jsonl"
+    report = read([file], re.compile("^reported$"))
+    grants = {g.action: dict(g.calls) for g in report.grants.values()}
     assert grants == {"s3:GetObject": {"s3:GetObject (s3.GetObject)": 1}, "s3:PutObject": {}}
     denied = {action for principal, action, _ in report.denied if "reported" in principal}
     assert denied == {"s3:DeleteObject"}
+    assert Reasons({}).missing(report) == ["reported: s3:PutObject"]
+    both_explained = Reasons({"reported": {"s3:PutObject": "Later.", "s3:GetObject": "Now."}})
+    assert both_explained.missing(report) == []
+    assert both_explained.superfluous(report) == ["reported: s3:GetObject"]
+    assert Reasons({"reported": {"*": "Whatever."}}).superfluous(report) == []
+    lines = list(render(report, both_explained))
+    assert "    stays: Later." in lines
+    assert lines[-1] == "has a reason, but is used: reported: s3:GetObject"
 
 
-def test_denying_a_grant_shows_whether_something_needs_it(aws: LocalAws) -> None:
+def test_denying_a_permission_shows_whether_something_needs_it(aws: LocalAws) -> None:
     both = {**READ, "Action": ["s3:GetObject", "s3:PutObject"]}
     client = session(aws, both, name="mutated")("s3")
-    client.put_object(Bucket="guarded", Key="open/m", Body=b"")
-    client.get_object(Bucket="guarded", Key="open/m")
 
-    def reads() -> bool:
+    def read() -> None:
+        client.get_object(Bucket="guarded", Key="open/a")
+
+    def write_perhaps() -> None:
+        with suppress(ClientError):
+            client.put_object(Bucket="guarded", Key="open/m", Body=b"")
+
+    parts = {"read": read, "write": write_perhaps}
+    mutation = Mutation(aws.context.state_dir, ACCOUNT, parts)
+    list(mutation.observe())
+    reading, writing = (Permission("mutated", f"s3:{name}Object") for name in ("Get", "Put"))
+    assert mutation.permissions() == [reading, writing]
+    noticed, unnoticed = sorted(
+        mutation.deny(mutation.permissions()), key=lambda each: each.permission
+    )
+    assert (noticed.permission, noticed.survived, noticed.named) == (reading, False, True)
+    assert (unnoticed.permission, unnoticed.survived, unnoticed.refused) == (writing, True, True)
+    read()
+
+
+def test_a_failure_that_stays_without_the_denial_does_not_count(aws: LocalAws) -> None:
+    client = session(aws, READ, name="spoilt")("s3")
+    worked = True
+
+    def read() -> None:
+        nonlocal worked
+        assert worked
         try:
-            client.get_object(Bucket="guarded", Key="open/m")
+            client.get_object(Bucket="guarded", Key="open/a")
         except ClientError:
-            return False
-        return True
+            worked = False
+            raise
 
-    state = aws.context.state_dir
-    used = read([state / "iam" / "decisions.jsonl"]).used
-    grants = [grant for grant in used if grant.role == "mutated"]
-    outcomes = {o.grant.action: o for o in try_each(state, grants, reads, ACCOUNT)}
-    assert not outcomes["s3:GetObject"].survived
-    assert outcomes["s3:PutObject"].survived
-    assert reads()
+    mutation = Mutation(aws.context.state_dir, ACCOUNT, {"read": read})
+    list(mutation.observe())
+    (outcome,) = mutation.deny(mutation.permissions())
+    assert outcome.survived
+    assert "WITHOUT THE DENIAL" in str(outcome)
+
+
+def test_what_is_not_there_is_refused_to_who_may_not_list(aws: LocalAws) -> None:
+    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::guarded"}
+    absent = {"Bucket": "guarded", "Key": "open/absent"}
+    message = refusal(session(aws, READ)("s3").get_object, **absent)
+    assert 's3:ListBucket on resource: "arn:aws:s3:::guarded"' in message[1]
+    knowing = session(aws, READ, listing)("s3")
+    assert refusal(knowing.get_object, **absent)[0] == "NoSuchKey"
+    assert refusal(knowing.head_object, **absent)[0] == "404"
+    assert refusal(session(aws, READ)("s3").head_object, **absent)[0] == "403"
+
+
+def test_policies_are_simulated(aws: LocalAws) -> None:
+    tagged = {"StringEquals": {"aws:RequestTag/a": "b"}}
+    role = make_role(
+        aws.context,
+        "simulated",
+        {"AWS": ACCOUNT},
+        statements=[
+            READ,
+            {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"},
+            {"Effect": "Allow", "Action": "sqs:CreateQueue", "Resource": "*", "Condition": tagged},
+        ],
+    )
+    simulate = aws.context.client("iam").simulate_principal_policy
+
+    def decisions(*actions: str, **more: Any) -> dict[tuple[str, str], str]:
+        found = simulate(PolicySourceArn=role, ActionNames=actions, **more)["EvaluationResults"]
+        return {(r["EvalActionName"], r["EvalResourceName"]): r["EvalDecision"] for r in found}
+
+    arn, other = "arn:aws:s3:::guarded/open/a", "arn:aws:s3:::guarded/b"
+    assert decisions("s3:GetObject", "s3:DeleteObject", ResourceArns=[arn, other]) == {
+        ("s3:GetObject", arn): "allowed",
+        ("s3:GetObject", other): "implicitDeny",
+        ("s3:DeleteObject", arn): "explicitDeny",
+        ("s3:DeleteObject", other): "explicitDeny",
+    }
+    (result,) = simulate(PolicySourceArn=role, ActionNames=["sqs:CreateQueue"])["EvaluationResults"]
+    assert (result["EvalDecision"], result["MissingContextValues"]) == (
+        "implicitDeny",
+        ["aws:requesttag/a"],
+    )
+    context = {
+        "ContextKeyName": "aws:RequestTag/a",
+        "ContextKeyType": "string",
+        "ContextKeyValues": ["b"],
+    }
+    assert decisions("sqs:CreateQueue", ContextEntries=[context]) == {
+        ("sqs:CreateQueue", "*"): "allowed"
+    }
+    absent = role.replace("simulated", "absent")
+    assert refusal(simulate, PolicySourceArn=absent, ActionNames=["s3:GetObject"])[0] == (
+        "NoSuchEntity"
+    )
+    code, message = refusal(
+        simulate, PolicySourceArn=role, ActionNames=["s3:GetObject"], ResourceOwner="x"
+    )
+    assert (code, message) == (
+        "InvalidInput",
+        "The local AWS does not evaluate ResourceOwner in a simulation",
+    )
+
+
+def test_an_operation_that_moto_lacks_is_unknown(aws: LocalAws) -> None:
+    scaling = aws.context.client("application-autoscaling")
+    assert refusal(scaling.describe_scaling_activities, ServiceNamespace="sagemaker") == (
+        "UnknownOperationException",
+        "The local AWS has no operation DescribeScalingActivities",
+    )

