@@ -238,23 +238,23 @@ def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
     app: LocalApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = app.api
-    for name, value in app.context.administrator.environment.items():
-        monkeypatch.setenv(name, value)
     app.deploy(stage="signed")
     try:
         signed = app.api
         assert signed["auth"] == "iam"
         assert signed["url"] != first["url"]
-        with app.client() as client:
+        with app.client() as client:  # with the credentials of the local AWS
             assert client.search(["What is batch transform?"], top_k=1).results[0]
         with (
             FaqSearch(signed["url"], api_key=first["api_key"]) as client,
             pytest.raises(FaqSearchError, match="Sign the request"),
         ):
             client.search(["What is batch transform?"])
+        for name, value in app.context.administrator.environment.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
         with (
-            app.client() as client,
+            FaqSearch(signed["url"], iam=True, region=signed["region"]) as client,
             pytest.raises(FaqSearchError, match="signature does not match"),
         ):
             client.search(["What is batch transform?"])
