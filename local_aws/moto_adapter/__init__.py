@@ -82,6 +82,9 @@ from local_aws.moto_adapter.monitoring import (
 from local_aws.moto_adapter.monitoring import (
     put_log_lines as put_log_lines,
 )
+from local_aws.moto_adapter.monitoring import (
+    set_key_of_log_group as set_key_of_log_group,
+)
 from local_aws.moto_adapter.requests import (
     parse_request as parse_request,
 )

@@ -47,6 +47,11 @@ def key_of_log_group(name: str, region: str) -> str | None:
     return None if group is None else group.kms_key_id
 
 
+def set_key_of_log_group(name: str, region: str, key_id: str | None) -> None:
+    """Encrypts a log group with another KMS key, or with none."""
+    logs_backends[DEFAULT_ACCOUNT_ID][region].groups[name].kms_key_id = key_id
+
+
 def _keep_state(original: Callable[..., Any]) -> Any:
     def put(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         # moto replaces a changed alarm with a new one in state OK.

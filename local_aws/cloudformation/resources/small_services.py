@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 
+from local_aws import moto_adapter
 from local_aws.cloudformation.resources.base import (
     Declared,
     Properties,
     Provider,
     Request,
-    ResourceError,
     Result,
     is_true,
     tag_list,
@@ -88,8 +88,8 @@ def _settle_key(request: Request, key_id: str) -> None:
 
 
 def _settle_log_group(request: Request, name: str) -> None:
-    if request.old and request.old.get("KmsKeyId") != request.properties.get("KmsKeyId"):
-        raise ResourceError("The local AWS does not change the key of a log group")
+    # moto has neither AssociateKmsKey nor DisassociateKmsKey.
+    moto_adapter.set_key_of_log_group(name, request.region, request.properties.get("KmsKeyId"))
     kept = "RetentionInDays" in request.properties
     operation = "PutRetentionPolicy" if kept else "DeleteRetentionPolicy"
     request.call("logs", operation, {**request.properties, "LogGroupName": name})

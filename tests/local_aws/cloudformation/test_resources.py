@@ -253,6 +253,29 @@ class Listener:
         self.keys.append(created.key)
 
 
+def test_a_log_group_has_its_key_and_may_get_another(stack: Stack, context: Context) -> None:
+    policy = {
+        "Statement": [
+            {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": {"AWS": "*"}},
+            {
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt*", "kms:GenerateDataKey*"],
+                "Resource": "*",
+                "Principal": {"Service": "logs.us-east-1.amazonaws.com"},
+            },
+        ]
+    }
+    keys = {name: resource("AWS::KMS::Key", KeyPolicy=policy) for name in ("First", "Second")}
+    for name in keys:
+        arn = {"Fn::GetAtt": [name, "Arn"]}
+        log = resource("AWS::Logs::LogGroup", LogGroupName="/kept", KmsKeyId=arn)
+        wanted = stack.deploy({**keys, "Log": log}, Key=arn)["Key"]
+        (found,) = context.client("logs").describe_log_groups(logGroupNamePrefix="/kept")[
+            "logGroups"
+        ]
+        assert found["kmsKeyId"] == wanted
+
+
 def test_a_bucket_reports_new_objects_until_that_is_disabled(
     stack: Stack, context: Context
 ) -> None:
