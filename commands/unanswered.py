@@ -36,7 +36,7 @@ COLUMNS = (
 _WORDINGS = 3
 _TEXTS_AT_ONCE = 50
 # From here on questions mean the same, by how a family of models spreads its cosines.
-_ALIKE = 0.75
+_ALIKE = 0.65
 _ALIKE_CLOSE = 0.9
 _CLOSE_FAMILIES = ("bge", "e5", "gte")
 # What a spreadsheet would take for a formula: anybody may have asked it.

@@ -148,7 +148,7 @@ def test_questions_that_mean_the_same_are_one_group(stage):
 
 
 @pytest.mark.parametrize(
-    ("model", "alike"), [("all-MiniLM-L6-v2", 0.75), ("multilingual-e5-base", 0.9), ("bge-m3", 0.9)]
+    ("model", "alike"), [("all-MiniLM-L6-v2", 0.65), ("multilingual-e5-base", 0.9), ("bge-m3", 0.9)]
 )
 def test_how_alike_they_are_depends_on_the_model(target, model, alike):
     settings = changed("dev", model={"id": f"huggingface-sentencesimilarity-{model}"})
