@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from faq_search.errors import InputError
 from faq_search.parsing import PROGRAM, Group, Session
 
 if TYPE_CHECKING:
@@ -86,9 +87,12 @@ def submit(
         raise click.UsageError("There are no results without waiting; drop --no-wait.")
     with ExitStack() as stack:
         if source == "-":
-            source = stack.enter_context(tempfile.NamedTemporaryFile("wb")).name
-            with Path(source).open("wb") as copy:
-                shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy = stack.enter_context(tempfile.NamedTemporaryFile())
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+            if not copy.tell():
+                raise InputError("Standard input is empty.")
+            source = copy.name
         api = stack.enter_context(session.connect())
         with session.out.progress("uploading", of_bytes=True) as on_bytes:
             started = api.batch(

@@ -272,14 +272,13 @@ def nearest(
 )
 @click.option(
     "--png",
-    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Draw a heat map instead; needs matplotlib.",
+    help="Draw a heat map instead; - is standard output. Needs matplotlib.",
 )
 @instance_type
 @click.pass_obj
 def similarity(
-    session: Session, texts: tuple[str, ...], png: Path | None, instance_type: str | None
+    session: Session, texts: tuple[str, ...], png: str | None, instance_type: str | None
 ) -> None:
     """Compare texts with each other.
 
@@ -299,11 +298,9 @@ def similarity(
     values = similarities(vectors)
     if png and deployed:
         title = f"{deployed.model_id} {deployed.model_version}"
-        draw_heat_map(values, given, title, png)
-        if out.as_json:
-            out.json({"png": str(png)})
-        else:
-            print(png)
+        draw_heat_map(values, given, title, sys.stdout.buffer if png == "-" else png)
+        if png != "-":
+            out.remark(f"{png} is written.")
     elif out.as_json or not out.terminal:
         for text, row in zip(given, values, strict=True):
             if out.as_json:

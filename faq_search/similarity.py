@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from operator import mul
 from pathlib import Path
+from typing import BinaryIO
 
 from faq_search.errors import InputError
 
@@ -29,7 +30,7 @@ def draw_heat_map(
     values: Sequence[Sequence[float]],
     texts: Sequence[str],
     title: str,
-    file: Path,
+    file: Path | str | BinaryIO,
     quantity: str = "cosine similarity",
 ) -> None:
     """Draws a matrix of the texts as PNG, each cell with its value.
@@ -60,7 +61,7 @@ def draw_heat_map(
     figure.suptitle(title)
     figure.colorbar(image, ax=axes, shrink=0.8, label=quantity)
     # Without the software's version in the metadata, equal figures give equal files.
-    figure.savefig(file, dpi=_DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(file, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)
 
 

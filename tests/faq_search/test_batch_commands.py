@@ -77,6 +77,8 @@ def test_the_id_is_printed_alone_for_scripts(accepted, batch, s3):
 def test_lines_from_standard_input(accepted, batch, s3):
     assert batch("submit", "-", stdin=b'{"id": 2}\n').out == f"{ID}\n"
     assert s3.objects["up"] == b'{"id": 2}\n'
+    printed = batch("submit", "-", stdin=b"")
+    assert (printed.status, printed.err) == (1, "Standard input is empty.\n")
 
 
 @pytest.mark.parametrize("given", [[], ["-o", "out"]])

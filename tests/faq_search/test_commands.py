@@ -211,9 +211,9 @@ class TestSimilarity:
         assert all(len(line) <= width for line in shown.splitlines())
 
     def test_a_png(self, run, tmp_path):
-        printed = run("similarity", "a $1$", "b", "c" * 90, "--png", "map.png")
-        assert (printed.status, printed.out) == (0, "map.png\n")
-        assert (tmp_path / "map.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        printed = run("similarity", "a $1$", "b", "c" * 90, "--png", "map")
+        assert (printed.status, printed.out, printed.err) == (0, "", "map is written.\n")
+        assert (tmp_path / "map").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
     def test_one_text_has_nothing_to_compare_with(self, run):
         assert run("similarity", "a").status == 2
