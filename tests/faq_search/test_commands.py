@@ -45,6 +45,19 @@ DEPLOYED = {
 }
 
 
+def commands(group, *names):
+    """Every command below a group, and the groups, by the words that call them."""
+    yield names, group
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *names, name)
+        else:
+            yield (*names, name), command
+
+
+COMMANDS = dict(commands(cli))
+
+
 class TestAsk:
     @pytest.mark.parametrize(
         "arguments",
@@ -276,22 +289,21 @@ class TestHelp:
         assert run("--version").out == run("ask", "--version").out == f"faq-search {__version__}\n"
 
     def test_of_every_command_has_options_ranges_and_exit_codes(self, run):
-        def commands(group, *names):
-            yield names
-            for name, command in group.commands.items():
-                if isinstance(command, click.Group):
-                    yield from commands(command, *names, name)
-                else:
-                    yield (*names, name)
-
-        found = list(commands(cli))
-        assert len(found) == 15
-        for names in found:
+        assert len(COMMANDS) == 15
+        for names in COMMANDS:
             printed = run(*names, "--help")
             assert printed.status == 0
             for text in ("--url", "--json", "[default: 30.0; x>0]", "130  interrupted"):
                 assert text in printed.out, names
         assert "[default: 3; 1<=x<=1000]" in run("ask", "-h").out
+
+    def test_the_page_has_every_command_and_option(self):
+        page = (ROOT / "docs/command-line.md").read_text()
+        for names, command in COMMANDS.items():
+            if not isinstance(command, click.Group):
+                assert f"| `{' '.join(names)}" in page
+            for option in command.params:
+                assert isinstance(option, click.Argument) or option.opts[0] in page, option.opts
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion(self, run, shell, monkeypatch):
