@@ -8,7 +8,9 @@ import os
 import re
 import shlex
 import signal
+import stat
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -172,6 +174,43 @@ def test_nearest_neighbours_of_the_walk_through(client: FaqSearch) -> None:
         scores = [dot(query, entry) for entry in vectors[:3]]
         assert [hit.score for hit in hits] == pytest.approx(sorted(scores, reverse=True), abs=1e-4)
         assert [scores[hit.corpus_id] for hit in hits] == sorted(scores, reverse=True)
+
+
+def start_command(app: LocalApp, *arguments: str) -> subprocess.Popen[str]:
+    """`faq-search`, which finds the deployment by the file that `make local` wrote."""
+    others = {k: v for k, v in os.environ.items() if not k.startswith("FAQ_SEARCH_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "faq_search", *arguments],
+        cwd=ROOT,
+        env={**others, "LOCAL_STATE": str(app.state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_command_asks_the_local_deployment(app: LocalApp) -> None:
+    assert stat.S_IMODE((app.state / "api.json").stat().st_mode) == 0o600
+    asking = start_command(app, "Is R supported with Amazon SageMaker?", "--top-k", "2")
+    answers, said = asking.communicate(timeout=60)
+    assert (asking.returncode, said) == (0, "")
+    question, score, _, _, answer = answers.splitlines()[0].split("\t")
+    assert question == "Is R supported with Amazon SageMaker?"
+    assert float(score) > 0.4 and re.search(r"\bR\b", answer)
+
+    comparing = start_command(app, "similarity", "--json", *NINE[:4])
+    rows = [json.loads(line) for line in comparing.communicate(timeout=60)[0].splitlines()]
+    assert [row["text"] for row in rows] == NINE[:4]
+    assert rows[0]["similarities"][1] > 0.8 > 0.3 > rows[0]["similarities"][3]
+
+
+def test_ctrl_c_while_every_endpoint_hangs_ends_the_command_silently(app: LocalApp) -> None:
+    with stopped(app, "c6i-xlarge"), stopped(app, "g5-2xlarge"):
+        asking = start_command(app, "What is a model registry?")
+        time.sleep(3)  # it waits for the API by now, or at worst still loads
+        asking.send_signal(signal.SIGINT)
+        assert asking.communicate(timeout=20) == ("", "")
+    assert asking.returncode == 130
 
 
 def test_what_is_deployed(app: LocalApp, client: FaqSearch) -> None:
