@@ -18,7 +18,7 @@ from faq_search import (
     NearestHit,
     ServedBy,
 )
-from tests.support.client import SERVED, running_api
+from tests.support.client import DEPLOYED, SERVED, running_api
 
 ERROR = {"code": "invalid_request", "message": "top_k: no.", "request_id": "r", "field": "top_k"}
 THROTTLED = {"code": "throttled", "message": "Slower.", "request_id": "r"}
@@ -106,17 +106,7 @@ def test_search(api, faq):
 
 
 def test_endpoints(api, faq):
-    api.answer(
-        200,
-        {
-            "endpoints": [{"instance_type": "ml.c6i.xlarge", "endpoint_name": "faq"}],
-            "model": {"id": "minilm", "version": "2.0.1", "dimension": 384},
-            "corpus": {"sha256": "c"},
-            "bake_id": "b",
-            "serving": "on",
-            "request_id": "r",
-        },
-    )
+    api.answer(200, DEPLOYED)
     deployed = faq.endpoints()
     assert deployed.endpoints[0].endpoint_name == "faq"
     assert (deployed.model_id, deployed.dimension, deployed.corpus_sha256) == ("minilm", 384, "c")

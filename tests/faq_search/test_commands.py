@@ -16,7 +16,7 @@ import pytest
 from corpus.reader import describe
 from faq_search import __version__
 from faq_search.command import cli
-from tests.support.client import SERVED
+from tests.support.client import DEPLOYED, SERVED
 
 ROOT = Path(__file__).parents[2]
 LONG = "word " * 200
@@ -33,16 +33,6 @@ def search_answer(*lists):
 
 def embedded(*vectors):
     return {"embeddings": vectors, "served_by": SERVED, "request_id": "r"}
-
-
-DEPLOYED = {
-    "endpoints": [{"instance_type": "ml.c6i.xlarge", "endpoint_name": "faq"}],
-    "model": {"id": "minilm", "version": "2.0.1", "dimension": 384},
-    "corpus": {"sha256": "c"},
-    "bake_id": "b",
-    "serving": "on",
-    "request_id": "r",
-}
 
 
 def commands(group, *names):

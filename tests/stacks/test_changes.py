@@ -11,6 +11,15 @@ import pytest
 from tests.support.synthesis import ROOT, Templates, changed, synthesise, templates_of
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
+# BAKE_ID changes the models; configurations and endpoints follow by reference, which a comparison
+# of templates does not show. One alarm watches only the new bake's answers.
+NEW_BAKE = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::SageMaker::Model",
+    "AWS::SSM::Parameter",
+    "Custom::Bake",
+    "Custom::SmokeTest",
+}
 
 
 def changes(before: Templates, after: Templates) -> dict[str, set[str]]:
@@ -37,17 +46,7 @@ def test_a_changed_answer_changes_the_bake_and_what_follows(
     corpus = tmp_path / "corpus.csv"
     corpus.write_text(SAMPLE.read_text(encoding="utf-8") + "A new question?,A new answer.\n")
     after = synthesise("local", corpus)
-    assert changes(local, after) == {
-        # BAKE_ID changes the models; configurations and endpoints follow by reference, which a
-        # comparison of templates does not show. One alarm watches only the new bake's answers.
-        "Model": {
-            "AWS::CloudWatch::Alarm",
-            "AWS::SageMaker::Model",
-            "AWS::SSM::Parameter",
-            "Custom::Bake",
-            "Custom::SmokeTest",
-        },
-    }
+    assert changes(local, after) == {"Model": NEW_BAKE}
 
 
 def test_the_same_corpus_under_another_name_changes_nothing(
@@ -104,13 +103,7 @@ def test_another_model_reads_other_weights(local: Templates) -> None:
     after = _local(model={"id": "huggingface-sentencesimilarity-bge-small-en-v1-5"})
     assert changes(local, after) == {
         "Foundation": {"AWS::IAM::Role"},
-        "Model": {
-            "AWS::CloudWatch::Alarm",
-            "AWS::SageMaker::Model",
-            "AWS::SSM::Parameter",
-            "Custom::Bake",
-            "Custom::SmokeTest",
-        },
+        "Model": NEW_BAKE,
     }
 
 

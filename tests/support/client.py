@@ -15,6 +15,14 @@ from tests.support.http import Handler, serving
 ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 OUTPUT = f"s3://bucket/output/{ID}"
 SERVED = {"instance_type": "ml.c6i.xlarge", "failed_over_from": []}
+DEPLOYED = {
+    "endpoints": [{"instance_type": "ml.c6i.xlarge", "endpoint_name": "faq"}],
+    "model": {"id": "minilm", "version": "2.0.1", "dimension": 384},
+    "corpus": {"sha256": "c"},
+    "bake_id": "b",
+    "serving": "on",
+    "request_id": "r",
+}
 
 
 @dataclass
