@@ -54,10 +54,12 @@ def set_key_of_log_group(name: str, region: str, key_id: str | None) -> None:
 
 def _keep_state(original: Callable[..., Any]) -> Any:
     def put(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        # moto replaces a changed alarm with a new one in state OK.
+        # moto replaces a changed alarm with a new one, and all new ones are OK.
         before = self.alarms.get(name)
         alarm = original(self, name, *args, **kwargs)
-        if before is not None:
+        if before is None:
+            alarm.state_value = "INSUFFICIENT_DATA"
+        else:
             alarm.state_value = before.state_value
             alarm.state_reason = before.state_reason
             alarm.state_reason_data = before.state_reason_data

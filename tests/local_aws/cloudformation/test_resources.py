@@ -105,6 +105,7 @@ def test_an_alarm_notifies_a_topic_and_keeps_the_state_it_was_given(
     assert (alarm["AlarmArn"], alarm["AlarmActions"]) == (made["Arn"], [made["Topic"]])
     assert (alarm["Threshold"], alarm["TreatMissingData"]) == (0.0, "notBreaching")
     assert alarm["Dimensions"] == [{"Name": "EndpointName", "Value": "e"}]
+    assert alarm["StateValue"] == "INSUFFICIENT_DATA"
 
     client.set_alarm_state(AlarmName=made["Name"], StateValue="ALARM", StateReason="a test")
     assert stack.deploy(resources(5), **outputs)["Arn"] == made["Arn"]
