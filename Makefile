@@ -51,7 +51,7 @@ WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate unanswered heatmap bench test test-reference permissions lint fmt \
-        snapshots openapi lock clean
+        snapshots second-opinion openapi lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -154,6 +154,9 @@ fmt: .build/installed-dev ## fix what ruff can fix
 snapshots: .build/installed-dev ## rewrite the snapshots of the templates, after an intended change
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/stacks/test_snapshots.py tests/stacks/test_stateful.py
 
+second-opinion: .build/installed-second-opinion ## deploy to another emulator as well, and list what differs: STAGE=dev
+	@$(BIN)/python -m tools.second_opinion $(if $(STAGE),--stage "$(STAGE)")
+
 openapi: .build/installed-dev ## rewrite docs/openapi.json, after a change of the routes
 	@PYTHONPATH=lambda $(BIN)/python -m tools.openapi
 
@@ -161,7 +164,7 @@ lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) .venv-image
+	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) .venv-image .venv-second-opinion
 
 # What is installed is noted in .build. The locks are complete and have hashes.
 
@@ -197,4 +200,11 @@ clean: ## remove what was built and installed
 	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
 	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
 	@$(IMAGE_PYTHON) -m commands install image
+	@touch $@
+
+# Another emulator. Its functions run under its own Python, so it is Lambda's.
+.build/installed-second-opinion: .build/installed requirements/second-opinion.txt
+	@$(LAMBDA_PYTHON) -V > /dev/null || { \
+	  echo "Python 3.13 is needed: make second-opinion LAMBDA_PYTHON=..."; exit 1; }
+	@$(LAMBDA_PYTHON) -m commands install second-opinion
 	@touch $@

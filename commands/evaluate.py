@@ -136,7 +136,7 @@ def _evaluate_all(
             if is_new:
                 status = first_deploy(running, choice, weights, api_file, quiet=True)
             else:
-                upload_weights(running, choice.settings, weights)
+                upload_weights(running.context, choice.settings, weights)
                 status = deploy(running, choice, api_file=api_file, quiet=True)
             is_new = False
             if status:

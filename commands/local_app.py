@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from commands import local_state
 from commands.cdk_cli import run_cdk
@@ -22,6 +23,9 @@ from commands.errors import CommandError
 from commands.local_state import NotRunningError, Running
 from commands.target import Choice, Target
 from stage.settings import Settings
+
+if TYPE_CHECKING:
+    from local_aws.context import Context
 
 MINILM = "huggingface-sentencesimilarity-all-MiniLM-L6-v2"
 
@@ -115,7 +119,7 @@ def first_deploy(
             # Away from cdk.json, or it would synthesise as well.
             pool.submit(cdk, running, "bootstrap", environment, quiet=True, cwd=local_state.STATE),
             pool.submit(cdk, running, "synth", "--quiet", *choice.synth_options, quiet=True),
-            pool.submit(upload_weights, running, choice.settings, weights),
+            pool.submit(upload_weights, running.context, choice.settings, weights),
         ]
         console.print("cdk bootstrap, cdk synth, and the weights into JumpStart's bucket …")
         if status := max(step.result() for step in steps):
@@ -125,9 +129,9 @@ def first_deploy(
     )
 
 
-def upload_weights(running: Running, settings: Settings, folder: Path) -> int:
+def upload_weights(context: Context, settings: Settings, folder: Path) -> int:
     """The model's files, where JumpStart's bucket has them on AWS. Returns 0."""
-    s3 = running.context.client("s3")
+    s3 = context.client("s3")
     bucket = settings.lock.weights_bucket(settings.region)
     location = {"LocationConstraint": settings.region}
     s3.create_bucket(

@@ -58,6 +58,10 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
         "requirements/bench.txt",
         ("--python-version", "3.11", "--constraint", "requirements/reference.txt"),
     ),
+    "second-opinion": (
+        "requirements/second-opinion.txt",
+        ("--universal", "--python-version", "3.13"),
+    ),
     # Goes into that of `make local`.
     "charts": ("requirements/charts.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
 }

@@ -151,7 +151,7 @@ def test_every_model_and_ranking_is_deployed_asked_and_removed(asked, monkeypatc
         done.append((what, choice.settings.model.id, choice.settings.search.ranking))
         return 0
 
-    monkeypatch.setattr(evaluate, "find_running", SimpleNamespace)
+    monkeypatch.setattr(evaluate, "find_running", lambda: SimpleNamespace(context=None))
     monkeypatch.setattr(evaluate, "find_weights", lambda _, folder: folder or "PyPI")
     monkeypatch.setattr(
         evaluate, "upload_weights", lambda _, settings, folder: done.append(str(folder))
@@ -174,7 +174,7 @@ def test_every_model_and_ranking_is_deployed_asked_and_removed(asked, monkeypatc
 def test_another_corpus_may_be_compared(asked, monkeypatch, tmp_path):
     corpus, paraphrases = tmp_path / "faq.csv", tmp_path / "asked.csv"
     corpus.write_text("Why?,So.\n")
-    monkeypatch.setattr(evaluate, "find_running", SimpleNamespace)
+    monkeypatch.setattr(evaluate, "find_running", lambda: SimpleNamespace(context=None))
     monkeypatch.setattr(evaluate, "find_weights", lambda *_: None)
     monkeypatch.setattr(evaluate, "upload_weights", lambda *_: None)
     monkeypatch.setattr(evaluate, "deploy", lambda *_, **__: 0)

@@ -1,0 +1,1 @@
+"""What an emulator that nobody here wrote makes of the app's templates (`make second-opinion`)."""
