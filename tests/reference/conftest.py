@@ -16,6 +16,14 @@ from tests.support.local_logs import pytest_runtest_makereport  # noqa: F401  a 
 SAMPLE = REPOSITORY / "corpus" / "sample" / "amazon_sagemaker_faq.csv"
 
 
+LONGEST_WAIT = "test_a_load_beyond_the_servers_time_limit_is_waited_for"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with what mostly waits, so that the other tests run beside it."""
+    items.sort(key=lambda item: item.name != LONGEST_WAIT)
+
+
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory) -> BakeRun:
     """The sample corpus baked with all-MiniLM-L6-v2, as a training job."""
