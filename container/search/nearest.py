@@ -34,7 +34,8 @@ class ExtraRows(NamedTuple):
 
 def normalized(vectors: Vectors) -> Vectors:
     """The vectors at unit length; a zero vector stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # What np.linalg.norm computes, in fewer steps.
+    lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1, keepdims=True))
     unit: Vectors = np.divide(vectors, np.maximum(lengths, 1e-12), dtype=np.float32)
     return unit
 

@@ -73,8 +73,9 @@ class Best:
 
     def _keep(self, position: Positions, score: Vectors) -> None:
         """Takes these entries of a single query, in fewer steps than several need."""
-        position = np.concatenate([self._position, position])
-        score = np.concatenate([self._score, score])
+        if len(self._position):
+            position = np.concatenate([self._position, position])
+            score = np.concatenate([self._score, score])
         order = np.argsort(-score, kind="stable")[: self._top_k]
         self._position, self._score = position[order], score[order]
         self._query = np.zeros(len(order), dtype=np.intp)

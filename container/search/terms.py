@@ -28,6 +28,7 @@ def _marks() -> str:
 
 
 _WORD = re.compile(rf"[\w{_marks()}]+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
 # Scripts without spaces between words: Japanese, Chinese, Thai, Lao, Burmese and Khmer; and Korean,
 # whose particles cling to the words.
 _UNSPACED = re.compile(
@@ -43,7 +44,12 @@ def terms(text: str) -> list[str]:
     overlapping pairs. Another word is a term and, if it is long, so is its start, marked by `<`.
     """
     found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    if folded.isascii():
+        for word in _ASCII_WORD.findall(folded):
+            _add(word, found)
+        return found
+    for word in _WORD.findall(folded):
         if word.isascii():
             _add(word, found)
             continue
