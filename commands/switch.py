@@ -11,7 +11,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -89,8 +88,12 @@ def _delete_leftovers(client: SageMakerClient, names: Sequence[str]) -> None:
         for name, status in left.items():
             if status != "Deleting":
                 say(f"  {name} is still there ({status}); deleting it", style="dim")
-                with suppress(ClientError):  # refused while it changes
+                try:
                     client.delete_endpoint(EndpointName=name)
+                except ClientError as error:
+                    if error.response["Error"]["Code"] != "ValidationException":
+                        raise
+                    # Refused while it changes.
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     name, status = next(iter(left.items()))
     raise CommandError(

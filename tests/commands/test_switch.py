@@ -192,6 +192,13 @@ class TestLeavesNothingToPayFor:
         assert run("off")[0] == 0
         assert aws.called("DeleteEndpoint") == []
 
+    def test_and_says_at_once_if_it_may_not(self, aws, run):
+        aws.leaves_endpoints = True
+        aws.broken["DeleteEndpoint"] = AwsError("AccessDeniedException", "sagemaker:DeleteEndpoint")
+        status, printed = run("off")
+        assert (status, len(aws.called("DeleteEndpoint"))) == (1, 1)
+        assert "sagemaker:DeleteEndpoint" in printed
+
     def test_or_fails_and_says_what_to_do(self, aws, run):
         aws.leaves_endpoints = aws.changing = True
         status, printed = run("off")
