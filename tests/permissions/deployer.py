@@ -22,7 +22,6 @@ _REFUSED = re.compile(r"not authorized to perform: \S+ on resource: \S+|.*Access
 # What the deployer may do besides, since these runs cannot come to it.
 UNTRIED = {
     "application-autoscaling:DescribeScalingActivities": "the endpoint does not scale",
-    "ce:ListCostAllocationTags": "the local AWS lists no endpoint among what has tags",
     "lambda:GetAccountSettings": "no concurrency is reserved",
     "logs:GetLogEvents": "endpoints' logs are files here",
     "s3:DeleteObject": "every bake is younger than a day",
@@ -118,6 +117,7 @@ class Deployer:
             "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
             "AWS_SESSION_TOKEN": keys["SessionToken"],
             "AWS_EC2_METADATA_DISABLED": "true",
+            "COLUMNS": "1000",  # so that no message is cut into lines
             # The templates are judged by AWS's rules elsewhere.
             "CDK_VALIDATION": "false",
             "LOCAL_STATE": str(self._app.state),
