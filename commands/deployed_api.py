@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from commands.errors import CommandError
+from commands.local_state import STATE
 from commands.target import Choice, Target
 from faq_search.settings import Api, api_of_outputs
 
@@ -30,4 +31,4 @@ def read_api(target: Target, found: Mapping[str, str]) -> Api:
     # AWS's host name becomes a path.
     host, _, stage = api.url.removeprefix("https://").rstrip("/").partition("/")
     url = f"{target.local.endpoint_url}/execute-api/{host.partition('.')[0]}/{stage}"
-    return replace(api, url=url)
+    return replace(api, url=url, credentials_file=STATE / "credentials")

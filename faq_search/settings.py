@@ -100,12 +100,12 @@ def find_api(
         source = URL if url else STAGE
     else:
         source = ""
+    if (url or stage) and not given and environment.get(URL) in (None, "", url):
+        given = _of_environment(environment)
     if url:
-        if not given and environment.get(URL, url) == url:
-            given = _of_environment(environment)
         return given.api(url, region, source)
     if stage:
-        return _find_stage(stage, region, given or _of_environment(environment))
+        return _find_stage(stage, region, given)
     if local_file is None:
         local_file = Path(environment.get(LOCAL_STATE) or ".local") / "api.json"
     return _read_local(local_file, given, region)

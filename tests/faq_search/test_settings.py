@@ -136,6 +136,8 @@ def test_a_stage_with_keys(aws):
     assert (found.found_in, stage.region) == ("FaqSearch-dev-FrontDoor", "eu-west-1")
     environment = {"FAQ_SEARCH_STAGE": "dev", "FAQ_SEARCH_API_KEY": "own"}
     assert find_api(environment).api_key == "own"
+    of_another = {"FAQ_SEARCH_URL": "https://b", "FAQ_SEARCH_API_KEY": "key of b"}
+    assert find_api(of_another, stage="dev").api_key == "value of k1"
 
 
 def test_a_stage_with_signed_requests(aws):
