@@ -93,6 +93,8 @@ def opinion(emulator: emulators.Emulator, choice: Choice, weights: Path) -> Fact
             found = refusals(context, stacks)
             if found.keys() <= refused.keys():
                 break  # it fails for another reason
+            for fact, why in found.items():
+                say(f"  {fact.kind} {fact.name} {why}. Once more without it.")
             refused |= leave_out(context, assembly, {fact.name for fact in found}) | found
         facts = observe(context, ["CDKToolkit", *stacks]) | refused
         if not status:
