@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-if __name__ == "__main__":
-    import os
-    import signal
+from faq_search.exits import INTERRUPTED, exit_at_once, raise_interrupts
 
-    # While modules load there is nothing to clean up, and KeyboardInterrupt may get lost in them.
-    # Set even where a shell started this in the background, with SIGINT ignored.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+if __name__ == "__main__":
+    exit_at_once()  # while modules load
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from commands.errors import guard
-from faq_search.exits import INTERRUPTED
 
 # The module of a command offers `add_arguments(parser)` and `run(options)`, which returns the exit
 # status. It is imported only when its command is called.
@@ -79,7 +77,7 @@ def _run(arguments: Sequence[str] | None, loaded: Callable[[], Any]) -> int:
 
 
 if __name__ == "__main__":
-    exit_status = main(loaded=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    exit_status = main(loaded=raise_interrupts)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to clean up
     if exit_status == INTERRUPTED:
         # Python would end itself by a signal if an `eval` was among what was interrupted.

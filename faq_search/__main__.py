@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 
-from faq_search.exits import INTERRUPTED
+from faq_search.exits import exit_at_once, raise_interrupts
 
 
 def run() -> int:
     """Runs the command line; returns its exit status."""
-    # Until the first request there is nothing to clean up, and KeyboardInterrupt may get lost in
-    # modules while they load.
-    # Set even where a shell started this in the background, with SIGINT ignored.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    exit_at_once()  # until the first request
     from faq_search.command import main  # noqa: PLC0415
 
-    return main(loaded=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    return main(loaded=raise_interrupts)
 
 
 if __name__ == "__main__":
