@@ -128,11 +128,11 @@ heatmap: .build/installed-charts ## how nine sentences of three topics correlate
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/end_to_end
+	@$(BIN)/python -m pytest -n 2 tests/end_to_end
 
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
-	  $(REFERENCE)/bin/python -m pytest -n 2 --dist loadgroup --confcutdir tests/reference tests/reference
+	  $(REFERENCE)/bin/python -m pytest -n 2 --confcutdir tests/reference tests/reference
 
 permissions: .build/installed-dev ## deny what roles and deployer may do, one by one: does it show?
 	@$(BIN)/python -m tests.permissions

@@ -9,17 +9,24 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from corpus.reader import Entry, read_corpus
 from faq_search.api import FaqSearch
 from faq_search.settings import find_api
 from local_aws.context import Context
+from local_aws.iam.report import Reasons, read
 from tests.support import local_logs
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
+# A second stage beside the first: signed requests, one small endpoint.
+SIGNED = (ROOT / "config/dev.toml").read_text(encoding="utf-8").replace('"api_key"', '"iam"', 1)
+KEEP_UNANSWERED = "\n[search]\nkeep_unanswered = true\n"
 UP_SECONDS = 400  # for the slowest machine; the README says what a usual one takes
 
 
@@ -126,6 +133,33 @@ class LocalApp:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "LOCAL_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def deployed_app(folder: Path) -> Iterator[LocalApp]:
+    """The app with the sample corpus, until the `with` block ends."""
+    config = folder / "config"
+    config.mkdir()
+    corpus = folder / "faq.jsonl"
+    corpus.write_text("".join(map(_with_category, read_corpus(SAMPLE))), encoding="utf-8")
+    settings = (ROOT / "config/local.toml").read_text(encoding="utf-8") + KEEP_UNANSWERED
+    (config / "local.toml").write_text(settings.replace(str(SAMPLE.relative_to(ROOT)), str(corpus)))
+    (config / "signed.toml").write_text(SIGNED)
+    app = LocalApp(folder / "state", config=config)
+    try:
+        yield app.start()
+    finally:
+        if app.process.poll() is None:
+            app.interrupt()
+    report = read([app.state / "iam/decisions.jsonl"])
+    reasons = Reasons.read(ROOT / "stacks/unused_grants.toml")
+    assert reasons.superfluous(report) == []
+
+
+def _with_category(entry: Entry) -> str:
+    """An entry of the sample as a JSON line, with a category that the sample does not have."""
+    category = "odd" if int(entry.id) % 2 else "even"
+    return replace(entry, fields={"category": category}).canonical()
 
 
 def processes(group: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from corpus.reader import read_corpus
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
 from faq_search.errors import BatchError, FaqSearchError
-from tests.end_to_end.local_app import SAMPLE, LocalApp
+from tests.end_to_end.local_app import SAMPLE, LocalApp, processes
 
 GOOD = [(entry.id, entry.answer) for entry in read_corpus(SAMPLE)]
 DAMAGED = [
@@ -83,10 +84,10 @@ def test_a_batch_loses_nothing_good_and_names_what_is_damaged(
 
     rejects = batch.download_rejects(tmp_path / "rejects.jsonl")
     assert rejects is not None
-    told = [json.loads(line) for line in rejects.read_text().splitlines()]
+    listed = [json.loads(line) for line in rejects.read_text().splitlines()]
     source = mixed.read_bytes().split(b"\r\n")
-    assert [source[reject["line_number"] - 1] for reject in told] == DAMAGED
-    assert all(len(reject["reason"]) > 10 for reject in told)
+    assert [source[reject["line_number"] - 1] for reject in listed] == DAMAGED
+    assert all(len(reject["reason"]) > 10 for reject in listed)
 
 
 def test_the_same_token_is_the_same_batch(client: FaqSearch, mixed: Path) -> None:
@@ -263,3 +264,16 @@ def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
         (app.state / "api.json").write_text(json.dumps(first))
     with app.client() as client:
         assert client.search(["What is batch transform?"]).results[0]
+
+
+def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
+    """The last test of this app."""
+    children = [int(f.read_text()) for f in (app.state / "sagemaker/endpoints").rglob("pid")]
+    assert len(children) == 2
+    assert app.interrupt() == 130
+    assert not processes(app.process.pid)
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+    assert not (app.state / "api.json").exists()
+    assert "Traceback" not in app.output

@@ -7,23 +7,31 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from corpus.reader import read_corpus
-from tests.end_to_end.local_app import SAMPLE, LocalApp, processes
+from stage.bake_inputs import bake_inputs
+from stage.settings import load_settings
+from tests.end_to_end.local_app import SAMPLE, LocalApp, deployed_app
 from tests.end_to_end.traffic import Traffic
 
 QUESTION = "Which colour has the secret door?"
 ANSWER = "The secret door is vermilion."
 STACKS = 5
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApp]:
+    with deployed_app(tmp_path_factory.mktemp("life")) as app:
+        yield app
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +107,7 @@ def test_a_diff_of_one_answer_shows_the_bake_and_what_follows(app: LocalApp, cha
     }, output
     assert "IAM Statement Changes" not in output
     assert output.count("There were no differences") == STACKS - 1
+    assert f"[+] {new_bake_id(app, changed)}" in output
     assert "idle, an hour" in output  # what it costs stands beside it
 
 
@@ -214,11 +223,8 @@ def test_a_bake_that_fails_leaves_the_old_endpoints_answering(
 
 
 def new_bake_id(app: LocalApp, corpus: Path) -> str:
-    """The bake that `corpus` will have, as `diff` shows it."""
-    output = app.run("diff", corpus).stdout
-    found = re.search(r"\[\+\] ([0-9a-f]{64})", output.partition("BakeId")[2])
-    assert found, output
-    return found[1]
+    """The bake that `corpus` will have."""
+    return bake_inputs(load_settings("local", str(corpus), str(app.config))).bake_id
 
 
 def artifacts_bucket(app: LocalApp) -> str:
@@ -371,17 +377,3 @@ def test_destroy_leaves_nothing_behind(app: LocalApp) -> None:
     result = app.run("destroy")
     assert result.returncode == 0, result.stdout
     assert {kind: names for kind, names in leftovers(app).items() if names} == {}
-
-
-def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
-    app.deploy()  # so that there are processes to leave behind
-    assert best(app)
-    children = [int(f.read_text()) for f in (app.state / "sagemaker/endpoints").rglob("pid")]
-    assert len(children) == 2
-    assert app.interrupt() == 130
-    assert not processes(app.process.pid)
-    for child in children:
-        with pytest.raises(ProcessLookupError):
-            os.kill(child, 0)
-    assert not (app.state / "api.json").exists()
-    assert "Traceback" not in app.output

@@ -1,4 +1,4 @@
-"""Ctrl-C while a deployment is at work."""
+"""Ctrl-C during a deployment."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tests.end_to_end.local_app import LocalApp
 
 _CALLERS = 4
-_PAUSE_SECONDS = 0.06
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Traffic:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        fault: BaseException | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
@@ -63,9 +63,9 @@ class Traffic:
                 connection.request("POST", f"{url.path}/search", body, headers)
                 answer = connection.getresponse()
                 status, text = answer.status, answer.read().decode()
-            except (OSError, http.client.HTTPException) as fault:
+            except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                status, text = 0, repr(fault)
+                status, text = 0, repr(error)
             with self._counting:
                 self.statuses[status] += 1
                 if status == 200:

@@ -7,16 +7,25 @@ outside this folder.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.container import REPOSITORY, BakeRun, minilm
 from tests.support.local_logs import pytest_runtest_makereport  # noqa: F401  a hook
+from tests.support.together import Together
 
 SAMPLE = REPOSITORY / "corpus" / "sample" / "amazon_sagemaker_faq.csv"
 
 
+# Their tests share servers, bakes or models.
+TOGETHER = ("test_image_python", "test_model_server", "test_parity", "test_search_agrees")
 LONGEST_WAIT = "test_a_load_beyond_the_servers_time_limit_is_waited_for"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log, {f"{name}.py": name for name in TOGETHER})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,9 +13,6 @@ from container.serving.service import Service
 from stage.vendor import CONTAINER_PACKAGES
 from tests.support.container import BakeRun, faq_csv, minilm
 
-# In one worker, because they share slow fixtures.
-pytestmark = pytest.mark.xdist_group("image_python")
-
 SERVE = """
 import sys
 sys.path.insert(0, sys.argv[1] + "/code")

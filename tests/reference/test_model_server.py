@@ -10,9 +10,6 @@ import pytest
 
 from tests.reference.model_server import JSON, SERVERS, ModelServer, ask
 
-# In one worker, because they share the servers.
-pytestmark = pytest.mark.xdist_group("server")
-
 
 @pytest.fixture(scope="module", params=SERVERS.values(), ids=SERVERS)
 def server(sample_run, request):

@@ -21,9 +21,6 @@ from container.encoder.load import model_config
 from tests.reference.conftest import SAMPLE
 from tests.support.container import minilm, write_tiny_model, write_weights
 
-# In one worker, because they share slow fixtures.
-pytestmark = pytest.mark.xdist_group("parity")
-
 LEAST_COSINE = 0.9999
 ENCODERS = {
     "openvino": OpenVinoEncoder,

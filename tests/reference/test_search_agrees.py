@@ -16,9 +16,6 @@ from faq_search.quality import read_paraphrases
 from tests.reference.conftest import SAMPLE
 from tests.support.container import REPOSITORY, BakeRun, minilm
 
-# In one worker, because they share slow fixtures.
-pytestmark = pytest.mark.xdist_group("search_agrees")
-
 TOP_K = 10
 # Scores closer than this are a tie: either order is right.
 TIE = 2e-6
