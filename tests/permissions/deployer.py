@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tests.end_to_end.local_app import ROOT, LocalApp
 
@@ -50,11 +51,9 @@ class Deployer:
         self._config.mkdir()
         text = (ROOT / f"config/{STAGE}.toml").read_text(encoding="utf-8")
         (self._config / f"{STAGE}.toml").write_text(f"{text}\n[updates]\nwatch_seconds = 2\n")
-        self._corpora = [folder / f"{name}.csv" for name in ("first", "second")]
-        for file in self._corpora:
-            file.write_text(f"What is this?,It is the {file.stem} corpus.\n")
+        self._corpus, self._other = folder / "faq.csv", folder / "other.csv"
+        self._other.write_text("What is that?,It is another corpus.\n")
         self._environment = self._sign_in(policy)
-        self._deployed = 0
 
     def parts(self) -> dict[str, Callable[[], None]]:
         """The commands by name."""
@@ -62,7 +61,7 @@ class Deployer:
             "preflight": lambda: self._run("preflight"),
             "deploy": self.deploy,
             "diff": lambda: self._run("diff"),
-            "corpus-diff": lambda: self._run("corpus-diff", "--corpus", str(self._corpora[1])),
+            "corpus-diff": lambda: self._run("corpus-diff", "--corpus", str(self._other)),
             "status": lambda: self._run("status"),
             "off and on": self.switch,
             "versions": lambda: self._run("versions"),
@@ -72,9 +71,9 @@ class Deployer:
         }
 
     def deploy(self) -> None:
-        """Deploys the other corpus."""
-        self._deployed = 1 - self._deployed
-        self._run("deploy", "--yes", "--corpus", str(self._corpora[self._deployed]))
+        """Deploys a new corpus, which has to be published."""
+        self._corpus.write_text(f"What is this?,It is corpus {uuid4().hex}.\n")
+        self._run("deploy", "--yes", "--corpus", str(self._corpus))
 
     def roll_back(self) -> None:
         """Goes back to the bake before the present one."""
