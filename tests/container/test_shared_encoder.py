@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -160,6 +161,7 @@ def start_python(folder, artifact, program="model_service_worker.py", **environm
         [sys.executable, str(folder / program), "--sock-type", "unix"],
         env={
             "PATH": os.environ["PATH"],
+            "TMPDIR": tempfile.gettempdir(),
             "PYTHONPATH": f":{artifact / 'code'}:{artifact}",
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
