@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from local_aws.cloudformation.schemas import create_only_properties
 
 STATEFUL = {
     "AWS::ApiGateway::ApiKey",
@@ -47,8 +47,7 @@ def stateful_resources(stack_name: str, template: dict[str, Any]) -> list[str]:
 
 
 def _create_only(resource: dict[str, Any]) -> dict[str, Any]:
-    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
-    names = {path.split("/")[2] for path in schema.get("createOnlyProperties", [])}
+    names = {path[0] for path in create_only_properties(resource["Type"])}
     values = resource.get("Properties", {})
     return {name: values[name] for name in sorted(names & set(values))}
 
