@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +148,7 @@ class Mutation:
             waiting.append(Outcome(permission, name, refused, error))
             if check_each or number == len(permissions):
                 recovers = _error_of(part) is None
-                yield from (
-                    Outcome(each.permission, name, each.refused, each.error, recovers)
-                    for each in waiting
-                )
+                yield from (replace(each, recovers=recovers) for each in waiting)
                 waiting.clear()
 
     def _size(self) -> int:
