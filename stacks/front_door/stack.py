@@ -111,8 +111,8 @@ class FrontDoorStack(StageStack):
             kms_key_id=key.key_arn,
             retention_in_days=search.unanswered_retention_days,
         )
-        # Also where the stage retains its data: who turns the setting off wants them deleted, and
-        # a retained group of this name would block turning it on again.
+        # Even where the stage retains its data: turning the setting off is meant to delete them,
+        # and a retained group of this name would block turning it on again.
         log.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
         front_door.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log.attr_arn])
         front_door.function.add_environment("UNANSWERED_LOG_GROUP", log.ref)

@@ -42,20 +42,20 @@ def main() -> int:
     parser.add_argument("--role", type=re.compile, default=re.compile(""), help="which roles")
     parser.add_argument("--results", type=Path, help="a JSON file for the outcomes")
     options = parser.parse_args()
-    faults: list[str] = []
+    problems: list[str] = []
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder, _app(options.state, Path(folder)) as app:
         if options.of != "deployer":
-            outcomes += _try_roles(app, Path(folder), options, faults)
+            outcomes += _try_roles(app, Path(folder), options, problems)
         if options.of != "roles":
-            outcomes += _try_deployer(app, Path(folder), options, faults)
-    summary = {**summarize(outcomes), "faults": faults}
+            outcomes += _try_deployer(app, Path(folder), options, problems)
+    summary = {**summarize(outcomes), "problems": problems}
     print(json.dumps(summary, indent=2))
     if options.results:
         options.results.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     # The CDK's roles are not ours; its command line goes on without some of what they may do.
     ours = [each for each in summary["survivors"] if " of cdk-" not in each]
-    return int(bool(faults or ours))
+    return int(bool(problems or ours))
 
 
 @contextmanager
@@ -72,51 +72,51 @@ def _app(state: Path | None, folder: Path) -> Iterator[LocalApp]:
 
 
 def _try_roles(
-    app: LocalApp, folder: Path, options: argparse.Namespace, faults: list[str]
+    app: LocalApp, folder: Path, options: argparse.Namespace, problems: list[str]
 ) -> list[Outcome]:
     """The roles of a stage."""
     parts = Exercise(app, folder).parts()
-    mutation = _observed(app, parts, options, faults)
+    mutation = _observed(app, parts, options, problems)
     report = read([app.state / "iam/decisions.jsonl"], STAGE_ROLES)
     reasons = Reasons.read(REASONS)
     print(*render(report, reasons), sep="\n", flush=True)
-    faults += reasons.superfluous(report)
+    problems += reasons.superfluous(report)
     if len(mutation.parts) == len(parts):
-        faults += reasons.missing(report)
+        problems += reasons.missing(report)
     return _deny(mutation, STAGE_ROLES, options)
 
 
 def _try_deployer(
-    app: LocalApp, folder: Path, options: argparse.Namespace, faults: list[str]
+    app: LocalApp, folder: Path, options: argparse.Namespace, problems: list[str]
 ) -> list[Outcome]:
-    """Who deploys, and the CDK's roles."""
+    """The deployer and the CDK's roles."""
     policy = read_policy(ACCOUNT, app.context.region)
     deployer = Deployer(app, folder, policy)
     deployer.deploy()
     parts = deployer.parts()
-    mutation = _observed(app, parts, options, faults)
+    mutation = _observed(app, parts, options, problems)
     outcomes = _deny(mutation, DEPLOYING_ROLES, options)
     deployer.destroy()
     if len(mutation.parts) == len(parts):
         used = {each.action for each in mutation.permissions() if each.role == ROLE}
         granted = {a for s in policy["Statement"] for a in as_list(s["Action"])}
-        faults += [
+        problems += [
             f"no command uses {action}" for action in sorted(granted - used - UNTRIED.keys())
         ]
-        faults += [f"a command does use {action}" for action in sorted(used & UNTRIED.keys())]
+        problems += [f"a command does use {action}" for action in sorted(used & UNTRIED.keys())]
     return outcomes
 
 
 def _observed(
-    app: LocalApp, parts: Parts, options: argparse.Namespace, faults: list[str]
+    app: LocalApp, parts: Parts, options: argparse.Namespace, problems: list[str]
 ) -> Mutation:
     chosen = {name: part for name, part in parts.items() if options.part.search(name)}
     mutation = Mutation(app.state, ACCOUNT, chosen)
     for name in mutation.observe():
         used = len(mutation.used[name])
         print(f"{name}: {mutation.seconds[name]:.1f} s, {used} permissions", flush=True)
-    faults += [f"{name} fails undisturbed: {error}" for name, error in mutation.broken.items()]
-    print(*faults, sep="\n", flush=True)
+    problems += [f"{name} fails undisturbed: {error}" for name, error in mutation.broken.items()]
+    print(*problems, sep="\n", flush=True)
     return mutation
 
 

@@ -1,4 +1,4 @@
-"""Who deploys: runs the commands against the local AWS as against AWS, with a policy of theirs."""
+"""The deployer: runs the commands against the local AWS as against AWS, with its own policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STAGE = "dev"
 _REFUSED = re.compile(r"not authorized to perform: \S+ on resource: \S+|.*AccessDenied.*")
 
 
-# What the deployer may do besides, since these runs cannot come to it.
+# Granted to the deployer, too, but never reached by these runs.
 UNTRIED = {
     "application-autoscaling:DescribeScalingActivities": "the endpoint does not scale",
     "lambda:GetAccountSettings": "no concurrency is reserved",
