@@ -4,6 +4,7 @@ moto is pinned exactly. Each function is small and has a contract test in
 tests/local_aws/moto_adapter that fails when a new moto behaves differently.
 """
 
+from local_aws.moto_adapter import left_out as left_out  # before all others
 from local_aws.moto_adapter.api_gateway import (
     DeployedStage as DeployedStage,
 )
