@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+import moto.core.utils
 from flask import request
 from moto.core.config import default_user_config
+from moto.core.loaders import Loader, moto_root
 from moto.core.model import ServiceModel
 from moto.core.parse import QueryParser
 from moto.core.serialize import QuerySerializer, SerializationContext
@@ -23,6 +26,7 @@ from werkzeug.wrappers import Response
 
 from local_aws.moto_adapter.patching import replace, service_lock
 from local_aws.service_errors import ApiError, error_response
+from local_aws.service_models import DescriptionFiles
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -103,3 +107,11 @@ def _one_at_a_time(original: Callable[..., Any]) -> Any:
 
 
 replace(ServiceModel, "operation_model", _one_at_a_time)
+# moto makes a loader, which looks for all services there are, for each description that it loads.
+replace(
+    moto.core.utils,
+    "create_loader",
+    lambda _: cache(lambda: Loader([moto_root], file_loader=DescriptionFiles())),
+)
+# moto looks for all its packages at each request.
+replace(DomainDispatcherApplication, "get_backend_for_host", lru_cache(maxsize=1024))
