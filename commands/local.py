@@ -13,7 +13,6 @@ import re
 import shlex
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.markup import escape
@@ -24,7 +23,7 @@ from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT, Running
 from commands.target import Choice
 from corpus.reader import iter_corpus
 from faq_search.settings import find_api
-from stage.corpus_file import canonical_corpus, corpus_warnings
+from stage.corpus_file import canonical_corpus
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
 SAMPLE_QUESTION = "How do I stop paying for an endpoint I no longer need?"
@@ -53,16 +52,15 @@ def run(options: argparse.Namespace) -> int:
     from commands import local_app
 
     weights = local_app.find_weights(choice.settings, options.weights)
-    with ThreadPoolExecutor(1) as pool, local_app.serving(choice, options.port) as running:
-        warnings = pool.submit(corpus_warnings, choice.settings)  # synth is quiet here
+    with local_app.serving(choice, options.port) as running:
         console.print(f"Local AWS at {running.endpoint_url}; its log is {LOG_FILE}")
         # The bake's own lines, between those of the CDK.
         logging.getLogger("local_aws.sagemaker.training").addHandler(logging.StreamHandler())
         if status := local_app.first_deploy(running, choice, weights):
             console.print("The deployment failed; see above.", style="red")
             return status
-        for warning in warnings.result():
-            console.print(f"Warning: {warning}", style="yellow", markup=False, highlight=False)
+        for warning in local_app.synth_warnings():
+            console.print(warning, style="yellow", markup=False, highlight=False)
         corpus = choice.settings.corpus.path
         if corpus != SAMPLE:
             corpus = canonical_corpus(choice.settings)

@@ -118,7 +118,7 @@ def first_deploy(
         steps = [
             # Away from cdk.json, or it would synthesise as well.
             pool.submit(cdk, running, "bootstrap", environment, quiet=True, cwd=local_state.STATE),
-            pool.submit(cdk, running, "synth", "--quiet", *choice.synth_options, quiet=True),
+            pool.submit(_synth, running, choice),
             pool.submit(upload_weights, running.context, choice.settings, weights),
         ]
         console.print("cdk bootstrap, cdk synth, and the weights into JumpStart's bucket …")
@@ -127,6 +127,27 @@ def first_deploy(
     return deploy(
         running, choice, "--app", str(local_state.ASSEMBLY), api_file=api_file, quiet=quiet
     )
+
+
+def _synth(running: Running, choice: Choice) -> int:
+    """`cdk synth`, which only shows why it failed; `synth_warnings` has the rest."""
+    command = ("synth", "--quiet", *choice.synth_options)
+    with _synth_log().open("w+", encoding="utf-8") as output:
+        status = run_cdk(command, running.cdk_environment, output=output)
+        if status:
+            output.seek(0)
+            print(output.read(), flush=True)
+    return status
+
+
+def synth_warnings() -> list[str]:
+    """What app.py warned of in the corpus, during `first_deploy`."""
+    lines = _synth_log().read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("Warning: ")]
+
+
+def _synth_log() -> Path:
+    return local_state.STATE / "synth.log"
 
 
 def upload_weights(context: Context, settings: Settings, folder: Path) -> int:

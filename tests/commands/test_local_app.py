@@ -264,3 +264,25 @@ def test_a_failed_deployment_names_no_api(state, deployed, choice, running) -> N
     deployed(OUTPUTS, status=3)
     assert local_app.deploy(running, choice, api_file=state / "api.json") == 3
     assert not (state / "api.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "printed"), [(0, ""), (2, "Warning: of the corpus\nAnd a Warning: of another\n\n")]
+)
+def test_a_synth_keeps_its_warnings_and_shows_all_when_it_fails(
+    state, choice, running, monkeypatch, capsys, status, printed
+) -> None:
+    def run_cdk(_arguments, _environment, *, output):
+        output.write("Warning: of the corpus\nAnd a Warning: of another\n")
+        return status
+
+    state.mkdir()
+    monkeypatch.setattr(local_app, "run_cdk", run_cdk)
+    monkeypatch.setattr(local_app, "cdk", lambda *_, **__: 0)
+    monkeypatch.setattr(local_app, "upload_weights", lambda *_: 0)
+    monkeypatch.setattr(local_app, "deploy", lambda *_, **__: 0)
+    monkeypatch.setattr(Running, "cdk_environment", {})
+    monkeypatch.setattr(Running, "context", SimpleNamespace(account_id="1"))
+    assert local_app.first_deploy(running, choice, state) == status
+    assert local_app.synth_warnings() == ["Warning: of the corpus"]
+    assert capsys.readouterr().out.partition("…\n")[2] == printed
