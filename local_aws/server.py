@@ -13,7 +13,7 @@ from werkzeug.datastructures import EnvironHeaders
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Response
 
-from local_aws import moto_adapter
+from local_aws import moto_adapter, s3_cors
 from local_aws.api_gateway import RestApis
 from local_aws.cloudformation import CloudFormation
 from local_aws.cloudformation.custom_resource import RESPONSE_PATH
@@ -46,8 +46,8 @@ class Dispatcher:
     """Passes each request to the part that answers it.
 
     Refuses requests from web pages, and those that the gate does not let in. Deployed APIs decide
-    for themselves who may call them, and anyone who knows the ResponseURL of a custom resource may
-    put an answer there.
+    for themselves who may call them, buckets which pages may use presigned URLs, and anyone who
+    knows the ResponseURL of a custom resource may put an answer there.
 
     Args:
         gate: Lets requests to the control plane in.
@@ -65,13 +65,19 @@ class Dispatcher:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         to_api = environ.get("PATH_INFO", "").startswith(API_PATH)
         port = environ["SERVER_PORT"]
-        if reason := web_page_refusal(EnvironHeaders(environ), port, to_api=to_api):
+        presigned = not to_api and s3_cors.is_presigned(environ)
+        headers = EnvironHeaders(environ)
+        if reason := web_page_refusal(headers, port, open_to_pages=to_api or presigned):
             response = error_response(environ, ApiError(reason, "AccessDenied", 403))
             return response(environ, start_response)
         if to_api:
             return self._part("rest_apis")(environ, start_response)
         if environ.get("PATH_INFO", "").startswith(RESPONSE_PATH):
             return self._part("cloudformation")(environ, start_response)
+        if presigned:
+            if environ["REQUEST_METHOD"] == "OPTIONS":
+                return s3_cors.answer_preflight(environ)(environ, start_response)
+            start_response = s3_cors.with_headers(environ, start_response)
         entered = self._gate.enter(environ)
         if isinstance(entered, Response):
             return entered(environ, start_response)

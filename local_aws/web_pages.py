@@ -12,7 +12,7 @@ Headers: TypeAlias = Message | EnvironHeaders | dict[str, str]
 _NAMES = ("127.0.0.1", "localhost")
 
 
-def web_page_refusal(headers: Headers, port: str, *, to_api: bool = False) -> str | None:
+def web_page_refusal(headers: Headers, port: str, *, open_to_pages: bool = False) -> str | None:
     """Why a web page must have sent a request with these headers; None if a client may have.
 
     Signatures are not checked, so without this any page open in a browser on this machine could
@@ -22,13 +22,17 @@ def web_page_refusal(headers: Headers, port: str, *, to_api: bool = False) -> st
 
     Args:
         port: Where the request arrived.
-        to_api: Whether it is for a deployed API, which decides itself what pages may do.
+        open_to_pages: Whether it is for a deployed API or has a presigned URL of an object, which
+            decide themselves what pages may do.
     """
     name, _, named_port = headers.get("Host", "").lower().partition(":")
     if name not in _NAMES or (named_port or "80") != port:
         return f"The local AWS answers at 127.0.0.1:{port} and localhost:{port} only."
-    if to_api:
+    if open_to_pages:
         return None
     if "Origin" in headers or headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
-        return "The local AWS takes no requests from web pages, except to deployed APIs."
+        return (
+            "The local AWS takes no requests from web pages, except to deployed APIs and with"
+            " presigned URLs."
+        )
     return None

@@ -8,6 +8,9 @@ from urllib.parse import unquote
 
 from local_aws.api_gateway.gateway_responses import GatewayError
 
+# In the order in which they are preferred.
+_KINDS = ("fixed", "variable", "greedy")
+
 
 @dataclass(frozen=True)
 class Route:
@@ -40,7 +43,8 @@ class Deployment:
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The method that answers, and the path's parameters, percent-encoded as sent.
 
-        Fixed segments take precedence over `{name}`.
+        Fixed segments take precedence over `{name}`, and that over `{name+}`, which takes all the
+        rest of a path.
 
         Raises:
             GatewayError: There is none. AWS then says that the authentication token is missing.
@@ -49,19 +53,37 @@ class Deployment:
         segments = _split(path)
         found = []
         for parts, resource in self._resources:
-            variable = [part.startswith("{") for part in parts]
-            if len(parts) == len(segments) and all(
-                is_variable or part == unquote(segment)
-                for part, segment, is_variable in zip(parts, segments, variable, strict=True)
+            kinds = [_kind(part) for part in parts]
+            values = _values(segments, kinds)
+            if len(parts) == len(values) and all(
+                kind != "fixed" or part == unquote(value)
+                for part, value, kind in zip(parts, values, kinds, strict=True)
             ):
-                found.append((variable, parts, resource))
-        for variable, parts, resource in sorted(found, key=lambda match: match[0]):
+                named = {
+                    part.strip("{+}"): value
+                    for part, value, kind in zip(parts, values, kinds, strict=True)
+                    if kind != "fixed"
+                }
+                found.append(([_KINDS.index(kind) for kind in kinds], named, resource))
+        for _, parameters, resource in sorted(found, key=lambda match: match[0]):
             known = resource["methods"].get(method) or resource["methods"].get("ANY")
             if known:
-                named = zip(parts, segments, variable, strict=True)
-                parameters = {part.strip("{}"): segment for part, segment, use in named if use}
                 return Route(resource["id"], resource["path"], known), parameters
         raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
+
+
+def _kind(part: str) -> str:
+    if not part.startswith("{"):
+        return "fixed"
+    return "greedy" if part.endswith("+}") else "variable"
+
+
+def _values(segments: list[str], kinds: list[str]) -> list[str]:
+    """The segments, with those at the end as one where the last part takes them all."""
+    last = len(kinds) - 1
+    if kinds[-1:] == ["greedy"] and len(segments) > last:
+        return [*segments[:last], "/".join(segments[last:])]
+    return segments
 
 
 def _split(path: str) -> list[str]:

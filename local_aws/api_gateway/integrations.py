@@ -8,6 +8,8 @@ import time
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+import airspeed
+
 from local_aws.api_gateway.deployment import Route
 from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.api_gateway.request import ApiRequest, event_identity, execute_api_arn
@@ -35,6 +37,7 @@ _REMAPPED = {"authorization", "connection", "date", "server", "www-authenticate"
 _DROPPED = {"content-length", "transfer-encoding", "x-amzn-requestid", "x-amz-apigw-id"}
 _STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*["']?(\d{3})""")
 _HEADER = "method.response.header."
+_OVERRIDE = re.compile(r"\$context\.responseOverride\.header\.[\w-]+")
 
 
 class LambdaProxy:
@@ -176,9 +179,9 @@ def _header_value(value: object) -> str:
 def answer_mock(request: ApiRequest, route: Route) -> Reply:
     """The MOCK integration, as far as CORS preflight requests need it.
 
-    The request template's `statusCode` selects the integration response.
-    Templates are used as they are, without evaluating the mapping language, and headers have the
-    literal values ('...') of the integration response.
+    The request template's `statusCode` selects the integration response. Headers have the literal
+    values ('...') of that response, or what its template sets in `$context.responseOverride`.
+    Templates know that and `$input.params(name)`.
 
     Raises:
         GatewayError: No integration response has that status.
@@ -203,6 +206,24 @@ def answer_mock(request: ApiRequest, route: Route) -> Reply:
         if target.startswith(_HEADER)
     ]
     bodies: dict[str, str] = response.get("responseTemplates") or {}
-    media_type, body = next(iter(bodies.items()), ("application/json", ""))
-    headers.append(("Content-Type", media_type))
-    return int(response["statusCode"]), headers, (body or "").encode()
+    media_type, template = next(iter(bodies.items()), ("application/json", ""))
+    overrides: dict[str, Any] = {"header": {}}
+    names = {"input": _Input(request), "context": {"responseOverride": overrides}}
+    # airspeed takes no dashes in names.
+    read = _OVERRIDE.sub(lambda match: match[0].replace("-", "_"), template or "")
+    body = airspeed.Template(read).merge(names)
+    overridden = {name.replace("_", "-"): value for name, value in overrides["header"].items()}
+    headers = [(name, value) for name, value in headers if name not in overridden]
+    headers += [("Content-Type", media_type), *overridden.items()]
+    return int(response["statusCode"]), headers, body.encode()
+
+
+class _Input:
+    """`$input` of a mapping template."""
+
+    def __init__(self, request: ApiRequest) -> None:
+        self._found = {**request.headers, **dict(request.query), **request.path_parameters}
+
+    def params(self, name: str) -> str:
+        """A parameter of the path, the query string or the headers; the first that has it."""
+        return self._found.get(name, "")

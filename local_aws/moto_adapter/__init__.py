@@ -90,10 +90,16 @@ from local_aws.moto_adapter.requests import (
     parse_request as parse_request,
 )
 from local_aws.moto_adapter.s3 import (
+    CorsRule as CorsRule,
+)
+from local_aws.moto_adapter.s3 import (
     CreatedObject as CreatedObject,
 )
 from local_aws.moto_adapter.s3 import (
     ObjectListener as ObjectListener,
+)
+from local_aws.moto_adapter.s3 import (
+    cors_rules as cors_rules,
 )
 from local_aws.moto_adapter.s3 import (
     object_listeners as object_listeners,

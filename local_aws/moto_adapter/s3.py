@@ -13,10 +13,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import PermissionResult
 from moto.s3 import notifications
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
-from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, MultipartChecksumBuilder
+from moto.s3.models import (
+    FakeBucket,
+    FakeKey,
+    FakeMultipart,
+    MultipartChecksumBuilder,
+    s3_backends,
+)
 from moto.s3.responses import S3Response
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
@@ -49,6 +56,36 @@ class CreatedObject:
     etag: str
     version_id: str | None
     reason: str
+
+
+@dataclass(frozen=True)
+class CorsRule:
+    """A rule of a bucket's CORS configuration.
+
+    Attributes:
+        max_age: Seconds.
+    """
+
+    origins: list[str]
+    methods: list[str]
+    headers: list[str]
+    exposed: list[str]
+    max_age: str | None
+
+
+def cors_rules(bucket: str) -> list[CorsRule]:
+    """A bucket's CORS rules in order; none if there is no such bucket."""
+    found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(bucket)
+    return [
+        CorsRule(
+            rule.allowed_origins,
+            rule.allowed_methods,
+            rule.allowed_headers or [],
+            rule.exposed_headers or [],
+            rule.max_age_seconds,
+        )
+        for rule in (found.cors if found else [])
+    ]
 
 
 class ObjectListener(Protocol):
@@ -95,6 +132,11 @@ def _report_once(original: Callable[..., Any]) -> Any:
 def _enforce_no_policy(_original: Callable[..., Any]) -> Any:
     # moto does not evaluate conditions: a policy that demands TLS would deny everything.
     return lambda *_: PermissionResult.NEUTRAL
+
+
+def _no_cors_headers(_original: Callable[..., Any]) -> Any:
+    # moto adds those of the last rule, whatever it is for.
+    return lambda _self: {}
 
 
 _putting = threading.Lock()
@@ -225,4 +267,5 @@ replace(S3Response, "put_object", _put_one_at_a_time)
 _write_as_moto: Callable[[Any, Any], None] = FakeKey.value.fset  # type: ignore[attr-defined]
 FakeKey.value = property(_read, _write)  # type: ignore[assignment,method-assign]
 replace(S3Response, "get_object", _read_range)
+replace(S3Response, "_get_cors_headers_other", _no_cors_headers)
 replace(FakeMultipart, "complete", _join_on_disk)

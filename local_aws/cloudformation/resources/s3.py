@@ -37,6 +37,16 @@ def _lifecycle(wanted: Properties) -> Properties:
     return {"Rules": rules}
 
 
+def _cors(wanted: Properties) -> Properties:
+    renamed = {"Id": "ID", "ExposedHeaders": "ExposeHeaders", "MaxAge": "MaxAgeSeconds"}
+    return {
+        "CORSRules": [
+            {renamed.get(key, key): value for key, value in rule.items()}
+            for rule in wanted["CorsRules"]
+        ]
+    }
+
+
 # By property: the operations that set and remove it, the argument of the first, its conversion.
 _SETTINGS: dict[str, tuple[str, str, str, Callable[[Value], Value]]] = {
     "BucketEncryption": (
@@ -50,6 +60,12 @@ _SETTINGS: dict[str, tuple[str, str, str, Callable[[Value], Value]]] = {
         "DeleteBucketLifecycle",
         "LifecycleConfiguration",
         _lifecycle,
+    ),
+    "CorsConfiguration": (
+        "PutBucketCors",
+        "DeleteBucketCors",
+        "CORSConfiguration",
+        _cors,
     ),
     "PublicAccessBlockConfiguration": (
         "PutPublicAccessBlock",

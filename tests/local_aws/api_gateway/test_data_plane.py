@@ -39,6 +39,9 @@ def call(aws, echo) -> Caller:
     api.method("DELETE", "/items/{id}", echo)
     api.method("GET", "/items/special", echo)
     api.method("ANY", "/files/{name}/{part}", echo)
+    api.method("GET", "/pages", echo)
+    api.method("GET", "/pages/{proxy+}", echo)
+    api.method("GET", "/pages/one/{id}", echo)
     api.method("POST", "/slow", echo, {"timeoutInMillis": 100})
     return api.deploy()
 
@@ -52,6 +55,11 @@ def call(aws, echo) -> Caller:
         ("GET", "/items/7", "/items/{id}", {"id": "7"}),
         ("DELETE", "/items/7", "/items/{id}", {"id": "7"}),
         ("GET", "/items/special", "/items/special", None),
+        ("GET", "/pages", "/pages", None),
+        ("GET", "/pages/a.js", "/pages/{proxy+}", {"proxy": "a.js"}),
+        ("GET", "/pages/a/b%2F/c", "/pages/{proxy+}", {"proxy": "a/b%2F/c"}),
+        ("GET", "/pages/one/2", "/pages/one/{id}", {"id": "2"}),
+        ("GET", "/pages/one/2/3", "/pages/{proxy+}", {"proxy": "one/2/3"}),
         ("DELETE", "/files/a/b%2F", "/files/{name}/{part}", {"name": "a", "part": "b%2F"}),
     ],
 )
@@ -239,6 +247,36 @@ def test_preflight_is_answered_by_a_mock(aws, echo):
     status, headers, body = api.deploy()("OPTIONS", "/")
     assert (status, body) == (204, b"")
     assert headers["access-control-allow-origin"] == "https://example.com"
+
+
+def test_a_mocks_template_reads_parameters_and_sets_headers(aws):
+    api = Api(aws, "template")
+    template = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 204}'}}
+    api.method("OPTIONS", "/", None, template)
+    where = {"restApiId": api.id, "resourceId": api.resources["/"], "httpMethod": "OPTIONS"}
+    name = "method.response.header.X-Fixed"
+    api.client.put_method_response(**where, statusCode="204", responseParameters={name: True})
+    api.client.put_integration_response(
+        **where,
+        statusCode="204",
+        responseParameters={name: "'fixed'"},
+        responseTemplates={
+            "application/json": '#set($origin = $input.params("Origin"))\n'
+            '#if($origin == "https://a.example" || $origin == "https://b.example")\n'
+            "#set($context.responseOverride.header.Access-Control-Allow-Origin = $origin)\n"
+            "#end\n"
+        },
+    )
+    call = api.deploy()
+    for origin, allowed in (
+        ("https://b.example", "https://b.example"),
+        ("https://c.example", None),
+        ("", None),
+    ):
+        status, headers, _ = call("OPTIONS", "/", headers={"origin": origin})
+        assert status == 204
+        assert headers["x-fixed"] == "fixed"
+        assert headers.get("access-control-allow-origin") == allowed
 
 
 def test_an_integration_that_does_not_run_here_is_500(aws):
