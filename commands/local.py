@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
         corpus = choice.settings.corpus.path
         if corpus != SAMPLE:
             corpus = canonical_corpus(choice.settings)
-        _print_invitation(running, first_question(corpus), began)
+        question = first_question(corpus)
+        _print_invitation(running, question, began, choice.settings.api.console)
         threading.Event().wait()
     return 0
 
@@ -101,7 +102,7 @@ def curl(api: dict[str, str], question: str, credentials: str) -> str:
     )
 
 
-def _print_invitation(running: Running, question: str, began: float) -> None:
+def _print_invitation(running: Running, question: str, began: float, with_console: bool) -> None:
     """Asks the first question, and shows how to ask the next one."""
     api = json.loads(API_FILE.read_text())
     with find_api({}, local_file=API_FILE).connect() as client:
@@ -114,6 +115,7 @@ def _print_invitation(running: Running, question: str, began: float) -> None:
         f"  {escape(hits[0].answer or hits[0].id)} [dim](score {hits[0].score:.2f})[/dim]",
         "",
         f"URL      {api['url']}",
+        *([f"Console  {api['url']}/console"] if with_console else []),
         f"API key  {api['api_key']}" if by_key else "Requests are signed (SigV4).",
         "",
         "In a second terminal:",

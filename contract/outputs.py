@@ -11,6 +11,8 @@ TOPIC_ARN: Final = "TopicArn"
 
 # FrontDoor
 API_URL: Final = "ApiUrl"
+CONSOLE_URL: Final = "ConsoleUrl"
+"""Absent without `api.console`."""
 API_AUTH: Final = "ApiAuth"
 """`api_key` or `iam`."""
 API_KEY_ID: Final = "ApiKeyId"

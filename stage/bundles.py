@@ -33,10 +33,14 @@ class Bundle:
 def function_bundle(module: str, root: Path = ROOT) -> Bundle:
     """The Lambda function whose handler is in `module`, with every module of ours it imports.
 
-    An edit elsewhere in `lambda/` therefore leaves this function as it is deployed.
+    And with the files in a folder `static` beside the handler. An edit elsewhere in `lambda/`
+    therefore leaves this function as it is deployed.
     """
     files: dict[str, Path] = {}
     _add_module(module, (root / "lambda", root), files)
+    package = (root / "lambda").joinpath(*module.split(".")[:-1])
+    for file in package.glob("static/*"):
+        files[file.relative_to(root / "lambda").as_posix()] = file
     return _source_bundle(module, files)
 
 

@@ -53,6 +53,13 @@ class Prices(_Prices):
     resource_month: dict[str, float]
     query: QueryPrices
 
+    def hour_of(self, instance_type: str) -> dict[str, str | float] | None:
+        """What an hour of an instance costs, as the API says it; None if it is not known."""
+        amount = self.instance_hour.get(instance_type)
+        if amount is None:
+            return None
+        return {"amount": amount, "currency": self.currency, "as_of": self.as_of.isoformat()}
+
 
 @cache
 def _price_table() -> Prices:

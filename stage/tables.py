@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from corpus.reader import STANDARD_SUFFIXES, Format
 from stage.instance_types import is_gpu
@@ -15,6 +16,22 @@ from stage.instance_types import is_gpu
 Tag = Annotated[str, Field(max_length=256)]
 Price = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+_ORIGIN = re.compile(
+    r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(?!:443$)|http://(localhost|127\.0\.0\.1)(?!:80$))"
+    r"(:\d{1,5})?"
+)
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError(
+            "must be an origin such as https://www.example.com, as browsers send it: without path,"
+            " final slash, capitals, `*` or the usual port; http only for localhost and 127.0.0.1"
+        )
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){5}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/(.*/)?$")]
@@ -220,6 +237,11 @@ class EndpointSettings(Table):
         """What an update can count on."""
         return self.scaling.min_instances if self.scaling else self.instance_count
 
+    @property
+    def most_instances(self) -> int:
+        """What it may grow to."""
+        return self.scaling.max_instances if self.scaling else self.instance_count
+
 
 class UpdateSettings(Table):
     """How an endpoint moves to a new model, and what takes it back.
@@ -291,6 +313,10 @@ class ApiSettings(Table):
         out, remove the old one, deploy.
     reserved_concurrency: concurrent requests, kept free for this API and its upper bound
         (default: neither; an account must keep 100 unreserved).
+    console: serve a page below `/console` that asks this API (default false); see
+        docs/console.md.
+    cors_origins: web pages elsewhere that may ask this API, such as `https://www.example.com`
+        (default: none). `http` only for localhost and 127.0.0.1.
     """
 
     auth: Literal["api_key", "iam"] = "iam"
@@ -298,6 +324,8 @@ class ApiSettings(Table):
     burst_limit: int = Field(40, ge=1, le=5_000)
     api_keys: tuple[Name, ...] = Field(("first",), min_length=1, max_length=10)
     reserved_concurrency: int | None = Field(None, ge=1, le=10_000)
+    console: bool = False
+    cors_origins: tuple[Origin, ...] = Field((), max_length=20)
 
     @model_validator(mode="after")
     def _different_keys(self) -> Self:

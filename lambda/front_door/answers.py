@@ -85,11 +85,22 @@ class SearchAnswer(TypedDict):
     request_id: str
 
 
+class HourlyPrice(TypedDict):
+    """What an hour of one instance costs, by the price table of that date."""
+
+    amount: float
+    currency: str
+    as_of: str
+
+
 class EndpointLine(TypedDict):
-    """A deployed endpoint."""
+    """A deployed endpoint; where its instances do not scale, the two numbers are the same."""
 
     instance_type: str
     endpoint_name: str
+    min_instances: int
+    max_instances: int
+    hourly_price: HourlyPrice | None
 
 
 class ModelLine(TypedDict):

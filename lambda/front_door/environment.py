@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json
 from contract.deployment import Deployment
 from contract.metrics import NAMESPACE, SWITCHED_OFF
 from contract.switch import OFF, ON
-from front_door.answers import HealthReport
+from front_door.answers import HealthReport, HourlyPrice
 from front_door.aws import AWS_ERRORS, Aws
 from rest.errors import ApiError
 
@@ -34,6 +34,9 @@ class Endpoint(BaseModel):
 
     instance_type: str = Field(min_length=1)
     endpoint_name: str = Field(min_length=1)
+    min_instances: int = Field(default=1, ge=1)
+    max_instances: int = Field(default=1, ge=1)
+    hourly_price: HourlyPrice | None = None
 
 
 class Environment(BaseModel):
@@ -69,6 +72,11 @@ class Environment(BaseModel):
         default=None,
         min_length=1,
         description="where unanswered questions are kept; by default they are not",
+    )
+    cors_origins: Json[frozenset[str]] = Field(
+        alias="CORS_ORIGINS",
+        default=frozenset(),
+        description="JSON list of the pages elsewhere that may read the answers",
     )
     time_budget_seconds: float = Field(
         # API Gateway gives up after 29 seconds.

@@ -63,6 +63,7 @@ class FrontDoor(RestApp):
     def connect(self, environment: Environment, aws: Aws) -> None:
         """Readies the routes for requests; without it they can only be documented."""
         self.environment = environment
+        self.cors_origins = environment.cors_origins
         self.parameters = StageParameters(environment, aws)
         self.endpoints = Endpoints(environment.endpoints, aws, self.parameters)
         log_group = environment.unanswered_log_group
@@ -172,7 +173,13 @@ def endpoints() -> EndpointsAnswer:
     deployment = app.parameters.deployment()
     return {
         "endpoints": [
-            {"instance_type": endpoint.instance_type, "endpoint_name": endpoint.endpoint_name}
+            {
+                "instance_type": endpoint.instance_type,
+                "endpoint_name": endpoint.endpoint_name,
+                "min_instances": endpoint.min_instances,
+                "max_instances": endpoint.max_instances,
+                "hourly_price": endpoint.hourly_price,
+            }
             for endpoint in app.endpoints.deployed
         ],
         "model": {

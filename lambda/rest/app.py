@@ -36,11 +36,13 @@ class RestApp(APIGatewayRestResolver):
     """Powertools' resolver with this API's form of requests, answers and errors.
 
     `function` names the Lambda function in the OpenAPI document: API Gateway sends it the routes.
+    Pages of `cors_origins` may read the answers; API Gateway itself answers their preflights.
     """
 
     def __init__(self, function: str) -> None:
         super().__init__()
         self._function = function
+        self.cors_origins: frozenset[str] = frozenset()
         self._methods: dict[str, list[str]] = {}
         self.not_found(self._no_route)
         self.exception_handler(ApiError)(self.refuse)
@@ -113,7 +115,10 @@ class RestApp(APIGatewayRestResolver):
     def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """The answer to one event of API Gateway's proxy integration."""
         # The gateway has found the resource; the path may begin with a custom domain's mapping.
-        return super().resolve({**event, "path": event["resource"]}, context)
+        answer = super().resolve({**event, "path": event["resource"]}, context)
+        if self.cors_origins:
+            answer["multiValueHeaders"].update(self._cors_headers())
+        return answer
 
     def refuse(
         self, error: ApiError, headers: Mapping[str, str | list[str]] | None = None
@@ -128,6 +133,15 @@ class RestApp(APIGatewayRestResolver):
         """The answer to an unforeseen exception."""
         logger.exception("unexpected")
         return self.refuse(ApiError("internal_error", "Internal error; your request is fine."))
+
+    def _cors_headers(self) -> dict[str, list[str]]:
+        """What lets a page of one of the origins read the answer."""
+        headers = {"Vary": ["Origin"]}
+        origin = self.current_event.headers.get("origin")
+        if origin in self.cors_origins:
+            headers["Access-Control-Allow-Origin"] = [origin]
+            headers["Access-Control-Expose-Headers"] = ["Retry-After"]
+        return headers
 
     def _no_route(self, _: Exception) -> Response[str]:
         methods = self._methods.get(self.current_event.path)

@@ -39,6 +39,7 @@ class FoundationStack(StageStack):
             "Storage",
             key=self.key,
             batch_retention=cdk.Duration.days(settings.batch.retention_days),
+            batch_origins=[*self._console_origins(), *settings.api.cors_origins],
         )
         self.execution_role = ExecutionRole(
             self, "ExecutionRole", settings=settings, storage=self.storage, key=self.key
@@ -56,6 +57,16 @@ class FoundationStack(StageStack):
             self.add_output(name, bucket.bucket_name, contents)
         if self.removal_policy is cdk.RemovalPolicy.DESTROY:
             EmptyBuckets(self, "EmptyBuckets", self.storage)
+
+    def _console_origins(self) -> list[str]:
+        """Where the console is served from, if it is.
+
+        The API is made later, and refers to the bucket; so its host is known by its ending alone.
+        It is the presigned URL that lets a page in, not the page's origin.
+        """
+        if not self.settings.api.console:
+            return []
+        return [f"https://*.execute-api.{self.region}.{self.url_suffix}"]
 
     def _let_logs_use_the_key(self, settings: Settings) -> None:
         """Lets CloudWatch Logs encrypt the unanswered questions with the key, and no other log.

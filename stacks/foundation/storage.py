@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -22,6 +24,7 @@ class Storage(Construct):
 
     Args:
         batch_retention: how long inputs and results are kept.
+        batch_origins: web pages that may use presigned URLs of the batch bucket.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Storage(Construct):
         *,
         key: kms.IKey,
         batch_retention: cdk.Duration,
+        batch_origins: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, id_)
         self._removal_policy = StageStack.containing(self).removal_policy
@@ -67,6 +71,13 @@ class Storage(Construct):
             ),
         )
         self._notify_event_bridge(self.batch)
+        if batch_origins:
+            self.batch.add_cors_rule(
+                allowed_origins=[*batch_origins],
+                allowed_methods=[s3.HttpMethods.GET, s3.HttpMethods.PUT],
+                allowed_headers=["content-type", "range"],
+                max_age=3000,
+            )
 
     def _bucket(self, id_: str, key: kms.IKey, *lifecycle_rules: s3.LifecycleRule) -> s3.Bucket:
         return s3.Bucket(

@@ -57,6 +57,7 @@ class BatchApi(Construct):
                 "INPUT_LOCATIONS": json.dumps(settings.batch.input_locations),
                 "INSTANCE_COUNT": str(settings.batch.instance_count),
                 "MAX_INSTANCE_COUNT": str(settings.batch.max_instance_count),
+                "CORS_ORIGINS": json.dumps(settings.api.cors_origins),
                 "POWERTOOLS_SERVICE_NAME": APP_NAME,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },

@@ -19,6 +19,8 @@ from constructs import Construct
 from contract.names import API_STAGE, APP_NAME
 from stacks.common.policies import acknowledge
 from stacks.common.stage_stack import StageStack
+from stacks.front_door.console import console_limits
+from stacks.front_door.cors import add_preflight, refusal_headers
 from stage.settings import Settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
@@ -101,6 +103,7 @@ class RestApi(Construct):
             stage_name=API_STAGE,
             throttling_rate_limit=self._settings.api.rate_limit,
             throttling_burst_limit=self._settings.api.burst_limit,
+            method_options=console_limits() if self._settings.api.console else None,
             logging_level=apigateway.MethodLoggingLevel.ERROR,
             data_trace_enabled=False,  # it would log the callers' texts
             metrics_enabled=True,
@@ -178,10 +181,12 @@ class RestApi(Construct):
                 response_type=kind,
                 status_code=status,
                 response_templates={"application/json": template},
+                response_parameters=refusal_headers(self._settings.api.cors_origins),
             )
             # A stage shows what its deployment copied, so a changed refusal needs a new deployment.
             deployment.node.add_dependency(response)
-            deployment.add_to_logical_id([kind, status, template])
+            headers = refusal_headers(self._settings.api.cors_origins)
+            deployment.add_to_logical_id([kind, status, template, *([headers] if headers else [])])
 
     def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
         """Makes the operations of docs/openapi.json, each for the function in its `x-function`."""
@@ -194,6 +199,12 @@ class RestApi(Construct):
             resource = self.api.root.resource_for_path(path)
             for verb, operation in operations.items():
                 self._method(verb.upper(), resource, integrations[operation["x-function"]])
+            if self._settings.api.cors_origins:
+                add_preflight(
+                    resource,
+                    [verb.upper() for verb in operations],
+                    self._settings.api.cors_origins,
+                )
 
     def _method(
         self, verb: str, resource: apigateway.IResource, integration: apigateway.Integration

@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from contract.names import APP_NAME
-from contract.outputs import API_AUTH, API_KEY_ID, API_KEY_IDS, API_URL
+from contract.outputs import API_AUTH, API_KEY_ID, API_KEY_IDS, API_URL, CONSOLE_URL
 from stacks.alarms.stage import FrontDoorAlarms
 from stacks.common.arns import parameter_arn
 from stacks.common.endpoint import NamedEndpoint
@@ -19,7 +19,9 @@ from stacks.common.python_function import RUNTIME, PythonFunction
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.stack import FoundationStack
 from stacks.front_door.batch_api import BatchApi
+from stacks.front_door.console import PATH, Console
 from stacks.front_door.rest_api import RestApi
+from stage.prices import prices_for
 from stage.settings import Settings
 from stage.vendor import LAYER, vendored_bundle
 
@@ -46,6 +48,7 @@ class FrontDoorStack(StageStack):
             description="Powertools and pydantic, as locked in requirements/lambda.txt",
         )
         endpoints = [NamedEndpoint(settings, e.instance_type) for e in settings.endpoints]
+        prices = prices_for(settings)
         parameters = (settings.names.deployment_parameter, settings.names.serving_parameter)
         front_door = PythonFunction(
             self,
@@ -61,7 +64,16 @@ class FrontDoorStack(StageStack):
             environment={
                 "APP_STAGE": settings.stage,
                 "ENDPOINTS": json.dumps(
-                    [{"instance_type": e.instance_type, "endpoint_name": e.name} for e in endpoints]
+                    [
+                        {
+                            "instance_type": deployed.instance_type,
+                            "endpoint_name": deployed.name,
+                            "min_instances": chosen.least_instances,
+                            "max_instances": chosen.most_instances,
+                            "hourly_price": prices.hour_of(deployed.instance_type),
+                        }
+                        for deployed, chosen in zip(endpoints, settings.endpoints, strict=True)
+                    ]
                 ),
                 "DEPLOYMENT_PARAMETER": settings.names.deployment_parameter,
                 "SERVING_PARAMETER": settings.names.serving_parameter,
@@ -70,6 +82,7 @@ class FrontDoorStack(StageStack):
                 "UNANSWERED_BELOW": str(settings.unanswered_below),
                 "LEXICAL": str(settings.search.ranking != "vectors").lower(),
                 "TIME_BUDGET_SECONDS": str(_BUDGET_SECONDS),
+                "CORS_ORIGINS": json.dumps(settings.api.cors_origins),
                 "POWERTOOLS_SERVICE_NAME": APP_NAME,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
@@ -87,6 +100,15 @@ class FrontDoorStack(StageStack):
             front_door=front_door.function,
             batch=batch.function,
         )
+        if settings.api.console:
+            Console(
+                self,
+                "Console",
+                settings=settings,
+                api=api.api,
+                batch_bucket=foundation.storage.batch,
+            )
+            self.add_output(CONSOLE_URL, f"{api.url}{PATH}", "The console, a page for the browser")
         FrontDoorAlarms(self, "Alarms", settings=settings, topic=foundation.topic)
         self.add_output(API_URL, api.url, "Base URL of the REST API")
         self.add_output(API_AUTH, settings.api.auth, "How requests are authorised")

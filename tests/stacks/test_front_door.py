@@ -10,6 +10,7 @@ import pytest
 from contract.names import Names
 from contract.outputs import API_AUTH, API_URL
 from stacks.front_door import rest_api
+from stage.prices import prices_for
 from stage.settings import load_settings
 from tests.support.synthesis import (
     ROOT,
@@ -70,9 +71,17 @@ def test_the_methods_are_the_documented_operations(api: dict) -> None:
         for verb, operation in operations.items()
     }
     assert {
-        (path_of(api, m["ResourceId"]), m["HttpMethod"], function_of(api, m))
-        for m in properties(api, "AWS::ApiGateway::Method")
+        (path_of(api, m["ResourceId"]), m["HttpMethod"], function_of(api, m)) for m in methods(api)
     } == documented
+
+
+def methods(api: dict) -> list[dict]:
+    """All but those of the console; see test_console.py."""
+    return [
+        method
+        for method in properties(api, "AWS::ApiGateway::Method")
+        if not path_of(api, method["ResourceId"]).startswith("/console")
+    ]
 
 
 def path_of(api: dict, resource: dict) -> str:
@@ -93,7 +102,7 @@ def function_of(api: dict, method: dict) -> str:
 
 
 def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
-    for method in properties(api, "AWS::ApiGateway::Method"):
+    for method in methods(api):
         if stage == "prod":
             assert method["AuthorizationType"] == "AWS_IAM"
         else:
@@ -141,9 +150,7 @@ def test_a_refusal_has_the_status_that_goes_with_its_code(stage: str, api: dict)
 
 def test_the_functions_end_before_the_gateway_gives_up(api: dict, function: dict) -> None:
     budget = float(variables(function)["TIME_BUDGET_SECONDS"])
-    timeouts = {
-        m["Integration"]["TimeoutInMillis"] for m in properties(api, "AWS::ApiGateway::Method")
-    }
+    timeouts = {m["Integration"]["TimeoutInMillis"] for m in methods(api)}
     assert timeouts == {29_000}
     assert budget < function["Timeout"]
     assert all(f["Timeout"] < 29 for f in properties(api, "AWS::Lambda::Function"))
@@ -154,7 +161,7 @@ def test_the_stage_logs_traces_and_throttles(stage: str, api: dict) -> None:
     deployed = resource["Properties"]
     assert deployed["TracingEnabled"] is True
     assert deployed["AccessLogSetting"]["DestinationArn"]
-    (settings,) = deployed["MethodSettings"]
+    (settings,) = (s for s in deployed["MethodSettings"] if s["ResourcePath"] == "/*")
     assert settings["DataTraceEnabled"] is False  # it would log the callers' texts
     limits = load_settings(stage).api
     assert settings["ThrottlingRateLimit"] == limits.rate_limit
@@ -199,6 +206,7 @@ def test_the_function_knows_the_endpoints_in_order_of_preference(
     stage: str, function: dict
 ) -> None:
     settings = load_settings(stage)
+    prices = prices_for(settings)
     found = variables(function)
     assert found["APP_STAGE"] == stage
     assert found["DEPLOYMENT_PARAMETER"] == settings.names.deployment_parameter
@@ -211,6 +219,13 @@ def test_the_function_knows_the_endpoints_in_order_of_preference(
         {
             "instance_type": e.instance_type,
             "endpoint_name": settings.names.endpoint(e.instance_type),
+            "min_instances": e.least_instances,
+            "max_instances": e.most_instances,
+            "hourly_price": {
+                "amount": prices.instance_hour[e.instance_type],
+                "currency": "USD",
+                "as_of": prices.as_of.isoformat(),
+            },
         }
         for e in settings.endpoints
     ]
@@ -225,7 +240,9 @@ def test_concurrency_is_reserved_where_the_settings_say_so(stage: str, function:
 def test_the_functions_have_their_packages(api: dict) -> None:
     (layer,) = of_type(api, "AWS::Lambda::LayerVersion")
     functions = properties(api, "AWS::Lambda::Function")
-    assert [f["Layers"] for f in functions] == [[{"Ref": layer}]] * 2
+    layers = {f["Handler"].partition(".")[0]: f.get("Layers") for f in functions}
+    layers.pop("console", None)  # it has no packages
+    assert layers == {name: [{"Ref": layer}] for name in ("front_door", "batch")}
 
 
 def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name() -> None:

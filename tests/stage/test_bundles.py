@@ -25,6 +25,13 @@ def test_the_containers_bundle_starts_and_carries_the_reader_but_no_sample() -> 
     assert not [n for n in names if n.endswith(".csv") or "__pycache__" in n]
 
 
+def test_a_functions_bundle_has_the_files_that_it_serves() -> None:
+    names = zipfile.ZipFile(function_bundle("console.handler").path).namelist()
+    assert {"console/handler.py", "console/static/index.html"} <= set(names)
+    others = zipfile.ZipFile(function_bundle("examination.smoke_test").path).namelist()
+    assert not [name for name in others if "static" in name]
+
+
 def test_bytes_do_not_depend_on_times_or_order(tmp_path: Path) -> None:
     first, second = tmp_path / "a.py", tmp_path / "b.py"
     first.write_text("1")

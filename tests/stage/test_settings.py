@@ -260,6 +260,46 @@ def test_settings_may_live_elsewhere(tmp_path: Path) -> None:
         load_settings("dev", directory=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://www.example.com",
+        "https://www.example.com:8443",
+        "http://localhost:3000",
+        "http://127.0.0.1",
+    ],
+)
+def test_an_origin_as_browsers_send_it(origin: str) -> None:
+    assert check(api={"cors_origins": [origin]}).api.cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "www.example.com",
+        "https://www.example.com/",
+        "https://www.example.com:443",
+        "https://*.example.com",
+        "https://WWW.example.com",
+        "http://www.example.com",
+        "null",
+        'https://a" || "',
+    ],
+)
+def test_an_origin_that_no_page_has_or_that_is_too_wide(origin: str) -> None:
+    assert "an origin such as https://www.example.com" in problems(api={"cors_origins": [origin]})
+
+
+def test_there_is_no_console_unless_the_settings_say_so() -> None:
+    assert check().api.console is False
+    assert {s: load_settings(s).api.console for s in ("local", "dev", "prod")} == {
+        "local": True,
+        "dev": True,
+        "prod": False,
+    }
+
+
 @pytest.mark.parametrize("value", ["x", [], 3])
 @pytest.mark.parametrize("key", ["model", "corpus", "bake", "endpoints", "api", "tags"])
 def test_a_value_where_a_table_belongs(key: str, value: object) -> None:

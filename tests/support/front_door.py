@@ -27,8 +27,20 @@ DEPLOYMENT = {
     "corpus_sha256": "c0ffee",
 }
 ENDPOINTS = [
-    {"instance_type": "ml.c6i.xlarge", "endpoint_name": "faq-c6i"},
-    {"instance_type": "ml.g5.2xlarge", "endpoint_name": "faq-g5"},
+    {
+        "instance_type": "ml.c6i.xlarge",
+        "endpoint_name": "faq-c6i",
+        "min_instances": 2,
+        "max_instances": 8,
+        "hourly_price": {"amount": 0.204, "currency": "USD", "as_of": "2026-11-20"},
+    },
+    {
+        "instance_type": "ml.g5.2xlarge",
+        "endpoint_name": "faq-g5",
+        "min_instances": 1,
+        "max_instances": 1,
+        "hourly_price": None,
+    },
 ]
 ENVIRONMENT = {
     "APP_STAGE": "local",

@@ -42,8 +42,12 @@ class Aws:
 
     @cached_property
     def s3(self) -> S3Client:
-        """Signs URLs with Signature Version 4, which objects under a KMS key require."""
-        config = Config(signature_version="s3v4", **_TIMES)
+        """Signs URLs with Signature Version 4, which objects under a KMS key require.
+
+        And for the bucket's host in its region: botocore's default is the global one, which
+        redirects for buckets elsewhere, and no browser follows that to upload a file.
+        """
+        config = Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, **_TIMES)
         return cast("S3Client", self._session.create_client("s3", config=config))
 
     @cached_property

@@ -23,6 +23,11 @@ class Environment(BaseModel):
     )
     instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="the default")
     max_instance_count: int = Field(alias="MAX_INSTANCE_COUNT", ge=1)
+    cors_origins: Json[frozenset[str]] = Field(
+        alias="CORS_ORIGINS",
+        default=frozenset(),
+        description="JSON list of the pages elsewhere that may read the answers",
+    )
 
     @property
     def locations(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class BatchApi(RestApp):
     def connect(self, environment: Environment, aws: Aws) -> None:
         """Readies the routes for requests; without it they can only be documented."""
         self.environment = environment
+        self.cors_origins = environment.cors_origins
         self.aws = aws
         self.batches = Batches(environment, aws)
 
