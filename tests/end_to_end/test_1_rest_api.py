@@ -69,6 +69,20 @@ def test_the_printed_curl_works(app: LocalApp) -> None:
     assert len(json.loads(answer.stdout)["results"][0]) == 3
 
 
+def test_the_console_is_open_and_what_it_asks_is_not(app: LocalApp) -> None:
+    def get(path: str) -> tuple[str, str]:
+        with urllib.request.urlopen(app.api["url"] + path, timeout=20) as answer:
+            return answer.headers["Content-Type"], answer.read().decode()
+
+    media_type, page = get("/console")
+    assert media_type == "text/html; charset=utf-8"
+    assert f"{app.api['url']}/console" in app.output
+    for link in re.findall(r'(?:href|src)="(console/[^"]+)"', page):
+        assert get(f"/{link}")[1]
+    assert json.loads(get("/console/config.json")[1])["auth"] == "api_key"
+    assert request(app, "/endpoints", x_api_key="")[0] == 403
+
+
 def test_search_finds_answers_of_the_corpus(client: FaqSearch) -> None:
     entries = {entry.id: entry for entry in read_corpus(SAMPLE)}
     found = client.search(["Is R supported with Amazon SageMaker?"], top_k=10)

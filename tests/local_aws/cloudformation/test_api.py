@@ -34,6 +34,17 @@ BUCKET = {
                 {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
             ]
         },
+        "CorsConfiguration": {
+            "CorsRules": [
+                {
+                    "Id": "pages",
+                    "AllowedOrigins": ["https://*.example.com"],
+                    "AllowedMethods": ["GET"],
+                    "ExposedHeaders": ["ETag"],
+                    "MaxAge": 60,
+                }
+            ]
+        },
         "LifecycleConfiguration": {
             "Rules": [
                 {
@@ -107,6 +118,9 @@ def test_a_stack_with_real_effect(context, cloudformation):
     # The policy that requires TLS denies nothing here.
     s3.put_object(Bucket=value, Key="k", Body=b"v")
     assert s3.get_bucket_versioning(Bucket=value)["Status"] == "Enabled"
+    (pages,) = s3.get_bucket_cors(Bucket=value)["CORSRules"]
+    assert (pages["AllowedOrigins"], pages["MaxAgeSeconds"]) == (["https://*.example.com"], 60)
+    assert pages["ExposeHeaders"] == ["ETag"]
     rule = s3.get_bucket_lifecycle_configuration(Bucket=value)["Rules"][0]
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
     found = cloudformation.list_stack_resources(StackName="app")["StackResourceSummaries"]

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from batch.api import answers
 from tests.support.batch_scenarios import BUCKET
-from tests.support.recorded_aws import AwsError
+from tests.support.recorded_aws import REGION, AwsError
 
 URI = f"s3://{BUCKET}/input/texts.jsonl"
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -70,6 +70,8 @@ def test_an_upload_is_awaited_at_a_signed_address(api):
     assert (upload["method"], upload["headers"]) == ("PUT", {})
     parts = urlsplit(upload["url"])
     assert parts.path == f"/input/uploads/{answer['batch_id']}.jsonl"
+    # Not the global host, which redirects: no browser follows that to upload a file.
+    assert parts.netloc == f"{BUCKET}.s3.{REGION}.amazonaws.com"
     query = parse_qs(parts.query)
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"], "KMS refuses older signatures"
     assert (query["X-Amz-Expires"], query["X-Amz-SignedHeaders"]) == (["3600"], ["host"])
