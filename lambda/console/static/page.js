@@ -5,6 +5,7 @@ import { TEXTS } from "./texts.js";
 const KEPT = "faq-search.language";
 
 let language = "en";
+let locale = "en"; // the language as the browser's region writes numbers and dates
 
 export const $ = (id) => document.getElementById(id);
 
@@ -37,21 +38,21 @@ export const knows = (key) => key in TEXTS[language];
 
 export function number(value, digits = 0) {
   const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return new Intl.NumberFormat(language, options).format(value);
+  return new Intl.NumberFormat(locale, options).format(value);
 }
 
 export function money(amount, currency) {
   const options = { style: "currency", currency, maximumFractionDigits: amount < 0.01 ? 6 : 3 };
-  return new Intl.NumberFormat(language, options).format(amount);
+  return new Intl.NumberFormat(locale, options).format(amount);
 }
 
 export function date(value) {
-  return new Intl.DateTimeFormat(language, { dateStyle: "long", timeZone: "UTC" }).format(value);
+  return new Intl.DateTimeFormat(locale, { dateStyle: "long", timeZone: "UTC" }).format(value);
 }
 
 export function time(value) {
   const options = { dateStyle: "medium", timeStyle: "medium" };
-  return new Intl.DateTimeFormat(language, options).format(value);
+  return new Intl.DateTimeFormat(locale, options).format(value);
 }
 
 /** Chooses the language, as it was chosen before or as the browser prefers. */
@@ -70,6 +71,7 @@ export function keepLanguage(chosen) {
 /** Puts the whole page into a language. */
 function speak(chosen) {
   language = chosen;
+  locale = navigator.languages.find((tag) => tag.split("-")[0] === chosen) ?? chosen;
   document.documentElement.lang = chosen;
   for (const element of document.querySelectorAll("[data-text]")) {
     element.textContent = say(element.dataset.text);
