@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,21 +51,30 @@ def _add_module(module: str, roots: Sequence[Path], files: dict[str, Path]) -> N
     for end in range(1, len(parts) + 1):
         stem = "/".join(parts[:end])
         names = (f"{stem}.py", f"{stem}/__init__.py")
-        found = [(name, root / name) for root in roots for name in names if (root / name).is_file()]
-        for name, file in found[:1]:
-            if name not in files:
-                files[name] = file
-                for imported in _imports(file):
-                    _add_module(imported, roots, files)
+        places = ((name, root / name) for root in roots for name in names)
+        found = next((place for place in places if place[1].is_file()), None)
+        if found is None:
+            return
+        name, file = found
+        if name not in files:
+            files[name] = file
+            for imported in _imports(file.read_bytes()):
+                _add_module(imported, roots, files)
 
 
-def _imports(file: Path) -> Iterator[str]:
-    """Dotted names of what a source file imports; of `from a import b`, `a.b`, module or not."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+@cache
+def _imports(source: bytes) -> tuple[str, ...]:
+    """Dotted names of what a source imports; of `from a import b`, `a.b`, module or not.
+
+    Cached, since most functions import the same modules.
+    """
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(names)
 
 
 def container_bundle() -> Bundle:
