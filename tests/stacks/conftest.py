@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from stage.settings import Settings, load_settings
-from tests.support.synthesis import Templates, synthesise, templates_of, with_everything
+from tests.support.synthesis import Stacks, Templates, assemble, templates_of, with_everything
 
 
 @pytest.fixture(scope="session")
-def templates() -> Callable[[str], Templates]:
-    return cache(synthesise)
+def stacks() -> Callable[[str], Stacks]:
+    return cache(lambda stage: assemble(load_settings(stage)))
+
+
+@pytest.fixture(scope="session")
+def templates(stacks: Callable[[str], Stacks]) -> Callable[[str], Templates]:
+    return cache(lambda stage: {name: stack.template for name, stack in stacks(stage).items()})
 
 
 @pytest.fixture(scope="session", params=["local", "dev", "prod"])

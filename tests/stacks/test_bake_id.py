@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import json
@@ -12,13 +13,16 @@ import pytest
 
 import stage.bake_inputs
 from contract.deployment import Deployment
+from stacks.model.stack import ModelStack
+from stage.bake_inputs import bake_inputs
 from stage.bundles import Bundle
 from stage.settings import Settings, load_settings
-from tests.support.synthesis import assemble, properties
+from tests.support.synthesis import properties, some_templates_of
 
 
 def _bake(settings: Settings) -> dict[str, Any]:
-    (bake,) = properties(assemble(settings)["Model"].template, "Custom::Bake")
+    """The bake's resource in the template."""
+    (bake,) = properties(some_templates_of(settings, ModelStack)["Model"], "Custom::Bake")
     return bake
 
 
@@ -28,8 +32,14 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def bake_id(settings: Settings) -> str:
-    return str(_bake(settings)["BakeId"])
+def deployed(settings: Settings) -> dict[str, Any]:
+    return _bake(settings)
+
+
+@pytest.fixture(scope="module")
+def bake_id(settings: Settings, deployed: dict[str, Any]) -> str:
+    assert deployed["BakeId"] == bake_inputs(settings).bake_id
+    return str(deployed["BakeId"])
 
 
 def _with(value: Any, path: str, change: Any) -> Any:
@@ -64,7 +74,7 @@ MODEL = f"lock.models.{load_settings('dev').model.id}"
 def test_every_input_of_the_artifact_changes_the_id(
     settings: Settings, bake_id: str, path: str, value: Any
 ) -> None:
-    assert _bake(_with(settings, path, value))["BakeId"] != bake_id
+    assert bake_inputs(_with(settings, path, value)).bake_id != bake_id
 
 
 @pytest.mark.parametrize(
@@ -74,11 +84,12 @@ def test_every_input_of_the_artifact_changes_the_id(
 def test_what_is_decided_at_each_request_trains_nothing(
     settings: Settings, bake_id: str, path: str, value: Any
 ) -> None:
-    assert _bake(_with(settings, path, value))["BakeId"] == bake_id
+    assert bake_inputs(_with(settings, path, value)).bake_id == bake_id
 
 
 def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Settings) -> None:
-    template = assemble(_with(settings, "bake.reuse", "e" * 64))["Model"].template
+    reused = _with(settings, "bake.reuse", "e" * 64)
+    template = some_templates_of(reused, ModelStack)["Model"]
     (values,) = properties(template, "Custom::Bake")
     assert values["BakeId"] == values["TrainingJob"]["HyperParameters"]["bake_id"] == "e" * 64
     assert values["ReuseOnly"] is True
@@ -95,13 +106,13 @@ def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Set
     assert deployed.bake_id == "e" * 64
 
 
-def test_a_bake_is_run_unless_the_settings_reuse_one(settings: Settings) -> None:
-    assert "ReuseOnly" not in _bake(settings)
-    assert "FileSha256" not in _bake(settings)["Corpus"]
+def test_a_bake_is_run_unless_the_settings_reuse_one(deployed: dict[str, Any]) -> None:
+    assert "ReuseOnly" not in deployed
+    assert "FileSha256" not in deployed["Corpus"]
 
 
 def test_a_corpus_that_is_only_saved_anew_changes_nothing(
-    settings: Settings, bake_id: str, tmp_path: Path
+    settings: Settings, deployed: dict[str, Any], tmp_path: Path
 ) -> None:
     file = settings.corpus.path
     assert file is not None
@@ -111,7 +122,7 @@ def test_a_corpus_that_is_only_saved_anew_changes_nothing(
         csv.writer(stream, delimiter="\t").writerows([["Frage", "Antwort"], *rows])
     again = load_settings(settings.stage, str(saved))
     assert again.corpus_sha256 == settings.corpus_sha256
-    assert _bake(again)["Corpus"] == _bake(settings)["Corpus"]
+    assert _bake(again) == deployed
 
 
 @pytest.mark.parametrize("bundle", ["container_bundle", "vendored_bundle"])
@@ -125,16 +136,14 @@ def test_other_code_or_packages_are_another_bake(
     other = tmp_path / "other.zip"
     other.touch()
     monkeypatch.setattr(stage.bake_inputs, bundle, lambda *_: Bundle(other, "f" * 64))
-    assert _bake(settings)["BakeId"] != bake_id
+    assert bake_inputs(settings).bake_id != bake_id
 
 
 def test_the_precision_changes_one_hyperparameter_of_the_job_and_the_ids(
-    settings: Settings,
+    settings: Settings, deployed: dict[str, Any]
 ) -> None:
-    before, after = (
-        _bake(each)["TrainingJob"]
-        for each in (settings, _with(settings, "model.precision", "bf16"))
-    )
+    before = copy.deepcopy(deployed["TrainingJob"])
+    after = _bake(_with(settings, "model.precision", "bf16"))["TrainingJob"]
     assert before["HyperParameters"].pop("precision") == "fp32"
     assert after["HyperParameters"].pop("precision") == "bf16"
     old, new = before["HyperParameters"]["bake_id"], after["HyperParameters"]["bake_id"]
@@ -156,4 +165,4 @@ def test_the_prefixes_reach_the_job(settings: Settings) -> None:
 def test_where_it_runs_does_not_change_the_id(
     settings: Settings, bake_id: str, change: dict[str, Any]
 ) -> None:
-    assert _bake(settings.model_copy(update=change))["BakeId"] == bake_id
+    assert bake_inputs(settings.model_copy(update=change)).bake_id == bake_id

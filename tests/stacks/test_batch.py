@@ -11,6 +11,7 @@ import pytest
 from batch.steps.environment import Environment
 from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, SHARDS_PREFIX
 from contract.names import APP_NAME, Names
+from stacks.batch.stack import BatchStack
 from stage.settings import Settings
 from tests.support.synthesis import (
     ROOT,
@@ -21,8 +22,8 @@ from tests.support.synthesis import (
     listed,
     of_type,
     properties,
+    some_templates_of,
     statements,
-    templates_of,
 )
 
 FUNCTION = "StepsFunctionRole"
@@ -46,7 +47,7 @@ def _environment(template: dict[str, Any]) -> dict[str, Any]:
 
 def _with_batch(**changes: Any) -> dict[str, Any]:
     """The Batch template of stage dev with other settings of [batch]."""
-    return templates_of(changed("dev", batch=changes))["Batch"]
+    return some_templates_of(changed("dev", batch=changes), BatchStack)["Batch"]
 
 
 def test_the_workflow_is_the_tested_one_under_a_fixed_name(
@@ -206,7 +207,7 @@ def test_jobs_have_the_stages_tags_count_and_price(
 
 def test_a_price_in_the_settings_takes_precedence_over_the_table() -> None:
     settings = changed("dev", prices={"ml.c6i.xlarge": 9.5})
-    variables = _environment(templates_of(settings)["Batch"])
+    variables = _environment(some_templates_of(settings, BatchStack)["Batch"])
     assert json.loads(variables["PRICE"])["per_hour"] == 9.5
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, UPLOADS_PREFIX
 from contract.names import Names
+from stacks.front_door.stack import FrontDoorStack
 from stage.settings import load_settings
 from tests.support.synthesis import (
     Templates,
@@ -15,8 +16,8 @@ from tests.support.synthesis import (
     changed,
     listed,
     properties,
+    some_templates_of,
     statements,
-    templates_of,
 )
 
 ROLE = "BatchFunctionRole"
@@ -84,7 +85,8 @@ def test_it_may_read_where_the_settings_let_callers_name_files(
     templates: Callable[[str], Templates],
 ) -> None:
     locations = ["s3://theirs/texts/", "s3://whole/"]
-    api = templates_of(changed("dev", batch={"input_locations": locations}))["FrontDoor"]
+    settings = changed("dev", batch={"input_locations": locations})
+    api = some_templates_of(settings, FrontDoorStack)["FrontDoor"]
     assert json.loads(variables(api)["INPUT_LOCATIONS"]) == locations
     added = arn_ends(api, ROLE, "s3:GetObject") - arn_ends(
         templates("dev")["FrontDoor"], ROLE, "s3:GetObject"

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.synthesis import ROOT, Templates, changed, synthesise, templates_of
+from stacks.model.stack import ModelStack
+from stage.settings import load_settings
+from tests.support.synthesis import ROOT, Templates, changed, some_templates_of, templates_of
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
 # BAKE_ID changes the models; configurations and endpoints follow by reference, which a comparison
@@ -45,7 +47,7 @@ def test_a_changed_answer_changes_the_bake_and_what_follows(
 ) -> None:
     corpus = tmp_path / "corpus.csv"
     corpus.write_text(SAMPLE.read_text(encoding="utf-8") + "A new question?,A new answer.\n")
-    after = synthesise("local", corpus)
+    after = templates_of(load_settings("local", str(corpus)))
     assert changes(local, after) == {"Model": NEW_BAKE}
 
 
@@ -54,7 +56,7 @@ def test_the_same_corpus_under_another_name_changes_nothing(
 ) -> None:
     copy = tmp_path / "renamed.csv"
     copy.write_bytes(SAMPLE.read_bytes())
-    assert synthesise("local", copy) == local
+    assert templates_of(load_settings("local", str(copy))) == local
 
 
 CPU = {"instance_type": "ml.c6i.xlarge", "instance_count": 2}
@@ -66,30 +68,32 @@ def _local(**settings: Any) -> Templates:
     return templates_of(changed("local", **settings))
 
 
-def _gpu(**endpoint: Any) -> Templates:
-    """The same, with the GPU's endpoint changed."""
-    return _local(endpoints=[CPU, {**GPU, **endpoint}])
+def _gpu(**endpoint: Any) -> dict[str, Any]:
+    """Settings with the GPU's endpoint changed."""
+    return {"endpoints": [CPU, {**GPU, **endpoint}]}
 
 
 def test_another_instance_count_changes_one_configuration() -> None:
-    assert changes(_gpu(instance_count=2), _gpu(instance_count=3)) == {
+    before, after = (_local(**_gpu(instance_count=count)) for count in (2, 3))
+    assert changes(before, after) == {
         "Model": {"AWS::SageMaker::EndpointConfig"},
     }
 
 
 @pytest.mark.parametrize(
-    "after",
+    "settings",
     [
-        pytest.param(lambda: _gpu(instance_count=2), id="canary"),
-        pytest.param(lambda: _local(updates={"watch_seconds": 3}), id="longer watch"),
-        pytest.param(lambda: _gpu(scaling={"max_instances": 2}), id="scaling"),
+        pytest.param(_gpu(instance_count=2), id="canary"),
+        pytest.param({"updates": {"watch_seconds": 3}}, id="longer watch"),
+        pytest.param(_gpu(scaling={"max_instances": 2}), id="scaling"),
     ],
 )
 def test_another_way_of_updating_moves_the_endpoint_to_a_new_configuration(
-    local: Templates, after: Callable[[], Templates]
+    local: Templates, settings: dict[str, Any]
 ) -> None:
     """SageMaker does not update an endpoint to the configuration that it already has."""
-    was_all, now_all = (templates["Model"]["Resources"] for templates in (local, after()))
+    after = some_templates_of(changed("local", **settings), ModelStack)
+    was_all, now_all = (templates["Model"]["Resources"] for templates in (local, after))
     endpoints = [n for n, r in now_all.items() if r["Type"] == "AWS::SageMaker::Endpoint"]
     moved = [n for n in endpoints if was_all[n] != now_all[n]]
     assert moved

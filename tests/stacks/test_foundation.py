@@ -10,18 +10,18 @@ from contract.bake_objects import BAKES_PREFIX
 from contract.batch_objects import OUTPUT_PREFIX, SHARDS_PREFIX
 from contract.names import APP_NAME
 from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET
-from stage.settings import Settings, load_settings
+from stage.settings import Settings
 from tests.support.synthesis import (
+    Stacks,
     Templates,
     arn_ends,
-    assemble,
     changed,
     grant,
     listed,
     of_type,
     properties,
+    some_templates_of,
     statements,
-    templates_of,
 )
 
 # No ARN exists for these: ECR's token, metrics, traces, and the deliveries of logs.
@@ -122,7 +122,7 @@ def test_only_the_batch_bucket_notifies_event_bridge(stage_templates: Templates)
 
 @pytest.mark.parametrize("days", [1, 30, 400])
 def test_objects_in_the_batch_bucket_expire_and_shards_soon(days: int) -> None:
-    template = templates_of(changed("dev", batch={"retention_days": days}))["Foundation"]
+    template = some_templates_of(changed("dev", batch={"retention_days": days}))["Foundation"]
     (rules,) = (
         bucket["Properties"]["LifecycleConfiguration"]["Rules"]
         for name, bucket in of_type(template, "AWS::S3::Bucket").items()
@@ -162,14 +162,13 @@ def test_key_and_buckets_share_one_removal_policy(
 
 @pytest.mark.parametrize(("stage", "protected"), [("dev", False), ("prod", True)])
 def test_stacks_that_keep_their_data_cannot_be_deleted_by_mistake(
-    stage: str, protected: bool
+    stacks: Callable[[str], Stacks], stage: str, protected: bool
 ) -> None:
-    stacks = assemble(load_settings(stage))
-    assert {stack.termination_protection for stack in stacks.values()} == {protected}
+    assert {stack.termination_protection for stack in stacks(stage).values()} == {protected}
 
 
-def test_every_stack_has_the_tags_of_the_settings() -> None:
-    for stack in assemble(load_settings("prod")).values():
+def test_every_stack_has_the_tags_of_the_settings(stacks: Callable[[str], Stacks]) -> None:
+    for stack in stacks("prod").values():
         assert stack.tags == {
             "application": APP_NAME,
             "stage": "prod",

@@ -10,19 +10,19 @@ import pytest
 from contract.names import Names
 from contract.outputs import API_AUTH, API_URL
 from stacks.front_door import rest_api
+from stacks.front_door.stack import FrontDoorStack
 from stage.prices import prices_for
 from stage.settings import load_settings
 from tests.support.synthesis import (
     ROOT,
+    Stacks,
     Templates,
-    assemble,
     changed,
     listed,
     of_type,
     properties,
+    some_templates_of,
     statements,
-    synthesise,
-    templates_of,
 )
 
 KEY = "AWS::KMS::Key"
@@ -121,7 +121,8 @@ def test_a_changed_refusal_makes_another_deployment(
     """A stage shows what its deployment has copied."""
     (before,) = of_type(templates("dev")["FrontDoor"], "AWS::ApiGateway::Deployment")
     monkeypatch.setitem(rest_api._REFUSALS, "THROTTLED", ("429", "throttled", "Wait a moment."))
-    (after,) = of_type(synthesise("dev")["FrontDoor"], "AWS::ApiGateway::Deployment")
+    changed_api = some_templates_of(load_settings("dev"), FrontDoorStack)["FrontDoor"]
+    (after,) = of_type(changed_api, "AWS::ApiGateway::Deployment")
     assert after != before
 
 
@@ -245,8 +246,10 @@ def test_the_functions_have_their_packages(api: dict) -> None:
     assert layers == {name: [{"Ref": layer}] for name in ("front_door", "batch")}
 
 
-def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name() -> None:
-    front_door = assemble(load_settings("dev"))["FrontDoor"]
+def test_it_is_deployed_after_the_endpoints_that_it_knows_by_name(
+    stacks: Callable[[str], Stacks],
+) -> None:
+    front_door = stacks("dev")["FrontDoor"]
     assert Names("dev").stack("Model") in {d.id for d in front_door.dependencies}
 
 
@@ -270,7 +273,8 @@ class TestUnansweredQuestions:
     def test_they_have_an_encrypted_log_that_is_deleted_with_the_setting(self) -> None:
         """Also where the stage retains its data, or the next log group of the name would fail."""
         for stage in ("dev", "prod"):
-            templates = templates_of(changed(stage, search={"keep_unanswered": True}))
+            settings = changed(stage, search={"keep_unanswered": True})
+            templates = some_templates_of(settings, FrontDoorStack)
             log = templates["FrontDoor"]["Resources"]["Unanswered"]
             assert {log["DeletionPolicy"], log["UpdateReplacePolicy"]} == {"Delete"}
             key = log["Properties"].pop("KmsKeyId")["Fn::ImportValue"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import aws_cdk as cdk
-import cfnlint.api
 import pytest
 from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
-from cfnlint.config import ManualArgs
+from cfnlint.config import ConfigMixIn
+from cfnlint.decode.decode import decode_str
+from cfnlint.runner import Runner
 
 from stacks.application import build_application
 from stage.settings import Settings, load_settings
@@ -59,17 +61,23 @@ def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
     assert {stack: found for stack, t in stage_templates.items() if (found := _lint(t))} == {}
 
 
-def test_cfn_lint_would_find_a_wrong_property(stage_templates: Templates) -> None:
-    template = stage_templates["Foundation"]
+def test_cfn_lint_would_find_a_wrong_property(templates: Callable[[str], Templates]) -> None:
+    template = templates("dev")["Foundation"]
     wrong = {"Wrong": {"Type": "AWS::S3::Bucket", "Properties": {"Size": 1}}}
     # A copy, because other tests share the fixture's template.
     template = template | {"Resources": template["Resources"] | wrong}
     assert any("Size" in finding for finding in _lint(template))
 
 
+@cache
+def _linter() -> Runner:
+    """Made once: loading the rules takes about as long as checking a template."""
+    return Runner(ConfigMixIn(regions=["us-east-1"], ignore_checks=[CDK_OWN]))
+
+
 def _lint(template: dict[str, object]) -> list[str]:
-    config = ManualArgs(regions=["us-east-1"], ignore_checks=[CDK_OWN])
-    return [str(m) for m in cfnlint.api.lint(json.dumps(template), config=config)]
+    decoded, errors = decode_str(json.dumps(template))
+    return [str(match) for match in (*errors, *_linter().validate_template(decoded))]
 
 
 def test_the_reasons_for_unused_grants_are_for_what_is_granted(

@@ -10,6 +10,7 @@ from contract.bake_objects import BAKES_PREFIX, bake_prefix, corpus_prefix
 from contract.batch_objects import CONCURRENT, INVOCATION_SECONDS
 from contract.deployment import Deployment
 from contract.names import APP_NAME
+from stacks.model.stack import ModelStack
 from stage.settings import Settings, load_settings
 from tests.support.synthesis import (
     Templates,
@@ -19,6 +20,7 @@ from tests.support.synthesis import (
     listed,
     of_type,
     properties,
+    some_templates_of,
     statements,
     templates_of,
 )
@@ -95,7 +97,7 @@ def test_the_smoke_test_knows_what_an_endpoint_should_compute_on() -> None:
             {"instance_type": "ml.g5.2xlarge", "device": device},
             {"instance_type": "ml.c6i.xlarge"},
         ]
-        model = templates_of(changed("dev", endpoints=endpoints))["Model"]
+        model = some_templates_of(changed("dev", endpoints=endpoints), ModelStack)["Model"]
         (smoke,) = properties(model, "Custom::SmokeTest")
         assert smoke["Devices"] == expected
 

@@ -9,12 +9,18 @@ import pytest
 
 from contract.metrics import PROBE_FAILED, endpoint_dimensions
 from contract.names import Names
+from stacks.model.stack import ModelStack
 from stage.instance_types import is_gpu, vcpus
 from stage.jumpstart import read_lock
 from stage.settings import Settings, SettingsError, load_settings
-from tests.support.synthesis import Templates, changed, of_type, properties, templates_of
+from tests.support.synthesis import Templates, changed, of_type, properties, some_templates_of
 
 ENDPOINT = "AWS::SageMaker::Endpoint"
+
+
+def _model(stage: str, **changes: Any) -> dict[str, Any]:
+    """The Model template of a stage with some settings changed."""
+    return some_templates_of(changed(stage, **changes), ModelStack)["Model"]
 
 
 def _endpoints(model: dict) -> dict[str, dict[str, Any]]:
@@ -62,7 +68,7 @@ def test_endpoints_change_one_after_another(templates: Callable[[str], Templates
 def test_a_gpus_host_image_can_be_chosen() -> None:
     gpu = {"instance_type": "ml.g5.2xlarge", "host_image": "al2-ami-sagemaker-inference-gpu-3-1"}
     cpu = {"instance_type": "ml.c6i.xlarge"}
-    model = templates_of(changed("dev", endpoints=[gpu, cpu]))["Model"]
+    model = _model("dev", endpoints=[gpu, cpu])
     variants = [p["ProductionVariants"][0] for p in properties(model, f"{ENDPOINT}Config")]
     assert {v["InstanceType"]: v.get("InferenceAmiVersion") for v in variants} == {
         "ml.g5.2xlarge": gpu["host_image"],
@@ -80,7 +86,7 @@ def test_the_stages_have_both_kinds() -> None:
 
 @pytest.mark.parametrize("watch_seconds", [0, 3600])
 def test_an_update_may_take_longer_than_it_waits(watch_seconds: int) -> None:
-    model = templates_of(changed("prod", updates={"watch_seconds": watch_seconds}))["Model"]
+    model = _model("prod", updates={"watch_seconds": watch_seconds})
     for endpoint in properties(model, ENDPOINT):
         policy = endpoint["DeploymentConfig"]["BlueGreenUpdatePolicy"]
         waits = 3 * watch_seconds  # after the canary, after the rest, before the old ones go
@@ -246,7 +252,7 @@ class TestModels:
         return {name[:3] for name in of_type(model, "AWS::SageMaker::Model")}
 
     def test_a_batch_on_another_processor_has_its_own_model(self) -> None:
-        model = templates_of(changed("dev", batch={"instance_type": "ml.g5.2xlarge"}))["Model"]
+        model = _model("dev", batch={"instance_type": "ml.g5.2xlarge"})
         assert self._processors(model) == {"Cpu", "Gpu"}
         named = {p["Name"] for p in properties(model, "AWS::SSM::Parameter")}
         assert {Names("dev").model_name_parameter(gpu=gpu) for gpu in (False, True)} <= named

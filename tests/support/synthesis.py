@@ -11,12 +11,17 @@ import aws_cdk as cdk
 from aws_cdk.cx_api import CloudFormationStackArtifact
 
 from stacks.application import build_application
-from stage.settings import CONFIG_DIRECTORY, Settings, check_settings, load_settings
+from stacks.batch.stack import BatchStack
+from stacks.foundation.stack import FoundationStack
+from stacks.front_door.stack import FrontDoorStack
+from stacks.model.stack import ModelStack
+from stage.settings import CONFIG_DIRECTORY, Settings, check_settings
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
 
 Templates = dict[str, dict[str, Any]]
+Stacks = dict[str, CloudFormationStackArtifact]
 
 
 def new_app(**options: Any) -> cdk.App:
@@ -29,20 +34,30 @@ def new_app(**options: Any) -> cdk.App:
     return cdk.App(context=CONTEXT, **{"builtin_cloud_formation_validation": False, **options})
 
 
-def synthesise(stage: str, corpus: Path | None = None) -> Templates:
-    """The templates of a stage by the last part of their stack's name."""
-    return templates_of(load_settings(stage, str(corpus) if corpus else None))
-
-
 def templates_of(settings: Settings) -> Templates:
     """The templates that these settings give, by the last part of their stack's name."""
     return {name: stack.template for name, stack in assemble(settings).items()}
 
 
-def assemble(settings: Settings) -> dict[str, CloudFormationStackArtifact]:
+def assemble(settings: Settings) -> Stacks:
     """The synthesised stacks by the last part of their name."""
     app = new_app()
     build_application(app, settings)
+    return _synthesised(app)
+
+
+def some_templates_of(
+    settings: Settings, *stacks: type[BatchStack | FrontDoorStack | ModelStack]
+) -> Templates:
+    """Of Foundation and of these stacks alone, in less time than the whole app takes."""
+    app = new_app()
+    foundation = FoundationStack(app, settings=settings)
+    for stack in stacks:
+        stack(app, settings=settings, foundation=foundation)
+    return {name: stack.template for name, stack in _synthesised(app).items()}
+
+
+def _synthesised(app: cdk.App) -> Stacks:
     return {s.stack_name.rpartition("-")[2]: s for s in app.synth().stacks}
 
 
