@@ -6,10 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from local_aws import moto_adapter
 
@@ -29,10 +32,14 @@ class _Host:
 
 @contextmanager
 def tasks_through(client: Callable[..., Any]) -> Iterator[None]:
-    """Lets the tasks of executions act through the clients that `client` makes."""
+    """Lets the tasks of executions act through the clients that `client` makes.
+
+    Retries follow at once.
+    """
     host = _Host(client)
     moto_adapter.execution_hosts.add(host)
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+    at_once = patch.object(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None))
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}), at_once:
         yield
     moto_adapter.execution_hosts.remove(host)
 
@@ -48,7 +55,7 @@ def _states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def run_execution(
     definition: str, task: object, name: str = "e", **variables: str
 ) -> dict[str, Any]:
-    """Runs one execution as deployed, but with hardly a pause; returns how it ended.
+    """Runs one execution as deployed, but without pauses; returns how it ended.
 
     Args:
         task: the input.
