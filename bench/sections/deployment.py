@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, median, quantiles
 from typing import Any, Final
 
@@ -40,21 +42,7 @@ _SOURCE: Final = (
 )
 # The walk-through's mean milliseconds by model: embedding on g5.2xlarge and c6i.xlarge, nearest
 # neighbours on both. Not all of its texts are known, and it called from a notebook inside AWS.
-PUBLISHED: Final = {
-    "all-MiniLM-L6-v2": (19.5, 27.9, 21.7, 69.1),
-    "bge-base-en": (21.2, 114, 29.1, 372),
-    "bge-small-en": (28.3, 45.6, 29.2, 124),
-    "bge-large-en": (34.7, 337, 47.2, 1240),
-    "multilingual-e5-base": (22.1, 118, 30, 389),
-    "multilingual-e5-large": (39.8, 360, 47.1, 1380),
-    "e5-base": (25.6, 117, 30.4, 373),
-    "e5-base-v2": (25.2, 123, 31, 409),
-    "e5-large": (32.2, 339, 45.9, 1230),
-    "e5-large-v2": (32.5, 331, 49.6, 1220),
-    "gte-base": (22.2, 112, 30.3, 375),
-    "gte-small": (19.7, 46, 28.5, 129),
-    "gte-large": (39.7, 347, 46.6, 1320),
-}
+_PUBLISHED: Final = Path(__file__).parent.parent / "published_latency.csv"
 
 
 @dataclass(frozen=True)
@@ -217,7 +205,7 @@ def _notes(found: Found) -> list[str]:
 
 def _latency(found: Found) -> list[Table]:
     model = found.deployed.model_id.removeprefix("huggingface-sentencesimilarity-")
-    published = [f"{value:g}" for value in PUBLISHED.get(model, ())] or ["?"] * 4
+    published = read_published().get(model, ["?"] * 4)
     tables = []
     for number, (table, by_name) in enumerate(found.latency.items()):
         (requests,) = {len(seconds) for seconds in by_name.values()}
@@ -227,6 +215,13 @@ def _latency(found: Found) -> list[Table]:
         rows = [[name, *spread(seconds), *theirs] for name, seconds in by_name.items()]
         tables.append(Table(f"Latency of {table}, {requests} requests", columns, rows))
     return tables
+
+
+def read_published() -> dict[str, list[str]]:
+    """By model: embedding on g5.2xlarge and c6i.xlarge, nearest neighbours on both."""
+    with _PUBLISHED.open(encoding="utf-8", newline="") as stream:
+        _, *rows = csv.reader(stream)
+    return {model: means for model, *means in rows}
 
 
 def spread(seconds: Sequence[float]) -> tuple[str, str, str]:

@@ -182,7 +182,7 @@ def test_the_deployment_s_section():
     assert rows(section, 2)["REST API, 64 clients"] == ["0", "0.00", "none", "none", "100%"]
     assert any("nothing here was measured on AWS" in note for note in section.notes)
     assert any("AWS's walk-through" in note for note in section.notes)
-    assert len(deployment.PUBLISHED) == 13
+    assert len(deployment.read_published()) == 13
 
 
 def test_a_deployment_on_aws_tells_its_cold_starts():
