@@ -36,6 +36,7 @@ IMAGE_PYTHON ?= python3.12
 LAMBDA_PYTHON ?= python3.13
 VENV := .venv
 REFERENCE := .venv-reference
+WALKTHROUGH := .venv-walkthrough
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -50,7 +51,8 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate unanswered heatmap bench test test-reference permissions lint fmt \
+        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-reference \
+        test-walkthrough permissions lint fmt \
         snapshots second-opinion openapi lock clean
 
 help: ## this list
@@ -123,16 +125,23 @@ unanswered: install ## questions that got no answer, by meaning, as a table: DAY
 heatmap: .build/installed-charts ## how nine sentences of three topics correlate, as heatmap.png
 	@$(BIN)/python -m bench.heatmap $(WHERE)
 
+walkthrough: .build/installed-walkthrough ## AWS's walk-through as a notebook on the SageMaker SDK, in .build/walkthrough
+	@$(RUN) walkthrough $(WHERE)
+
 ##@ To change it
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference \
+	  --ignore tests/walkthrough
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 tests/end_to_end
 
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
 	  $(REFERENCE)/bin/python -m pytest -n 2 --confcutdir tests/reference tests/reference
+
+test-walkthrough: .build/installed-dev .build/installed-walkthrough ## run the notebook on a local AWS, check what it shows
+	@$(BIN)/python -m pytest tests/walkthrough
 
 permissions: .build/installed-dev ## deny what roles and deployer may do, one by one: does it show?
 	@$(BIN)/python -m tests.permissions
@@ -144,7 +153,8 @@ bench: .build/installed-charts .build/installed-bench ## speed beside the altern
 lint: .build/installed-dev ## ruff, mypy, and who may import whom
 	@ruff check .
 	@ruff format --check .
-	@mypy app.py bench commands container contract corpus faq_search lambda local_aws stacks stage tools
+	@mypy app.py bench commands container contract corpus faq_search lambda local_aws notebooks stacks stage \
+	  tools
 	@PYTHONPATH=lambda lint-imports --no-logo --cache-dir .build/import-linter
 
 fmt: .build/installed-dev ## fix what ruff can fix
@@ -164,7 +174,8 @@ lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) .venv-image .venv-second-opinion
+	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-image \
+	  .venv-second-opinion
 
 # What is installed is noted in .build. The locks are complete and have hashes.
 
@@ -200,6 +211,11 @@ clean: ## remove what was built and installed
 	@for python in $(IMAGE_PYTHON) $(LAMBDA_PYTHON); do $$python -V > /dev/null || { \
 	  echo "Python 3.12 and 3.13 are needed: make test-reference IMAGE_PYTHON=... LAMBDA_PYTHON=..."; exit 1; }; done
 	@$(IMAGE_PYTHON) -m commands install image
+	@touch $@
+
+# The SageMaker SDK, and what runs a notebook.
+.build/installed-walkthrough: .build/installed requirements/walkthrough.txt
+	@$(INSTALL) walkthrough
 	@touch $@
 
 # Another emulator. Its functions run under its own Python, so it is Lambda's.

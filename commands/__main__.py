@@ -37,6 +37,7 @@ COMMANDS = {
     "prune": ("commands.prune", "remove bakes that no version needs"),
     "evaluate": ("commands.evaluate", "measure how well questions find their answers"),
     "unanswered": ("commands.unanswered", "group by meaning what the corpus did not answer"),
+    "walkthrough": ("commands.walkthrough", "run AWS's walk-through, a notebook, against a stage"),
     "pin-corpus": ("commands.pin_corpus", "print the settings for a corpus in S3"),
 }
 

@@ -27,6 +27,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "reference": (".venv-reference", ("requirements/reference.txt", "requirements/weights.txt")),
     "bench": (".venv-reference", ("requirements/bench.txt",)),
     "image": (".venv-image", ("requirements/image.txt",)),
+    "walkthrough": (".venv-walkthrough", ("requirements/walkthrough.txt",)),
     "second-opinion": (".venv-second-opinion", ("requirements/second-opinion.txt",)),
 }
 

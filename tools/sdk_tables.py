@@ -59,8 +59,8 @@ def read_tables(transformers: str, torch: str) -> SdkTables:
         package = distribution(_PACKAGE)
     except PackageNotFoundError:
         raise TablesError(
-            f"{_PACKAGE} is not installed: make an environment with requirements/tools.txt and "
-            "run this tool there"
+            f"{_PACKAGE} is not installed: run this tool in the environment of "
+            "requirements/walkthrough.txt, which `make .build/installed-walkthrough` makes"
         ) from None
     images, regions = (
         json.loads(Path(str(package.locate_file(name))).read_text(encoding="utf-8"))
