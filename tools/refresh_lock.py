@@ -1,10 +1,11 @@
 """Refreshes `jumpstart.lock.json`: `python -m tools.refresh_lock`.
 
 Reads JumpStart's public manifest, the specifications it names, and the SageMaker SDK's tables of
-images and regions (requirements/tools.txt, in a separate environment). What JumpStart and the SDK
-publish is rewritten; what is kept by hand stays: dimension, prefixes and the rest of the model
-cards, and the retired instance types. The layout of manifest and specifications is the one the SDK
-reads; it is unverified against the live manifest. Without a network nothing is changed.
+images and regions, and compares the result with the SDK's own look-ups; the environment of
+requirements/walkthrough.txt has the SDK. What JumpStart and the SDK publish is rewritten; what is
+kept by hand stays: dimension, prefixes and the rest of the model cards, and the retired instance
+types. The layout of manifest and specifications is the one the SDK reads; it is unverified against
+the live manifest. Without a network nothing is changed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import botocore.session
 from botocore.exceptions import BotoCoreError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from tools.sdk_lookups import disagreements
 from tools.sdk_tables import SdkTables, TablesError, read_tables
 
 LOCK_FILE = Path(__file__).parent.parent / "jumpstart.lock.json"
@@ -231,10 +233,20 @@ def main(
     parser.add_argument("--dry-run", action="store_true", help="print what would change")
     given = parser.parse_args(arguments)
     lock = json.loads(file.read_text(encoding="utf-8"))
+    documents: dict[str, bytes] = {}
+
+    def fetch_and_keep(url: str) -> bytes:
+        key = unquote(url.removeprefix(_url(lock, given.region, "")))
+        documents[key] = fetch(url)
+        return documents[key]
+
     try:
         tables = read_tables(TRANSFORMERS, TORCH)
         today = datetime.datetime.now(datetime.UTC).date()
-        fresh, remarks = refresh(lock, fetch, tables, given.region, today)
+        fresh, remarks = refresh(lock, fetch_and_keep, tables, given.region, today)
+        remarks += disagreements(
+            fresh, documents, region=given.region, transformers=TRANSFORMERS, torch=TORCH
+        )
     except (RefreshError, TablesError, BotoCoreError) as error:
         print(f"{error}\n{file.name} was not changed.", file=sys.stderr)
         return 1

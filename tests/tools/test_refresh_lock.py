@@ -347,7 +347,7 @@ def test_tables_are_read_from_the_installed_package(tmp_path, monkeypatch):
 
 def test_without_the_sdk_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(sdk_tables, "_PACKAGE", "no-such-package-at-all")
-    with pytest.raises(TablesError, match="not installed: make an environment with requirements/"):
+    with pytest.raises(TablesError, match="not installed: run this tool in the environment of"):
         read_tables(TRANSFORMERS, TORCH)
 
 
@@ -357,6 +357,8 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch):
 @pytest.fixture
 def file(lock, tmp_path, monkeypatch):
     monkeypatch.setattr(refresh_lock, "read_tables", lambda *versions: tables())
+    # The real look-ups are tried where the SDK is: tests/walkthrough/test_sdk_lookups.py.
+    monkeypatch.setattr(refresh_lock, "disagreements", lambda *given, **more: ["SDK: 1, lock: 2"])
     path = tmp_path / "jumpstart.lock.json"
     write_lock(lock, path)
     return path
@@ -369,6 +371,7 @@ def test_the_command_rewrites_the_lock_and_says_what_changed(file, capsys):
     assert 'models.huggingface-sentencesimilarity-a.version: "1.0.0" -> "2.0.0"\n' in out
     assert 'ecr_registries.us-west-2.account: "111111111111" -> "763104351884"\n' in out
     assert "ca-west-1: not in" in out
+    assert out.endswith("SDK: 1, lock: 2\n")
     fresh = json.loads(file.read_text())
     assert fresh["models"]["huggingface-sentencesimilarity-a"]["version"] == "2.0.0"
 
