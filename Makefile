@@ -51,8 +51,8 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-reference \
-        test-walkthrough permissions lint fmt \
+        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-reference \
+        test-walkthrough screenshots permissions lint fmt \
         snapshots second-opinion openapi lock clean
 
 help: ## this list
@@ -132,9 +132,15 @@ walkthrough: .build/installed-walkthrough ## AWS's walk-through as a notebook on
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference \
-	  --ignore tests/walkthrough
+	  --ignore tests/walkthrough --ignore tests/browser
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 tests/end_to_end
+
+test-browser: .build/installed-browser ## the console in Chromium: by keyboard, on a phone, axe-core's rules
+	@$(BIN)/python -m pytest tests/browser
+
+screenshots: .build/installed-browser ## make the pictures of the console again
+	@$(BIN)/python -m pytest tests/browser/screenshots.py
 
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
@@ -192,6 +198,13 @@ clean: ## remove what was built and installed
 # matplotlib, which only the bench and the heat map need.
 .build/installed-charts: .build/installed requirements/charts.txt
 	@$(INSTALL) charts
+	@touch $@
+
+# Playwright drives a browser that is there already.
+.build/installed-browser: .build/installed-dev requirements/browser.txt
+	@command -v "$${CHROMIUM:-chromium}" > /dev/null || { \
+	  echo "Chromium is needed: apt-get install chromium, or CHROMIUM=path"; exit 1; }
+	@$(INSTALL) browser
 	@touch $@
 
 # What tests and bench compare with: PyTorch and sentence-transformers; and the real model server,
