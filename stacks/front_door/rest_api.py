@@ -169,6 +169,7 @@ class RestApi(Construct):
         )
         deployment = self.api.latest_deployment
         assert deployment is not None
+        headers = refusal_headers(self._settings.api.cors_origins)
         for kind, (status, code, sentence) in refusals.items():
             message = json.dumps(sentence) if sentence else "$context.error.messageString"
             template = (
@@ -181,11 +182,10 @@ class RestApi(Construct):
                 response_type=kind,
                 status_code=status,
                 response_templates={"application/json": template},
-                response_parameters=refusal_headers(self._settings.api.cors_origins),
+                response_parameters=headers,
             )
             # A stage shows what its deployment copied, so a changed refusal needs a new deployment.
             deployment.node.add_dependency(response)
-            headers = refusal_headers(self._settings.api.cors_origins)
             deployment.add_to_logical_id([kind, status, template, *([headers] if headers else [])])
 
     def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
