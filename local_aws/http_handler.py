@@ -42,6 +42,17 @@ class _Chunks(DechunkedInput):
         raise _MalformedBodyError("Malformed chunk")
 
 
+class _Body(LimitedStream):
+    """A body of known length, which is read in one piece rather than by 64 KiB."""
+
+    def readall(self) -> bytes:
+        content: bytes = self._stream.read(self.limit - self._pos)
+        self._pos += len(content)
+        if not self.is_exhausted:
+            self.on_disconnect()
+        return content
+
+
 class KeepAliveHandler(RequestHandler):
     """Serves WSGI requests, any number on one connection."""
 
@@ -85,7 +96,7 @@ class KeepAliveHandler(RequestHandler):
         if isinstance(environ["wsgi.input"], DechunkedInput):
             body = _Chunks(cast(IO[bytes], self.rfile))
         else:
-            body = LimitedStream(cast(IO[bytes], self.rfile), int(length))
+            body = _Body(cast(IO[bytes], self.rfile), int(length))
         environ["wsgi.input"] = body
         if is_form(environ) and environ["REQUEST_METHOD"] == "POST":
             environ[FORM] = body.read()

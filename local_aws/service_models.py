@@ -37,8 +37,9 @@ class DescriptionFiles(JSONFileLoader):  # type: ignore[misc, unused-ignore]
 
 # There is only one session, since each loads the descriptions of services and regions for itself.
 # It must not be used by several threads at once.
+loader = Loader(file_loader=DescriptionFiles())
 session = botocore.session.get_session()
-session.register_component("data_loader", Loader(file_loader=DescriptionFiles()))
+session.register_component("data_loader", loader)
 session_lock = threading.Lock()
 # AWS's words for JSON values.
 _JSON_NAMES: dict[type, str] = {

@@ -27,7 +27,7 @@ def _to_iso(value: Any) -> str:
 @cache
 def _create_client(endpoint_url: str, region: str, service: str, key: AccessKey) -> Any:
     session: Any = botocore.session.Session()
-    session.register_component("data_loader", service_models.session.get_component("data_loader"))
+    session.register_component("data_loader", service_models.loader)
     # States hold JSON, where times are strings; a Choice can compare them.
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_to_iso)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Protocol
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.responses import BaseResponse
 from moto.iam.models import IAMBackend, ManagedPolicy
 from moto.settings import load_iam_aws_managed_policies
 from moto.sts.models import STSBackend
@@ -64,5 +66,11 @@ def _copies(
     return policies
 
 
+def _only_account(_original: Callable[..., Any]) -> Any:
+    # moto looks for the caller's key in every partition, and makes each with all its policies.
+    return lambda _self: DEFAULT_ACCOUNT_ID
+
+
 replace(IAMBackend, "_init_aws_policies", _read_once)
+replace(BaseResponse, "get_current_account", _only_account)
 replace(STSBackend, "get_caller_identity", _ask_substitute)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import moto.core.utils
@@ -27,7 +28,7 @@ from werkzeug.wrappers import Response
 
 from local_aws.moto_adapter.patching import replace, service_lock
 from local_aws.service_errors import ApiError, error_response
-from local_aws.service_models import DescriptionFiles
+from local_aws.service_models import DescriptionFiles, loader, session_lock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -110,11 +111,21 @@ def _one_at_a_time(original: Callable[..., Any]) -> Any:
 
 
 replace(ServiceModel, "operation_model", _one_at_a_time)
-# moto makes a loader, which looks for all services there are, for each description that it loads.
-replace(
-    moto.core.utils,
-    "create_loader",
-    lambda _: cache(lambda: Loader([moto_root], file_loader=DescriptionFiles())),
-)
+
+
+def _load_once(_original: Callable[..., Any]) -> Any:
+    # moto makes a loader, which looks for all services there are, for each description. Nearly all
+    # are botocore's own.
+    own = Loader([moto_root], file_loader=DescriptionFiles())
+
+    def load(service: str, kind: str) -> Any:
+        adds = any(Path(moto_root, service.replace("-", "")).glob(f"*/{kind}.moto-extras.*"))
+        with session_lock:
+            return (own if adds else loader).load_service_model(service, kind)
+
+    return load
+
+
+replace(moto.core.utils, "_load_service_model", _load_once)
 # moto looks for all its packages at each request.
 replace(DomainDispatcherApplication, "get_backend_for_host", lru_cache(maxsize=1024))

@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.sagemaker.storage import Location
 
+_BUFFER = 1 << 20
+
 
 class ModelDataError(Exception):
     """The artifact does not exist or cannot be unpacked, as the message says."""
@@ -99,7 +101,10 @@ def _fetch(s3: Any, location: Location, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
-        with tarfile.open(fileobj=body, mode="r|gz", bufsize=1 << 20) as archive:
+        # tarfile copies the rest of its buffer at each read: one read must take all of it.
+        with tarfile.open(
+            fileobj=body, mode="r|gz", bufsize=_BUFFER, copybufsize=_BUFFER
+        ) as archive:
             # Python before 3.11.4 has no filters; the archives come from this machine.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(folder)  # noqa: S202  filtered by the line above
