@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from commands import local_state
 from commands.cdk_cli import run_cdk
@@ -109,35 +110,47 @@ def first_deploy(
     *,
     quiet: bool = False,
 ) -> int:
-    """Bootstraps, synthesises and puts the weights in place at the same time; then deploys.
+    """Bootstraps, and puts the weights in place, while the deployment synthesises.
 
     Returns the exit status of the command that failed, else 0.
     """
     environment = f"aws://{running.context.account_id}/{running.region}"
-    with ThreadPoolExecutor() as pool:
+    gate = local_state.STATE / "prepared"
+    os.mkfifo(gate)
+    # Opened at both ends, so that it waits for nobody; no reader waits once this process has ended.
+    with gate.open("r+b", buffering=0) as opened, ThreadPoolExecutor() as pool:
         steps = [
             # Away from cdk.json, or it would synthesise as well.
             pool.submit(cdk, running, "bootstrap", environment, quiet=True, cwd=local_state.STATE),
-            pool.submit(_synth, running, choice),
             pool.submit(upload_weights, running.context, choice.settings, weights),
         ]
+        pool.submit(_open_gate, opened, steps)
         console.print("cdk bootstrap, cdk synth, and the weights into JumpStart's bucket …")
-        if status := max(step.result() for step in steps):
-            return status
-    return deploy(
-        running, choice, "--app", str(local_state.ASSEMBLY), api_file=api_file, quiet=quiet
+        app = ("--app", _app_that_waits(gate))
+        status = deploy(
+            running, choice, *choice.synth_options, *app, api_file=api_file, quiet=quiet
+        )
+    return max(step.result() for step in steps) or status
+
+
+def _open_gate(opened: IO[bytes], steps: list[Future[int]]) -> None:
+    status = 1
+    try:
+        status = max(step.result() for step in steps)
+    finally:
+        opened.write(f"{status}\n".encode())
+
+
+def _app_that_waits(gate: Path) -> str:
+    """A shell command that synthesises, and fails where a line in the pipe `gate` is not 0.
+
+    What app.py warns of is kept for `synth_warnings`, and only shown at once if it fails.
+    """
+    log = shlex.quote(str(_synth_log()))
+    return (
+        f"python3 app.py 2> {log} || {{ cat {log} >&2; exit 1; }}; "
+        f'read -r status < {shlex.quote(str(gate))} && [ "$status" = 0 ]'
     )
-
-
-def _synth(running: Running, choice: Choice) -> int:
-    """`cdk synth`, which only shows why it failed; `synth_warnings` has the rest."""
-    command = ("synth", "--quiet", *choice.synth_options)
-    with _synth_log().open("w+", encoding="utf-8") as output:
-        status = run_cdk(command, running.cdk_environment, output=output)
-        if status:
-            output.seek(0)
-            print(output.read(), flush=True)
-    return status
 
 
 def synth_warnings() -> list[str]:
@@ -176,7 +189,7 @@ def deploy(
 
     Returns the exit status.
 
-    options: which app; the default synthesises it.
+    options: of the synth; by default it is that of the choice.
     """
     outputs_file = local_state.STATE / "outputs.json"
     status = cdk(

@@ -266,23 +266,54 @@ def test_a_failed_deployment_names_no_api(state, deployed, choice, running) -> N
     assert not (state / "api.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("status", "printed"), [(0, ""), (2, "Warning: of the corpus\nAnd a Warning: of another\n\n")]
-)
-def test_a_synth_keeps_its_warnings_and_shows_all_when_it_fails(
-    state, choice, running, monkeypatch, capsys, status, printed
-) -> None:
-    def run_cdk(_arguments, _environment, *, output):
-        output.write("Warning: of the corpus\nAnd a Warning: of another\n")
-        return status
+@pytest.fixture
+def first_deployment(state, choice, running, monkeypatch, tmp_path):
+    """Runs `first_deploy` with a bootstrap of the given status, and an app.py of the given source.
 
+    Returns its status, and what the deployment's app command printed.
+    """
     state.mkdir()
-    monkeypatch.setattr(local_app, "run_cdk", run_cdk)
-    monkeypatch.setattr(local_app, "cdk", lambda *_, **__: 0)
-    monkeypatch.setattr(local_app, "upload_weights", lambda *_: 0)
-    monkeypatch.setattr(local_app, "deploy", lambda *_, **__: 0)
-    monkeypatch.setattr(Running, "cdk_environment", {})
     monkeypatch.setattr(Running, "context", SimpleNamespace(account_id="1"))
-    assert local_app.first_deploy(running, choice, state) == status
+
+    def run(bootstrap, source):
+        printed = []
+
+        def deploy(_running, _choice, *options, **_):
+            command = options[options.index("--app") + 1]
+            (tmp_path / "app.py").write_text(source)
+            ran = subprocess.run(
+                ["sh", "-c", command],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            printed.append(ran.stderr)
+            return ran.returncode
+
+        monkeypatch.setattr(local_app, "cdk", lambda *_, **__: bootstrap)
+        monkeypatch.setattr(local_app, "upload_weights", lambda *_: 0)
+        monkeypatch.setattr(local_app, "deploy", deploy)
+        return local_app.first_deploy(running, choice, state), printed[0]
+
+    return run
+
+
+_WARNS = "import sys; sys.stderr.write('Warning: of the corpus\\nOf another\\n')"
+
+
+def test_a_first_deployment_keeps_what_its_synth_warns_of(first_deployment) -> None:
+    assert first_deployment(0, _WARNS) == (0, "")
     assert local_app.synth_warnings() == ["Warning: of the corpus"]
-    assert capsys.readouterr().out.partition("…\n")[2] == printed
+
+
+def test_nothing_is_deployed_where_the_bootstrap_failed(first_deployment) -> None:
+    assert first_deployment(3, "") == (3, "")
+
+
+def test_a_failed_synth_says_why_and_waits_for_nothing(first_deployment) -> None:
+    assert first_deployment(0, _WARNS + "; sys.exit(1)") == (
+        1,
+        "Warning: of the corpus\nOf another\n",
+    )
