@@ -101,10 +101,9 @@ def _fetch(s3: Any, location: Location, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
-        # tarfile copies the rest of its buffer at each read: one read must take all of it.
-        with tarfile.open(
-            fileobj=body, mode="r|gz", bufsize=_BUFFER, copybufsize=_BUFFER
-        ) as archive:
+        with tarfile.open(fileobj=body, mode="r|gz", bufsize=_BUFFER) as archive:
+            # It copies the rest of its buffer at each read: one read must take all of it.
+            archive.copybufsize = _BUFFER  # type: ignore[attr-defined]
             # Python before 3.11.4 has no filters; the archives come from this machine.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(folder)  # noqa: S202  filtered by the line above

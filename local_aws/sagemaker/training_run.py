@@ -142,7 +142,8 @@ class TrainingRun:
 
     def _upload_folder(self, folder: Path, uri: str) -> None:
         packed = self._folder / "packed.tar.gz"
-        with tarfile.open(packed, "w:gz", compresslevel=0, copybufsize=1 << 20) as archive:
+        with tarfile.open(packed, "w:gz", compresslevel=0) as archive:
+            archive.copybufsize = 1 << 20  # type: ignore[attr-defined]
             for path in sorted(folder.iterdir()):
                 archive.add(path, arcname=path.name)
         key_id = self._request["OutputDataConfig"].get("KmsKeyId")
