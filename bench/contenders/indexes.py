@@ -50,7 +50,7 @@ def ours(folder: str, ranking: str) -> Tasks:
 
     def search(chosen: Any) -> list[list[int]]:
         found = index.nearest_answers(chosen, TOP_K)
-        return [[match.position for match in one] for one in found]
+        return [[position for position, _ in one] for one in found]
 
     return _tasks(search, queries)
 

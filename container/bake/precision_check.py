@@ -59,7 +59,7 @@ def check_precision(
     reduced_queries = normalized(encoder.encode(queries))
     full_queries = normalized(reference.encode(queries))
     found = [
-        sorted({int(own), *(match.position for match in matches)})
+        sorted({int(own), *(position for position, _ in matches)})
         for own, matches in zip(positions, index.search(reduced_queries, CANDIDATES), strict=True)
     ]
     candidates = sorted({position for each in found for position in each})

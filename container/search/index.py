@@ -147,13 +147,14 @@ class Index:
                 added += barred
         elif barred is not None:
             added = np.broadcast_to(barred, (len(vectors), len(self)))
-        results = self._best(vectors, top_k, added)
-        if queries is not None:
-            results = [[Match(at, score * SCALE) for at, score in found] for found in results]
-        return results
+        return self._best(vectors, top_k, added, None if queries is None else SCALE)
 
-    def _best(self, vectors: Vectors, top_k: int, added: Vectors | None) -> list[list[Match]]:
-        found = best_entries(vectors, self._searched, top_k, self._searched_extras, added)
+    def _best(
+        self, vectors: Vectors, top_k: int, added: Vectors | None, scale: np.float32 | None
+    ) -> list[list[Match]]:
+        found = best_entries(
+            *(vectors, self._searched, top_k, self._searched_extras), added=added, scale=scale
+        )
         if not self._repeats:
             return found
         results = [self._merged(each) for each in found]
@@ -164,7 +165,7 @@ class Index:
         ]
         if short and top_k < len(self):
             more = self._best(
-                vectors[short], ASK_AGAIN * top_k, None if added is None else added[short]
+                vectors[short], ASK_AGAIN * top_k, None if added is None else added[short], scale
             )
             for number, merged in zip(short, more, strict=True):
                 results[number] = merged[:top_k]
@@ -174,7 +175,7 @@ class Index:
         """The first of the matches with each answer."""
         first: dict[int, Match] = {}
         for match in matches:
-            first.setdefault(int(self._same_answer[match.position]), match)
+            first.setdefault(int(self._same_answer[match[0]]), match)
         return list(first.values())
 
     def _barred(self, categories: Sequence[str]) -> Vectors:

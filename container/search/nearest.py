@@ -20,6 +20,8 @@ from container.search.selection import Best, Match, Vectors
 BLOCK_BYTES = 4 << 20
 # Queries in one product.
 MOST_QUERIES = 256
+# So few are a narrow matrix, which the library multiplies faster from the right.
+FEW_QUERIES = 16
 
 
 class ExtraRows(NamedTuple):
@@ -58,7 +60,9 @@ def best_entries(
     views: Vectors,
     top_k: int,
     extras: Sequence[ExtraRows | None] = (),
+    *,
     added: Vectors | None = None,
+    scale: np.float32 | None = None,
 ) -> list[list[Match]]:
     """The `top_k` best entries for each of at most MOST_QUERIES queries, best first.
 
@@ -69,16 +73,17 @@ def best_entries(
         views: rows of unit length [views, entries, dimension].
         extras: of each view, further rows.
         added: what is added to each score [queries, entries].
+        scale: what the scores found are multiplied by.
     """
     count, (views_count, entries, dimension) = len(queries), views.shape
     extras = extras or (None,) * views_count
     best = Best(count, min(top_k, entries))
     block = max(1, BLOCK_BYTES // (4 * max(count, 1)))
     if views_count * entries <= block:
-        scores = queries @ views.reshape(-1, dimension).T
+        scores = _product(queries, views.reshape(-1, dimension))
         by_view = scores.reshape(count, views_count, entries).swapaxes(0, 1)
         best.offer(_joined(queries, by_view, extras, added, 0), 0)
-        return best.matches()
+        return best.matches(scale)
     block = min(block, entries)
     buffer = np.empty(views_count * count * block, dtype=np.float32)
     for start in range(0, entries, block):
@@ -88,7 +93,15 @@ def best_entries(
         for rows, scores in zip(views, by_view, strict=True):
             np.matmul(queries, rows[start : start + width].T, out=scores)
         best.offer(_joined(queries, by_view, extras, added, start), start)
-    return best.matches()
+    return best.matches(scale)
+
+
+def _product(queries: Vectors, rows: Vectors) -> Vectors:
+    """The scores [queries, rows], contiguous."""
+    if 1 < len(queries) <= FEW_QUERIES:
+        return np.ascontiguousarray((rows @ queries.T).T)
+    scores: Vectors = queries @ rows.T
+    return scores
 
 
 def _joined(

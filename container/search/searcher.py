@@ -69,12 +69,13 @@ class Searcher:
         return nearest(vectors[: len(queries)], vectors[len(queries) :], top_k)
 
     def _hit(self, match: Match, vector: Vectors) -> Hit:
-        entry = self._index.entry(match.position)
+        position, score = match
+        entry = self._index.entry(position)
         passages = entry.get("passages")
         if not passages:
-            return Hit(entry, match.score)
-        start, end = passages[self._index.passage(match.position, vector)]
-        return Hit(entry, match.score, plain_text(entry["answer"])[start:end].strip())
+            return Hit(entry, score)
+        start, end = passages[self._index.passage(position, vector)]
+        return Hit(entry, score, plain_text(entry["answer"])[start:end].strip())
 
     def _as_queries(self, texts: Sequence[str]) -> list[str]:
         return [self._query_prefix + text for text in texts]

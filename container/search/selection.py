@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Positions = NDArray[np.intp]
+# A found entry: its position in the corpus and its score. Making named tuples takes longer than
+# searching a small index.
+Match = tuple[int, np.float32]
 
 # The first threshold comes from the maxima of this many groups of columns for each entry wanted.
 GROUPS_PER_HIT = 8
@@ -18,13 +20,6 @@ LEAST_GROUPS = 128
 FEW_SCORES = 2048
 # What scores less, which is minus infinity, is never kept.
 LOWEST = np.finfo(np.float32).min
-
-
-class Match(NamedTuple):
-    """A found entry: its position in the corpus and its score."""
-
-    position: int
-    score: np.float32
 
 
 class Best:
@@ -82,10 +77,11 @@ class Best:
         if len(order) == self._top_k:
             self._threshold = self._score[-1:, np.newaxis]
 
-    def matches(self) -> list[list[Match]]:
-        """The kept entries of each query, best first."""
+    def matches(self, scale: np.float32 | None = None) -> list[list[Match]]:
+        """The kept entries of each query, best first, their scores multiplied by `scale`."""
         ends = np.searchsorted(self._query, np.arange(self._queries + 1)).tolist()
-        found = list(map(Match, self._position.tolist(), self._score))
+        score = self._score if scale is None else self._score * scale
+        found = list(zip(self._position.tolist(), score, strict=True))
         return [found[start:end] for start, end in pairwise(ends)]
 
 

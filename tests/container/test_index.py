@@ -181,11 +181,11 @@ def test_every_ranking_is_the_plain_formula(tmp_path_factory, data):
             if wanted is None or entry.fields.get("category") in wanted:
                 best.setdefault(entry.answer, position)
         expected = list(best.values())[:top_k]
-        np.testing.assert_allclose([m.score for m in matches], scores[expected], atol=1e-5)
+        np.testing.assert_allclose([score for _, score in matches], scores[expected], atol=1e-5)
         np.testing.assert_allclose(
-            [scores[m.position] for m in matches], scores[expected], atol=1e-5
+            [scores[position] for position, _ in matches], scores[expected], atol=1e-5
         )
-        answers = [entries[match.position].answer for match in matches]
+        answers = [entries[position].answer for position, _ in matches]
         assert len(set(answers)) == len(answers)
 
 
@@ -197,7 +197,7 @@ def test_of_identical_answers_the_best_comes_and_others_fill_up(tmp_path):
     views[0, 30] = [-1, 0]
     index = write_index(tmp_path / "index", entries, views)
     (matches,) = index.search(np.array([[1, 0]], dtype=np.float32), 3)
-    assert [match.position for match in matches] == [29, 30]
+    assert [position for position, _ in matches] == [29, 30]
 
 
 def test_nearest_answers_are_of_whole_answers_alone(tmp_path):
@@ -207,8 +207,8 @@ def test_nearest_answers_are_of_whole_answers_alone(tmp_path):
     extras = {"answer": [(2, np.array([1, 0]))]}
     index = write_index(tmp_path / "index", entries, views, "hybrid", extras)
     (matches,) = index.nearest_answers(np.array([[2, 0]], dtype=np.float32), 3)
-    assert [match.position for match in matches] == [0, 1, 2]
-    np.testing.assert_allclose([match.score for match in matches], [1, 0.8, 0], atol=1e-6)
+    assert [position for position, _ in matches] == [0, 1, 2]
+    np.testing.assert_allclose([score for _, score in matches], [1, 0.8, 0], atol=1e-6)
 
 
 def test_the_passage_is_the_one_with_the_best_row(tmp_path):
@@ -228,7 +228,7 @@ def test_several_categories_of_an_entry_each_find_it(tmp_path):
     index = write_index(tmp_path / "index", entries, np.ones((1, 4, 2)))
     query = np.ones((1, 2), dtype=np.float32)
     found = {name: index.search(query, 9, None, [name])[0] for name in ("a", "b", "None")}
-    assert {name: [m.position for m in each] for name, each in found.items()} == {
+    assert {name: [position for position, _ in each] for name, each in found.items()} == {
         "a": [0],
         "b": [0, 1],
         "None": [],

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from container.search import nearest as nearest_module
 from container.search import selection
 from container.search.nearest import nearest, normalized
-from container.search.selection import Match
 
 
 @settings(max_examples=200, deadline=None)
@@ -33,8 +32,8 @@ def test_agrees_with_brute_force(data):
     for query, matches in zip(queries, found, strict=True):
         scores = rows @ query
         expected = sorted(range(entries), key=lambda number: (-scores[number], number))[:top_k]
-        assert [match.position for match in matches] == expected
-        assert [match.score for match in matches] == [float(scores[n]) for n in expected]
+        assert [position for position, _ in matches] == expected
+        assert [score for _, score in matches] == [float(scores[n]) for n in expected]
 
 
 @pytest.mark.parametrize("order", ["rising", "falling", "equal"])
@@ -49,7 +48,7 @@ def test_any_order_of_scores(order):
         patch.setattr(nearest_module, "BLOCK_BYTES", 4 * 700)
         (found,) = nearest(np.ones((1, 1), dtype=np.float32), scores[:, np.newaxis], 120)
     expected = np.argsort(-scores, kind="stable")[:120]
-    assert found == [Match(int(n), float(scores[n])) for n in expected]
+    assert found == [(int(n), float(scores[n])) for n in expected]
 
 
 def test_no_queries_and_no_hits_wanted():
