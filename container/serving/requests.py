@@ -19,13 +19,14 @@ DEFAULT_TOP_K = 3
 MAX_REQUEST_ID = 128
 # The fields of each mode.
 MODES = {
-    "embedding": ("text_inputs", "mode", "request_id"),
+    "embedding": ("text_inputs", "encoding_format", "count_tokens", "mode", "request_id"),
     "nn_corpus": ("corpus", "queries", "top_k", "mode", "request_id"),
     "nn_train_data": ("queries", "top_k", "return_text", "mode", "request_id"),
     "search": ("queries", "top_k", "category", "lexical", "mode", "request_id"),
     "info": ("mode",),
 }
 RECORD_FIELDS = ("id", "text_inputs", "mode")
+ENCODING_FORMATS = ("float", "base64")
 JSON_LINES_TYPES = (
     "application/jsonlines",
     "application/jsonl",
@@ -41,7 +42,8 @@ Body = str | bytes | bytearray
 class Request:
     """What one request asks for, in the field names of its mode.
 
-    embedding: the vectors of `text_inputs`. nn_corpus: the nearest texts of `corpus` for each of
+    embedding: the vectors of `text_inputs`, in `encoding_format`, and the number of their tokens if
+    `count_tokens`. nn_corpus: the nearest texts of `corpus` for each of
     `queries`. nn_train_data: ids of the nearest entries of the baked corpus, their texts if
     `return_text`. search: the best entries as they are stored, only of `category` if given, and by
     vectors alone unless `lexical`. info: the manifest.
@@ -55,6 +57,8 @@ class Request:
     return_text: bool = False
     category: list[str] | None = None
     lexical: bool = True
+    encoding_format: str = "float"
+    count_tokens: bool = False
     request_id: str | None = None
 
     @property
@@ -158,6 +162,8 @@ def parse_request(payload: object) -> Request | Record:
         return_text=_flag(payload, "return_text", default=False),
         category=_category(payload),
         lexical=_flag(payload, "lexical", default=True),
+        encoding_format=_encoding_format(payload),
+        count_tokens=_flag(payload, "count_tokens", default=False),
         request_id=_request_id(payload),
     )
 
@@ -273,6 +279,14 @@ def _category(payload: Mapping[str, object]) -> list[str] | None:
     return (
         None if value is None else _texts([value] if isinstance(value, str) else value, "category")
     )
+
+
+def _encoding_format(payload: Mapping[str, object]) -> str:
+    value = payload.get("encoding_format", "float")
+    if not isinstance(value, str) or value not in ENCODING_FORMATS:
+        allowed = ", ".join(ENCODING_FORMATS)
+        raise InvalidRequestError(f"encoding_format is {_shown(value)}; allowed are {allowed}")
+    return value
 
 
 def _flag(payload: Mapping[str, object], name: str, *, default: bool) -> bool:

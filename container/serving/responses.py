@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 
 import numpy as np
 import orjson
@@ -19,6 +20,11 @@ def finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(vectors).all():
         raise FloatingPointError("the model produced a vector that is not finite")
     return vectors
+
+
+def base64_texts(vectors: NDArray[np.float32]) -> list[str]:
+    """Each vector as the base64 of its float32 numbers, little-endian, as OpenAI's API sends it."""
+    return [b64encode(vector.tobytes()).decode() for vector in vectors.astype("<f4", copy=False)]
 
 
 def record_json(record_id: str | int | float, vector: NDArray[np.float32]) -> bytes:

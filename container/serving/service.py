@@ -28,7 +28,7 @@ from container.serving.requests import (
     parse_body,
     parse_lines,
 )
-from container.serving.responses import dumps, finite, record_json
+from container.serving.responses import base64_texts, dumps, finite, record_json
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Service:
         encoder = self._searcher.encoder
         match request.mode:
             case "embedding":
-                return {"embedding": finite(encoder.encode(request.text_inputs))}
+                return self._embed(request)
             case "nn_corpus":
                 nearest = self._searcher.nearest(request.corpus, request.queries, request.top_k)
                 return [
@@ -154,6 +154,16 @@ class Service:
                 return {"bake_id": self._manifest["bake_id"], "results": results}
             case _:
                 return {**self._manifest, "device": encoder.device, "runtime": encoder.runtime}
+
+    def _embed(self, request: Request) -> dict[str, Any]:
+        encoder = self._searcher.encoder
+        tokens = encoder.tokenize(request.text_inputs)
+        vectors = finite(encoder.encode_tokens(tokens))
+        in_base64 = request.encoding_format == "base64"
+        answer: dict[str, Any] = {"embedding": base64_texts(vectors) if in_base64 else vectors}
+        if request.count_tokens:
+            answer["tokens"] = sum(map(len, tokens))
+        return answer
 
     def _train_data(self, request: Request) -> list[list[dict[str, Any]]]:
         stores_text = self._manifest["hyperparameters"].get("store_text", "true") == "true"

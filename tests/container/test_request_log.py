@@ -119,7 +119,7 @@ def test_a_request_that_failed_is_logged_by_its_id(service, logged, monkeypatch)
     def fail(_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(service._searcher.encoder, "encode", fail)
+    monkeypatch.setattr(service._searcher.encoder, "encode_tokens", fail)
     with pytest.raises(InternalError):
         service.answer(json.dumps({"text_inputs": [SECRET], "request_id": ID}), None)
     (line,) = logged()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -36,6 +37,22 @@ def test_embedding(service, minilm_encoder):
         answer = json.loads(ask(service, body))
         assert list(answer) == ["embedding"]
         np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6)
+
+
+def test_an_embedding_in_base64_is_the_same(service):
+    texts = ["How cute your dog is!", "The mitochondria"]
+    plain = json.loads(ask(service, {"text_inputs": texts, "encoding_format": "float"}))
+    packed = json.loads(ask(service, {"text_inputs": texts, "encoding_format": "base64"}))
+    assert list(packed) == ["embedding"]
+    vectors = [np.frombuffer(b64decode(text), dtype="<f4") for text in packed["embedding"]]
+    np.testing.assert_array_equal(vectors, np.asarray(plain["embedding"], np.float32))
+
+
+def test_tokens_are_counted_as_the_model_reads_them(service):
+    body = {"text_inputs": ["hello", "hello world"], "count_tokens": True}
+    assert json.loads(ask(service, body))["tokens"] == 3 + 4  # [CLS] and [SEP] as well
+    body = {"text_inputs": ["word " * 1000], "count_tokens": True, "encoding_format": "base64"}
+    assert json.loads(ask(service, body))["tokens"] == 256, "what it cuts off is not read"
 
 
 def test_nearest_in_a_supplied_corpus(service, minilm_encoder):
@@ -205,8 +222,17 @@ def test_a_batch_line(service):
         ({"text_inputs": None}, "text_inputs is missing; send a list of texts"),
         ({"text_inputs": [None]}, "text_inputs[0] is null; send a string"),
         (
+            {"text_inputs": ["a"], "encoding_format": "int8"},
+            'encoding_format is "int8"; allowed are float, base64',
+        ),
+        (
+            {"text_inputs": ["a"], "count_tokens": 1},
+            "count_tokens is a number; send true or false",
+        ),
+        (
             {"text_inputs": ["a"], "top_k": 1},
-            'mode embedding has no field "top_k"; allowed are text_inputs, mode, request_id',
+            'mode embedding has no field "top_k"; allowed are text_inputs, encoding_format, '
+            "count_tokens, mode, request_id",
         ),
         (
             {"mode": "find"},
@@ -295,7 +321,7 @@ def test_an_internal_error_is_not_the_callers(service, monkeypatch):
     def fail(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service._searcher.encoder, "encode", fail)
+    monkeypatch.setattr(service._searcher.encoder, "encode_tokens", fail)
     with pytest.raises(InternalError) as caught:
         ask(service, ["a"])
     assert str(caught.value).startswith("internal_error: the model failed")
@@ -311,7 +337,7 @@ def test_vectors_that_are_not_finite_are_an_internal_error(
     service, monkeypatch, number, body, content_type
 ):
     broken = np.full((1, 384), number, dtype=np.float32)
-    monkeypatch.setattr(service._searcher.encoder, "encode", lambda _: broken)
+    monkeypatch.setattr(service._searcher.encoder, "encode_tokens", lambda _: broken)
     with pytest.raises(InternalError):
         ask(service, body, content_type)
 
