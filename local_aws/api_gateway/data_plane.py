@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_aws import moto_adapter
+from local_aws.api_gateway.authorizers import Authorizers
 from local_aws.api_gateway.callers import Callers
 from local_aws.api_gateway.deployment import Deployment
 from local_aws.api_gateway.gateway_responses import GatewayError, render
@@ -39,6 +40,7 @@ class RestApis:
 
     def __init__(self, context: Context, access: Access, runtime: LambdaRuntime) -> None:
         self._callers = Callers(access)
+        self._authorizers = Authorizers(access, runtime)
         self._lambda = LambdaProxy(access, runtime)
         self._limits = UsageLimits()
         self._access_log = AccessLog(access, context.state_dir / "logs" / "api_gateway")
@@ -82,7 +84,9 @@ class RestApis:
         except GatewayError as error:
             status, headers, body = render(error, request.context, responses)
             if error.response_type.status >= 500:
-                reason = request.context.get("integration.error", "")
+                reason = request.context.get("integration.error") or request.context.get(
+                    "authorizer.error", ""
+                )
                 logger.warning("%s %s: %s %s", request.method, request.path, error, reason)
             return status, list(headers.items()), body
 
@@ -100,13 +104,18 @@ class RestApis:
             "deploymentId": stage.deployment_id,
         }
         request.read_body(environ)
-        authorization = route.method.get("authorizationType") or "NONE"
-        if authorization == "AWS_IAM":
-            self._callers.check(request, stage, environ)
-        elif authorization != "NONE":
-            raise GatewayError("API_CONFIGURATION_ERROR")
+        key = ""
+        match route.method.get("authorizationType") or "NONE":
+            case "AWS_IAM":
+                self._callers.check(request, stage, environ)
+            case "CUSTOM":
+                key = self._authorizers.check(request, stage, deployment, route)
+            case kind if kind != "NONE":
+                raise GatewayError("API_CONFIGURATION_ERROR")
         if route.method.get("apiKeyRequired"):
-            self._limits.check_key(request, stage)
+            if deployment.api_key_source == "HEADER":
+                key = request.headers.get("X-Api-Key", "")
+            self._limits.check_key(request, stage, key)
         self._limits.check_stage(stage, route)
         match route.integration.get("type"):
             case "AWS_PROXY":

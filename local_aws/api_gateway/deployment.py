@@ -34,10 +34,14 @@ class Deployment:
 
     Attributes:
         gateway_responses: The customised ones by type.
+        authorizers: By id.
+        api_key_source: "HEADER" or "AUTHORIZER".
     """
 
     def __init__(self, snapshot: dict[str, Any]) -> None:
         self.gateway_responses: dict[str, dict[str, Any]] = snapshot["gatewayResponses"]
+        self.authorizers: dict[str, dict[str, Any]] = snapshot["authorizers"]
+        self.api_key_source: str = snapshot["apiKeySource"]
         self._resources = [(_split(item["path"]), item) for item in snapshot["resources"]]
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

@@ -28,6 +28,13 @@ def _types(*rows: tuple[str, int, str, str]) -> dict[str, ResponseType]:
 
 RESPONSE_TYPES = _types(
     ("ACCESS_DENIED", 403, "AccessDeniedException", "Forbidden"),
+    (
+        "AUTHORIZER_CONFIGURATION_ERROR",
+        500,
+        "AuthorizerConfigurationException",
+        "Internal server error",
+    ),
+    ("AUTHORIZER_FAILURE", 500, "AuthorizerFailureException", "Internal server error"),
     ("API_CONFIGURATION_ERROR", 500, "InternalServerErrorException", "Internal server error"),
     ("EXPIRED_TOKEN", 403, "ExpiredTokenException", "The security token has expired"),
     # AWS documents 504 for INTEGRATION_FAILURE, but answers 502 for a Lambda function's error or
@@ -44,6 +51,7 @@ RESPONSE_TYPES = _types(
     ),
     ("REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long"),
     ("THROTTLED", 429, "TooManyRequestsException", "Too Many Requests"),
+    ("UNAUTHORIZED", 401, "UnauthorizedException", "Unauthorized"),
 )
 
 

@@ -53,7 +53,7 @@ class LambdaProxy:
         Raises:
             GatewayError: It failed, took too long, or its answer is malformed.
         """
-        function = _function_arn(route.integration.get("uri") or "")
+        function = function_arn(route.integration.get("uri") or "")
         self._check_permission(function, request, stage, route)
         event = build_event(request, route)
         seconds = int(route.integration.get("timeoutInMillis") or 29_000) / 1000
@@ -119,13 +119,22 @@ def build_event(request: ApiRequest, route: Route) -> dict[str, Any]:
             **{name: request.context.get(name, "") for name in _CONTEXT.split()},
             "requestTimeEpoch": int(request.started * 1000),
             "identity": event_identity(request.context),
+            **_authorizer(request.context),
         },
         "body": request.body.decode("utf-8", "replace") if request.body else None,
         "isBase64Encoded": False,
     }
 
 
-def _function_arn(uri: str) -> str:
+def _authorizer(context: dict[str, str]) -> dict[str, Any]:
+    """What an authorizer has said of the caller."""
+    prefix = "authorizer."
+    found = {k.removeprefix(prefix): v for k, v in context.items() if k.startswith(prefix)}
+    return {"authorizer": found} if found else {}
+
+
+def function_arn(uri: str) -> str:
+    """The function that the URI of an integration or an authorizer names."""
     match = _FUNCTION.search(uri)
     if match is None:
         raise GatewayError("API_CONFIGURATION_ERROR")

@@ -40,13 +40,12 @@ class UsageLimits:
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, ...], TokenBucket] = {}
 
-    def check_key(self, request: ApiRequest, stage: DeployedStage) -> None:
-        """Admits a request to a method that requires an API key.
+    def check_key(self, request: ApiRequest, stage: DeployedStage, value: str) -> None:
+        """Admits a request to a method that requires an API key, given the key's value.
 
         Raises:
             GatewayError: INVALID_API_KEY or THROTTLED.
         """
-        value = request.headers.get("X-Api-Key", "")
         key, plans = moto_adapter.usage_plans_of_key(stage.region, value)
         opens = {"apiId": stage.api_id, "stage": stage.name}
         plan = next(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from moto.apigateway.models import RestAPI, apigateway_backends
+from moto.apigateway.models import Authorizer, RestAPI, apigateway_backends
 from moto.apigateway.models import UsagePlan as MotoUsagePlan
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
@@ -20,7 +20,8 @@ class DeployedStage:
 
     Attributes:
         snapshot: {"resources": [{"id", "path", "methods": {verb: method}}], "gatewayResponses":
-            {type: response}}; the inner dictionaries are those of the control plane's API.
+            {type: response}, "authorizers": {id: authorizer}, "apiKeySource"}; the inner
+            dictionaries are those of the control plane's API.
         method_settings: By "<path>/<verb>" or "*/*".
         access_log: {"destinationArn", "format"} or {}.
     """
@@ -93,9 +94,20 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
             "gatewayResponses": {
                 name: response.to_json() for name, response in self.gateway_responses.items()
             },
+            "authorizers": {found.id: found.to_json() for found in self.authorizers.values()},
+            "apiKeySource": self.api_key_source,
         }
         deployment.snapshot = copy.deepcopy(content)
         return deployment
+
+    return create
+
+
+def _keep_validation_expression(original: Callable[..., Any]) -> Any:
+    def create(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # moto loses it by a typing error.
+        expression = kwargs.get("identiy_validation_expression")
+        original(self, *args, **{**kwargs, "identity_validation_expression": expression})
 
     return create
 
@@ -116,5 +128,6 @@ def _patch_throttle(original: Callable[..., Any]) -> Any:
     return apply
 
 
+replace(Authorizer, "__init__", _keep_validation_expression)
 replace(RestAPI, "create_deployment", _take_snapshot)
 replace(MotoUsagePlan, "apply_patch_operations", _patch_throttle)

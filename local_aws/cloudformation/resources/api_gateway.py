@@ -49,6 +49,8 @@ class RestApi(Provider):
         _refuse(request, "BinaryMediaTypes", "Body", "BodyS3Location")
         types = request.properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
         properties = {**request.properties, "EndpointConfiguration": {"types": types}}
+        if source := properties.get("ApiKeySourceType"):
+            properties["ApiKeySource"] = source
         api = request.call(_SERVICE, "CreateRestApi", properties)["id"]
         found = request.client(_SERVICE).get_resources(restApiId=api, limit=500)
         root = next(item["id"] for item in found["items"] if item["path"] == "/")
@@ -61,8 +63,12 @@ class RestApi(Provider):
             "ApiKeySourceType": "/apiKeySource",
             "DisableExecuteApiEndpoint": "/disableExecuteApiEndpoint",
         }
+        patch = _replacements(request, paths)
+        for change in patch:
+            if change["path"] == "/apiKeySource":
+                change["value"] = change["value"] or "HEADER"
         request.client(_SERVICE).update_rest_api(
-            restApiId=request.physical_id, patchOperations=_replacements(request, paths)
+            restApiId=request.physical_id, patchOperations=patch
         )
 
     def delete(self, request: Request) -> None:
@@ -139,6 +145,25 @@ def _stage_settings(properties: Properties) -> list[dict[str, str]]:
     return patch
 
 
+def _authorizer(request: Request) -> Properties:
+    _refuse(request, "ProviderARNs")
+    return request.properties
+
+
+def _changed_authorizer(request: Request) -> Properties:
+    paths = {
+        "Name": "/name",
+        "Type": "/type",
+        "AuthType": "/authType",
+        "AuthorizerUri": "/authorizerUri",
+        "AuthorizerCredentials": "/authorizerCredentials",
+        "AuthorizerResultTtlInSeconds": "/authorizerResultTtlInSeconds",
+        "IdentitySource": "/identitySource",
+        "IdentityValidationExpression": "/identityValidationExpression",
+    }
+    return {"PatchOperations": _replacements(request, paths)}
+
+
 def _changed_key(request: Request) -> Properties:
     paths = {"Enabled": "/enabled", "Name": "/name", "Description": "/description"}
     return {"PatchOperations": _replacements(request, paths)}
@@ -190,6 +215,15 @@ PROVIDERS = {
         name="Name",
         tags="list",
         changes=_changed_key,
+    ),
+    "AWS::ApiGateway::Authorizer": Declared(
+        _SERVICE,
+        ("CreateAuthorizer", "UpdateAuthorizer", "DeleteAuthorizer"),
+        id="{id}",
+        key={"restApiId": "{RestApiId}", "authorizerId": "{id}"},
+        attributes={"AuthorizerId": "{id}"},
+        prepare=_authorizer,
+        changes=_changed_authorizer,
     ),
     "AWS::ApiGateway::Deployment": Declared(
         _SERVICE,

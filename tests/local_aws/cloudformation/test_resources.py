@@ -333,6 +333,35 @@ def test_several_keys_share_a_plan_and_one_can_be_taken_away(
     assert left["id"] == made["New"]
 
 
+def test_an_api_gets_an_authorizer_which_may_change(stack: Stack, context: Context) -> None:
+    def resources(expression: str, **api: Any) -> dict[str, Any]:
+        authorizer = resource(
+            "AWS::ApiGateway::Authorizer",
+            Name="tokens",
+            RestApiId={"Ref": "Api"},
+            Type="TOKEN",
+            AuthorizerUri="arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/x/invocations",
+            AuthorizerResultTtlInSeconds=0,
+            IdentitySource="method.request.header.Authorization",
+            IdentityValidationExpression=expression,
+        )
+        return {"Api": resource("AWS::ApiGateway::RestApi", Name="a", **api), "A": authorizer}
+
+    client = context.client("apigateway")
+    refs = {"Api": {"Ref": "Api"}, "A": {"Fn::GetAtt": ["A", "AuthorizerId"]}}
+    made = stack.deploy(resources("^Bearer", ApiKeySourceType="AUTHORIZER"), **refs)
+    assert client.get_rest_api(restApiId=made["Api"])["apiKeySource"] == "AUTHORIZER"
+    (found,) = client.get_authorizers(restApiId=made["Api"])["items"]
+    assert found["id"] == made["A"]
+    assert found["authorizerResultTtlInSeconds"] == 0
+    assert found["identityValidationExpression"] == "^Bearer"
+    again = stack.deploy(resources("^bearer"), **refs)
+    assert again == made
+    (found,) = client.get_authorizers(restApiId=made["Api"])["items"]
+    assert found["identityValidationExpression"] == "^bearer"
+    assert client.get_rest_api(restApiId=made["Api"])["apiKeySource"] == "HEADER"
+
+
 def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
     stack: Stack, context: Context
 ) -> None:
