@@ -27,7 +27,11 @@ app.connect(environment, aws)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers one API Gateway proxy event; `Server-Timing` says where the time went (ms)."""
+    """Answers one API Gateway proxy event.
+
+    `Server-Timing` says where the time went (ms). In `x-request-id` OpenAI's clients expect the id
+    that our own answers have in their bodies.
+    """
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
     app.budget = TimeBudget(min(environment.time_budget_seconds, seconds))
     answer: dict[str, Any] = _answer(event, context)
@@ -36,6 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer["multiValueHeaders"]["Server-Timing"] = [
         f"model;dur={model:.2f}, front_door;dur={own:.2f}"
     ]
+    answer["multiValueHeaders"]["x-request-id"] = [event["requestContext"]["requestId"]]
     return answer
 
 

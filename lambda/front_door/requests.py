@@ -1,4 +1,4 @@
-"""The bodies of the three POST routes; these models are the authority on them.
+"""The bodies of our own three POST routes; these models are the authority on them.
 
 The limits keep every answer below the 6 MB (6,291,456 bytes) that a Lambda function may return:
 
@@ -37,14 +37,15 @@ Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fas
 Queries = Annotated[list[Text], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """A list of one text, where a text alone is given."""
     return [value] if isinstance(value, str) else value
 
 
 Categories = Annotated[
     list[Text],
     Field(min_length=1, max_length=MAX_CATEGORIES, fail_fast=True),
-    BeforeValidator(_listed, json_schema_input_type=str | list[Text]),
+    BeforeValidator(listed, json_schema_input_type=str | list[Text]),
 ]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), WHOLE]
 

@@ -1,6 +1,7 @@
 """The routes of the front door, each declared once.
 
-To add a route, declare it here, its body in requests.py and its answer in answers.py, then run
+To add a route, declare it here, its body in requests.py and its answer in answers.py (for OpenAI's
+clients both in openai_form.py), then run
 `make openapi snapshots`: docs/openapi.json is generated from the declarations, and synth makes API
 Gateway's resources and methods from that file. docs/rest-api.md describes it for people.
 """
@@ -32,6 +33,16 @@ from front_door.aws import Aws
 from front_door.endpoints import Answer, Endpoints
 from front_door.environment import Environment, StageParameters, metrics
 from front_door.health import check_health
+from front_door.openai_form import (
+    MAX_BASE64_NUMBERS,
+    OPENAI_ERRORS,
+    READERS,
+    EmbeddingsAnswer,
+    EmbeddingsRequest,
+    Model,
+    ModelsAnswer,
+    model_of,
+)
 from front_door.requests import (
     MAX_EMBEDDED_NUMBERS,
     MAX_NEAREST_HITS,
@@ -48,6 +59,8 @@ from rest.errors import USE_BATCH, ApiError
 
 T = TypeVar("T")
 
+# With `iam` there are no such routes: OpenAI's clients cannot sign.
+_OPENAI_AUTH: Final = ("api_key", "jwt")
 _MODEL_ERRORS: Final = ("throttled", "model_error", "model_unavailable", "serving_off", "time_out")
 
 
@@ -77,13 +90,7 @@ app = FrontDoor("front_door")
 def embed(request: EmbedRequest) -> bytes:
     """Embeddings of the caller's texts."""
     dimension = app.parameters.deployment().dimension
-    if len(request.texts) * dimension > MAX_EMBEDDED_NUMBERS:
-        raise ApiError(
-            "payload_too_large",
-            f"texts: {len(request.texts)} texts of {dimension} dimensions; at most "
-            f"{MAX_EMBEDDED_NUMBERS // dimension} are allowed. {USE_BATCH}",
-            field="texts",
-        )
+    _check_numbers("texts", len(request.texts), dimension, MAX_EMBEDDED_NUMBERS)
     question = {"mode": "embedding", "text_inputs": request.texts}
     answer = _ask(question, read_embeddings, request.instance_type)
     rest = to_json({"served_by": answer.served_by(), "request_id": app.request_id})
@@ -207,6 +214,78 @@ def health() -> HealthAnswer:
     return {"status": "ok", **report, "request_id": app.request_id}
 
 
+@app.operation(
+    "POST",
+    "/embeddings",
+    "Embed texts, for OpenAI's clients",
+    answers={200: EmbeddingsAnswer},
+    errors=(*_MODEL_ERRORS, "model_not_found"),
+    error_form=OPENAI_ERRORS,
+    auth=_OPENAI_AUTH,
+)
+def embeddings(request: EmbeddingsRequest) -> EmbeddingsAnswer:
+    """Embeddings of the caller's texts, in the form of OpenAI's API."""
+    deployment = app.parameters.deployment()
+    _check_model(request.model, deployment.model_id)
+    in_base64 = request.encoding_format == "base64"
+    most = MAX_BASE64_NUMBERS if in_base64 else MAX_EMBEDDED_NUMBERS
+    _check_numbers("input", len(request.input), deployment.dimension, most)
+    question = {
+        "mode": "embedding",
+        "text_inputs": request.input,
+        "encoding_format": request.encoding_format,
+        "count_tokens": True,
+    }
+    try:
+        answer = _ask(question, READERS[request.encoding_format], None).value
+    except ApiError as error:
+        if not error.message.startswith("mode embedding has no field"):
+            raise
+        raise ApiError(
+            "model_unavailable",
+            "The endpoints serve a bake of an earlier version, which counts no tokens: deploy a "
+            "new one, or use POST /embed.",
+        ) from error
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": embedding}
+            for index, embedding in enumerate(answer["embedding"])
+        ],
+        "model": request.model,
+        "usage": {"prompt_tokens": answer["tokens"], "total_tokens": answer["tokens"]},
+    }
+
+
+@app.operation(
+    "GET",
+    "/models",
+    "The deployed model, for OpenAI's clients",
+    answers={200: ModelsAnswer},
+    errors=("model_unavailable",),
+    error_form=OPENAI_ERRORS,
+    auth=_OPENAI_AUTH,
+)
+def models() -> ModelsAnswer:
+    """The model that `POST /embeddings` takes, as a list."""
+    return {"object": "list", "data": [model_of(app.parameters.deployment().model_id)]}
+
+
+@app.operation(
+    "GET",
+    "/models/{model}",
+    "One model, for OpenAI's clients",
+    answers={200: Model},
+    errors=("model_unavailable", "model_not_found"),
+    error_form=OPENAI_ERRORS,
+    auth=_OPENAI_AUTH,
+)
+def get_model(model: str) -> Model:
+    """The deployed model; no other exists."""
+    _check_model(model, app.parameters.deployment().model_id)
+    return model_of(model)
+
+
 def _ask(
     question: dict[str, Any], read: Callable[[bytes], T], instance_type: str | None
 ) -> Answer[T]:
@@ -218,6 +297,25 @@ def _ask(
 
 def _search_hit(hit: EndpointHit) -> SearchHit:
     return {"passage": None, "fields": {}, **hit}
+
+
+def _check_model(given: str, deployed: str) -> None:
+    if given != deployed:
+        raise ApiError(
+            "model_not_found",
+            f"There is no model {given[:100]!r}; this stage serves {deployed}.",
+            field="model",
+        )
+
+
+def _check_numbers(field: str, texts: int, dimension: int, most: int) -> None:
+    if texts * dimension > most:
+        raise ApiError(
+            "payload_too_large",
+            f"{field}: {texts} texts of {dimension} dimensions; at most {most // dimension} are "
+            f"allowed. {USE_BATCH}",
+            field=field,
+        )
 
 
 def _check_hits(queries: int, top_k: int, most: int) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from rest.body import read_request
-from rest.errors import MAY_PASS, STATUS, USE_BATCH, ApiError, ErrorAnswer
+from rest.errors import FLAT, MAY_PASS, STATUS, USE_BATCH, ApiError, ErrorAnswer, ErrorForm
 
 # Lambda's limit for a synchronous answer is 6 MB; some is kept for status and headers.
 MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024 - 4096
@@ -44,6 +44,7 @@ class RestApp(APIGatewayRestResolver):
         self._function = function
         self.cors_origins: frozenset[str] = frozenset()
         self._methods: dict[str, list[str]] = {}
+        self._error_forms: dict[str, ErrorForm] = {}
         self.not_found(self._no_route)
         self.exception_handler(ApiError)(self.refuse)
         self.exception_handler(Exception)(self.fail)
@@ -56,6 +57,8 @@ class RestApp(APIGatewayRestResolver):
         *,
         answers: Mapping[int, type],
         errors: tuple[str, ...] = (),
+        error_form: ErrorForm = FLAT,
+        auth: tuple[str, ...] = (),
     ) -> Callable[[Route], Route]:
         """Declares a route: what answers it, and what the OpenAPI document says of it.
 
@@ -65,8 +68,9 @@ class RestApp(APIGatewayRestResolver):
 
         Args:
             resource: as API Gateway writes it, such as `/batch/{batch_id}`.
-            answers: the shape of the body by status; errors have ErrorAnswer's by default.
+            answers: the shape of the body by status; errors have `error_form`'s by default.
             errors: the codes of the function's errors beyond those that are always possible.
+            auth: the values of `api.auth` with which the route exists; by default all.
         """
 
         def register(function: Route) -> Route:
@@ -94,14 +98,16 @@ class RestApp(APIGatewayRestResolver):
                 return_annotation=inspect.Signature.empty
             )
             self._methods.setdefault(resource, []).append(method)
+            self._error_forms[resource] = error_form
             codes = (*_ALWAYS, *(_BODY if body else ()), *errors)
             self.route(
                 resource,
                 method,
                 summary=summary,
                 operation_id=function.__name__,
-                responses=_responses(answers, codes),
-                openapi_extensions={"x-function": self._function},
+                responses=_responses(answers, codes, error_form.shape),
+                openapi_extensions={"x-function": self._function}
+                | ({"x-auth": list(auth)} if auth else {}),
             )(respond)
             return function
 
@@ -127,7 +133,8 @@ class RestApp(APIGatewayRestResolver):
         logger.info("refused", code=error.code)
         if error.code in MAY_PASS:
             headers = {"Retry-After": "1", **(headers or {})}
-        return json_response(error.to_dict(self.request_id), error.status, headers)
+        form = self._error_forms.get(self.current_event.path, FLAT)
+        return json_response(form.write(error, self.request_id), error.status, headers)
 
     def fail(self, _: Exception) -> Response[str]:
         """The answer to an unforeseen exception."""
@@ -168,8 +175,11 @@ def json_response(
     return Response(status, _JSON, content.decode(), headers)
 
 
-def _responses(answers: Mapping[int, type], codes: tuple[str, ...]) -> dict[int, Any]:
-    """OpenAPI's responses of a route: its answers, then the codes of each error's status."""
+def _responses(answers: Mapping[int, type], codes: tuple[str, ...], error: type) -> dict[int, Any]:
+    """OpenAPI's responses of a route: its answers, then the codes of each error's status.
+
+    The statuses that only the gateway has keep the gateway's shape.
+    """
     responses = {
         status: _response(shape, shape.__doc__ or "")
         for status, shape in answers.items()
@@ -179,7 +189,8 @@ def _responses(answers: Mapping[int, type], codes: tuple[str, ...]) -> dict[int,
     for status, code in sorted({*((STATUS[code], code) for code in codes), *_GATEWAY}):
         descriptions.setdefault(status, []).append(code)
     for status, names in descriptions.items():
-        responses[status] = _response(answers.get(status, ErrorAnswer), " or ".join(names))
+        default = error if any(STATUS.get(name) == status for name in names) else ErrorAnswer
+        responses[status] = _response(answers.get(status, default), " or ".join(names))
     return responses
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NotRequired
 
 # pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
@@ -11,6 +12,7 @@ from typing_extensions import TypedDict
 STATUS: Final[Mapping[str, int]] = {
     "invalid_request": 400,
     "not_found": 404,
+    "model_not_found": 404,
     "method_not_allowed": 405,
     "client_token_conflict": 409,
     "payload_too_large": 413,
@@ -69,3 +71,17 @@ class ApiError(Exception):
         if self.field is not None:
             answer["field"] = self.field
         return answer | dict(self.details)
+
+
+@dataclass(frozen=True)
+class ErrorForm:
+    """How the errors of a route are written.
+
+    shape: of their bodies, for the OpenAPI document. write: an error and the request's id -> body.
+    """
+
+    shape: type
+    write: Callable[[ApiError, str], Mapping[str, Any]]
+
+
+FLAT: Final = ErrorForm(ErrorAnswer, ApiError.to_dict)

@@ -18,7 +18,14 @@ def test_it_is_valid_and_complete():
         function = "batch" if path.startswith("/batch") else "front_door"
         for operation in operations.values():
             assert operation["x-function"] == function
-            assert ("{batch_id}" in path) == ("parameters" in operation)
+            assert ("{" in path) == ("parameters" in operation)
+    embeddings = document["paths"]["/embeddings"]["post"]
+    assert embeddings["x-auth"] == ["api_key", "jwt"]
+    shapes = {
+        status: found["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for status, found in embeddings["responses"].items()
+    }
+    assert (shapes["400"], shapes["403"]) == ("OpenAiErrorAnswer", "ErrorAnswer")
     search = document["paths"]["/search"]["post"]
     body = search["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/SearchRequest"}
