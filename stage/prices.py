@@ -19,10 +19,11 @@ class _Prices(BaseModel):
 
 
 class Usage(_Prices):
-    """What one query uses: time of the front door's function, bytes logged, bytes to and from the
-    endpoint, and the share of requests that X-Ray records."""
+    """What one query uses: time of the front door's function and of the authorizer, bytes logged,
+    bytes to and from the endpoint, and the share of requests that X-Ray records."""
 
     lambda_milliseconds: PositiveFloat
+    authorizer_milliseconds: PositiveFloat
     log_bytes: PositiveFloat
     payload_bytes: PositiveFloat
     traced_share: PositiveFloat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from stage.instance_types import is_gpu
 Tag = Annotated[str, Field(max_length=256)]
 Price = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Text = Annotated[str, Field(pattern=r"^\S{1,256}$")]
 _ORIGIN = re.compile(
     r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(?!:443$)|http://(localhost|127\.0\.0\.1)(?!:80$))"
     r"(:\d{1,5})?"
@@ -35,6 +37,9 @@ Origin = Annotated[str, AfterValidator(_origin)]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){5}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/(.*/)?$")]
+
+# A function's environment holds 4 KB.
+_MAX_JWKS_CHARACTERS = 3_000
 
 
 class Table(BaseModel):
@@ -304,10 +309,74 @@ class BatchSettings(Table):
         return self
 
 
+class Jwk(BaseModel):
+    """A public key, as a JWKS has it; other members are not needed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kty: Literal["RSA", "EC"]
+    kid: str | None = None
+    alg: Literal["RS256", "ES256"] | None = None
+    n: str | None = None
+    e: str | None = None
+    crv: Literal["P-256"] | None = None
+    x: str | None = None
+    y: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secret(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "d" in values:
+            raise ValueError("this is a private key; give the public one, and replace this pair")
+        return values
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not (self.n and self.e if self.kty == "RSA" else self.crv and self.x and self.y):
+            needed = "n and e" if self.kty == "RSA" else "crv, x and y"
+            raise ValueError(f"a key of kty {self.kty} has {needed}")
+        return self
+
+
+class JwtSettings(Table):
+    """The OpenID Connect issuer whose tokens open the API.
+
+    issuer: its URL, as in the claim `iss`.
+    audience: a token names one of these in `aud` or, without that, in `client_id`.
+    scopes: a token has each of these in `scope` or `scp` (default: none is asked for).
+    jwks: its public keys, a table each (default: fetched from where its discovery document says).
+    """
+
+    issuer: str = Field(
+        # Without TLS only on this machine, for tests.
+        pattern=r"^(https://[^\s?#/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)(/[^\s?#]*)?$"
+    )
+    audience: tuple[Text, ...] = Field(min_length=1, max_length=10)
+    scopes: tuple[Text, ...] = Field((), max_length=10)
+    jwks: tuple[Jwk, ...] = Field((), max_length=10)
+
+    @property
+    def jwks_json(self) -> str:
+        """The keys as a JSON list."""
+        keys = [key.model_dump(exclude_none=True) for key in self.jwks]
+        return json.dumps(keys, separators=(",", ":"))
+
+    @model_validator(mode="after")
+    def _small(self) -> Self:
+        if len(self.jwks_json) > _MAX_JWKS_CHARACTERS:
+            raise ValueError(
+                f"jwks: {len(self.jwks_json):,} characters as JSON; at most"
+                f" {_MAX_JWKS_CHARACTERS:,} fit into the function's environment"
+            )
+        return self
+
+
 class ApiSettings(Table):
     """The front door.
 
-    auth: `api_key` (header x-api-key) or `iam` (SigV4-signed requests).
+    auth: `api_key` (header x-api-key, or a bearer token), `iam` (SigV4-signed requests) or `jwt`
+        (a bearer token of an OpenID Connect issuer).
+    jwt: that issuer.
     rate_limit: requests a second, steady; burst_limit: requests at once.
     api_keys: a key each; the client commands use the last. Rotation: add one, deploy, hand it
         out, remove the old one, deploy.
@@ -319,7 +388,8 @@ class ApiSettings(Table):
         (default: none). `http` only for localhost and 127.0.0.1.
     """
 
-    auth: Literal["api_key", "iam"] = "iam"
+    auth: Literal["api_key", "iam", "jwt"] = "iam"
+    jwt: JwtSettings | None = None
     rate_limit: int = Field(20, ge=1, le=10_000)
     burst_limit: int = Field(40, ge=1, le=5_000)
     api_keys: tuple[Name, ...] = Field(("first",), min_length=1, max_length=10)
@@ -331,6 +401,12 @@ class ApiSettings(Table):
     def _different_keys(self) -> Self:
         if len(set(self.api_keys)) < len(self.api_keys):
             raise ValueError("api_keys: each name once")
+        return self
+
+    @model_validator(mode="after")
+    def _issuer_of_tokens(self) -> Self:
+        if self.auth == "jwt" and self.jwt is None:
+            raise ValueError('auth = "jwt" needs the table [api.jwt], with issuer and audience')
         return self
 
 

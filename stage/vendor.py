@@ -57,6 +57,10 @@ _INSTALLERS_OWN = (
 )
 # python/ is where Lambda looks for a layer's Python packages.
 LAYER = Vendored("layer", ROOT / "requirements/lambda.txt", "3.13", "python/", _INSTALLERS_OWN)
+# Only where tokens are checked (`api.auth = "jwt"`).
+TOKEN_LAYER = Vendored(
+    "token-layer", ROOT / "requirements/authorizer.txt", "3.13", "python/", _INSTALLERS_OWN
+)
 # Of OpenVINO only the core and the CPU plugin: a third of the wheel.
 CONTAINER_PACKAGES = Vendored(
     "vendor",
@@ -113,7 +117,7 @@ def _fetch(packages: Vendored) -> None:
 def main() -> int:
     """Fetches whatever is missing: `python -m stage.vendor`."""
     try:
-        for packages in (LAYER, CONTAINER_PACKAGES):
+        for packages in (LAYER, TOKEN_LAYER, CONTAINER_PACKAGES):
             vendored_bundle(packages)
     except BundleError as error:
         print(error, file=sys.stderr)

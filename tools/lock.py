@@ -40,6 +40,10 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
         "requirements/lambda.txt",
         ("--python-version", "3.13", *_LINUX, "--constraint", "requirements.txt"),
     ),
+    "authorizer": (
+        "requirements/authorizer.txt",
+        ("--python-version", "3.13", *_LINUX, "--constraint", "requirements.txt"),
+    ),
     "container": (
         "requirements/container.txt",
         ("--no-deps", "--python-version", "3.12", *_LINUX, "--constraint", "requirements.txt"),
@@ -62,6 +66,7 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
         "requirements/second-opinion.txt",
         ("--universal", "--python-version", "3.13"),
     ),
+    "clients": ("requirements/clients.txt", _ANYWHERE),
     # Goes into that of `make local`.
     "browser": ("requirements/browser.txt", (*_ANYWHERE, "--constraint", "requirements/dev.txt")),
     "charts": ("requirements/charts.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),

@@ -19,12 +19,16 @@ from constructs import Construct
 from contract.names import API_STAGE, APP_NAME
 from stacks.common.policies import acknowledge
 from stacks.common.stage_stack import StageStack
+from stacks.front_door.authorizer import make_authorizer
 from stacks.front_door.console import console_limits
 from stacks.front_door.cors import add_preflight, refusal_headers
 from stage.settings import Settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 _TIMEOUT = cdk.Duration.seconds(29)
+
+_NOT_COGNITO = "Callers are programs with an API key, a signature, or any issuer's token."
+_NO_SUCH_PATH = ("404", "not_found", "There is no such path or method.")
 
 # API Gateway's own refusals: type -> status, code, sentence. None passes on the gateway's own
 # sentence about the request.
@@ -33,6 +37,12 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
     "DEFAULT_5XX": (None, "internal_error", "The request could not be answered. Try again."),
     "ACCESS_DENIED": ("403", "forbidden", "These credentials may not call this API."),
     "API_CONFIGURATION_ERROR": ("500", "internal_error", "The API is misconfigured."),
+    "AUTHORIZER_CONFIGURATION_ERROR": ("500", "internal_error", "The API is misconfigured."),
+    "AUTHORIZER_FAILURE": (
+        "500",
+        "internal_error",
+        "Who calls could not be checked. Try again in a moment.",
+    ),
     "EXPIRED_TOKEN": ("403", "forbidden", "The credentials have expired."),
     "INTEGRATION_FAILURE": (
         "502",
@@ -40,7 +50,7 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
         "The request could not be answered. Try again.",
     ),
     "INTEGRATION_TIMEOUT": ("504", "time_out", "There was no answer within 29 seconds."),
-    "INVALID_API_KEY": ("403", "forbidden", "Send a valid API key in the header x-api-key."),
+    "INVALID_API_KEY": ("403", "forbidden", "This API key is not valid."),
     "INVALID_SIGNATURE": ("403", "forbidden", "The request's signature does not match."),
     "QUOTA_EXCEEDED": ("429", "throttled", "The API key's quota is used up."),
     "REQUEST_TOO_LARGE": (
@@ -50,17 +60,47 @@ _REFUSALS: dict[str, tuple[str | None, str, str | None]] = {
     ),
     "RESOURCE_NOT_FOUND": ("404", "not_found", "There is no such path."),
     "THROTTLED": ("429", "throttled", "Too many requests. Wait a moment and try again."),
-    "UNAUTHORIZED": ("401", "unauthorized", "The request is not authorised."),
     "UNSUPPORTED_MEDIA_TYPE": ("415", "unsupported_media_type", "Send application/json."),
 }
 
 
+# API Gateway says "missing authentication token" for an unknown path or method. Where requests are
+# signed, the same answer also means an unsigned request.
+_REFUSALS_BY_AUTH = {
+    "api_key": {
+        "MISSING_AUTHENTICATION_TOKEN": _NO_SUCH_PATH,
+        "UNAUTHORIZED": (
+            "401",
+            "unauthorized",
+            "Send an API key in the header x-api-key, or as bearer token.",
+        ),
+    },
+    "jwt": {
+        "ACCESS_DENIED": ("403", "forbidden", "This token may not call this API."),
+        "MISSING_AUTHENTICATION_TOKEN": _NO_SUCH_PATH,
+        "UNAUTHORIZED": (
+            "401",
+            "unauthorized",
+            "Send a valid token in the header Authorization: Bearer ...",
+        ),
+    },
+    "iam": {
+        "MISSING_AUTHENTICATION_TOKEN": (
+            "403",
+            "forbidden",
+            "Sign the request (SigV4), or check its path and method.",
+        ),
+        "UNAUTHORIZED": ("401", "unauthorized", "The request is not authorised."),
+    },
+}
+
+
 class RestApi(Construct):
-    """A regional REST API over two functions; every method asks for a key or a signature.
+    """A regional REST API over two functions; every method asks who calls.
 
     Attributes:
         url: base URL, with the stage.
-        key_ids: of the API keys, by name, the newest last; empty where requests are signed.
+        key_ids: of the API keys, by name, the newest last; empty with another `api.auth`.
     """
 
     def __init__(
@@ -88,8 +128,10 @@ class RestApi(Construct):
             description="Embeds texts and finds the nearest answers",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=False,
+            api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER if self._by_key else None,
             deploy_options=self._stage(access_logs),
         )
+        self._authorizer = make_authorizer(self, settings)
         self._log_role()
         self._gateway_responses()
         self._methods({"front_door": front_door, "batch": batch})
@@ -123,7 +165,9 @@ class RestApi(Construct):
                         "bytes": field.context_response_length(),
                         "source_ip": field.context_identity_source_ip(),
                         "api_key_id": field.context_identity_api_key_id(),
-                        "caller": field.context_identity_user_arn(),
+                        "caller": field.context_authorizer_principal_id()
+                        if self._settings.api.auth == "jwt"
+                        else field.context_identity_user_arn(),
                         "error": field.context_error_response_type(),
                     }
                 )
@@ -160,13 +204,7 @@ class RestApi(Construct):
 
     def _gateway_responses(self) -> None:
         refusals = dict(_REFUSALS)
-        # API Gateway says "missing authentication token" for an unknown path or method. Where
-        # requests are signed, the same answer also means an unsigned request.
-        refusals["MISSING_AUTHENTICATION_TOKEN"] = (
-            ("404", "not_found", "There is no such path or method.")
-            if self._by_key
-            else ("403", "forbidden", "Sign the request (SigV4), or check its path and method.")
-        )
+        refusals |= _REFUSALS_BY_AUTH[self._settings.api.auth]
         deployment = self.api.latest_deployment
         assert deployment is not None
         headers = refusal_headers(self._settings.api.cors_origins)
@@ -189,22 +227,29 @@ class RestApi(Construct):
             deployment.add_to_logical_id([kind, status, template, *([headers] if headers else [])])
 
     def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
-        """Makes the operations of docs/openapi.json, each for the function in its `x-function`."""
+        """Makes the operations of docs/openapi.json, each for the function in its `x-function`.
+
+        Those that name some ways to authorise in `x-auth` exist with these alone.
+        """
         integrations = {
             name: apigateway.LambdaIntegration(function, timeout=_TIMEOUT, allow_test_invoke=False)
             for name, function in functions.items()
         }
         document = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
+        auth = self._settings.api.auth
         for path, operations in document["paths"].items():
+            functions_of = {
+                verb.upper(): operation["x-function"]
+                for verb, operation in operations.items()
+                if auth in operation.get("x-auth", (auth,))
+            }
+            if not functions_of:
+                continue
             resource = self.api.root.resource_for_path(path)
-            for verb, operation in operations.items():
-                self._method(verb.upper(), resource, integrations[operation["x-function"]])
+            for verb, function in functions_of.items():
+                self._method(verb, resource, integrations[function])
             if self._settings.api.cors_origins:
-                add_preflight(
-                    resource,
-                    [verb.upper() for verb in operations],
-                    self._settings.api.cors_origins,
-                )
+                add_preflight(resource, [*functions_of], self._settings.api.cors_origins)
 
     def _method(
         self, verb: str, resource: apigateway.IResource, integration: apigateway.Integration
@@ -213,16 +258,12 @@ class RestApi(Construct):
             verb,
             integration,
             api_key_required=self._by_key,
-            authorization_type=apigateway.AuthorizationType.NONE
-            if self._by_key
+            authorizer=self._authorizer,
+            authorization_type=apigateway.AuthorizationType.CUSTOM
+            if self._authorizer
             else apigateway.AuthorizationType.IAM,
         )
-        findings = {"AwsSolutions-COG4": "Callers are programs: they hold an API key or sign."}
-        if self._by_key:
-            findings["AwsSolutions-APIG4"] = (
-                "API Gateway refuses a request without a key of the usage plan."
-            )
-        acknowledge(method, findings)
+        acknowledge(method, {"AwsSolutions-COG4": _NOT_COGNITO})
 
     def _api_keys(self) -> dict[str, str]:
         """Keys whose values API Gateway generates, so that no template contains them."""
@@ -258,7 +299,7 @@ class RestApi(Construct):
         acknowledge(
             self.api.deployment_stage,
             {
-                "AwsSolutions-APIG3": "Every request carries a key or a signature and is"
+                "AwsSolutions-APIG3": "Every request carries a key, a signature or a token and is"
                 " throttled; a web ACL is the account owner's to choose and to pay for."
             },
         )

@@ -27,7 +27,13 @@ PRICES = Prices(
         logs_per_gb=0.5,
         traces_per_million=5,
         endpoint_data_per_gb=0.01,
-        usage=Usage(lambda_milliseconds=10, log_bytes=1000, payload_bytes=2000, traced_share=0.1),
+        usage=Usage(
+            lambda_milliseconds=10,
+            authorizer_milliseconds=2,
+            log_bytes=1000,
+            payload_bytes=2000,
+            traced_share=0.1,
+        ),
     ),
 )
 KEY = {"Type": "AWS::KMS::Key", "Properties": {}}
@@ -115,6 +121,27 @@ def test_a_million_queries() -> None:
     found = estimate([{"Resources": {"F": function, "O": other}}], PRICES)
     parts = (3.5, 0.2, 1e6 * 0.010 * 0.5 * 0.00002, 0.5 * 1, 5 * 0.1, 0.01 * 2)
     assert found.million_queries == pytest.approx(sum(parts))
+
+
+def test_a_query_asks_the_authorizer_too() -> None:
+    template = {
+        "Resources": {
+            "Front": {
+                "Type": "AWS::Lambda::Function",
+                "Properties": {
+                    "MemorySize": 512,
+                    "Environment": {"Variables": {"TIME_BUDGET_SECONDS": "26"}},
+                },
+            }
+        }
+    }
+    without = estimate([template], PRICES).million_queries
+    template["Resources"]["Authorizer"] = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {"MemorySize": 256, "Handler": "authorizer.api_key.handler"},
+    }
+    added = estimate([template], PRICES).million_queries - without
+    assert added == pytest.approx(0.2 + 1e6 * 0.002 * 0.25 * 0.00002)
 
 
 def test_no_front_door_no_queries() -> None:

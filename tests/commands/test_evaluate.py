@@ -15,7 +15,7 @@ from commands.errors import CommandError
 from commands.target import Target
 from contract.names import Names
 from corpus.reader import describe
-from faq_search.errors import FaqSearchError
+from faq_search.errors import FaqSearchError, InputError
 from faq_search.evaluate import evaluate as ask_deployment
 
 OUTPUTS = {"ApiUrl": "https://abc123.execute-api.eu-west-1.amazonaws.com/v1/", "ApiAuth": "iam"}
@@ -75,6 +75,20 @@ def test_an_api_with_a_key_on_the_local_aws(monkeypatch):
     found = read_api(here, {**OUTPUTS, "ApiAuth": "api_key", "ApiKeyId": "k1"})
     assert found.url == "http://127.0.0.1:4566/execute-api/abc123/v1"
     assert found.api_key == "value of k1"
+
+
+@pytest.mark.parametrize("token", [None, "t"])
+def test_an_api_that_takes_tokens(monkeypatch, token):
+    monkeypatch.delenv("FAQ_SEARCH_TOKEN", raising=False)
+    if token:
+        monkeypatch.setenv("FAQ_SEARCH_TOKEN", token)
+    found = read_api(target(Aws(), monkeypatch), {**OUTPUTS, "ApiAuth": "jwt"})
+    assert (found.auth, found.token) == ("jwt", token)
+    if token:
+        found.connect().close()
+    else:
+        with pytest.raises(InputError, match="takes bearer tokens"):
+            found.connect()
 
 
 def test_an_api_that_is_not_deployed(monkeypatch):

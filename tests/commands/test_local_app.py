@@ -212,6 +212,18 @@ class TestInvitation:
             api, "What?", "id:secret"
         )
 
+    def test_its_curl_takes_the_token_from_the_environment(self) -> None:
+        api = {"url": "http://x/v1", "api_key": None, "auth": "jwt", "region": "eu-west-1"}
+        printed = local.curl(api, "What?", "id:secret")
+        shell = f"curl() {{ for each; do printf '%s\\0' \"$each\"; done; }}\n{printed}"
+        ran = subprocess.run(
+            ["sh", "-c", shell],
+            env={"FAQ_SEARCH_TOKEN": "a.b.c"},
+            capture_output=True,
+            check=True,
+        ).stdout.decode()
+        assert ran.split("\0")[1:3] == ["-H", "Authorization: Bearer a.b.c"]
+
 
 @pytest.fixture
 def deployed(state, monkeypatch):

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from corpus.reader import read_corpus
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
 from faq_search.errors import BatchError, FaqSearchError
-from tests.end_to_end.local_app import SAMPLE, LocalApp, processes
+from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp, processes
+from tests.support.issuer import AUDIENCE, EC, RSA, Issuer, running_issuer
 
 GOOD = [(entry.id, entry.answer) for entry in read_corpus(SAMPLE)]
 DAMAGED = [
@@ -235,7 +240,7 @@ def test_a_requests_id_is_in_every_log_on_its_way(app: LocalApp, client: FaqSear
     assert found == wanted
 
 
-def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
+def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_then_tokens_only(
     app: LocalApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = app.api
@@ -259,11 +264,55 @@ def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_only(
             pytest.raises(FaqSearchError, match="signature does not match"),
         ):
             client.search(["What is batch transform?"])
+        with running_issuer() as issuer:
+            settings = app.config / "signed.toml"
+            table = f'\n[api.jwt]\nissuer = "{issuer.url}"\naudience = ["{AUDIENCE}"]\n'
+            table += 'scopes = ["faq/ask"]\n'
+            text = settings.read_text().replace('auth = "iam"', 'auth = "jwt"')
+            settings.write_text(text + table)
+            app.deploy(stage="signed")
+            assert app.api["url"] == signed["url"]
+            _takes_tokens_only(app.api["url"], issuer)
     finally:
         assert app.run("destroy", stage="signed").returncode == 0
         (app.state / "api.json").write_text(json.dumps(first))
     with app.client() as client:
         assert client.search(["What is batch transform?"]).results[0]
+
+
+def _takes_tokens_only(url: str, issuer: Issuer) -> None:
+    def ask(token: str) -> None:
+        with FaqSearch(url, token=token, retries=0) as client:
+            assert client.search(["What is batch transform?"], top_k=1).results[0]
+
+    valid = issuer.token(scope="openid faq/ask")
+    ask(valid)
+    ask(issuer.token(EC, scope="faq/ask"))
+    stranger = RSAKey.generate_key(2048, {"kid": RSA.kid})
+    for token, code in (
+        (issuer.token(scope="faq/ask", exp=-60), "unauthorized"),
+        (issuer.token(stranger, scope="faq/ask"), "unauthorized"),
+        (issuer.token(scope="faq/ask", aud="another"), "unauthorized"),
+        ("no-token", "unauthorized"),
+        (issuer.token(scope="openid"), "forbidden"),
+    ):
+        with pytest.raises(FaqSearchError) as refused:
+            ask(token)
+        assert refused.value.code == code
+    assert len(issuer.asked) == 2, "the keys are fetched once"
+    command = [sys.executable, "-m", "faq_search", "--url", url, "--token", valid, "--json"]
+    asked = subprocess.run(
+        [*command, "ask", "What is batch transform?"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(asked.stdout)["hits"]
+    # As OpenAI's clients send it.
+    request = urllib.request.Request(f"{url}/models", headers={"Authorization": f"Bearer {valid}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.load(answer)["object"] == "list"
 
 
 def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:

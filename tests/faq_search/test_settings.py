@@ -43,6 +43,14 @@ def test_then_the_local_deployment(local, tmp_path, monkeypatch):
     assert find_api({}).url == "http://local"
 
 
+def test_a_local_deployment_that_takes_tokens(local):
+    local.write_text('{"url": "http://local", "auth": "jwt", "api_key": null}')
+    assert find_api({"FAQ_SEARCH_TOKEN": "t"}, local_file=local).token == "t"
+    assert find_api({}, token="t", local_file=local).auth == "jwt"
+    with pytest.raises(InputError, match="takes bearer tokens: give --token"):
+        find_api({}, local_file=local)
+
+
 def test_a_key_goes_only_to_the_url_it_belongs_to(local):
     with pytest.raises(InputError, match="No API key for https://elsewhere"):
         find_api({}, url="https://elsewhere", local_file=local)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from contract.outputs import API_AUTH, API_URL
 from stacks.front_door import rest_api
 from stacks.front_door.stack import FrontDoorStack
 from stage.prices import prices_for
-from stage.settings import load_settings
+from stage.settings import Settings, load_settings
 from tests.support.synthesis import (
     ROOT,
     Stacks,
@@ -23,15 +24,20 @@ from tests.support.synthesis import (
     properties,
     some_templates_of,
     statements,
+    with_everything,
 )
 
 KEY = "AWS::KMS::Key"
+AUTHORIZER, FUNCTION = "AWS::ApiGateway::Authorizer", "AWS::Lambda::Function"
+KEY_HANDLER = "authorizer.api_key.handler"
 
 STATUSES = {
     "DEFAULT_4XX": None,  # the gateway's own
     "DEFAULT_5XX": None,
     "ACCESS_DENIED": "403",
     "API_CONFIGURATION_ERROR": "500",
+    "AUTHORIZER_CONFIGURATION_ERROR": "500",
+    "AUTHORIZER_FAILURE": "500",
     "EXPIRED_TOKEN": "403",
     "INTEGRATION_FAILURE": "502",
     "INTEGRATION_TIMEOUT": "504",
@@ -54,7 +60,8 @@ def function(api: dict) -> dict:
 
 
 def variables(function: dict) -> dict:
-    return function["Environment"]["Variables"]
+    found: dict = function.get("Environment", {}).get("Variables", {})
+    return found
 
 
 def test_the_api_is_regional(api: dict) -> None:
@@ -63,13 +70,16 @@ def test_the_api_is_regional(api: dict) -> None:
     assert resource["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 
-def test_the_methods_are_the_documented_operations(api: dict) -> None:
+def test_the_methods_are_the_documented_operations(settings: Settings, api: dict) -> None:
     paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
     documented = {
         (path, verb.upper(), operation["x-function"])
         for path, operations in paths.items()
         for verb, operation in operations.items()
+        if settings.api.auth in operation.get("x-auth", [settings.api.auth])
     }
+    # OpenAI's clients cannot sign.
+    assert (("/embeddings", "POST", "front_door") in documented) == (settings.api.auth != "iam")
     assert {
         (path_of(api, m["ResourceId"]), m["HttpMethod"], function_of(api, m)) for m in methods(api)
     } == documented
@@ -106,7 +116,85 @@ def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
         if stage == "prod":
             assert method["AuthorizationType"] == "AWS_IAM"
         else:
+            assert method["AuthorizationType"] == "CUSTOM"
             assert method["ApiKeyRequired"] is True
+            (authorizer,) = of_type(api, AUTHORIZER)
+            assert method["AuthorizerId"] == {"Ref": authorizer}
+
+
+def test_keys_come_from_the_authorizer_which_is_asked_each_time(
+    templates: Callable[[str], Templates],
+) -> None:
+    """A removed key ends at once, and a key in either of two headers is no identity source."""
+    api = templates("dev")["FrontDoor"]
+    (resource,) = properties(api, "AWS::ApiGateway::RestApi")
+    assert resource["ApiKeySourceType"] == "AUTHORIZER"
+    (authorizer,) = properties(api, AUTHORIZER)
+    assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("REQUEST", 0)
+    assert "IdentitySource" not in authorizer
+    (function,) = (f for f in properties(api, FUNCTION) if f["Handler"] == KEY_HANDLER)
+    assert "Layers" not in function
+
+
+def test_signed_requests_have_no_authorizer(templates: Callable[[str], Templates]) -> None:
+    api = templates("prod")["FrontDoor"]
+    assert not properties(api, AUTHORIZER)
+    assert "ApiKeySourceType" not in properties(api, "AWS::ApiGateway::RestApi")[0]
+
+
+class TestTokens:
+    """With `api.auth = "jwt"`."""
+
+    @pytest.fixture(scope="class")
+    def api(self) -> dict:
+        return some_templates_of(with_everything("prod"), FrontDoorStack)["FrontDoor"]
+
+    def test_every_method_needs_a_token_and_no_key(self, api: dict) -> None:
+        (authorizer,) = of_type(api, AUTHORIZER)
+        for method in properties(api, "AWS::ApiGateway::Method"):
+            assert method["AuthorizationType"] == "CUSTOM"
+            assert method["AuthorizerId"] == {"Ref": authorizer}
+            assert method["ApiKeyRequired"] is False
+        assert not properties(api, "AWS::ApiGateway::ApiKey")
+        assert not properties(api, "AWS::ApiGateway::UsagePlan")
+        assert {"/embeddings", "/models/{model}", "/batch/{batch_id}"} <= {
+            path_of(api, m["ResourceId"]) for m in properties(api, "AWS::ApiGateway::Method")
+        }
+
+    @pytest.mark.parametrize(
+        ("header", "asks"),
+        [
+            ("Bearer e30.e30.c2ln", True),
+            ("bearer e30.e30.a-_", True),
+            ("Bearer e30.e30.", False),
+            ("Bearer e30.e30", False),
+            ("Bearer x.y.z extra", False),
+            ("Basic e30.e30.c2ln", False),
+        ],
+    )
+    def test_only_what_looks_like_a_token_is_checked(
+        self, api: dict, header: str, asks: bool
+    ) -> None:
+        (authorizer,) = properties(api, AUTHORIZER)
+        assert authorizer["Type"] == "TOKEN"
+        assert authorizer["AuthorizerResultTtlInSeconds"] == 0
+        assert authorizer["IdentitySource"] == "method.request.header.Authorization"
+        pattern = authorizer["IdentityValidationExpression"]
+        assert bool(re.fullmatch(pattern, header)) == asks
+
+    def test_the_function_knows_the_issuer(self, api: dict) -> None:
+        (function,) = (
+            f for f in properties(api, FUNCTION) if f["Handler"] == "authorizer.token.handler"
+        )
+        found = variables(function)
+        assert found["ISSUER"] == "https://issuer.example/pool"
+        assert json.loads(found["AUDIENCES"]) == ["faq-search"]
+        assert json.loads(found["SCOPES"]) == ["faq/ask"]
+        (key,) = json.loads(found["JWKS"])
+        assert key == {"kty": "RSA", "kid": "1", "n": "AQAB", "e": "AQAB"}
+        (layer,) = function["Layers"]
+        packages = api["Resources"][layer["Ref"]]["Properties"]["Description"]
+        assert "joserfc" in packages
 
 
 def test_the_deployment_waits_for_what_it_copies(api: dict) -> None:
@@ -242,7 +330,8 @@ def test_the_functions_have_their_packages(api: dict) -> None:
     (layer,) = of_type(api, "AWS::Lambda::LayerVersion")
     functions = properties(api, "AWS::Lambda::Function")
     layers = {f["Handler"].partition(".")[0]: f.get("Layers") for f in functions}
-    layers.pop("console", None)  # it has no packages
+    for alone in ("console", "authorizer"):  # they have no packages
+        layers.pop(alone, None)
     assert layers == {name: [{"Ref": layer}] for name in ("front_door", "batch")}
 
 

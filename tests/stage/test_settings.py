@@ -120,6 +120,40 @@ def test_no_auth_given_means_signed_requests() -> None:
     assert check(api={}).api.auth == "iam"
 
 
+ISSUER = {"issuer": "https://issuer.example/pool", "audience": ["faq"]}
+
+
+def test_tokens_of_an_issuer() -> None:
+    key = {"kty": "EC", "crv": "P-256", "x": "a", "y": "b", "kid": "1", "use": "sig", "x5c": ["c"]}
+    api = check(api={"auth": "jwt", "jwt": {**ISSUER, "jwks": [key]}}).api
+    assert api.jwt
+    assert (api.jwt.audience, api.jwt.scopes) == (("faq",), ())
+    assert api.jwt.jwks_json == '[{"kty":"EC","kid":"1","crv":"P-256","x":"a","y":"b"}]'
+
+
+@pytest.mark.parametrize(
+    ("jwt", "words"),
+    [
+        (None, "needs the table [api.jwt]"),
+        ({"audience": ["faq"]}, "api.jwt.issuer: Field required"),
+        ({**ISSUER, "issuer": "http://issuer.example"}, "api.jwt.issuer ('http://issuer.example')"),
+        ({**ISSUER, "issuer": "http://localhost.evil.example"}, "api.jwt.issuer"),
+        ({**ISSUER, "audience": []}, "api.jwt.audience"),
+        ({**ISSUER, "scopes": ["two words"]}, "api.jwt.scopes.0"),
+        ({**ISSUER, "jwks": [{"kty": "oct", "k": "x"}]}, "api.jwt.jwks.0.kty ('oct')"),
+        ({**ISSUER, "jwks": [{"kty": "RSA", "n": "x"}]}, "a key of kty RSA has n and e"),
+        ({**ISSUER, "jwks": [{"kty": "EC", "crv": "P-384", "x": "a", "y": "b"}]}, "crv ('P-384')"),
+        ({**ISSUER, "jwks": [{"kty": "RSA", "n": "x", "e": "y", "d": "z"}]}, "private key"),
+        ({**ISSUER, "jwks": [{"kty": "RSA", "n": "x" * 3000, "e": "y"}]}, "at most 3,000"),
+    ],
+)
+def test_wrong_settings_of_an_issuer(jwt: dict[str, Any] | None, words: str) -> None:
+    api: dict[str, Any] = {"auth": "jwt"} | ({"jwt": jwt} if jwt else {})
+    message = problems(api=api)
+    assert words in message
+    assert "'z'" not in message, "a private key is not printed"
+
+
 def test_one_message_lists_every_problem() -> None:
     message = problems(
         region="mars-north-1",

@@ -15,7 +15,7 @@ from stacks.batch.stack import BatchStack
 from stacks.foundation.stack import FoundationStack
 from stacks.front_door.stack import FrontDoorStack
 from stacks.model.stack import ModelStack
-from stage.settings import CONFIG_DIRECTORY, Settings, check_settings
+from stage.settings import CONFIG_DIRECTORY, Settings, check_settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
@@ -70,9 +70,19 @@ def changed(stage: str, **changes: Any) -> Settings:
 
 
 def with_everything(stage: str) -> Settings:
-    """A stage's settings with every optional table."""
+    """A stage's settings with every optional table; one that takes signatures takes tokens."""
+    signed = load_settings(stage).api.auth == "iam"
     return changed(
         stage,
+        api={
+            "auth": "jwt" if signed else "api_key",
+            "jwt": {
+                "issuer": "https://issuer.example/pool",
+                "audience": ["faq-search"],
+                "scopes": ["faq/ask"],
+                "jwks": [{"kty": "RSA", "kid": "1", "n": "AQAB", "e": "AQAB"}],
+            },
+        },
         schedule={
             "on": "0 7 ? * MON-FRI *",
             "off": "0 19 ? * MON-FRI *",
