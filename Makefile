@@ -51,8 +51,8 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients test-reference \
-        test-walkthrough screenshots permissions lint fmt \
+        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients \
+        test-reference test-walkthrough screenshots permissions lint fmt \
         snapshots second-opinion openapi lock clean
 
 help: ## this list
