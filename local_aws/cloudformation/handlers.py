@@ -10,7 +10,8 @@ from local_aws.cloudformation.operations import Answer, Caller, Operations
 from local_aws.cloudformation.template import Template
 from local_aws.service_errors import ApiError
 
-_PAGE = 100
+# Events in an answer. The CDK asks every two seconds, for a few new ones as a rule.
+_PAGE, _PAGE_OF_CDK = 100, 25
 
 
 def _create_change_set(state: Operations, caller: Caller, request: Answer) -> Answer:
@@ -100,7 +101,7 @@ def _describe_stack_events(state: Operations, caller: Caller, request: Answer) -
     stack = state.find(caller, request["StackName"])
     # Newest first. The token counts from the oldest event, so that new ones shift no page.
     end = int(request.get("NextToken", len(stack.events)))
-    start = max(0, end - _PAGE)
+    start = max(0, end - (_PAGE_OF_CDK if caller.is_cdk else _PAGE))
     page = stack.events[start:end][::-1]
     return {
         "StackEvents": [describe.describe_event(stack, event) for event in page],

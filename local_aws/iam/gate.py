@@ -98,6 +98,8 @@ class Gate:
         def body() -> bytes:
             content: bytes = environ["wsgi.input"].read()
             environ["wsgi.input"] = io.BytesIO(content)
+            # Or werkzeug would gather it from pieces again.
+            environ["wsgi.input_terminated"] = True
             return content
 
         request = SignedRequest.of(environ, body)

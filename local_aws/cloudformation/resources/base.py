@@ -121,7 +121,7 @@ class Request:
                 raise CancelledError(f"{what} cancelled")
             if time.monotonic() > deadline:
                 raise ResourceError(f"{what} did not finish within {seconds:.0f} seconds")
-            pause = min(pause * 1.5, 0.5)
+            pause = min(pause * 1.5, 0.2)
 
 
 @dataclass(frozen=True)
