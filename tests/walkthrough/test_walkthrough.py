@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
 from commands.walkthrough import read_policy
 from container.encoder.load import open_encoder
 from local_aws.iam.policies import as_list
@@ -23,6 +24,7 @@ from tests.support.local_logs import started
 
 ROOT = Path(__file__).parents[2]
 Output = Callable[[str], Any]
+Embed = Callable[..., np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=500,
+        timeout=900,
         check=False,
     )
     print(done.stdout)  # for the report of a failure, and for `pytest -s`
@@ -64,6 +66,15 @@ def output(cells: dict[str, dict[str, Any]]) -> Output:
     return read
 
 
+@pytest.fixture(scope="module")
+def embed(tmp_path_factory: pytest.TempPathFactory) -> Embed:
+    """The vectors of texts, from the model itself."""
+    folder = tmp_path_factory.mktemp("model")
+    config = write_weights(minilm(), folder)
+    encoder = open_encoder(folder / "weights", config)
+    return lambda *texts: encoder.encode(texts)
+
+
 def test_every_cell_ran_without_a_warning(cells) -> None:
     code = [cell for cell in cells.values() if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
@@ -82,10 +93,9 @@ def test_the_endpoint_is_the_deployed_one(output: Output) -> None:
     assert output("endpoint")["corpus entries"] == 203
 
 
-def test_the_embeddings_are_the_models(output: Output, tmp_path: Path) -> None:
-    found = output("embeddings")
-    assert len(found) == 5
-    assert found == pytest.approx(_first_numbers("How cute your dog is!", tmp_path), abs=1e-5)
+def test_the_embeddings_are_the_models(output: Output, embed: Embed) -> None:
+    (expected,) = embed("How cute your dog is!")
+    assert output("embeddings") == pytest.approx(expected[:5].tolist(), abs=1e-5)
     topics = output("topics")
     assert topics["within a topic"] > 0.6 > 0.2 > topics["between topics"]
 
@@ -95,10 +105,11 @@ def test_the_heat_map_is_a_picture(cells) -> None:
     assert len(picture["image/png"]) < 100_000  # it is committed
 
 
-def test_each_query_is_nearest_to_its_own_entry(output: Output) -> None:
-    answer = output("nearest")
-    assert [hits[0]["corpus_id"] for hits in answer] == [0, 1, 2]
-    assert all(len(hits) == 3 for hits in answer)
+def test_neighbours_are_ranked_by_the_models_cosines(output: Output, embed: Embed) -> None:
+    expected = embed(*NEAREST_QUERIES) @ embed(*NEAREST_CORPUS).T
+    for hits, cosines in zip(output("nearest"), expected, strict=True):
+        assert [hit["corpus_id"] for hit in hits] == np.argsort(-cosines).tolist()
+        assert [hit["score"] for hit in hits] == pytest.approx(sorted(cosines)[::-1], abs=1e-5)
 
 
 def test_latency_was_measured(output: Output) -> None:
@@ -144,10 +155,3 @@ def test_the_role_needs_all_that_it_may_do(state: Path) -> None:
         for action in as_list(statement["Action"])
     }
     assert granted - {each["action"] for each in mine} == set()
-
-
-def _first_numbers(text: str, folder: Path) -> list[float]:
-    """The first five numbers of a text's vector, from the model itself."""
-    config = write_weights(minilm(), folder)
-    vectors: np.ndarray = open_encoder(folder / "weights", config).encode([text])
-    return vectors[0, :5].tolist()
