@@ -88,22 +88,25 @@ class Role(Provider):
 
 
 class Policy(Provider):
-    """An inline policy, put into each of its roles."""
+    """An inline policy, put into each of its roles. Its id is made up, and not its name."""
 
     def create(self, request: Request) -> Result:
         for role in request.properties.get("Roles", []):
             _put_policy(request, role, request.properties)
-        name = request.properties["PolicyName"]
-        return Result(name, {"Id": name})
+        made_up = request.name(24)
+        return Result(made_up, {"Id": made_up})
 
-    def update(self, request: Request) -> Result:
-        for role in _removed(request, "Roles"):
-            _remove_policy(request, role, request.old["PolicyName"])
-        return self.create(request)
+    def update(self, request: Request) -> None:
+        for role in request.properties.get("Roles", []):
+            _put_policy(request, role, request.properties)
+        name = request.old["PolicyName"]
+        renamed = name != request.properties["PolicyName"]
+        for role in request.old.get("Roles", []) if renamed else _removed(request, "Roles"):
+            _remove_policy(request, role, name)
 
     def delete(self, request: Request) -> None:
         for role in request.properties.get("Roles", []):
-            _remove_policy(request, role, request.physical_id)
+            _remove_policy(request, role, request.properties["PolicyName"])
 
 
 class ManagedPolicy(Provider):

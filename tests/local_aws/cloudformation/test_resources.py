@@ -398,3 +398,36 @@ def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
     shown = client.get_function_concurrency(FunctionName="reserving")
     assert "ReservedConcurrentExecutions" not in shown
     assert client.invoke(FunctionName="reserving")["Payload"].read() == b"1"
+
+
+def test_an_inline_policy_has_an_id_of_its_own_and_leaves_none_behind(
+    stack: Stack, context: Context
+) -> None:
+    trust = document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    )
+    role = resource("AWS::IAM::Role", AssumeRolePolicyDocument=trust)
+    allows = document({"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"})
+
+    def deploy(name: str) -> dict[str, str]:
+        policy = resource(
+            "AWS::IAM::Policy", PolicyName=name, PolicyDocument=allows, Roles=[{"Ref": "Role"}]
+        )
+        return stack.deploy(
+            {"Role": role, "Policy": policy}, Id={"Ref": "Policy"}, Role={"Ref": "Role"}
+        )
+
+    def names() -> list[str]:
+        return list(context.client("iam").list_role_policies(RoleName=made["Role"])["PolicyNames"])
+
+    made = deploy("first")
+    assert made["Id"].startswith("resou-Polic-")
+    assert names() == ["first"]
+    assert deploy("second") == made
+    assert names() == ["second"]
+    stack.deploy({"Role": role})
+    assert names() == []
