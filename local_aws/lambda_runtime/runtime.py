@@ -125,12 +125,12 @@ class LambdaRuntime:
     ) -> LambdaAnswer:
         """Answers a request to the Lambda API's Invoke that moto passes on."""
         request_id = str(uuid.uuid4())
-        headers = {"x-amzn-RequestId": request_id, "x-amz-executed-version": function.version}
+        headers = {"x-amzn-requestid": request_id, "x-amz-executed-version": function.version}
         try:
             if invocation_type == "Event":
-                self._accept_event(function, payload)
+                self._accept_event(function, payload, request_id)
                 return LambdaAnswer(202, headers, b"")
-            result = self._invoke(function, payload)
+            result = self._invoke(function, payload, request_id=request_id)
         except ApiError as error:
             headers["x-amzn-ErrorType"] = error.code
             body = {"Type": "User", "message": str(error), "Message": str(error)}
@@ -160,14 +160,14 @@ class LambdaRuntime:
             pools = [pool for _, pool in self._pools.values()]
         return [pid for pool in pools for pid in pool.pids()]
 
-    def _accept_event(self, function: LambdaFunction, payload: bytes) -> None:
+    def _accept_event(self, function: LambdaFunction, payload: bytes, request_id: str) -> None:
         _check_payload(payload, _MAX_EVENT)
-        self._events.submit(self._run_event, function, payload)
+        self._events.submit(self._run_event, function, payload, request_id)
 
-    def _run_event(self, function: LambdaFunction, payload: bytes) -> None:
+    def _run_event(self, function: LambdaFunction, payload: bytes, request_id: str) -> None:
         for delay in (*_EVENT_RETRY_SECONDS, None):
             try:
-                if self._invoke(function, payload).error is None:
+                if self._invoke(function, payload, request_id=request_id).error is None:
                     return
             except ApiError as error:
                 logger.warning("An event for %s was not delivered: %s", function.name, error)
@@ -180,12 +180,13 @@ class LambdaRuntime:
         payload: bytes,
         wait_seconds: float | None = None,
         trace_id: str | None = None,
+        request_id: str | None = None,
     ) -> LambdaResult:
         _check_payload(payload, _MAX_REQUEST)
         began = time.monotonic()
         pool = self._pool(function)
         worker, is_new = pool.acquire(function.reserved_concurrency)
-        request_id = str(uuid.uuid4())
+        request_id = request_id or str(uuid.uuid4())
         failure = worker.start(_INIT_TIMEOUT) if is_new else None
         if failure is not None:
             pool.release(worker, usable=False)

@@ -11,6 +11,7 @@ from moto.awslambda.exceptions import InvalidParameterValueException, UnknownFun
 from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.awslambda.models import LambdaFunction as MotoFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.core import responses
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from local_aws.moto_adapter.patching import Substitutes, replace
@@ -167,6 +168,15 @@ def _invoke_from_api(original: Callable[..., Any]) -> Any:
     return invoke
 
 
+def _keep_request_id(original: Callable[..., Any]) -> Any:
+    def make(headers: dict[str, Any] | None = None) -> str:
+        # moto gives every answer an id of its own; an invocation's is in the function's log.
+        given: str | None = (headers or {}).get("x-amzn-requestid")
+        return given or str(original(headers))
+
+    return make
+
+
 def _keep_logging_config(original: Callable[..., Any]) -> Any:
     def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         # moto drops LoggingConfig.
@@ -231,6 +241,7 @@ def _report_deletion(original: Callable[..., Any]) -> Any:
     return delete
 
 
+replace(responses, "gen_amzn_requestid_long", _keep_request_id)
 replace(MotoFunction, "__init__", _keep_logging_config)
 replace(MotoFunction, "update_configuration", _update_all_configuration)
 replace(MotoFunction, "get_configuration", _show_logging_config)

@@ -281,13 +281,14 @@ def test_answers_over_6_mb_are_errors(aws):
 
 
 def test_printed_lines_are_in_the_file_and_in_cloudwatch_logs(aws):
-    invoke(aws, "plain", {"do": "print", "text": "found me"})
+    answer, _ = invoke(aws, "plain", {"do": "print", "text": "found me"})
+    request_id = answer["ResponseMetadata"]["RequestId"]
     file = aws.context.state_dir / "logs" / "lambda" / "plain.log"
     *_, start, text, end, report = file.read_text(encoding="utf-8").splitlines()
-    assert start.startswith("START RequestId: ")
+    assert start.startswith(f"START RequestId: {request_id} ")
     assert text == "found me"
-    assert end.startswith("END RequestId: ")
-    assert report.startswith("REPORT RequestId: ")
+    assert end == f"END RequestId: {request_id}"
+    assert report.startswith(f"REPORT RequestId: {request_id}\t")
     events = aws.context.client("logs").filter_log_events(logGroupName="/aws/lambda/plain")
     assert "found me" in [event["message"] for event in events["events"]]
 
