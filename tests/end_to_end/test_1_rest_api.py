@@ -80,7 +80,7 @@ def test_the_console_is_open_and_what_it_asks_is_not(app: LocalApp) -> None:
     for link in re.findall(r'(?:href|src)="(console/[^"]+)"', page):
         assert get(f"/{link}")[1]
     assert json.loads(get("/console/config.json")[1])["auth"] == "api_key"
-    assert request(app, "/endpoints", x_api_key="")[0] == 403
+    assert request(app, "/endpoints", x_api_key="")[0] == 401
 
 
 def test_search_finds_answers_of_the_corpus(client: FaqSearch) -> None:

@@ -306,7 +306,8 @@ class Exercise:
         found = [f["FunctionName"] for f in listed if "-local-" in f["FunctionName"]]
         parts = (
             *("front-door", "FrontDoor-BatchFunction", "Batch-Steps", "Model-BakeBakeResource"),
-            *("FrontDoor-ConsoleFunction", "Model-Probe", "Model-SmokeTest", "EmptyBuckets"),
+            *("FrontDoor-ConsoleFunction", "FrontDoor-ApiKeyAuthorizer", "Model-Probe"),
+            *("Model-SmokeTest", "EmptyBuckets"),
         )
         return {part: next(name for name in found if part in name) for part in parts}
 
