@@ -146,7 +146,8 @@ class TestTokens:
     """With `api.auth = "jwt"`."""
 
     @pytest.fixture(scope="class")
-    def api(self) -> dict:
+    @classmethod
+    def api(cls) -> dict:
         return some_templates_of(with_everything("prod"), FrontDoorStack)["FrontDoor"]
 
     def test_every_method_needs_a_token_and_no_key(self, api: dict) -> None:

@@ -234,7 +234,8 @@ class TestKeys:
     """With the key source AUTHORIZER, plans apply to the key that the authorizer names."""
 
     @pytest.fixture(scope="class")
-    def keyed(self, aws) -> Guarded:
+    @classmethod
+    def keyed(cls, aws) -> Guarded:
         api = Guarded(aws, "keyed", key=True)
         client = api.api.client
         plan = client.create_usage_plan(
