@@ -189,7 +189,7 @@ def test_an_unexpected_error_is_reported_with_its_traceback_in_the_log(
 
 
 def test_stopped_it_leaves_the_model_folder_empty(tmp_path):
-    corpus = "".join(f'"q {n}","{"answer " * 60} {n}"\n' for n in range(20_000)).encode()
+    corpus = "".join(f'"q {n}","{"answer " * 60} {n}"\n' for n in range(5000)).encode()
     run = BakeRun(tmp_path / "ml", minilm(), corpus)
     run.model.mkdir()
     process = run.start(batch_size="4")

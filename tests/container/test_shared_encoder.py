@@ -284,7 +284,7 @@ def status(instance):
 
 @pytest.mark.parametrize("gpu", [False, True], ids=["CPU", "GPU"])
 def test_an_instance_is_healthy_once_the_model_has_loaded(artifact, start_instance, gpu):
-    delay(artifact / CODE, 2)
+    delay(artifact / CODE, 1)
     instance = start_instance(**model_server.environment(gpu=gpu))
     assert "Encoder process ready" in instance.plan.log.read_text()
     assert status(instance) == 200
@@ -295,10 +295,10 @@ def test_an_instance_is_healthy_once_the_model_has_loaded(artifact, start_instan
 
 def test_the_encoder_survives_workers_that_the_server_has_given_up(artifact, start_instance):
     """They take longer to load than the server allows, because the encoder does."""
-    delay(artifact / CODE, 14)
+    delay(artifact / CODE, 9)
     do_not_wait_ahead(artifact, 1)
     instance = start_instance(
-        SAGEMAKER_MODEL_SERVER_WORKERS="4", SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS="6"
+        SAGEMAKER_MODEL_SERVER_WORKERS="4", SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS="4"
     )
     assert status(instance) == 200
     assert len(encoder_processes(artifact)) == 1
