@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator
+from functools import cache
 
+import botocore.session
 import pytest
 
 from tests.support.bake_scenarios import bake
@@ -13,6 +15,9 @@ from tests.support.cloudformation_answers import answers
 from tests.support.recorded_aws import aws
 
 __all__ = ["answers", "aws", "bake", "batch_aws", "steps"]
+
+# With each mock_aws a new session begins, which would read the descriptions of services again.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 @pytest.hookimpl(wrapper=True)

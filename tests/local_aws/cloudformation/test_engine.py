@@ -144,7 +144,12 @@ def test_the_stack_says_so_while_it_rolls_back(cloudformation, provider):
 def test_an_update_names_what_was_not_created_and_what_was_not_changed(cloudformation, provider):
     cloudformation.deploy({"A": thing("1")})
     together = threading.Barrier(2, timeout=5)
-    provider.meanwhile = lambda verb, request: together.wait()
+
+    def wait_for_the_other(verb, request):
+        together.wait()
+        provider.meanwhile = lambda verb, request: None  # the rollback changes one alone
+
+    provider.meanwhile = wait_for_the_other
     provider.failing = {("update", "A"), ("create", "B")}
     cloudformation.deploy({"A": thing("2"), "B": thing()})
     (reason, *_) = (
