@@ -115,10 +115,7 @@ def first_deploy(
     Returns the exit status of the command that failed, else 0.
     """
     environment = f"aws://{running.context.account_id}/{running.region}"
-    gate = local_state.STATE / "prepared"
-    os.mkfifo(gate)
-    # Opened at both ends, so that it waits for nobody; no reader waits once this process has ended.
-    with gate.open("r+b", buffering=0) as opened, ThreadPoolExecutor() as pool:
+    with _gate() as (gate, opened), ThreadPoolExecutor() as pool:
         steps = [
             # Away from cdk.json, or it would synthesise as well.
             pool.submit(cdk, running, "bootstrap", environment, quiet=True, cwd=local_state.STATE),
@@ -131,6 +128,18 @@ def first_deploy(
             running, choice, *choice.synth_options, *app, api_file=api_file, quiet=quiet
         )
     return max(step.result() for step in steps) or status
+
+
+@contextmanager
+def _gate() -> Iterator[tuple[Path, IO[bytes]]]:
+    """A named pipe, and its open end. Nobody waits at it once the context has ended."""
+    path = local_state.STATE / "prepared"
+    os.mkfifo(path)
+    try:
+        with path.open("r+b", buffering=0) as opened:  # for reading as well, or it would wait
+            yield path, opened
+    finally:
+        path.unlink()
 
 
 def _open_gate(opened: IO[bytes], steps: list[Future[int]]) -> None:

@@ -318,6 +318,7 @@ _WARNS = "import sys; sys.stderr.write('Warning: of the corpus\\nOf another\\n')
 def test_a_first_deployment_keeps_what_its_synth_warns_of(first_deployment) -> None:
     assert first_deployment(0, _WARNS) == (0, "")
     assert local_app.synth_warnings() == ["Warning: of the corpus"]
+    assert [file.name for file in local_app.local_state.STATE.iterdir()] == ["synth.log"]
 
 
 def test_nothing_is_deployed_where_the_bootstrap_failed(first_deployment) -> None:
