@@ -98,8 +98,11 @@ def test_search_finds_answers_of_the_corpus(client: FaqSearch) -> None:
 @pytest.mark.parametrize("text", ["question", "answer"])
 def test_a_text_of_the_corpus_typed_word_for_word_comes_first(client: FaqSearch, text: str) -> None:
     entries = read_corpus(SAMPLE)
-    found = client.search([getattr(entry, text) for entry in entries], top_k=1)
-    assert [hits[0].id for hits in found.results] == [entry.id for entry in entries]
+    # A busy machine takes longer for all of the answers at once than a request may last.
+    for start in range(0, len(entries), 50):
+        some = entries[start : start + 50]
+        found = client.search([getattr(entry, text) for entry in some], top_k=1)
+        assert [hits[0].id for hits in found.results] == [entry.id for entry in some]
 
 
 def test_only_entries_of_the_category_are_found(client: FaqSearch) -> None:
