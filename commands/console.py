@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -14,6 +15,15 @@ console = Console(highlight=False)
 def say(text: str, style: str | None = None) -> None:
     """Prints text as it is: no markup, no added line breaks."""
     console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def write(text: str, file: Path) -> None:
+    """Writes text to a file and says so; `-` is standard output, and nothing is said."""
+    if file == Path("-"):
+        sys.stdout.write(text)
+    else:
+        file.write_text(text, encoding="utf-8")
+        say(f"Written to {file}.")
 
 
 def confirm(question: str, *, unasked: str) -> None:

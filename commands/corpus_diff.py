@@ -11,7 +11,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from commands.console import say
+from commands.console import say, write
 from commands.deployed_stage import DeployedStage
 from commands.errors import CommandError
 from commands.fingerprints import CorpusDiff, Fingerprints, compare, fingerprints
@@ -30,7 +30,12 @@ _TEXT_LENGTH = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which stage, and where to write it."""
     add_target_arguments(parser)
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it there as Markdown")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write it there as Markdown; - is standard output",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,8 +43,7 @@ def run(options: argparse.Namespace) -> int:
     target, choice = choose(options)
     report = corpus_diff(DeployedStage(choice.settings, target))
     if options.markdown:
-        options.markdown.write_text(report.markdown(), encoding="utf-8")
-        say(f"Written to {options.markdown}.")
+        write(report.markdown(), options.markdown)
     else:
         say(report.text())
     return 0

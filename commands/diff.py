@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commands.console import console, say
+from commands.console import console, say, write
 from commands.cost import (
     Estimate,
     deployed_estimate,
@@ -31,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to compare, and where to write it."""
     add_target_arguments(parser)
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write it there, as for a pull request"
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write it there, as for a pull request; - is standard output",
     )
     parser.add_argument(
         "--read-only",
@@ -64,8 +67,7 @@ def run(options: argparse.Namespace) -> int:
     before = _deployed(target, templates, prices)
     costs = difference_markdown(before, estimate(templates.values(), prices))
     if options.markdown:
-        options.markdown.write_text(comment(choice.settings.stage, text, costs), encoding="utf-8")
-        say(f"Written to {options.markdown}.")
+        write(comment(choice.settings.stage, text, costs), options.markdown)
     else:
         console.print(Markdown(costs))
     return 0

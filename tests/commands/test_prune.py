@@ -214,6 +214,9 @@ def test_the_other_commands_answer_too(dev, capsys, tmp_path: Path):
     file = tmp_path / "diff.md"
     assert main(["corpus-diff", "--stage", "dev", "--markdown", str(file)]) == 0
     assert file.read_text().startswith("### Corpus of stage dev\n")
+    capsys.readouterr()
+    assert main(["corpus-diff", "--stage", "dev", "--markdown", "-"]) == 0
+    assert capsys.readouterr().out == file.read_text()
     assert main(["corpus-diff", "--stage", "dev"]) == 0
     assert main(["versions", "--stage", "dev"]) == 0
     assert "Versions of stage dev" in capsys.readouterr().out
