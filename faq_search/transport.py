@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,27 @@ RETRIED: Final = (429, 502, 503, 504)
 _LONGEST_PAUSE_SECONDS: Final = 8.0
 _LONGEST_RETRY_AFTER_SECONDS: Final = 60.0
 S3_TIMEOUT_SECONDS: Final = 60.0
+
+
+class _Unsigned(logging.Filter):
+    """Leaves signatures out of the URLs in httpx's log.
+
+    Whoever has a signed URL may read or write its file.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(self._without_signature, record.args))
+        return True
+
+    @staticmethod
+    def _without_signature(value: object) -> object:
+        if isinstance(value, httpx.URL) and b"signature=" in value.query.lower():
+            return value.copy_with(query=b"signed")
+        return value
+
+
+logging.getLogger("httpx").addFilter(_Unsigned())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from faq_search import BatchError, Cost, FaqSearch, FaqSearchError, Records
@@ -76,6 +78,17 @@ def test_a_file_here_is_uploaded_in_blocks(api, faq, s3, tmp_path):
     assert "transfer-encoding" not in headers, "S3 takes no chunks"
     assert len(heard) > 2 and heard[-1] == (size, size)
     assert "x-api-key" not in headers, "the key is the API's"
+
+
+def test_a_log_has_the_urls_without_what_signs_them(api, faq, s3, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(LINES)
+    api.answer(202, awaited(s3))
+    faq.batch(file)
+    assert f"{s3.url}/up.jsonl?signed" in caplog.text
+    assert f"{api.url}/batch" in caplog.text
+    assert "X-Amz-Signature" not in caplog.text
 
 
 def test_what_was_uploaded_with_a_token_is_not_uploaded_again(api, faq, s3, tmp_path):
