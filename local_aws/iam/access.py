@@ -135,6 +135,14 @@ class Access:
         """An access key with which the principal can make requests."""
         return self._issued.issue(principal)
 
+    def passing_key_of(self, principal: Principal) -> AccessKey:
+        """An access key of the principal that `revoke` ends."""
+        return self._issued.issue_another(principal)
+
+    def revoke(self, key: AccessKey) -> None:
+        """Refuses requests with an access key of `passing_key_of` from now on."""
+        self._issued.revoke(key)
+
     def client(self, principal: Principal, service: str, region: str | None = None) -> Any:
         """The boto3 client with which a principal calls this local AWS."""
         return self._context.client(service, region, self.key_of(principal))

@@ -122,10 +122,18 @@ class IssuedKeys:
         """The principal's key, which it keeps."""
         with self._lock:
             if principal not in self._by_principal:
-                key = _make(principal, "ASIA", secrets.token_urlsafe(120))
-                self._by_principal[principal] = key
-                self.add(key)
+                self._by_principal[principal] = self.issue_another(principal)
             return self._by_principal[principal]
+
+    def issue_another(self, principal: Principal) -> AccessKey:
+        """A key of the principal that nothing else has."""
+        key = _make(principal, "ASIA", secrets.token_urlsafe(120))
+        self.add(key)
+        return key
+
+    def revoke(self, key: AccessKey) -> None:
+        """Makes a key invalid."""
+        self._by_id.pop(key.id, None)
 
 
 def _make(principal: Principal, prefix: str, token: str | None) -> AccessKey:

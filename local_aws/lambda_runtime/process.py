@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import queue
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,14 +14,18 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from local_aws.iam.access import Access
+from local_aws.iam.principals import AccessKey, Principal
 from local_aws.lambda_runtime.logs import FunctionLog, LogPump
 from local_aws.web_pages import web_page_refusal
 
 logger = logging.getLogger(__name__)
 _API = "/2018-06-01/runtime"
+_CREDENTIALS = "/2021-04-23/credentials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,40 @@ def error_payload(error_type: str, message: str) -> bytes:
     return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
 
 
+class Snapshot:
+    """The credentials of a function that SnapStart restores.
+
+    Those of its import end with the restore, as if it took place hours later.
+    """
+
+    def __init__(self, access: Access, principal: Principal) -> None:
+        self._access = access
+        self._principal = principal
+        self._key = access.passing_key_of(principal)
+        self.token = secrets.token_urlsafe(30)
+        self.is_restored = threading.Event()
+
+    def restore(self) -> None:
+        """Continues after the import; may be called again."""
+        if not self.is_restored.is_set():
+            self._access.revoke(self._key)
+            self._key = self._access.key_of(self._principal)
+            self.is_restored.set()
+
+    def credentials(self) -> bytes:
+        """What the function may sign with now, as AWS's SDKs read it."""
+        expires = datetime.now(UTC) + timedelta(hours=6)
+        key: AccessKey = self._key
+        return json.dumps(
+            {
+                "AccessKeyId": key.id,
+                "SecretAccessKey": key.secret,
+                "Token": key.token,
+                "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        ).encode()
+
+
 class WorkerProcess:
     """A process that serves events one after the other.
 
@@ -61,11 +100,20 @@ class WorkerProcess:
         folder: The function's code, which is the working directory.
         environment: The process's environment, without the Runtime API's address.
         site: The folder with the runtime's modules.
+        snapshot: For a function with SnapStart, which gets its credentials from here.
     """
 
     def __init__(
-        self, handler: str, folder: Path, environment: dict[str, str], site: Path, log: FunctionLog
+        self,
+        handler: str,
+        folder: Path,
+        environment: dict[str, str],
+        site: Path,
+        log: FunctionLog,
+        *,
+        snapshot: Snapshot | None = None,
     ) -> None:
+        self.snapshot = snapshot
         # The process asks for an event before there is one; neither side polls.
         self._inbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -75,6 +123,12 @@ class WorkerProcess:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=8)
         address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, name="lambda-api", daemon=True).start()
+        if snapshot:
+            environment = {
+                **environment,
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{address}{_CREDENTIALS}",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": snapshot.token,
+            }
         lifeline, self._lifeline = os.pipe()
         output, printed = os.pipe()
         try:
@@ -117,6 +171,8 @@ class WorkerProcess:
 
     def send(self, invocation: Invocation) -> None:
         """Sends an event to the process, which must be idle."""
+        if self.snapshot:
+            self.snapshot.restore()
         self._inbox.put(invocation)
 
     def receive(self, timeout: float) -> Outcome | None:
@@ -132,6 +188,8 @@ class WorkerProcess:
             return
         self._closing = True
         self._inbox.put(None)
+        if self.snapshot:
+            self.snapshot.restore()
         os.close(self._lifeline)
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -176,17 +234,28 @@ class WorkerProcess:
 
     def next_event(self) -> Invocation | None:
         """Waits for an event; None if the process has to end."""
+        self._imported()
+        return self._inbox.get()
+
+    def next_restore(self) -> bool:
+        """Waits for the restore; False if the process has to end."""
+        self._imported()
+        if self.snapshot:
+            self.snapshot.is_restored.wait()
+        return not self._closing
+
+    def _imported(self) -> None:
         if not self._ready:
             self._ready = True
             self._finish(b"", failed=False, usable=True)
-        return self._inbox.get()
 
     def answer(self, path: str, payload: bytes) -> None:
         """Receives what the process posted to `path`."""
         if path.endswith("/response"):
             self._finish(payload, failed=False, usable=True)
         else:
-            self._finish(payload, failed=True, usable=not path.endswith("/init/error"))
+            ends = path.endswith(("/init/error", "/restore/error"))
+            self._finish(payload, failed=True, usable=not ends)
 
 
 class _RuntimeApi(BaseHTTPRequestHandler):
@@ -206,7 +275,15 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         return True
 
     def do_GET(self) -> None:
-        """`/runtime/invocation/next`."""
+        """`/runtime/invocation/next`; with SnapStart `/runtime/restore/next` and credentials."""
+        snapshot = self.server.snapshot
+        if self.path == f"{_API}/restore/next" and self.server.next_restore():
+            self._send(200, {}, b"")
+            return
+        if self.path == _CREDENTIALS and snapshot:
+            allowed = self.headers.get("Authorization") == snapshot.token
+            self._send(200 if allowed else 403, {}, snapshot.credentials() if allowed else b"")
+            return
         if self.path != f"{_API}/invocation/next":
             self._send(404, {}, b"")
             return
@@ -224,7 +301,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         self._send(200, headers, invocation.payload)
 
     def do_POST(self) -> None:
-        """`/runtime/invocation/<id>/response` and `/error`, `/runtime/init/error`."""
+        """`/runtime/invocation/<id>/response` and `/error`; `/error` of `init` and `restore`."""
         payload = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.answer(self.path, payload)
         self._send(202, {"Content-Type": "application/json"}, b'{"status":"OK"}')

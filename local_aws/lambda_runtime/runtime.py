@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from local_aws.lambda_runtime.pool import WorkerPool
 from local_aws.lambda_runtime.process import (
     Invocation,
     Outcome,
+    Snapshot,
     WorkerProcess,
     deadline_ms,
     error_payload,
@@ -154,6 +156,25 @@ class LambdaRuntime:
         for pool in pools:
             pool.retire()
 
+    def take_snapshot(self, function: LambdaFunction, done: Callable[[str | None], None]) -> None:
+        """Imports a published version, and calls `done` with the reason why it cannot, if any.
+
+        The process waits for the first event. Further ones import the version anew, so that its
+        hooks and credentials are as on AWS, but a start is no faster.
+        """
+        self._events.submit(self._import, function, done)
+
+    def _import(self, function: LambdaFunction, done: Callable[[str | None], None]) -> None:
+        try:
+            pool = self._pool(function)
+            worker, _ = pool.acquire(None)
+            failure = worker.start(_INIT_TIMEOUT)
+            pool.release(worker, usable=failure is None)
+        except ApiError as error:
+            done(str(error))
+            return
+        done(None if failure is None else str(json.loads(failure.payload)["errorMessage"]))
+
     def pids(self) -> list[int]:
         """The process ids of all workers."""
         with self._lock:
@@ -183,6 +204,13 @@ class LambdaRuntime:
         request_id: str | None = None,
     ) -> LambdaResult:
         _check_payload(payload, _MAX_REQUEST)
+        if function.state != "Active":
+            raise ApiError(
+                "The operation cannot be performed at this time. The function is currently in the"
+                f" following state: {function.state}",
+                "ResourceConflictException",
+                409,
+            )
         began = time.monotonic()
         pool = self._pool(function)
         worker, is_new = pool.acquire(function.reserved_concurrency)
@@ -196,7 +224,7 @@ class LambdaRuntime:
         worker.send(
             Invocation(
                 request_id=request_id,
-                function_arn=function.arn,
+                function_arn=function.invoked_arn,
                 payload=payload or b"{}",
                 deadline_ms=deadline_ms(function.timeout),
                 trace_id=trace_id or new_trace_id(),
@@ -234,15 +262,19 @@ class LambdaRuntime:
         self._report_python(function.runtime)
         principal = self._assume_role(function)
         folders = self._packages.import_path(function)
-        return WorkerProcess(
-            function.handler,
-            folders[0],
-            self._environment(
-                function, ":".join(map(str, folders)), self._access.key_of(principal)
-            ),
-            folders[-1],
-            self._log_of(function, principal),
+        environment = self._environment(
+            function, ":".join(map(str, folders)), self._access.key_of(principal)
         )
+        log = self._log_of(function, principal)
+        snapshot = None
+        if function.snap_start:
+            snapshot = Snapshot(self._access, principal)
+            environment["AWS_LAMBDA_INITIALIZATION_TYPE"] = "snap-start"
+            # AWS's SDKs then ask the execution environment for credentials.
+            for name in self._access.key_of(principal).environment:
+                del environment[name]
+        code, site = folders[0], folders[-1]
+        return WorkerProcess(function.handler, code, environment, site, log, snapshot=snapshot)
 
     def _assume_role(self, function: LambdaFunction) -> Principal:
         try:

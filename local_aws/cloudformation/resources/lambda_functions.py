@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import zipfile
 
+from botocore.exceptions import ClientError
+
 from local_aws.cloudformation.resources.base import (
     Declared,
     Properties,
     Provider,
     Request,
+    ResourceError,
     Result,
+    missing,
     tag_map,
 )
 
@@ -39,7 +43,11 @@ class Function(Provider):
             code = {"FunctionName": name, **_code(properties)}
             request.call(_SERVICE, "UpdateFunctionCode", code)
         # Properties that left the template return to the service's defaults.
-        defaults = {"Environment": {"Variables": {}}, "Layers": []}
+        defaults: Properties = {
+            "Environment": {"Variables": {}},
+            "Layers": [],
+            "SnapStart": {"ApplyOn": "None"},
+        }
         removed = {key: value for key, value in defaults.items() if key in old}
         configuration = {**removed, **properties, "FunctionName": name}
         made = request.call(_SERVICE, "UpdateFunctionConfiguration", configuration)
@@ -71,6 +79,43 @@ def _code(properties: Properties) -> Properties:
     return {"ZipFile": file.getvalue()}
 
 
+class Version(Provider):
+    """A version of a function; published once its snapshot, if any, has been taken."""
+
+    def create(self, request: Request) -> Result:
+        function = request.properties["FunctionName"]
+        client = request.client(_SERVICE)
+        listed = client.list_versions_by_function(FunctionName=function)["Versions"]
+        made = request.call(_SERVICE, "PublishVersion", request.properties)
+        arn, version = made["FunctionArn"], made["Version"]
+        if any(each["Version"] == version for each in listed):
+            raise ResourceError(
+                f"A version for this Lambda function exists ( {version} ). Modify the function to"
+                " create a new version."
+            )
+        request.wait_until(
+            lambda: self._state(request, arn)["State"] != "Pending",
+            seconds=900,
+            what="publication of the version",
+        )
+        found = self._state(request, arn)
+        if found["State"] == "Failed":
+            raise ResourceError(f"Version {version} failed: {found['StateReason']}", arn)
+        return Result(arn, {"Version": version, "FunctionArn": arn})
+
+    def delete(self, request: Request) -> None:
+        """Removes the version, if the function still has it."""
+        try:
+            request.client(_SERVICE).delete_function(FunctionName=request.physical_id)
+        except ClientError as error:
+            if not missing(error):
+                raise
+
+    def _state(self, request: Request, arn: str) -> Properties:
+        client = request.client(_SERVICE)
+        return dict(client.get_function_configuration(FunctionName=arn))
+
+
 PROVIDERS = {
     "AWS::Lambda::Alias": Declared(
         _SERVICE,
@@ -97,11 +142,5 @@ PROVIDERS = {
         name="StatementId",
         longest_name=100,
     ),
-    "AWS::Lambda::Version": Declared(
-        _SERVICE,
-        ("PublishVersion", "", "DeleteFunction"),
-        id="{FunctionArn}",
-        key={"FunctionName": "{FunctionName}", "Qualifier": "{parts[7]}"},
-        attributes={"Version": "{Version}", "FunctionArn": "{FunctionArn}"},
-    ),
+    "AWS::Lambda::Version": Version(),
 }

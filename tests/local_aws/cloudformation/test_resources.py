@@ -75,6 +75,13 @@ def resource(kind: str, **properties: Any) -> dict[str, Any]:
     return {"Type": kind, "Properties": properties}
 
 
+_TRUSTED = {"Service": "lambda.amazonaws.com"}
+FUNCTIONS_ROLE = resource(
+    "AWS::IAM::Role",
+    AssumeRolePolicyDocument=json.loads(
+        document({"Effect": "Allow", "Principal": _TRUSTED, "Action": "sts:AssumeRole"})
+    ),
+)
 TOPIC = resource("AWS::SNS::Topic", DisplayName="FAQ", KmsMasterKeyId="alias/aws/sns")
 
 
@@ -366,15 +373,6 @@ def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
     stack: Stack, context: Context
 ) -> None:
     def resources(**more: Any) -> dict[str, Any]:
-        trust = json.loads(
-            document(
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "lambda.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                }
-            )
-        )
         function = resource(
             "AWS::Lambda::Function",
             FunctionName="reserving",
@@ -384,8 +382,7 @@ def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
             Code={"ZipFile": "def handler(event, context):\n    return 1\n"},
             **more,
         )
-        role = resource("AWS::IAM::Role", AssumeRolePolicyDocument=trust)
-        return {"Role": role, "Function": function}
+        return {"Role": FUNCTIONS_ROLE, "Function": function}
 
     client = context.client("lambda")
     stack.deploy(resources(ReservedConcurrentExecutions=0))
@@ -403,14 +400,7 @@ def test_a_function_reserves_concurrency_as_long_as_it_is_asked_to(
 def test_an_inline_policy_has_an_id_of_its_own_and_leaves_none_behind(
     stack: Stack, context: Context
 ) -> None:
-    trust = document(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    )
-    role = resource("AWS::IAM::Role", AssumeRolePolicyDocument=trust)
+    role = FUNCTIONS_ROLE
     allows = document({"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"})
 
     def deploy(name: str) -> dict[str, str]:
@@ -431,3 +421,73 @@ def test_an_inline_policy_has_an_id_of_its_own_and_leaves_none_behind(
     assert names() == ["second"]
     stack.deploy({"Role": role})
     assert names() == []
+
+
+def published(source: str, description: str, *, version: str, snap_start: bool = True) -> dict:
+    """A function with a version and an alias of it, as the CDK makes them."""
+    function = resource(
+        "AWS::Lambda::Function",
+        FunctionName="published",
+        Description=description,
+        Runtime="python3.13",
+        Handler="index.handler",
+        Role={"Fn::GetAtt": ["Role", "Arn"]},
+        Code={"ZipFile": source},
+        **({"SnapStart": {"ApplyOn": "PublishedVersions"}} if snap_start else {}),
+    )
+    return {
+        "Role": FUNCTIONS_ROLE,
+        "Function": function,
+        version: resource("AWS::Lambda::Version", FunctionName={"Ref": "Function"}),
+        "Live": resource(
+            "AWS::Lambda::Alias",
+            FunctionName={"Ref": "Function"},
+            FunctionVersion={"Fn::GetAtt": [version, "Version"]},
+            Name="live",
+        ),
+    }
+
+
+def test_an_alias_goes_on_to_the_next_version_and_the_one_before_is_deleted(
+    stack: Stack, context: Context
+) -> None:
+    client = context.client("lambda")
+
+    def call() -> bytes:
+        content: bytes = client.invoke(FunctionName="published:live")["Payload"].read()
+        return content
+
+    source = "def handler(event, context):\n    return %d\n"
+    alias = {"Ref": "Live"}
+    first = stack.deploy(published(source % 1, "one", version="First"), Alias=alias)
+    assert call() == b"1"
+    second = stack.deploy(
+        published(source % 2, "two", version="Second", snap_start=False), Alias=alias
+    )
+    assert call() == b"2"
+    assert second == first
+    shown = client.list_versions_by_function(FunctionName="published")["Versions"]
+    assert [(each["Version"], each["SnapStart"]["ApplyOn"]) for each in shown] == [
+        ("$LATEST", "None"),
+        ("2", "None"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def handler(event, context):\n    return 1\n", "version for this Lambda function exists"),
+        ("import nothing_such\n", "nothing_such"),
+    ],
+    ids=["nothing has changed", "the import fails"],
+)
+def test_a_version_that_cannot_be_published_fails_the_update(
+    stack: Stack, context: Context, source: str, reason: str
+) -> None:
+    working = "def handler(event, context):\n    return 1\n"
+    stack.deploy(published(working, "one", version="First"))
+    with pytest.raises(AssertionError):
+        stack.deploy(published(source, "one", version="Second"))
+    assert reason in "\n".join(stack.reasons())
+    client = context.client("lambda")
+    assert client.invoke(FunctionName="published:live")["Payload"].read() == b"1"

@@ -385,3 +385,116 @@ time.sleep(60)
     server.wait()
     server.stdout.close()
     assert all(ended(pid) for pid in pids)
+
+
+SNAPSHOT = """
+import json, os, random
+import boto3
+from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+HAPPENED = ["imported"]
+KEY = boto3.Session().get_credentials()
+KEY.get_frozen_credentials()
+NUMBER = random.random()
+
+@register_before_snapshot
+def before():
+    HAPPENED.append("snapshot")
+
+@register_after_restore
+def after():
+    HAPPENED.append("restored")
+
+def handler(event, context):
+    if event == "old":
+        key = KEY.get_frozen_credentials()
+        boto3.client("sts", aws_access_key_id=key.access_key, aws_secret_access_key=key.secret_key,
+                     aws_session_token=key.token).get_caller_identity()
+    found = boto3.Session().client("sts").get_caller_identity()
+    return {
+        "happened": HAPPENED,
+        "arn": found["Arn"],
+        "environment": dict(os.environ),
+        "invoked": context.invoked_function_arn,
+        "pid": os.getpid(),
+    }
+"""
+
+
+@pytest.fixture
+def restored(aws) -> str:
+    """The ARN of an alias of a version with a snapshot."""
+    arn = create_function(aws, "restored", SNAPSHOT, SnapStart={"ApplyOn": "PublishedVersions"})
+    publish(aws, "restored")
+    client = aws.context.client("lambda")
+    client.create_alias(FunctionName="restored", Name="live", FunctionVersion="1")
+    return f"{arn}:live"
+
+
+def publish(aws: LocalAws, name: str) -> dict:
+    """The state of a function's newest version, once it has one."""
+    client = aws.context.client("lambda")
+    arn = client.publish_version(FunctionName=name)["FunctionArn"]
+    for _ in range(600):
+        found = client.get_function_configuration(FunctionName=arn)
+        if found["State"] != "Pending":
+            break
+        time.sleep(0.05)
+    return found
+
+
+def test_a_version_with_snap_start_is_imported_before_it_is_restored(aws, restored):
+    client = aws.context.client("lambda")
+    shown = client.get_function_configuration(FunctionName=restored)
+    assert (shown["State"], shown["SnapStart"]["OptimizationStatus"]) == ("Active", "On")
+    _, first = invoke(aws, restored)
+    _, second = invoke(aws, restored)
+    assert first["happened"] == ["imported", "snapshot", "restored"]
+    assert second == {**first, "environment": second["environment"]}
+    assert first["invoked"] == restored
+    assert first["environment"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start"
+    assert first["environment"]["AWS_LAMBDA_FUNCTION_VERSION"] == "1"
+    assert "AWS_ACCESS_KEY_ID" not in first["environment"]
+    assert first["arn"].endswith("assumed-role/function/restored")
+
+
+def test_credentials_of_the_import_end_with_the_restore(aws, restored):
+    answer, error = invoke(aws, restored, "old")
+    assert answer["FunctionError"] == "Unhandled"
+    assert "InvalidClientTokenId" in error["errorMessage"]
+
+
+def test_the_setting_has_no_effect_on_what_is_not_published(aws, restored):
+    _, found = invoke(aws, "restored")
+    assert found["happened"] == ["imported"]
+    assert "AWS_ACCESS_KEY_ID" in found["environment"]
+
+
+def test_a_version_that_cannot_be_imported_fails_and_cannot_be_called(aws):
+    create_function(
+        aws, "broken", "import nothing_such", SnapStart={"ApplyOn": "PublishedVersions"}
+    )
+    found = publish(aws, "broken")
+    assert found["State"] == "Failed"
+    assert "nothing_such" in found["StateReason"]
+    client = aws.context.client("lambda")
+    with pytest.raises(client.exceptions.ResourceConflictException, match="Failed"):
+        client.invoke(FunctionName="broken", Qualifier="1")
+
+
+def test_a_hook_that_fails_after_the_restore_fails_the_invocation(aws):
+    source = """
+from snapshot_restore_py import register_after_restore
+
+@register_after_restore
+def after():
+    raise ValueError("not restored")
+
+def handler(event, context):
+    return 1
+"""
+    create_function(aws, "unrestored", source, SnapStart={"ApplyOn": "PublishedVersions"})
+    assert publish(aws, "unrestored")["State"] == "Active"
+    answer, error = invoke(aws, "unrestored:1")
+    assert answer["FunctionError"] == "Unhandled"
+    assert "not restored" in error["errorMessage"]

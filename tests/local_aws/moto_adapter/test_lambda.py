@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -59,6 +60,95 @@ def test_invoke_finds_a_function_by_arn_and_by_published_version(aws, router):
     client.invoke(FunctionName=arn)
     client.invoke(FunctionName="versioned", Qualifier="1")
     assert [function.version for function, *_ in router.asked] == ["$LATEST", "1"]
+
+
+def change(client, name: str, description: str) -> None:
+    client.update_function_configuration(FunctionName=name, Description=description)
+
+
+def test_versions_are_numbered_once_and_published_only_after_a_change(aws):
+    create_function(aws, "numbered", SOURCE)
+    client = aws.context.client("lambda")
+
+    def publish() -> str:
+        return client.publish_version(FunctionName="numbered")["Version"]
+
+    assert [publish(), publish()] == ["1", "1"]
+    change(client, "numbered", "second")
+    assert [publish(), publish()] == ["2", "2"]
+    client.delete_function(FunctionName="numbered", Qualifier="1")
+    change(client, "numbered", "third")
+    assert publish() == "3"
+
+
+def test_a_version_keeps_what_it_was_published_with_but_for_concurrency(aws):
+    create_function(aws, "kept", SOURCE, Environment={"Variables": {"A": "1"}})
+    client = aws.context.client("lambda")
+    client.publish_version(FunctionName="kept")
+    client.update_function_configuration(FunctionName="kept", Environment={"Variables": {"A": "2"}})
+    client.put_function_concurrency(FunctionName="kept", ReservedConcurrentExecutions=7)
+    version = moto_adapter.find_lambda_function("kept:1", "us-east-1")
+    assert (version.environment, version.reserved_concurrency) == ({"A": "1"}, 7)
+
+
+def test_a_version_that_an_alias_means_cannot_be_deleted(aws):
+    arn = create_function(aws, "aliased", SOURCE)
+    client = aws.context.client("lambda")
+    client.publish_version(FunctionName="aliased")
+    client.create_alias(FunctionName="aliased", Name="live", FunctionVersion="1")
+    with pytest.raises(client.exceptions.ResourceConflictException, match="live"):
+        client.delete_function(FunctionName=f"{arn}:1")
+    change(client, "aliased", "second")
+    client.publish_version(FunctionName="aliased")
+    client.update_alias(FunctionName="aliased", Name="live", FunctionVersion="2")
+    client.delete_function(FunctionName=f"{arn}:1")
+    assert moto_adapter.find_lambda_function(f"{arn}:1", "us-east-1") is None
+    assert moto_adapter.find_lambda_function(f"{arn}:live", "us-east-1").version == "2"
+
+
+@pytest.mark.parametrize("name", ["permitted:live", "{arn}:live", "permitted"])
+def test_a_permission_for_an_alias_is_for_nothing_else(aws, name):
+    arn = create_function(aws, "permitted", SOURCE)
+    client = aws.context.client("lambda")
+    client.publish_version(FunctionName="permitted")
+    client.create_alias(FunctionName="permitted", Name="live", FunctionVersion="1")
+    client.add_permission(
+        FunctionName=name.format(arn=arn),
+        **({} if "live" in name else {"Qualifier": "live"}),
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+    )
+    policy = json.loads(moto_adapter.resource_policy(f"{arn}:live"))
+    (statement,) = (each for each in policy["Statement"] if each["Sid"] == "api")
+    assert statement["Resource"] == f"{arn}:live"
+
+
+def test_snap_start_is_kept_shown_and_changed(aws):
+    client = aws.context.client("lambda")
+    on, off = {"ApplyOn": "PublishedVersions"}, {"ApplyOn": "None"}
+    create_function(aws, "snap", SOURCE, SnapStart=on)
+
+    def shown(**version: str) -> dict[str, str]:
+        return client.get_function_configuration(FunctionName="snap", **version)["SnapStart"]
+
+    assert shown() == {**on, "OptimizationStatus": "Off"}
+    client.update_function_configuration(FunctionName="snap", SnapStart=off)
+    assert shown() == {**off, "OptimizationStatus": "Off"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"Runtime": "python3.11"}, "python3.11 is not supported"),
+        ({"EphemeralStorage": {"Size": 1024}}, "512 MB"),
+    ],
+)
+def test_snap_start_is_refused_where_aws_does_not_have_it(aws, options, message):
+    with pytest.raises(ClientError, match=message):
+        create_function(
+            aws, "refused", SOURCE, SnapStart={"ApplyOn": "PublishedVersions"}, **options
+        )
 
 
 def test_a_refused_runtime_cannot_be_created(aws, router):
