@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stage.prices import Prices
 
 HOURS_A_MONTH = 730
+_MONTH_SECONDS = HOURS_A_MONTH * 3600
 _GB = 1e9
 
 Template = Mapping[str, Any]
@@ -80,7 +81,7 @@ class EndpointCost:
 class Estimate:
     """What a stage costs.
 
-    month_fixed: keys, alarms, dashboards: whether endpoints run or not.
+    month_fixed: keys, alarms, dashboards, snapshots: whether endpoints run or not.
     million_queries: beyond the endpoints' hours.
     """
 
@@ -112,12 +113,20 @@ def estimate(templates: Iterable[Template], prices: Prices, *, serving: bool = T
         # Logical ids are unique within a stack only.
         resources |= {f"{number}/{name}": r for name, r in template.get("Resources", {}).items()}
     month = sum(prices.resource_month.get(r["Type"], 0) for r in resources.values())
+    month += prices.snapshot_gb_second * sum(map(_snapshot_gb, resources.values())) * _MONTH_SECONDS
     return Estimate(
         prices,
         tuple(_endpoints(resources, prices)) if serving else (),
         month,
         _million_queries(resources, prices),
     )
+
+
+def _snapshot_gb(resource: Mapping[str, Any]) -> float:
+    """What SnapStart keeps of a function; 0 for anything else."""
+    properties = resource.get("Properties", {})
+    has_one = properties.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"
+    return int(properties["MemorySize"]) / 1024 if has_one else 0
 
 
 def _endpoints(resources: Mapping[str, Any], prices: Prices) -> Iterable[EndpointCost]:
@@ -218,7 +227,7 @@ def _table(stage: str, found: Estimate) -> Table:
     for each in found.endpoints:
         label = f"{each.name} ({each.least} x {each.instance_type})"
         row(label if each.instance_hour is not None else f"{label}: no price", each.hour)
-    row("keys, alarms, dashboard", found.month_fixed / HOURS_A_MONTH, found.month_fixed)
+    row("keys, alarms, dashboard, snapshots", found.month_fixed / HOURS_A_MONTH, found.month_fixed)
     table.add_section()
     row("idle", found.hour)
     if found.hour_at_most > found.hour:

@@ -45,11 +45,12 @@ class Prices(_Prices):
     """A dated price table.
 
     instance_hour: instance type -> price of an hour. resource_month: CloudFormation type -> price
-    of a month.
+    of a month. snapshot_gb_second: of a function's snapshot, by its memory.
     """
 
     as_of: datetime.date
     currency: str
+    snapshot_gb_second: PositiveFloat
     instance_hour: dict[str, float]
     resource_month: dict[str, float]
     query: QueryPrices

@@ -386,6 +386,8 @@ class ApiSettings(Table):
         docs/console.md.
     cors_origins: web pages elsewhere that may ask this API, such as `https://www.example.com`
         (default: none). `http` only for localhost and 127.0.0.1.
+    snap_start: whether the API's functions start from a snapshot of the imported function, which
+        is paid for by the hour (default: no).
     """
 
     auth: Literal["api_key", "iam", "jwt"] = "iam"
@@ -396,6 +398,7 @@ class ApiSettings(Table):
     reserved_concurrency: int | None = Field(None, ge=1, le=10_000)
     console: bool = False
     cors_origins: tuple[Origin, ...] = Field((), max_length=20)
+    snap_start: bool = False
 
     @model_validator(mode="after")
     def _different_keys(self) -> Self:

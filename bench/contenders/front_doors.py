@@ -81,6 +81,46 @@ def front_door_warm() -> Tasks:
     return {"search": answer}
 
 
+def front_door_cold() -> Tasks:
+    """The import and the first event."""
+
+    def answer() -> None:
+        handler = importlib.import_module("front_door.handler").handler
+        _quiet()
+        _check(handler(EVENT, Context()))
+
+    return {"first": answer}
+
+
+def front_door_restored() -> Tasks:
+    """The first event in a process forked from one that imported the handler for a snapshot."""
+    from snapshot_restore_py import (  # noqa: PLC0415
+        get_after_restore,
+        get_before_snapshot,
+    )
+
+    handler = importlib.import_module("front_door.handler").handler
+    _quiet()
+    for hook, arguments, named in get_before_snapshot():
+        hook(*arguments, **named)
+
+    def answer() -> None:
+        if child := os.fork():
+            if os.waitpid(child, 0)[1]:
+                raise RuntimeError("the forked process failed")
+            return
+        status = 1
+        try:
+            for hook, arguments, named in get_after_restore():
+                hook(*arguments, **named)
+            _check(handler(EVENT, Context()))
+            status = 0
+        finally:
+            os._exit(status)
+
+    return {"first": answer}
+
+
 def plain_boto3_warm() -> Tasks:
     """The least that could be there: parse, invoke, answer; nothing checked, logged or counted."""
     import boto3  # noqa: PLC0415

@@ -148,7 +148,7 @@ def _cold_starts(target: Target, choice: Choice) -> list[float]:
             .get_paginator("filter_log_events")
             .paginate(
                 logGroupName=group,
-                filterPattern='"Init Duration"',
+                filterPattern='?"Init Duration" ?"Restore Duration"',
                 startTime=int((time.time() - _WEEK_SECONDS) * 1000),
             )
         )
@@ -158,8 +158,9 @@ def _cold_starts(target: Target, choice: Choice) -> list[float]:
 
 
 def init_seconds(lines: Sequence[str]) -> list[float]:
-    """The durations of cold starts in Lambda's REPORT lines."""
-    found = (re.search(r"Init Duration: ([\d.]+) ms", line) for line in lines)
+    """The durations of cold starts, or of restores, in Lambda's REPORT lines."""
+    pattern = r"^REPORT .*?(?:Init|Restore) Duration: ([\d.]+) ms"
+    found = (re.search(pattern, line) for line in lines)
     return [float(match[1]) / 1000 for match in found if match]
 
 

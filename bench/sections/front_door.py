@@ -16,6 +16,7 @@ from stage.vendor import LAYER
 
 _MODULE = "bench.contenders.front_doors"
 OURS, USUAL = "front door", "boto3 client, Powertools, pydantic"
+COLD, RESTORED = "imported for it", "imported before, forked for it"
 PLAIN, FLOOR = "plain boto3 function", "bare connection"
 _SETTINGS = {
     "APP_STAGE": "bench",
@@ -55,6 +56,16 @@ def measure(bench: Bench) -> Section:
     imports = bench.from_start("front door, import", cold, "import", rounds, inside=True)
     with Process(contender("stand-in", "stand_in")) as server:
         url = f"http://127.0.0.1:{server.run('port').value['port']}"
+        first = bench.from_start(
+            "front door, first request",
+            [
+                contender(COLD, "front_door_cold", AWS_ENDPOINT_URL=url),
+                contender(RESTORED, "front_door_restored", AWS_ENDPOINT_URL=url),
+            ],
+            "first",
+            rounds,
+            inside=True,
+        )
         functions = {OURS: "front_door_warm", PLAIN: "plain_boto3_warm", FLOOR: "round_trip"}
         warm = bench.compare(
             "front door, warm",
@@ -64,7 +75,7 @@ def measure(bench: Bench) -> Section:
             ],
             {"search": 20 if bench.quick else 300},
         )["search"]
-    return section(imports, warm, runtime)
+    return section(imports, first, warm, runtime)
 
 
 def _runtime(bench: Bench) -> tuple[str, list[Path], str]:
@@ -85,8 +96,10 @@ def _runtime(bench: Bench) -> tuple[str, list[Path], str]:
     )
 
 
-def section(imports: dict[str, Samples], warm: dict[str, Samples], runtime: str) -> Section:
-    """The section from the imports in fresh processes and the warm requests."""
+def section(
+    imports: dict[str, Samples], first: dict[str, Samples], warm: dict[str, Samples], runtime: str
+) -> Section:
+    """The section from imports and first requests in fresh processes, and warm requests."""
     floor = warm[FLOOR].median
     share = 1 / times_faster(imports[OURS], imports[USUAL])
     return Section(
@@ -95,12 +108,15 @@ def section(imports: dict[str, Samples], warm: dict[str, Samples], runtime: str)
             runtime + " Fresh processes, files in the page cache, bytecode cached.",
             f"Importing the front door, its clients included, takes {share:.0%} of importing what"
             " such functions usually import.",
+            "The first request needs the import, or, as from a snapshot, only what an import"
+            " cannot do before: credentials, a connection.",
             "The warm request is a search with three hits before a stand-in for SageMaker that"
             f" answers at once; the bare connection is the stand-in's own time. The {PLAIN} checks,"
             " logs and counts nothing.",
         ],
         tables=[
             from_start_table("Import, median of fresh processes", imports, USUAL),
+            from_start_table("The first request, median of fresh processes", first, COLD),
             Table(
                 "A warm request",
                 ["", "ms", "beyond the bare connection, ms"],

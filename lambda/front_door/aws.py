@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
-from botocore.session import Session
+
+from rest.snapshots import session_without_credentials
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
@@ -54,7 +55,7 @@ class Aws:
     """
 
     def __init__(self) -> None:
-        self._session = Session()
+        self._session = session_without_credentials()
         self._runtime = cast(
             "SageMakerRuntimeClient",
             self._session.create_client("sagemaker-runtime", config=_CONFIG),
@@ -71,6 +72,10 @@ class Aws:
     def _logs(self) -> CloudWatchLogsClient:
         """Only stages that keep unanswered questions need it."""
         return cast("CloudWatchLogsClient", self._session.create_client("logs", config=_CONFIG))
+
+    def load(self) -> None:
+        """Makes the clients that most requests, but not all, go without."""
+        _ = self._ssm
 
     def invoke(self, endpoint_name: str, payload: bytes, seconds: float) -> bytes:
         """The endpoint's answer to a JSON `payload`; one of AWS_ERRORS if there is none."""

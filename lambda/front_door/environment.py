@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Generic, TypeVar
@@ -148,7 +149,8 @@ class _Parameter(Generic[T]):
         self._seconds = seconds
         self._value = value
         self._clock = clock
-        self._read_again = clock()
+        # Not by the clock: a snapshot's may be another's.
+        self._read_again = -math.inf
 
     def get(self, parse: Callable[[str], T]) -> T:
         if self._value is None or self._clock() >= self._read_again:

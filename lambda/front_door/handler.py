@@ -14,6 +14,7 @@ from front_door.aws import Aws
 from front_door.environment import Environment, metrics
 from front_door.routes import app
 from front_door.time_budget import TimeBudget
+from rest.snapshots import prepare_for_snapshots
 
 # Reserved before Lambda's own timeout, for writing the answer and the log.
 _RESERVE_SECONDS: Final = 0.5
@@ -24,6 +25,7 @@ environment = Environment.read(os.environ)
 metrics.set_default_dimensions(**stage_dimensions(environment.stage))
 aws = Aws()
 app.connect(environment, aws)
+prepare_for_snapshots(aws.load)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

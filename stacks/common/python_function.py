@@ -72,6 +72,10 @@ class PythonFunction(Construct):
             role=self.role,
             log_group=log_group,
             reserved_concurrent_executions=reserved_concurrency,
+            # Nothing calls a version that has been replaced, and its snapshot would be paid for.
+            current_version_options=lambda_.VersionOptions(
+                removal_policy=cdk.RemovalPolicy.DESTROY
+            ),
             tracing=lambda_.Tracing.ACTIVE if tracing else lambda_.Tracing.DISABLED,
         )
         if tracing:
@@ -83,6 +87,24 @@ class PythonFunction(Construct):
                 f" the platform of {LAYER.lock.name}."
             },
         )
+
+    def publish(self, *, snap_start: bool) -> lambda_.Alias:
+        """Publishes each change as a version; returns the alias that always means the latest.
+
+        Callers keep the alias whatever changes, and the function's code and settings change for
+        them at once.
+
+        Args:
+            snap_start: Whether versions start from a snapshot of the imported function.
+        """
+        if snap_start:
+            resource = self.function.node.default_child
+            assert isinstance(resource, lambda_.CfnFunction)
+            # The construct's own argument warns that it needs what this method does.
+            resource.snap_start = lambda_.CfnFunction.SnapStartProperty(
+                apply_on="PublishedVersions"
+            )
+        return lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
 
     def allow(self, actions: Sequence[str], resources: Sequence[str] | Mapping[str, str]) -> None:
         """Adds a statement to the function's role; see `statement`."""

@@ -26,7 +26,11 @@ _FUNCTION_SECONDS = 28
 
 
 class BatchApi(Construct):
-    """Knows state machine and transform jobs by their fixed names, the bucket by reference."""
+    """Knows state machine and transform jobs by their fixed names, the bucket by reference.
+
+    Attributes:
+        alias: what the API's methods call.
+    """
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class BatchApi(Construct):
         self._allow_objects(function, exported_bucket_arn(bucket))
         function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [foundation.key.key_arn])
         self._allow_work(function)
-        self.function = function.function
+        self.alias = function.publish(snap_start=settings.api.snap_start)
 
     def _allow_objects(self, function: PythonFunction, bucket_arn: str) -> None:
         # Without ListBucket, S3 answers 403 for an object that does not exist.

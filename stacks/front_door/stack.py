@@ -97,8 +97,8 @@ class FrontDoorStack(StageStack):
             self,
             "Api",
             settings=settings,
-            front_door=front_door.function,
-            batch=batch.function,
+            front_door=front_door.publish(snap_start=settings.api.snap_start),
+            batch=batch.alias,
         )
         if settings.api.console:
             Console(

@@ -148,6 +148,7 @@ def test_the_invocations_section():
 def test_the_front_door_s_section():
     section = front_door.section(
         {front_door.OURS: samples(0.2), front_door.USUAL: samples(0.4)},
+        {front_door.COLD: samples(0.25), front_door.RESTORED: samples(0.01)},
         {
             front_door.OURS: samples(0.0012),
             front_door.PLAIN: samples(0.0010),
@@ -156,7 +157,8 @@ def test_the_front_door_s_section():
         "Under Lambda's Python.",
     )
     assert rows(section)[front_door.OURS][:2] == ["200", "2.00"]
-    assert rows(section, 1)[front_door.OURS] == ["1.20", "0.90"]
+    assert rows(section, 1)[front_door.RESTORED][:2] == ["10.0", "25.00"]
+    assert rows(section, 2)[front_door.OURS] == ["1.20", "0.90"]
     assert "takes 50% of" in section.notes[1]
 
 
@@ -196,8 +198,10 @@ def test_init_durations_are_read_from_lambda_s_reports():
     lines = [
         "REPORT RequestId: a Duration: 3.01 ms Max Memory Used: 90 MB Init Duration: 512.34 ms",
         "REPORT RequestId: b Duration: 3.01 ms",
+        "REPORT RequestId: c Restore Duration: 250.5 ms Billed Restore Duration: 90 ms",
+        "INIT_REPORT Init Duration: 900.00 ms Phase: init",  # for a snapshot
     ]
-    assert init_seconds(lines) == [pytest.approx(0.51234)]
+    assert init_seconds(lines) == [pytest.approx(0.51234), pytest.approx(0.2505)]
 
 
 def test_mean_median_and_95th_percentile():

@@ -18,6 +18,7 @@ from stage.settings import load_settings
 PRICES = Prices(
     as_of=datetime.date(2026, 1, 31),
     currency="USD",
+    snapshot_gb_second=0.000002,
     instance_hour={"ml.c6i.xlarge": 0.25, "ml.g5.2xlarge": 1.5},
     resource_month={"AWS::KMS::Key": 1.0, "AWS::CloudWatch::Alarm": 0.1},
     query=QueryPrices(
@@ -69,6 +70,16 @@ def test_instances_and_what_costs_by_the_month() -> None:
     assert found.hour == pytest.approx(2 * 0.25 + 1.0 / HOURS_A_MONTH)
     assert found.hour_at_most == found.hour
     assert found.month_fixed == 1.0
+
+
+def test_a_snapshot_costs_by_the_memory_of_its_function() -> None:
+    def function(snap_start: str) -> dict[str, Any]:
+        properties = {"MemorySize": 2048, "SnapStart": {"ApplyOn": snap_start}}
+        return {"Type": "AWS::Lambda::Function", "Properties": properties}
+
+    resources = {"On": function("PublishedVersions"), "Off": function("None")}
+    found = estimate([{"Resources": resources}], PRICES)
+    assert found.month_fixed == pytest.approx(2 * 0.000002 * 3600 * HOURS_A_MONTH)
 
 
 def test_resources_of_two_stacks_may_share_a_logical_id() -> None:

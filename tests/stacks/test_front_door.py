@@ -102,13 +102,53 @@ def path_of(api: dict, resource: dict) -> str:
 
 
 def function_of(api: dict, method: dict) -> str:
-    """The package of the function that a method is integrated with, by its handler."""
-    (name,) = (
-        part["Fn::GetAtt"][0]
+    """The package of the function whose alias a method is integrated with, by its handler."""
+    (alias,) = (
+        part["Ref"]
         for part in method["Integration"]["Uri"]["Fn::Join"][1]
-        if isinstance(part, dict) and "Fn::GetAtt" in part
+        if isinstance(part, dict) and part["Ref"] in of_type(api, "AWS::Lambda::Alias")
     )
-    return api["Resources"][name]["Properties"]["Handler"].partition(".")[0]
+    function = api["Resources"][alias]["Properties"]["FunctionName"]["Ref"]
+    handler: str = api["Resources"][function]["Properties"]["Handler"]
+    return handler.partition(".")[0]
+
+
+def test_the_api_may_call_the_functions_by_their_aliases_alone(api: dict) -> None:
+    names = [each["FunctionName"]["Ref"] for each in properties(api, "AWS::Lambda::Permission")]
+    assert set(names) == set(of_type(api, "AWS::Lambda::Alias"))
+
+
+def test_an_alias_means_the_version_and_a_replaced_version_goes(api: dict) -> None:
+    versions = of_type(api, "AWS::Lambda::Version")
+    aliases = properties(api, "AWS::Lambda::Alias")
+    assert {each["FunctionVersion"]["Fn::GetAtt"][0] for each in aliases} == set(versions)
+    for version in versions.values():
+        assert version["DeletionPolicy"] == version["UpdateReplacePolicy"] == "Delete"
+
+
+def test_prod_alone_starts_from_snapshots(stage: str, api: dict) -> None:
+    """Only what is published may: an unpublished function ignores the setting."""
+    aliases = properties(api, "AWS::Lambda::Alias")
+    for alias in aliases:
+        function = api["Resources"][alias["FunctionName"]["Ref"]]["Properties"]
+        assert ("SnapStart" in function) == (stage == "prod")
+
+
+def test_snapshots_may_be_turned_on_without_a_change_of_the_api(
+    templates: Callable[[str], Templates],
+) -> None:
+    off = templates("dev")["FrontDoor"]["Resources"]
+    on = templates_of(changed("dev", api={"snap_start": True}))["FrontDoor"]["Resources"]
+    differing = {name for name in {**off, **on} if off.get(name) != on.get(name)}
+    assert {(on.get(name) or off[name])["Type"] for name in differing} == {
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Version",
+        "AWS::Lambda::Alias",
+    }
+    aliases = {name for name in differing if on.get(name, {}).get("Type") == "AWS::Lambda::Alias"}
+    for name in aliases:
+        del off[name]["Properties"]["FunctionVersion"], on[name]["Properties"]["FunctionVersion"]
+        assert off[name] == on[name]
 
 
 def test_every_method_asks_who_calls(stage: str, api: dict) -> None:
@@ -200,6 +240,8 @@ class TestTokens:
 
 def test_the_deployment_waits_for_what_it_copies(api: dict) -> None:
     (deployment,) = of_type(api, "AWS::ApiGateway::Deployment").values()
+    permissions = of_type(api, "AWS::Lambda::Permission")
+    assert set(permissions) <= set(deployment["DependsOn"])
     for kind in ("Method", "GatewayResponse"):
         assert set(of_type(api, f"AWS::ApiGateway::{kind}")) <= set(deployment["DependsOn"])
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import Session
 
 from rest.errors import ApiError
+from rest.snapshots import session_without_credentials
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -38,7 +38,11 @@ class Aws:
     """Clients of the services that batches need."""
 
     def __init__(self) -> None:
-        self._session = Session()
+        self._session = session_without_credentials()
+
+    def load(self) -> None:
+        """Makes every client."""
+        _ = self.s3, self.stepfunctions, self.sagemaker
 
     @cached_property
     def s3(self) -> S3Client:

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batch.api.aws import Aws
 from batch.api.environment import Environment
 from batch.api.routes import app
+from rest.snapshots import prepare_for_snapshots
 
 logger = Logger()
 
@@ -19,6 +20,14 @@ logger = Logger()
 @cache
 def _connect() -> None:
     app.connect(Environment.read(os.environ), Aws())
+
+
+def _load() -> None:
+    _connect()
+    app.aws.load()
+
+
+prepare_for_snapshots(_load)
 
 
 @logger.inject_lambda_context
