@@ -30,6 +30,8 @@ PARAPHRASES ?=
 MODELS ?=
 # Of the bench: sections by commas; 1 for the smallest sizes.
 ONLY ?=
+# Of the documentation: 1 to serve it.
+SERVE ?=
 QUICK ?=
 PORT ?= 4566
 IMAGE_PYTHON ?= python3.12
@@ -53,7 +55,7 @@ WHERE := $(CHOICE) $(if $(LOCAL),--local)
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients \
         test-reference test-walkthrough screenshots permissions lint fmt \
-        snapshots second-opinion openapi lock clean
+        snapshots second-opinion openapi docs lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -179,12 +181,15 @@ second-opinion: .build/installed-second-opinion ## deploy to another emulator as
 openapi: .build/installed-dev ## rewrite docs/openapi.json, after a change of the routes
 	@PYTHONPATH=lambda $(BIN)/python -m tools.openapi
 
+docs: .build/installed-docs ## build the documentation as a site, .build/site; SERVE=1 to read it while editing
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs $(if $(SERVE),serve,build --quiet --clean)
+
 lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
 	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-clients .venv-image \
-	  .venv-second-opinion
+	  .venv-second-opinion .venv-docs
 
 # What is installed is noted in .build. The locks are complete and have hashes.
 
@@ -237,6 +242,11 @@ clean: ## remove what was built and installed
 .build/installed-walkthrough: .build/installed requirements/walkthrough.txt
 	@$(INSTALL) walkthrough
 	@touch $@
+
+# MkDocs with its theme.
+.build/installed-docs: requirements/docs.txt requirements/installer.txt commands/install.py stage/installer.py
+	@$(INSTALL) docs
+	@mkdir -p .build && touch $@
 
 # Another emulator. Its functions run under its own Python, so it is Lambda's.
 .build/installed-second-opinion: .build/installed requirements/second-opinion.txt

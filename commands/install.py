@@ -30,6 +30,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "clients": (".venv-clients", ("requirements/clients.txt",)),
     "image": (".venv-image", ("requirements/image.txt",)),
     "walkthrough": (".venv-walkthrough", ("requirements/walkthrough.txt",)),
+    "docs": (".venv-docs", ("requirements/docs.txt",)),
     "second-opinion": (".venv-second-opinion", ("requirements/second-opinion.txt",)),
 }
 

@@ -67,6 +67,7 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("--universal", "--python-version", "3.13"),
     ),
     "clients": ("requirements/clients.txt", _ANYWHERE),
+    "docs": ("requirements/docs.txt", _ANYWHERE),
     # Goes into that of `make local`.
     "browser": ("requirements/browser.txt", (*_ANYWHERE, "--constraint", "requirements/dev.txt")),
     "charts": ("requirements/charts.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
