@@ -9,6 +9,7 @@ from constructs import Construct
 
 from stacks.common.policies import acknowledge
 from stacks.common.python_function import PythonFunction
+from stacks.front_door.integration import integrate
 from stage.settings import Settings
 
 PATH = "console"
@@ -44,7 +45,7 @@ class Console(Construct):
         id_: str,
         *,
         settings: Settings,
-        api: apigateway.IRestApi,
+        api: apigateway.RestApi,
         batch_bucket: s3.IBucket,
     ) -> None:
         super().__init__(scope, id_)
@@ -62,7 +63,8 @@ class Console(Construct):
                 f".{stack.url_suffix}",
             },
         )
-        integration = apigateway.LambdaIntegration(function.function, allow_test_invoke=False)
+        alias = function.publish(snap_start=False)
+        integration = integrate(self, "Permission", api=api, function=alias)
         page = api.root.add_resource(PATH)
         for resource in (page, page.add_resource(_FILES)):
             method = resource.add_method(

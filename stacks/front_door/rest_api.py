@@ -22,10 +22,10 @@ from stacks.common.stage_stack import StageStack
 from stacks.front_door.authorizer import make_authorizer
 from stacks.front_door.console import console_limits
 from stacks.front_door.cors import add_preflight, refusal_headers
+from stacks.front_door.integration import integrate
 from stage.settings import Settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
-_TIMEOUT = cdk.Duration.seconds(29)
 
 _NOT_COGNITO = "Callers are programs with an API key, a signature, or any issuer's token."
 _NO_SUCH_PATH = ("404", "not_found", "There is no such path or method.")
@@ -232,7 +232,8 @@ class RestApi(Construct):
         Those that name some ways to authorise in `x-auth` exist with these alone.
         """
         integrations = {
-            name: self._integration(name, function) for name, function in functions.items()
+            name: integrate(self, f"Permission-{name}", api=self.api, function=function)
+            for name, function in functions.items()
         }
         document = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
         auth = self._settings.api.auth
@@ -249,28 +250,6 @@ class RestApi(Construct):
                 self._method(verb, resource, integrations[function])
             if self._settings.api.cors_origins:
                 add_preflight(resource, [*functions_of], self._settings.api.cors_origins)
-
-    def _integration(self, name: str, function: lambda_.IFunction) -> apigateway.Integration:
-        """A function's integration, which it permits before any stage asks it.
-
-        The CDK's own would permit each method of the stage, and so only once the stage is there.
-        """
-        permission = lambda_.CfnPermission(
-            self,
-            f"Permission-{name}",
-            action="lambda:InvokeFunction",
-            function_name=function.function_arn,
-            principal="apigateway.amazonaws.com",
-            source_arn=self.api.arn_for_execute_api(stage=API_STAGE),
-        )
-        deployment = self.api.latest_deployment
-        assert deployment is not None
-        deployment.node.add_dependency(permission)
-        return apigateway.AwsIntegration(
-            service="lambda",
-            path=f"2015-03-31/functions/{function.function_arn}/invocations",
-            options=apigateway.IntegrationOptions(timeout=_TIMEOUT),
-        )
 
     def _method(
         self, verb: str, resource: apigateway.IResource, integration: apigateway.Integration

@@ -103,6 +103,7 @@ def path_of(api: dict, resource: dict) -> str:
 
 def function_of(api: dict, method: dict) -> str:
     """The package of the function whose alias a method is integrated with, by its handler."""
+    assert method["Integration"]["Type"] == "AWS_PROXY"
     (alias,) = (
         part["Ref"]
         for part in method["Integration"]["Uri"]["Fn::Join"][1]
