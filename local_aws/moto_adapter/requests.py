@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
@@ -14,6 +15,10 @@ from werkzeug.exceptions import NotFound
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+# A service's first request makes its router, which parses source text, and Python 3.11 may raise
+# SystemError ("AST constructor recursion depth mismatch") where two threads do so at once.
+_routing = threading.Lock()
 
 
 def parse_request(environ: WSGIEnvironment, service: str) -> tuple[str, dict[str, Any]]:
@@ -29,7 +34,8 @@ def parse_request(environ: WSGIEnvironment, service: str) -> tuple[str, dict[str
     body = environ["wsgi.input"]
     request: Any = Request(environ, shallow=False)
     try:
-        operation, path_parameters = get_service_router(service).match(request)
+        with _routing:
+            operation, path_parameters = get_service_router(service).match(request)
         model = get_service_model(service)
         protocol = determine_request_protocol(model, request.content_type)
     except (NotFound, NotImplementedError, UnknownServiceError):
