@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import urllib.error
 import urllib.request
@@ -54,7 +55,7 @@ class IssuerKeys:
         self._is_fixed = fixed is not None
         self._keys = read_keys(fixed or ())
         self._fetched_at: float | None = None
-        self._next_fetch = clock()
+        self._next_fetch = -math.inf
 
     def find(self, key_id: str | None) -> Key | None:
         """The key of this id; without an id, the only key. None if there is no such key.

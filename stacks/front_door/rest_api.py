@@ -132,6 +132,11 @@ class RestApi(Construct):
             deploy_options=self._stage(access_logs),
         )
         self._authorizer = make_authorizer(self, settings)
+        if self._authorizer:
+            deployment, function = self.api.latest_deployment, self._authorizer.node.scope
+            assert deployment is not None and function is not None
+            # With its permission, without which a stage could ask nobody who calls.
+            deployment.node.add_dependency(function)
         self._log_role()
         self._gateway_responses()
         self._methods({"front_door": front_door, "batch": batch})
