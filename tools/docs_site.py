@@ -25,7 +25,8 @@ ROOT: Final = Path(__file__).parent.parent
 _HOME, _REFERENCE, _OPENAPI = "index.md", "api-reference.md", "docs/openapi.json"
 _LINK: Final = re.compile(r"(?<=\]\()[^()\s:]+(?=\))")
 _CODE: Final = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
-_IMAGES: Final = (".gif", ".jpeg", ".jpg", ".png", ".svg")
+# Copied as they are, beside Markdown; other files are shown as code.
+_COPIED: Final = (".gif", ".ipynb", ".jpeg", ".jpg", ".png", ".svg")
 # What a browser would fetch from elsewhere by itself.
 _FOREIGN: Final = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//")
 
@@ -109,7 +110,7 @@ def _site_path(path: str) -> str:
         return _REFERENCE
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
-    return f"repository/{path}" + ("" if path.endswith((".md", *_IMAGES)) else ".md")
+    return f"repository/{path}" + ("" if path.endswith((".md", *_COPIED)) else ".md")
 
 
 def _repository_path(site_path: str) -> str:
@@ -124,7 +125,7 @@ def _repository_path(site_path: str) -> str:
 def _file(config: MkDocsConfig, path: str) -> File:
     """A file of the repository as part of the site; text that is no Markdown as code."""
     file, place = ROOT / path, _site_path(path)
-    if path.endswith((".md", *_IMAGES)):
+    if path.endswith((".md", *_COPIED)):
         return File.generated(config, place, abs_src_path=str(file))
     code = f"# {file.name}\n\n```{file.suffix[1:]}\n{file.read_text('utf-8')}\n```\n"
     return File.generated(config, place, content=code)

@@ -108,6 +108,21 @@ def test_an_allowed_request_reaches_the_function_with_the_context(guarded):
     }
 
 
+def test_an_alias_is_asked_once_the_api_may_call_it_and_not_only_its_function(aws):
+    client = aws.context.client("lambda")
+    client.publish_version(FunctionName="obedient")
+    client.create_alias(FunctionName="obedient", Name="live", FunctionVersion="1")
+    guarded = Guarded(aws, "aliased", function="obedient:live")
+    assert guarded(ALLOW)[0] == 500
+    client.add_permission(
+        FunctionName="obedient:live",
+        StatementId="live",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+    )
+    assert guarded(ALLOW)[0] == 200
+
+
 def test_the_authorizer_sees_the_request_but_not_its_body(aws, guarded):
     status, _, event = guarded({"answer": {**ALLOW, "resource": "*"}}, "/items/7?a=1&a=2")
     assert status == 200
