@@ -96,7 +96,7 @@ def test_a_wrong_key_and_none(open_page: OpenPage, app: LocalApp) -> None:
     page.locator("#sign-in-form button").click()
     error = page.locator("#sign-in-error")
     expect(error).to_contain_text("The API did not accept these credentials.")
-    expect(error).to_contain_text("Send a valid API key")
+    expect(error).to_contain_text("This API key is not valid.")
     expect(page.locator("#work")).to_be_hidden()
     sign_in(page, app)
 
