@@ -133,7 +133,7 @@ walkthrough: .build/installed-walkthrough ## AWS's walk-through as a notebook on
 ##@ To change it
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore tests/end_to_end --ignore tests/reference \
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests --ignore tests/end_to_end --ignore tests/reference \
 	  --ignore tests/walkthrough --ignore tests/browser --ignore tests/clients
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 tests/end_to_end
