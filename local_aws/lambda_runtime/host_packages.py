@@ -153,6 +153,10 @@ def _replace(folder: Path, info: Path) -> str:
     for top in _top_levels(distribution):
         shutil.rmtree(folder / top, ignore_errors=True)
         (folder / top).unlink(missing_ok=True)
+        # A compiled module beside the packages has its Python's version in its name.
+        for other in folder.glob(f"{top.name.partition('.')[0]}.*"):
+            if _EXTENSION.search(other.name):
+                other.unlink()
     # Packages in deployments often lack the files that *.dist-info lists.
     shutil.rmtree(info, ignore_errors=True)
     link_distribution(distribution, folder)

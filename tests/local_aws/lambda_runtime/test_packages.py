@@ -48,6 +48,15 @@ def test_a_compiled_package_is_replaced_by_the_same_version_of_this_environment(
     assert "core_schema.py" in found
 
 
+def test_a_compiled_module_beside_its_package_is_replaced_too(tmp_path):
+    version = metadata.version("cffi")
+    foreign = "_cffi_backend.cpython-399-s390x-linux-gnu.so"
+    lay_out(tmp_path, {**package("cffi", version, "cffi", FOREIGN), foreign: "not for here"})
+    assert fit_to_host(tmp_path) == [f"cffi {version}"]
+    (module,) = tmp_path.glob("_cffi_backend*")
+    assert module.name != foreign
+
+
 def test_another_version_is_an_error_that_names_both(tmp_path):
     lay_out(tmp_path, package("pydantic_core", "0.0.1", "pydantic_core", FOREIGN))
     installed = metadata.version("pydantic_core")
