@@ -47,7 +47,7 @@ def test_switch() -> None:
 def test_outputs() -> None:
     assert set(_constants(outputs).values()) == {
         *("ArtifactsBucketName", "BatchBucketName", "TopicArn"),
-        *("ApiUrl", "ApiAuth", "ApiKeyId", "ApiKeyIds"),
+        *("ApiUrl", "ApiAuth", "ApiKeyId", "ApiKeyIds", "ConsoleUrl"),
         *("DashboardName", "DiffRoleArn", "DeployRoleArn"),
     }
 
