@@ -25,11 +25,9 @@ WRITTEN = {f"/{UPLOADS_PREFIX}*", f"/{REQUESTS_PREFIX}*"}
 
 
 def variables(api: dict[str, Any]) -> dict[str, Any]:
-    (found,) = (
-        f["Environment"]["Variables"]
-        for f in properties(api, "AWS::Lambda::Function")
-        if "BATCH_BUCKET" in f["Environment"]["Variables"]
-    )
+    functions = properties(api, "AWS::Lambda::Function")
+    each = (function.get("Environment", {}).get("Variables", {}) for function in functions)
+    (found,) = (variables for variables in each if "BATCH_BUCKET" in variables)
     return found
 
 

@@ -73,10 +73,12 @@ def _gpu(**endpoint: Any) -> dict[str, Any]:
     return {"endpoints": [CPU, {**GPU, **endpoint}]}
 
 
-def test_another_instance_count_changes_one_configuration() -> None:
+def test_another_instance_count_changes_one_configuration_and_what_the_api_says_of_it() -> None:
     before, after = (_local(**_gpu(instance_count=count)) for count in (2, 3))
     assert changes(before, after) == {
         "Model": {"AWS::SageMaker::EndpointConfig"},
+        # GET /endpoints says how many instances an endpoint has.
+        "FrontDoor": {"AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias"},
     }
 
 
