@@ -54,7 +54,7 @@ def pack(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def wait_until(check: Callable[[], Any], timeout: float = 10.0) -> Any:
+def wait_until(check: Callable[[], Any], timeout: float = 60.0) -> Any:
     """Waits for a true result of `check` and returns it."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
