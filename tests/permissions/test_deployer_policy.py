@@ -35,3 +35,12 @@ def test_it_is_for_one_stage() -> None:
     assert allows("sts:AssumeRole", f"{roles}-deploy-role-{ACCOUNT}-{REGION}")
     assert not allows("sts:AssumeRole", f"{roles}-cfn-exec-role-{ACCOUNT}-{REGION}")
     assert not allows("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1")  # not without S3
+
+
+def test_the_bucket_of_artifacts_may_have_a_trimmed_name() -> None:
+    """CloudFormation trims the stack's name in a bucket's where both parts are too long."""
+    for stack in ("foundation", "foundati"):
+        bucket = f"arn:aws:s3:::faqsearch-{STAGE}-{stack}-storageartifacts1a2b3c4d-x5y6z7"
+        assert allows("s3:ListBucket", bucket)
+        assert allows("s3:GetObject", f"{bucket}/bakes/1/model.tar.gz")
+    assert not allows("s3:GetObject", f"arn:aws:s3:::faqsearch-{STAGE}-foundation-storagebatch1/x")
