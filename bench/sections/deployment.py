@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from bench.report import Section, Table, milliseconds, throughput
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, SHORT_QUESTION
 from commands.deployed_api import find_api
 from commands.target import Choice, Target
+from commands.verify.reading import STARTS_FILTER, init_seconds
 from faq_search.results import Deployment
 from faq_search.settings import Api
 
@@ -148,20 +148,13 @@ def _cold_starts(target: Target, choice: Choice) -> list[float]:
             .get_paginator("filter_log_events")
             .paginate(
                 logGroupName=group,
-                filterPattern='?"Init Duration" ?"Restore Duration"',
+                filterPattern=STARTS_FILTER,
                 startTime=int((time.time() - _WEEK_SECONDS) * 1000),
             )
         )
-        return init_seconds([event["message"] for page in pages for event in page["events"]])
+        return init_seconds(event["message"] for page in pages for event in page["events"])
     except ClientError:
         return []
-
-
-def init_seconds(lines: Sequence[str]) -> list[float]:
-    """The durations of cold starts, or of restores, in Lambda's REPORT lines."""
-    pattern = r"^REPORT .*?(?:Init|Restore) Duration: ([\d.]+) ms"
-    found = (re.search(pattern, line) for line in lines)
-    return [float(match[1]) / 1000 for match in found if match]
 
 
 def section(found: Found) -> Section:

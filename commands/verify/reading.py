@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
@@ -271,8 +271,19 @@ def logs(d: Deployed) -> Findings:
     yield judged("traces", f"{len(traces)} or more in six hours", ok=bool(traces))
 
 
-# Not the import for a snapshot, which nobody waits for.
-_START = r"^REPORT .*?(?:Init|Restore) Duration: ([\d.]+) ms"
+# The log events that say how long starts took.
+STARTS_FILTER = '?"Init Duration" ?"Restore Duration"'
+
+
+def init_seconds(lines: Iterable[str]) -> list[float]:
+    """The durations of cold starts, or of restores, in Lambda's REPORT lines.
+
+    The import for a snapshot, which nobody waits for, has a line of another kind.
+    """
+    found = (
+        re.search(r"^REPORT .*?(?:Init|Restore) Duration: ([\d.]+) ms", line) for line in lines
+    )
+    return [float(match[1]) / 1000 for match in found if match]
 
 
 def cold_start(d: Deployed) -> Findings:
@@ -285,11 +296,10 @@ def cold_start(d: Deployed) -> Findings:
         "filter_log_events",
         "events",
         logGroupName=function["LoggingConfig"]["LogGroup"],
-        filterPattern='?"Init Duration" ?"Restore Duration"',
+        filterPattern=STARTS_FILTER,
         startTime=int(week_ago.timestamp() * 1000),
     )
-    reported = (re.search(_START, each["message"]) for each in events)
-    times = [float(each[1]) for each in reported if each]
+    times = [seconds * 1000 for seconds in init_seconds(each["message"] for each in events)]
     if not times:
         yield Finding(name, "unknown", "no cold start was reported in seven days")
         return

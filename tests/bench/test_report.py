@@ -10,7 +10,8 @@ from bench.contenders.front_doors import round_trip, stand_in
 from bench.measure import BenchError
 from bench.report import Chart, Section, Table, megabytes, milliseconds, to_markdown
 from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
-from bench.sections.deployment import EMBED, NEAREST, Found, init_seconds, spread
+from bench.sections.deployment import EMBED, NEAREST, Found, spread
+from commands.verify.reading import init_seconds
 from faq_search.results import Deployment, Endpoint
 from tests.support.bench import samples
 
