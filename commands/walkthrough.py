@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from commands.console import say
 from commands.errors import CommandError
@@ -99,7 +99,7 @@ def _signed_in(context: Context, stage: str) -> Iterator[dict[str, str]]:
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = iam.create_role(RoleName=_ROLE, AssumeRolePolicyDocument=document)["Role"]
     try:
-        policy = read_policy(stage, context.account_id, context.region)
+        policy = read_policy(POLICY, stage, context.account_id, context.region)
         iam.put_role_policy(RoleName=_ROLE, PolicyName=_ROLE, PolicyDocument=json.dumps(policy))
         given = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="notebook")["Credentials"]
         yield {
@@ -113,12 +113,12 @@ def _signed_in(context: Context, stage: str) -> Iterator[dict[str, str]]:
         iam.delete_role(RoleName=_ROLE)
 
 
-def read_policy(stage: str, account: str, region: str) -> dict[str, object]:
-    """What the notebook needs, filled in for one stage."""
-    text = POLICY.read_text(encoding="utf-8")
+def read_policy(file: Path, stage: str, account: str, region: str) -> dict[str, Any]:
+    """A policy of docs/, filled in for one stage."""
+    text = file.read_text(encoding="utf-8")
     for name, value in (("STAGE", stage), ("ACCOUNT", account), ("REGION", region)):
         text = text.replace(name, value)
-    policy: dict[str, object] = json.loads(text)
+    policy: dict[str, Any] = json.loads(text)
     return policy
 
 

