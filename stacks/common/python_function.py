@@ -13,9 +13,24 @@ from constructs import Construct
 from stacks.common.policies import acknowledge, statement, wildcards
 from stacks.common.stage_stack import StageStack
 from stage.bundles import function_bundle
-from stage.vendor import LAYER
+from stage.vendor import LAYER, Vendored, vendored_bundle
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
+
+
+def packages_layer(
+    scope: Construct, id_: str, packages: Vendored, description: str
+) -> lambda_.LayerVersion:
+    """A layer with locked packages, for functions with RUNTIME."""
+    bundle = vendored_bundle(packages)
+    return lambda_.LayerVersion(
+        scope,
+        id_,
+        code=lambda_.Code.from_asset(str(bundle.path), asset_hash=bundle.hash),
+        compatible_runtimes=[RUNTIME],
+        compatible_architectures=[lambda_.Architecture.X86_64],
+        description=description,
+    )
 
 
 class PythonFunction(Construct):

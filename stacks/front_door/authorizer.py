@@ -6,12 +6,11 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from stacks.common.python_function import RUNTIME, PythonFunction
+from stacks.common.python_function import PythonFunction, packages_layer
 from stage.settings import Settings
-from stage.vendor import TOKEN_LAYER, vendored_bundle
+from stage.vendor import TOKEN_LAYER
 
 # Callers wait for it. It takes milliseconds.
 _KEY_TIMEOUT = cdk.Duration.seconds(5)
@@ -65,15 +64,8 @@ def _token_authorizer(scope: Construct, settings: Settings) -> apigateway.Author
     """
     jwt = settings.api.jwt
     assert jwt is not None  # the settings are checked
-    packages = vendored_bundle(TOKEN_LAYER)
-    layer = lambda_.LayerVersion(
-        scope,
-        "TokenPackages",
-        code=lambda_.Code.from_asset(str(packages.path), asset_hash=packages.hash),
-        compatible_runtimes=[RUNTIME],
-        compatible_architectures=[lambda_.Architecture.X86_64],
-        description="joserfc and cryptography, as locked in requirements/authorizer.txt",
-    )
+    description = "joserfc and cryptography, as locked in requirements/authorizer.txt"
+    layer = packages_layer(scope, "TokenPackages", TOKEN_LAYER, description)
     function = PythonFunction(
         scope,
         "TokenAuthorizer",

@@ -6,7 +6,6 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -15,7 +14,7 @@ from contract.outputs import API_AUTH, API_KEY_ID, API_KEY_IDS, API_URL, CONSOLE
 from stacks.alarms.stage import FrontDoorAlarms
 from stacks.common.arns import parameter_arn
 from stacks.common.endpoint import NamedEndpoint
-from stacks.common.python_function import RUNTIME, PythonFunction
+from stacks.common.python_function import PythonFunction, packages_layer
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.stack import FoundationStack
 from stacks.front_door.batch_api import BatchApi
@@ -23,7 +22,7 @@ from stacks.front_door.console import PATH, Console
 from stacks.front_door.rest_api import RestApi
 from stage.prices import prices_for
 from stage.settings import Settings
-from stage.vendor import LAYER, vendored_bundle
+from stage.vendor import LAYER
 
 # API Gateway gives up after 29 s. The function answers before that, and its calls to endpoints end
 # before the function does.
@@ -38,15 +37,8 @@ class FrontDoorStack(StageStack):
         self, scope: Construct, *, settings: Settings, foundation: FoundationStack
     ) -> None:
         super().__init__(scope, "FrontDoor", settings=settings, contents="the REST API")
-        packages = vendored_bundle(LAYER)
-        layer = lambda_.LayerVersion(
-            self,
-            "Packages",
-            code=lambda_.Code.from_asset(str(packages.path), asset_hash=packages.hash),
-            compatible_runtimes=[RUNTIME],
-            compatible_architectures=[lambda_.Architecture.X86_64],
-            description="Powertools and pydantic, as locked in requirements/lambda.txt",
-        )
+        description = "Powertools and pydantic, as locked in requirements/lambda.txt"
+        layer = packages_layer(self, "Packages", LAYER, description)
         endpoints = [NamedEndpoint(settings, e.instance_type) for e in settings.endpoints]
         prices = prices_for(settings)
         parameters = (settings.names.deployment_parameter, settings.names.serving_parameter)
