@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_s3 as s3
@@ -21,17 +23,14 @@ _RATE = 50
 _BURST = 100
 
 
-def console_limits() -> dict[str, apigateway.MethodDeploymentOptions]:
+def console_limits(**others: Any) -> dict[str, apigateway.MethodDeploymentOptions]:
     """How often the page's files may be asked for, apart from the callers' own limits.
 
-    A method with settings takes none from those of the whole stage, so all stand here.
+    Args:
+        others: the stage's other settings, none of which a method with settings of its own takes.
     """
     options = apigateway.MethodDeploymentOptions(
-        throttling_rate_limit=_RATE,
-        throttling_burst_limit=_BURST,
-        logging_level=apigateway.MethodLoggingLevel.ERROR,
-        data_trace_enabled=False,
-        metrics_enabled=True,
+        throttling_rate_limit=_RATE, throttling_burst_limit=_BURST, **others
     )
     return {f"/{PATH}/GET": options, f"/{PATH}/{_FILES}/GET": options}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -146,14 +147,17 @@ class RestApi(Construct):
 
     def _stage(self, access_logs: logs.ILogGroup) -> apigateway.StageOptions:
         field = apigateway.AccessLogField
+        logging: dict[str, Any] = {
+            "logging_level": apigateway.MethodLoggingLevel.ERROR,
+            "data_trace_enabled": False,  # it would log the callers' texts
+            "metrics_enabled": True,
+        }
         return apigateway.StageOptions(
             stage_name=API_STAGE,
             throttling_rate_limit=self._settings.api.rate_limit,
             throttling_burst_limit=self._settings.api.burst_limit,
-            method_options=console_limits() if self._settings.api.console else None,
-            logging_level=apigateway.MethodLoggingLevel.ERROR,
-            data_trace_enabled=False,  # it would log the callers' texts
-            metrics_enabled=True,
+            method_options=console_limits(**logging) if self._settings.api.console else None,
+            **logging,
             tracing_enabled=True,
             access_log_destination=apigateway.LogGroupLogDestination(access_logs),
             access_log_format=apigateway.AccessLogFormat.custom(
