@@ -9,7 +9,6 @@ from dataclasses import replace
 from commands.errors import CommandError
 from commands.local_state import STATE
 from commands.target import Choice, Target
-from contract.outputs import API_AUTH, API_URL
 from faq_search.settings import TOKEN, Api, api_of_outputs
 
 
@@ -27,10 +26,8 @@ def find_api(target: Target, choice: Choice) -> Api:
 
 def read_api(target: Target, found: Mapping[str, str]) -> Api:
     """The API that the outputs of a FrontDoor stack describe; a token is the environment's."""
-    if found[API_AUTH] == "jwt":
-        api = Api(found[API_URL], "jwt", token=os.environ.get(TOKEN), region=target.region)
-    else:
-        api = api_of_outputs(found, lambda: target.client("apigateway"), target.region)
+    token = os.environ.get(TOKEN)
+    api = api_of_outputs(found, lambda: target.client("apigateway"), target.region, token=token)
     if target.local is None:
         return api
     # AWS's host name becomes a path.

@@ -185,7 +185,10 @@ def _find_stage(stage: str, region: str | None, given: _Proof) -> Api:
             raise InputError(f"{name} has no {outputs.API_URL}; is its deployment complete?")
         if given:
             return given.api(found[outputs.API_URL], region, name)
-        return api_of_outputs(found, lambda: client("apigateway"), region, name)
+        api = api_of_outputs(found, lambda: client("apigateway"), region, name)
+        if api.auth == "jwt":
+            raise _no_token(api.url)
+        return api
     except ClientError as error:
         if "does not exist" in str(error):
             where = f"in {region}" if region else "in the configured region"
@@ -204,15 +207,17 @@ def api_of_outputs(
     api_gateway: Callable[[], Any],
     region: str | None,
     found_in: str = "",
+    token: str | None = None,
 ) -> Api:
-    """The API that the outputs of a FrontDoor stack describe, with its newest key.
+    """The API that the outputs of a FrontDoor stack describe, with its newest key or the token.
 
     Args:
         api_gateway: makes botocore's client of API Gateway, which is asked for the key.
+        token: for an API that takes tokens.
     """
     url, auth = found[outputs.API_URL], found[outputs.API_AUTH]
     if auth == "jwt":
-        raise _no_token(url)
+        return Api(url, auth, None, token, region, found_in)
     if key_id := found.get(outputs.API_KEY_ID):
         answer = api_gateway().get_api_key(apiKey=key_id, includeValue=True)
         return Api(url, auth, answer["value"], None, region, found_in)
