@@ -155,9 +155,10 @@ def _app_that_waits(gate: Path) -> str:
 
     What app.py warns of is kept for `synth_warnings`, and only shown at once if it fails.
     """
+    app = json.loads((local_state.ROOT / "cdk.json").read_text(encoding="utf-8"))["app"]
     log = shlex.quote(str(_synth_log()))
     return (
-        f"python3 app.py 2> {log} || {{ cat {log} >&2; exit 1; }}; "
+        f"{app} 2> {log} || {{ cat {log} >&2; exit 1; }}; "
         f'read -r status < {shlex.quote(str(gate))} && [ "$status" = 0 ]'
     )
 
