@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPException
@@ -73,7 +72,7 @@ class IssuerKeys:
         return self._keys.get(key_id)
 
     def _age(self) -> float:
-        return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
+        return math.inf if self._fetched_at is None else self._clock() - self._fetched_at
 
     def _fetch_again(self) -> None:
         if self._clock() < self._next_fetch:

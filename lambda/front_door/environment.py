@@ -16,6 +16,7 @@ from contract.metrics import NAMESPACE, SWITCHED_OFF
 from contract.switch import OFF, ON
 from front_door.answers import HealthReport, HourlyPrice
 from front_door.aws import AWS_ERRORS, Aws
+from rest.app import CorsOrigins
 from rest.errors import ApiError
 
 T = TypeVar("T")
@@ -74,11 +75,7 @@ class Environment(BaseModel):
         min_length=1,
         description="where unanswered questions are kept; by default they are not",
     )
-    cors_origins: Json[frozenset[str]] = Field(
-        alias="CORS_ORIGINS",
-        default=frozenset(),
-        description="JSON list of the pages elsewhere that may read the answers",
-    )
+    cors_origins: CorsOrigins
     time_budget_seconds: float = Field(
         # API Gateway gives up after 29 seconds.
         alias="TIME_BUDGET_SECONDS",

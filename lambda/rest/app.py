@@ -9,11 +9,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, Json
 from pydantic_core import to_json
 
 from rest.body import read_request
@@ -30,6 +30,17 @@ _GATEWAY: Final = {(401, "unauthorized"), (403, "forbidden"), (429, "throttled")
 Route = TypeVar("Route", bound=Callable[..., object])
 
 logger = Logger(child=True)
+
+
+CorsOrigins = Annotated[
+    Json[frozenset[str]],
+    Field(
+        alias="CORS_ORIGINS",
+        default=frozenset(),
+        description="JSON list of the pages elsewhere that may read the answers",
+    ),
+]
+"""The variable of a function's environment for RestApp's `cors_origins`."""
 
 
 class RestApp(APIGatewayRestResolver):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, Json
 
 from contract.batch_objects import INPUT_PREFIX
+from rest.app import CorsOrigins
 
 
 class Environment(BaseModel):
@@ -23,11 +24,7 @@ class Environment(BaseModel):
     )
     instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="the default")
     max_instance_count: int = Field(alias="MAX_INSTANCE_COUNT", ge=1)
-    cors_origins: Json[frozenset[str]] = Field(
-        alias="CORS_ORIGINS",
-        default=frozenset(),
-        description="JSON list of the pages elsewhere that may read the answers",
-    )
+    cors_origins: CorsOrigins
 
     @property
     def locations(self) -> tuple[str, ...]:

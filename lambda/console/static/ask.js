@@ -1,7 +1,7 @@
 // A question and its answers.
 
 import { ask } from "./api.js";
-import { $, busy, make, number, say } from "./page.js";
+import { $, busy, make, number, pairs, say } from "./page.js";
 
 let last = null;
 
@@ -80,11 +80,7 @@ function score(value) {
 
 function fields(hit) {
   const rows = Object.entries({ id: hit.id, ...hit.fields });
-  return make(
-    "dl",
-    {},
-    ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, shown(name, value))]),
-  );
+  return pairs(rows.map(([name, value]) => [name, shown(name, value)]));
 }
 
 /** A field's value; one called `url` as a link, if it leads to the web. */

@@ -2,7 +2,7 @@
 
 import { ask, beginning, upload } from "./api.js";
 import { lines } from "./compare.js";
-import { $, Problem, busy, make, money, number, say, showError, time } from "./page.js";
+import { $, Problem, busy, make, money, number, pairs, say, showError, time } from "./page.js";
 
 const KEPT = "faq-search.batches"; // their ids, as long as this tab is open
 const ENDED = ["completed", "failed", "stopped"];
@@ -178,11 +178,7 @@ function report(found) {
     ["cost", cost && money(cost.amount, cost.currency)],
     ["reason", found.reason && make("span", { lang: "en" }, found.reason)],
   ].filter(([, value]) => value);
-  return make(
-    "dl",
-    {},
-    ...rows.flatMap(([key, value]) => [make("dt", {}, say(key)), make("dd", {}, value)]),
-  );
+  return pairs(rows.map(([key, value]) => [say(key), value]));
 }
 
 function instances(job) {

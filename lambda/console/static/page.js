@@ -20,6 +20,12 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** A list of names and their values: text or elements. */
+export function pairs(rows) {
+  const parts = rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  return make("dl", {}, ...parts);
+}
+
 /** The sentence `key` in the page's language, with `{names}` filled in. */
 export function say(key, values = {}) {
   let text = TEXTS[language][key];

@@ -1,7 +1,7 @@
 // What is deployed, whether it answers, and what it costs.
 
 import { ask } from "./api.js";
-import { $, busy, date, make, money, number, say, time } from "./page.js";
+import { $, busy, date, make, money, number, pairs, say, time } from "./page.js";
 
 let last = null;
 
@@ -48,11 +48,7 @@ export function render() {
       "div",
       { class: "card" },
       make("h2", {}, say("stage")),
-      make(
-        "dl",
-        {},
-        ...facts.flatMap(([key, value]) => [make("dt", {}, say(key)), make("dd", {}, value)]),
-      ),
+      pairs(facts.map(([key, value]) => [say(key), value])),
     ),
   );
 }

@@ -13,7 +13,6 @@ export const TEXTS = {
     signIn: "Sign in",
     signInDo: "Sign in",
     signOut: "Sign out",
-    signedOut: "You are signed out.",
     keptInSession: "It is kept in this tab only, and forgotten when you close it or sign out.",
     credentials_api_key: "API key",
     hint_api_key: "This API answers requests with an API key. Whoever runs it gives you one.",
@@ -147,7 +146,6 @@ export const TEXTS = {
     signIn: "Вход",
     signInDo: "Войти",
     signOut: "Выйти",
-    signedOut: "Вы вышли.",
     keptInSession:
       "Хранится только в этой вкладке и забывается, когда вы закроете её или выйдете.",
     credentials_api_key: "Ключ API",
