@@ -234,16 +234,22 @@ def test_edits_show_with_the_next_deployment_only(aws, echo):
     assert call("GET", "/new")[0] == 200
 
 
-def test_preflight_is_answered_by_a_mock(aws, echo):
-    api = Api(aws, "preflight")
-    template = {"type": "MOCK", "requestTemplates": {"application/json": "{ statusCode: 204 }"}}
+def answer_options(api, request_template, header, value, **templates):
+    """Has a MOCK answer OPTIONS with 204 and a header."""
+    template = {"type": "MOCK", "requestTemplates": {"application/json": request_template}}
     api.method("OPTIONS", "/", None, template)
     where = {"restApiId": api.id, "resourceId": api.resources["/"], "httpMethod": "OPTIONS"}
-    name = "method.response.header.Access-Control-Allow-Origin"
+    name = f"method.response.header.{header}"
     api.client.put_method_response(**where, statusCode="204", responseParameters={name: True})
     api.client.put_integration_response(
-        **where, statusCode="204", responseParameters={name: "'https://example.com'"}
+        **where, statusCode="204", responseParameters={name: value}, **templates
     )
+
+
+def test_preflight_is_answered_by_a_mock(aws, echo):
+    api = Api(aws, "preflight")
+    header = "Access-Control-Allow-Origin"
+    answer_options(api, "{ statusCode: 204 }", header, "'https://example.com'")
     status, headers, body = api.deploy()("OPTIONS", "/")
     assert (status, body) == (204, b"")
     assert headers["access-control-allow-origin"] == "https://example.com"
@@ -251,15 +257,11 @@ def test_preflight_is_answered_by_a_mock(aws, echo):
 
 def test_a_mocks_template_reads_parameters_and_sets_headers(aws):
     api = Api(aws, "template")
-    template = {"type": "MOCK", "requestTemplates": {"application/json": '{"statusCode": 204}'}}
-    api.method("OPTIONS", "/", None, template)
-    where = {"restApiId": api.id, "resourceId": api.resources["/"], "httpMethod": "OPTIONS"}
-    name = "method.response.header.X-Fixed"
-    api.client.put_method_response(**where, statusCode="204", responseParameters={name: True})
-    api.client.put_integration_response(
-        **where,
-        statusCode="204",
-        responseParameters={name: "'fixed'"},
+    answer_options(
+        api,
+        '{"statusCode": 204}',
+        "X-Fixed",
+        "'fixed'",
         responseTemplates={
             "application/json": '#set($origin = $input.params("Origin"))\n'
             '#if($origin == "https://a.example" || $origin == "https://b.example")\n'
