@@ -378,10 +378,16 @@ class Exercise:
         self._expect_log(self._log_group(part), "START RequestId", began)
 
     def _retire(self, part: str) -> None:
-        """Changes a function's memory, so that its processes are replaced."""
+        """Changes a function's memory, so that its processes are replaced.
+
+        Also those of the version that the API calls, if there is one.
+        """
         client, name = self._boto("lambda"), self._functions[part]
         size = client.get_function_configuration(FunctionName=name)["MemorySize"]
         client.update_function_configuration(FunctionName=name, MemorySize=size + 1)
+        if len(client.list_versions_by_function(FunctionName=name)["Versions"]) > 1:
+            version = client.publish_version(FunctionName=name)["Version"]
+            client.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     def _log_group(self, part: str) -> str:
         configuration = self._boto("lambda").get_function_configuration(
