@@ -8,6 +8,7 @@ from functools import cache
 
 import botocore.session
 import pytest
+from xdist.workermanage import WorkerController
 
 from tests.support.bake_scenarios import bake
 from tests.support.batch_scenarios import batch_aws, steps
@@ -31,3 +32,11 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController, error: object) -> None:
+    """Says how a worker died, a signal as a negative number, which xdist does not."""
+    if error:
+        status = node.gateway._io.popen.wait(10)  # type: ignore[union-attr]
+        print(f"\n{node.gateway.id} ended with status {status}", flush=True)
