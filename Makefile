@@ -55,7 +55,7 @@ WHERE := $(CHOICE) $(if $(LOCAL),--local)
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients \
         test-reference test-walkthrough screenshots permissions lint fmt \
-        snapshots second-opinion openapi docs lock clean
+        snapshots second-opinion openapi docs audit lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -184,12 +184,17 @@ openapi: .build/installed-dev ## rewrite docs/openapi.json, after a change of th
 docs: .build/installed-docs ## build the documentation as a site, .build/site; SERVE=1 to read it while editing
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs $(if $(SERVE),serve,build --quiet --clean)
 
+audit: .build/installed-audit ## look up known vulnerabilities of every locked package
+	@failed=; for lock in requirements.txt requirements/*.txt; do echo "$$lock"; \
+	  .venv-audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$lock" || failed=1; \
+	done; echo package-lock.json; npm audit || failed=1; test -z "$$failed"
+
 lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
 	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-clients .venv-image \
-	  .venv-second-opinion .venv-docs
+	  .venv-second-opinion .venv-docs .venv-audit
 
 # What is installed is noted in .build. The locks are complete and have hashes.
 
@@ -246,6 +251,11 @@ clean: ## remove what was built and installed
 # MkDocs with its theme.
 .build/installed-docs: requirements/docs.txt requirements/installer.txt commands/install.py stage/installer.py
 	@$(INSTALL) docs
+	@mkdir -p .build && touch $@
+
+# What looks up vulnerabilities.
+.build/installed-audit: requirements/audit.txt requirements/installer.txt commands/install.py stage/installer.py
+	@$(INSTALL) audit
 	@mkdir -p .build && touch $@
 
 # Another emulator. Its functions run under its own Python, so it is Lambda's.

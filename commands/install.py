@@ -31,6 +31,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "image": (".venv-image", ("requirements/image.txt",)),
     "walkthrough": (".venv-walkthrough", ("requirements/walkthrough.txt",)),
     "docs": (".venv-docs", ("requirements/docs.txt",)),
+    "audit": (".venv-audit", ("requirements/audit.txt",)),
     "second-opinion": (".venv-second-opinion", ("requirements/second-opinion.txt",)),
 }
 

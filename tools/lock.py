@@ -68,6 +68,7 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "clients": ("requirements/clients.txt", _ANYWHERE),
     "docs": ("requirements/docs.txt", _ANYWHERE),
+    "audit": ("requirements/audit.txt", _ANYWHERE),
     # Goes into that of `make local`.
     "browser": ("requirements/browser.txt", (*_ANYWHERE, "--constraint", "requirements/dev.txt")),
     "charts": ("requirements/charts.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),

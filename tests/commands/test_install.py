@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +13,7 @@ import pytest
 from commands import install
 from commands.errors import CommandError
 from stage import installer
+from stage.bundles import ROOT
 
 
 @pytest.fixture
@@ -92,3 +96,16 @@ def test_an_old_python_says_how_to_name_another(ran, monkeypatch) -> None:
 def test_an_unknown_part_names_those_there_are(ran) -> None:
     with pytest.raises(CommandError, match="no part 'x'; there are: app, dev, charts"):
         run("x")
+
+
+def test_no_package_of_npm_runs_its_own_scripts(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"scripts": {"postinstall": "touch ran"}}')
+    shutil.copy(ROOT / ".npmrc", tmp_path)
+    subprocess.run(["npm", "install", "--offline", "--silent"], cwd=tmp_path, check=True)
+    assert (tmp_path / "package-lock.json").exists()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_no_locked_package_of_npm_would_need_to() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    assert [name for name, package in packages.items() if "hasInstallScript" in package] == []
