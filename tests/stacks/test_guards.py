@@ -11,13 +11,21 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from cfnlint.config import ConfigMixIn
 from cfnlint.decode.decode import decode_str
 from cfnlint.runner import Runner
 
 from stacks.application import build_application
-from stage.settings import Settings, load_settings
+from stage.settings import Settings
+from tests.support.accepted_findings import (
+    CONFIGURED,
+    STAGES,
+    Finding,
+    outdated,
+    resource_name,
+    unexplained,
+)
 from tests.support.synthesis import ROOT, Templates, listed, new_app, templates_of, with_everything
 
 # The CDK makes a function depend on its role's policies and on the role, to which the function
@@ -25,31 +33,43 @@ from tests.support.synthesis import ROOT, Templates, listed, new_app, templates_
 CDK_OWN = "W3005"
 
 
-def test_nag_finds_nothing_without_a_reason(stage: str, tmp_path: Path) -> None:
-    assert _nag(load_settings(stage), tmp_path) == set()
+@pytest.mark.parametrize("name", STAGES)
+def test_nag_finds_nothing_without_a_reason(
+    name: str, nag: Callable[[str], frozenset[Finding]]
+) -> None:
+    assert unexplained(nag(name)) == []
 
 
-def test_nag_finds_nothing_with_all_optional_settings(tmp_path: Path) -> None:
-    assert _nag(with_everything("prod"), tmp_path) == set()
+def test_no_reason_is_left_for_what_nag_no_longer_finds(
+    nag: Callable[[str], frozenset[Finding]],
+) -> None:
+    assert outdated(frozenset().union(*map(nag, STAGES)), "NIST") == []
 
 
-def _nag(settings: Settings, tmp_path: Path) -> set[str]:
-    """An open bucket next to the app shows that cdk-nag ran."""
-    app = new_app(outdir=str(tmp_path), builtin_cloud_formation_validation=True)
+@pytest.fixture(scope="module")
+def nag(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], frozenset[Finding]]:
+    """What cdk-nag finds in a stage, by both its packs; once a session and stage."""
+    return cache(lambda name: _nag(STAGES[name](), tmp_path_factory.mktemp("nag")))
+
+
+def _nag(settings: Settings, folder: Path) -> frozenset[Finding]:
+    """An open bucket next to the app shows that both packs ran."""
+    app = new_app(outdir=str(folder), builtin_cloud_formation_validation=True)
     build_application(app, settings)
     s3.Bucket(cdk.Stack(app, "Open"), "Bucket")
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()
-    report = json.loads((tmp_path / "validation-report.json").read_text())
+    report = json.loads((folder / "validation-report.json").read_text())
     findings = {
-        f"{violation['ruleName']} at {construct['constructPath']}"
+        (violation["ruleName"], resource_name(construct["constructPath"]))
         for plugin in report["pluginReports"]
         for violation in plugin["violations"]
         for construct in violation["violatingConstructs"]
     }
-    assert "AwsSolutions-S10 at Open/Bucket/Resource" in findings
-    return {f for f in findings if " at Open/" not in f}
+    for rule in ("AwsSolutions-S10", "NIST.800.53.R5-S3BucketVersioningEnabled"):
+        assert (rule, "Open/Bucket") in findings
+    return frozenset(f for f in findings if not f[1].startswith("Open/"))
 
 
 def test_cfn_lint_finds_nothing_with_all_optional_settings() -> None:
@@ -58,8 +78,9 @@ def test_cfn_lint_finds_nothing_with_all_optional_settings() -> None:
         assert _lint(templates[stack]) == []
 
 
-def test_cfn_lint_finds_nothing(stage_templates: Templates) -> None:
-    assert {stack: found for stack, t in stage_templates.items() if (found := _lint(t))} == {}
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_cfn_lint_finds_nothing(name: str, templates: Callable[[str], Templates]) -> None:
+    assert {stack: found for stack, t in templates(name).items() if (found := _lint(t))} == {}
 
 
 def test_cfn_lint_would_find_a_wrong_property(templates: Callable[[str], Templates]) -> None:
