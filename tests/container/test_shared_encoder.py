@@ -279,7 +279,7 @@ def start_instance(artifact, tmp_path):
 
 
 def status(instance):
-    return instance.post(b'["hello"]', {"Content-Type": "application/json"}, 60).status
+    return instance.post(b'["hello"]', {"Content-Type": "application/json"}, 300).status
 
 
 @pytest.mark.parametrize("gpu", [False, True], ids=["CPU", "GPU"])
