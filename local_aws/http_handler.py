@@ -7,11 +7,12 @@ might have to discard. A deployment makes thousands of requests, and a search se
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Never, cast
 
-from werkzeug.serving import DechunkedInput
 from werkzeug.wsgi import LimitedStream
 
 from local_aws.moto_adapter import RequestHandler
@@ -22,23 +23,64 @@ if TYPE_CHECKING:
 
 # Bodies of at most this many bytes are sent together with the headers.
 _ONE_PACKET = 64 * 1024
+# Of a chunked body: 4 GB at most a chunk, and extensions.
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
+_LENGTH = re.compile("[0-9]{1,15}")
+_LONGEST_LINE = 8192
+_MOST_TRAILERS = 100
 
 
 class _MalformedBodyError(OSError):
     """A body whose end cannot be found."""
 
 
-class _Chunks(DechunkedInput):
-    """A chunked body that reports at once, and always, that it is malformed."""
+class _Chunks(io.RawIOBase):
+    """A chunked body that reports at once, and always, that it is malformed.
 
-    _malformed = False
+    werkzeug's own reads beyond its memory where a chunk is shorter than it says.
+    """
 
-    def readinto(self, buf: bytearray) -> int:  # type: ignore[override]
-        try:
-            if not self._malformed:
-                return super().readinto(buf)
-        except OSError:
-            self._malformed = True
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = 0  # of the current chunk
+        self._state = "open"
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._state == "malformed":
+            self._refuse()
+        if self._state == "ended":
+            return 0
+        if not self._left and not self._begin_chunk():
+            return 0
+        content = self._stream.read(min(len(buffer), self._left))
+        if not content:
+            self._refuse()
+        buffer[: len(content)] = content
+        self._left -= len(content)
+        if not self._left and self._stream.readline(3) != b"\r\n":
+            self._refuse()
+        return len(content)
+
+    def _begin_chunk(self) -> bool:
+        """Whether there is another chunk; if not, the trailers are read, and ignored."""
+        size = _CHUNK_SIZE.fullmatch(self._stream.readline(_LONGEST_LINE))
+        if size is None:
+            self._refuse()
+        self._left = int(size[1], 16)
+        if self._left:
+            return True
+        trailers = iter(lambda: self._stream.readline(_LONGEST_LINE), b"\r\n")
+        for number, line in enumerate(trailers):
+            if number == _MOST_TRAILERS or not line.endswith(b"\r\n"):
+                self._refuse()
+        self._state = "ended"
+        return False
+
+    def _refuse(self) -> Never:
+        self._state = "malformed"
         raise _MalformedBodyError("Malformed chunk")
 
 
@@ -52,17 +94,36 @@ class _Body(LimitedStream):
             self.on_disconnect()
         return content
 
+    def on_disconnect(self, error: Exception | None = None) -> Never:
+        raise _MalformedBodyError("The body is shorter than Content-Length") from error
+
 
 class KeepAliveHandler(RequestHandler):
     """Serves WSGI requests, any number on one connection."""
 
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"  # an answer to a malformed request has a head as well
     disable_nagle_algorithm = True
     # For idle connections of clients that vanished.
     timeout = 900
-    # For invalid HTTP requests, which reach no service.
-    error_content_type = "application/json"
-    error_message_format = '{"message": "%(message)s"}'
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuses an invalid HTTP request, which reaches no service, in JSON.
+
+        What the message quotes of the request may be anything.
+        """
+        del explain
+        message = message or HTTPStatus(code).phrase
+        self.log_error("code %d, message %s", code, message)
+        self.close_connection = True
+        body = json.dumps({"message": message}).encode()
+        self.send_response(code)
+        self.send_header("Connection", "close")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def run_wsgi(self) -> None:
         if self.headers.get("Expect", "").lower() == "100-continue":
@@ -88,14 +149,23 @@ class KeepAliveHandler(RequestHandler):
         self._send(*answer)
 
     def _open_body(self, environ: dict[str, Any]) -> io.RawIOBase:
-        """Limits the body to its length, and keeps forms, which name the action."""
-        length = environ.get("CONTENT_LENGTH") or "0"
-        if not (length.isascii() and length.isdigit()):
-            raise _MalformedBodyError("Invalid Content-Length")
+        """Limits the body to its length, and keeps forms, which name the action.
+
+        A request that says twice where it ends is refused: two readers could read two requests.
+        """
+        lengths = self.headers.get_all("Content-Length", [])
+        encodings = self.headers.get_all("Transfer-Encoding", [])
+        if len(lengths) + len(encodings) > 1:
+            raise _MalformedBodyError("More than one Content-Length or Transfer-Encoding")
         body: io.RawIOBase
-        if isinstance(environ["wsgi.input"], DechunkedInput):
+        if encodings:
+            if encodings[0].strip().lower() != "chunked":
+                raise _MalformedBodyError("Invalid Transfer-Encoding")
             body = _Chunks(cast(IO[bytes], self.rfile))
         else:
+            length = lengths[0].strip(" \t") if lengths else "0"
+            if not _LENGTH.fullmatch(length):
+                raise _MalformedBodyError("Invalid Content-Length")
             body = _Body(cast(IO[bytes], self.rfile), int(length))
         environ["wsgi.input"] = body
         if is_form(environ) and environ["REQUEST_METHOD"] == "POST":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from local_aws.api_gateway.gateway_responses import GatewayError
+from local_aws.iam.signature import target_of
 from local_aws.lambda_runtime.runtime import new_trace_id
 from local_aws.moto_adapter import DeployedStage
 
@@ -109,10 +110,7 @@ def read_request(environ: WSGIEnvironment) -> ApiRequest:
 
     The path is "/execute-api/<api id>/<stage>/...".
     """
-    target: str = environ.get("RAW_URI") or environ["PATH_INFO"]
-    url_path, _, query_string = target.partition("?")
-    if url_path.startswith("http"):
-        url_path = "/" + url_path.split("/", 3)[3]
+    url_path, query_string = target_of(environ)
     _, _, api_id, stage, *rest = [*url_path.split("/", 4), "", ""][:5]
     headers = {_title(key[5:]): value for key, value in environ.items() if key.startswith("HTTP_")}
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):

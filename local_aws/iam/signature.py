@@ -97,7 +97,7 @@ def target_of(environ: WSGIEnvironment) -> tuple[str, str]:
     target: str = environ.get("RAW_URI") or environ["PATH_INFO"]
     path, _, query = target.partition("?")
     if path.startswith("http"):
-        path = "/" + path.split("/", 3)[3]
+        path = "/" + "".join(path.split("/", 3)[3:])
     return path, query
 
 

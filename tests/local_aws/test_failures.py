@@ -135,6 +135,10 @@ def test_an_unknown_path_is_not_answered_with_a_page(aws, method, path):
         b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n",
         b"Content-Length: many\r\n\r\n",
         b"Content-Length: -1\r\n\r\n",
+        b"Content-Length: 2\r\nContent-Length: 0\r\n\r\n{}",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: xchunked\r\n\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X-Trailer: x\r\n" * 200,
     ],
 )
 @pytest.mark.parametrize("target", [b"SageMaker.CreateModel", b"AmazonSSM.PutParameter"])
@@ -148,9 +152,40 @@ def test_a_malformed_body_ends_the_connection(aws, sent, target):
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
 
 
-def test_invalid_http_is_not_answered_with_a_page(aws):
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Content-Length: 5000000\r\n\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\nFFFFFFF\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    ],
+)
+def test_a_body_that_is_cut_off_is_refused(aws, sent):
+    """werkzeug's reader of chunks took what lay behind its buffer for the rest, or crashed."""
+    address = urlsplit(aws.endpoint_url)
+    target = b"X-Amz-Target: AmazonSSM.PutParameter\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: %s\r\n" % address.netloc.encode() + target + sent
+        )
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"GET / HTTP/9.9", b'"quoted" \\ <b>', b"GET", b"GET / \x01\xff", b"GET http:// HTTP/1.1"],
+)
+def test_invalid_http_is_refused_in_json(aws, line):
     address = urlsplit(aws.endpoint_url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
-        connection.sendall(b"GET / HTTP/9.9\r\n\r\n")
+        connection.sendall(line + b"\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] in (b"400", b"403", b"505")
+    assert b"quoted" not in head
     assert b"<html" not in answer.lower()
+    if b"json" in head:
+        assert json.loads(body)["message"]
