@@ -115,7 +115,7 @@ class RestApis:
         if route.method.get("apiKeyRequired"):
             if deployment.api_key_source == "HEADER":
                 key = request.headers.get("X-Api-Key", "")
-            self._limits.check_key(request, stage, key)
+            self._limits.check_key(request, stage, route, key)
         self._limits.check_stage(stage, route)
         match route.integration.get("type"):
             case "AWS_PROXY":

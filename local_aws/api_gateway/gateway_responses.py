@@ -49,6 +49,7 @@ RESPONSE_TYPES = _types(
         "MissingAuthenticationTokenException",
         "Missing Authentication Token",
     ),
+    ("QUOTA_EXCEEDED", 429, "LimitExceededException", "Limit Exceeded"),
     ("REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long"),
     ("THROTTLED", 429, "TooManyRequestsException", "Too Many Requests"),
     ("UNAUTHORIZED", 401, "UnauthorizedException", "Unauthorized"),

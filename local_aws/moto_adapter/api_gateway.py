@@ -112,22 +112,38 @@ def _keep_validation_expression(original: Callable[..., Any]) -> Any:
     return create
 
 
-def _patch_throttle(original: Callable[..., Any]) -> Any:
+def _patch_limits(original: Callable[..., Any]) -> Any:
     def apply(self: Any, changes: list[dict[str, Any]]) -> None:
-        # moto fails on rates with a fraction.
-        types = {"/throttle/rateLimit": float, "/throttle/burstLimit": int}
-        rest = []
+        # moto fails on rates with a fraction and on stages with limits, knows none of methods, and
+        # keeps a quota's numbers as text.
+        types = {"rateLimit": float, "burstLimit": int, "limit": int, "offset": int}
         for change in changes:
-            path = change["path"]
-            if path in types:
-                self.throttle[path.rpartition("/")[2]] = types[path](change["value"])
-            else:
-                rest.append(change)
-        original(self, rest)
+            parts = [part.replace("~1", "/") for part in change["path"].split("/")[1:]]
+            match change["op"], parts:
+                case "replace", ["throttle" | "quota" as kind, name] if name in types:
+                    getattr(self, kind)[name] = types[name](change["value"])
+                case "replace", ["apiStages", stage, "throttle", path, verb, name]:
+                    limits = _stage_of_plan(self, stage).setdefault("throttle", {})
+                    method = limits.setdefault(f"{path}/{verb}", {})
+                    method[name] = types[name](change["value"])
+                case "remove", ["apiStages", stage, "throttle", path, verb]:
+                    _stage_of_plan(self, stage).get("throttle", {}).pop(f"{path}/{verb}", None)
+                case "remove", ["apiStages"]:
+                    self.api_stages.remove(_stage_of_plan(self, change["value"]))
+                case _:
+                    original(self, [change])
 
     return apply
 
 
+def _stage_of_plan(plan: Any, name: str) -> dict[str, Any]:
+    """The part of a usage plan for "<api id>:<stage>"."""
+    found: dict[str, Any] = next(
+        stage for stage in plan.api_stages if f"{stage['apiId']}:{stage['stage']}" == name
+    )
+    return found
+
+
 replace(Authorizer, "__init__", _keep_validation_expression)
 replace(RestAPI, "create_deployment", _take_snapshot)
-replace(MotoUsagePlan, "apply_patch_operations", _patch_throttle)
+replace(MotoUsagePlan, "apply_patch_operations", _patch_limits)

@@ -170,23 +170,39 @@ def _changed_key(request: Request) -> Properties:
 
 
 def _plan(request: Request) -> Properties:
-    _refuse(request, "Quota")
     return {"Name": request.properties.get("UsagePlanName"), **request.properties}
 
 
 def _changed_plan(request: Request) -> Properties:
-    _refuse(request, "Quota")
     paths = {"UsagePlanName": "/name", "Description": "/description"}
     patch = _replacements(request, paths)
-    for key, value in request.properties.get("Throttle", {}).items():
-        patch.append(_replace(f"/throttle/{key[0].lower()}{key[1:]}", value))
+    for part in ("Throttle", "Quota"):
+        given = request.properties.get(part, {})
+        for key, value in given.items():
+            patch.append(_replace(f"/{part.lower()}/{key[0].lower()}{key[1:]}", value))
+        if not given and request.old.get(part):
+            patch.append({"op": "remove", "path": f"/{part.lower()}"})
     was, now = (
-        {f"{stage['ApiId']}:{stage['Stage']}" for stage in found.get("ApiStages", [])}
+        {f"{stage['ApiId']}:{stage['Stage']}": stage for stage in found.get("ApiStages", [])}
         for found in (request.old, request.properties)
     )
-    for op, stages in (("remove", was - now), ("add", now - was)):
+    for op, stages in (("remove", was.keys() - now), ("add", now.keys() - was)):
         patch += [{"op": op, "path": "/apiStages", "value": stage} for stage in stages]
+    for name, stage in now.items():
+        limits = stage.get("Throttle") or {}
+        for method in (was.get(name, {}).get("Throttle") or {}).keys() - limits:
+            patch.append({"op": "remove", "path": _method_throttle(name, method)})
+        for method, throttle in limits.items():
+            for key, value in throttle.items():
+                end = f"{key[0].lower()}{key[1:]}"
+                patch.append(_replace(f"{_method_throttle(name, method)}/{end}", value))
     return {"PatchOperations": patch}
+
+
+def _method_throttle(stage: str, method: str) -> str:
+    """The path of a plan's limits for one method, such as "/batch/POST", of a stage."""
+    resource, _, verb = method.rpartition("/")
+    return f"/apiStages/{stage}/throttle/{resource.replace('/', '~1')}/{verb}"
 
 
 class Account(Provider):

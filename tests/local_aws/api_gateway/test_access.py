@@ -30,19 +30,20 @@ def aws(tmp_path_factory) -> Iterator[LocalAws]:
 class Keyed:
     """An API whose method requires a key, and a usage plan with a key."""
 
-    def __init__(self, aws: LocalAws, name: str, **limits) -> None:
+    def __init__(self, aws: LocalAws, name: str, methods=None, **limits) -> None:
         self.api = Api(aws, name)
-        self.api.method("POST", "/search", echo_arn(aws), apiKeyRequired=True)
+        for path in ("/search", "/a/b"):
+            self.api.method("POST", path, echo_arn(aws), apiKeyRequired=True)
         self.call = self.api.deploy()
         client = self.client = self.api.client
-        stages = [{"apiId": self.api.id, "stage": "test"}]
+        stages = [{"apiId": self.api.id, "stage": "test", "throttle": methods or {}}]
         self.plan = client.create_usage_plan(name=name, apiStages=stages, **limits)["id"]
         self.key = client.create_api_key(name=name, enabled=True)
         client.create_usage_plan_key(usagePlanId=self.plan, keyId=self.key["id"], keyType="API_KEY")
 
-    def __call__(self, key: str | None = None):
+    def __call__(self, key: str | None = None, path: str = "/search"):
         headers = {"x-api-key": self.key["value"] if key is None else key}
-        return self.call("POST", "/search", {}, headers if headers["x-api-key"] else {})
+        return self.call("POST", path, {}, headers if headers["x-api-key"] else {})
 
 
 def echo_arn(aws: LocalAws) -> str:
@@ -114,6 +115,36 @@ def test_a_plans_throttle_lets_the_burst_through_and_then_its_rate(aws, clock):
     assert headers["x-amzn-errortype"] == "TooManyRequestsException"
     clock.now += 60
     assert [keyed()[0] for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_plan_limits_a_method_for_each_key(aws, clock):
+    methods = {"/a/b/POST": {"rateLimit": 1.0, "burstLimit": 2}}
+    keyed = Keyed(aws, "one-method", methods)
+    another = keyed.client.create_api_key(name="another", enabled=True)
+    keyed.client.create_usage_plan_key(
+        usagePlanId=keyed.plan, keyId=another["id"], keyType="API_KEY"
+    )
+    assert [keyed(path="/a/b")[0] for _ in range(3)] == [200, 200, 429]
+    assert [keyed()[0] for _ in range(3)] == [200, 200, 200]
+    assert keyed(another["value"], "/a/b")[0] == 200
+
+
+def test_a_quota_ends_with_its_period(aws, clock, monkeypatch):
+    class Calendar(datetime):
+        today_is = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, tz=None):
+            return cls.today_is
+
+    monkeypatch.setattr(usage_plans, "datetime", Calendar)
+    keyed = Keyed(aws, "quota", quota={"limit": 2, "period": "MONTH"})
+    assert [keyed()[0] for _ in range(2)] == [200, 200]
+    status, headers, body = keyed()
+    assert (status, body) == (429, {"message": "Limit Exceeded"})
+    assert headers["x-amzn-errortype"] == "LimitExceededException"
+    Calendar.today_is = datetime(2026, 12, 1, tzinfo=UTC)
+    assert keyed()[0] == 200
 
 
 def test_the_stages_throttle_holds_for_each_method_by_itself(aws, clock):

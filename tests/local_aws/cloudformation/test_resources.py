@@ -340,6 +340,59 @@ def test_several_keys_share_a_plan_and_one_can_be_taken_away(
     assert left["id"] == made["New"]
 
 
+def test_a_plans_limits_may_change(stack: Stack, context: Context) -> None:
+    def resources(methods: dict[str, Any], **plan: Any) -> dict[str, Any]:
+        mock = {"Type": "MOCK"}
+        api, covered = {"Ref": "Api"}, {"ApiId": {"Ref": "Api"}, "Stage": {"Ref": "Stage"}}
+        return {
+            "Api": resource("AWS::ApiGateway::RestApi", Name="limited"),
+            "Method": resource(
+                "AWS::ApiGateway::Method",
+                RestApiId=api,
+                ResourceId={"Fn::GetAtt": ["Api", "RootResourceId"]},
+                HttpMethod="GET",
+                AuthorizationType="NONE",
+                Integration=mock,
+            ),
+            "Deployment": {
+                **resource("AWS::ApiGateway::Deployment", RestApiId=api),
+                "DependsOn": "Method",
+            },
+            "Stage": resource(
+                "AWS::ApiGateway::Stage",
+                RestApiId=api,
+                DeploymentId={"Ref": "Deployment"},
+                StageName="v1",
+            ),
+            "Plan": resource(
+                "AWS::ApiGateway::UsagePlan", ApiStages=[{**covered, "Throttle": methods}], **plan
+            ),
+        }
+
+    def deploy(methods: dict[str, Any], **plan: Any) -> dict[str, Any]:
+        made = stack.deploy(resources(methods, **plan), Plan={"Ref": "Plan"})
+        found: dict[str, Any] = client.get_usage_plan(usagePlanId=made["Plan"])
+        return found
+
+    client = context.client("apigateway")
+    slow = {"RateLimit": 0.5, "BurstLimit": 2}
+    found = deploy({"/batch/POST": slow}, Quota={"Limit": 9, "Period": "DAY"})
+    assert found["quota"] == {"limit": 9, "period": "DAY"}
+    [covered] = found["apiStages"]
+    assert covered["throttle"] == {"/batch/POST": {"rateLimit": 0.5, "burstLimit": 2}}
+    found = deploy({"/a/GET": slow, "/batch/POST": {"RateLimit": 3, "BurstLimit": 2}})
+    assert "quota" not in found
+    [covered] = found["apiStages"]
+    assert covered["throttle"] == {
+        "/a/GET": {"rateLimit": 0.5, "burstLimit": 2},
+        "/batch/POST": {"rateLimit": 3, "burstLimit": 2},
+    }
+    found = deploy({"/a/GET": slow}, Throttle=slow, Quota={"Limit": 8, "Period": "MONTH"})
+    assert [*found["apiStages"][0]["throttle"]] == ["/a/GET"]
+    assert (found["throttle"]["burstLimit"], found["quota"]["limit"]) == (2, 8)
+    assert "throttle" not in deploy({"/a/GET": slow})
+
+
 def test_an_api_gets_an_authorizer_which_may_change(stack: Stack, context: Context) -> None:
     def resources(expression: str, **api: Any) -> dict[str, Any]:
         authorizer = resource(
