@@ -5,6 +5,7 @@ And how long one of its requests may take.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from typing import Final
@@ -14,6 +15,8 @@ INPUT_PREFIX: Final = "input/"
 UPLOADS_PREFIX: Final = f"{INPUT_PREFIX}uploads/"
 """Callers of the API put their files below it."""
 REQUESTS_PREFIX: Final = "requests/"
+SLOTS_PREFIX: Final = f"{REQUESTS_PREFIX}slots/"
+"""An object for each batch that the API was asked for and that may be under way."""
 SHARDS_PREFIX: Final = "shards/"
 OUTPUT_PREFIX: Final = "output/"
 MAX_ATTEMPTS: Final = 3
@@ -29,7 +32,7 @@ minutes, and a group may have to wait for the others. The model server has the s
 _UPLOAD_KEY: Final = re.compile(re.escape(UPLOADS_PREFIX) + r"([^/]+)\.jsonl")
 _OUTPUT_KEY: Final = re.compile(r".*/(\d{5,})\.jsonl\.out", re.DOTALL)
 _BATCH_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# For ids made from names. If it changed, a repeated request would start a second batch.
+# For ids made from names. If it changed, a repeated event would start a second batch.
 _NAMESPACE: Final = uuid.UUID("8f2f3f5e-6d0b-5c39-9a55-0f2a3d1c7e64")
 
 
@@ -38,13 +41,11 @@ def new_batch_id() -> str:
     return str(uuid.uuid4())
 
 
-def batch_id_of_token(client_token: str) -> str:
-    """Always the same id for the same client token."""
-    return str(uuid.uuid5(_NAMESPACE, f"token {client_token}"))
-
-
 def batch_id_of_object(bucket: str, key: str, version_id: str | None) -> str:
-    """Always the same id for the same version of an object."""
+    """Always the same id for the same version of an object.
+
+    Anybody can work it out, so knowing it must not open anything.
+    """
     return str(uuid.uuid5(_NAMESPACE, f"object {bucket}/{key} {version_id or ''}"))
 
 
@@ -65,8 +66,19 @@ def batch_id_of_upload(key: str) -> str | None:
 
 
 def request_key(batch_id: str) -> str:
-    """The request to the API: a JSON object with instance_count, merge and stopped_at."""
+    """The request to the API: a JSON object with owner, instance_count, merge and stopped_at."""
     return f"{REQUESTS_PREFIX}{batch_id}.json"
+
+
+def token_key(owner: str, client_token: str) -> str:
+    """Which batch an owner's client token stands for: a JSON object with batch_id."""
+    name = hashlib.sha256(f"{owner} {client_token}".encode()).hexdigest()
+    return f"{REQUESTS_PREFIX}tokens/{name}.json"
+
+
+def slot_key(owner: str, batch_id: str, instance_count: int) -> str:
+    """What a batch under way holds: all that its slot says is in its name."""
+    return f"{SLOTS_PREFIX}{owner}/{batch_id}/{instance_count}"
 
 
 def shards_prefix(batch_id: str) -> str:

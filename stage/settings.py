@@ -6,12 +6,13 @@ so that it can be put right in one go. Nothing here calls AWS.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from contract.names import Names
 from corpus.reader import CorpusError, describe
@@ -39,6 +40,7 @@ from stage.tables import (
 ROOT = Path(__file__).parent.parent
 CONFIG_DIRECTORY = ROOT / "config"
 _UNANSWERED_BELOW = 0.3
+_ROLE_OR_USER = re.compile(r"arn:[\w-]+:iam::\d{12}:(role|user)/\S+")
 _RANKING_OF_EMBED = {
     "answer": 'ranking = "answer"',
     "question": 'ranking = "question"',
@@ -73,6 +75,23 @@ class Settings(Table):
     corpus_sha256: str  # of a local file's canonical form; of a pinned object's bytes
     corpus_entries: int | None = None  # a pinned corpus is counted by its bake
     lock: Lock
+
+    @model_validator(mode="after")
+    def _known_callers(self) -> Self:
+        """What batch.callers and batch.administrators may hold depends on api.auth."""
+        for key in ("callers", "administrators"):
+            for name in getattr(self.batch, key):
+                if self.api.auth == "api_key" and name not in self.api.key_callers:
+                    known = ", ".join(sorted(self.api.key_callers))
+                    raise ValueError(
+                        f"batch.{key} ({name!r}): no API key is named so; there are {known}"
+                    )
+                if self.api.auth == "iam" and not _ROLE_OR_USER.fullmatch(name):
+                    raise ValueError(
+                        f"batch.{key} ({name!r}): must be the ARN of a role or a user, such as"
+                        " arn:aws:iam::123456789012:role/name"
+                    )
+        return self
 
     @property
     def jumpstart_model(self) -> JumpStartModel:
@@ -173,10 +192,10 @@ def _pydantic_problems(error: ValidationError) -> Iterable[str]:
     for each in error.errors(include_url=False):
         if each["type"] == "too_short" and each["input"]:
             continue  # pydantic counts the right items alone; the wrong ones are listed themselves
-        key = ".".join(str(part) for part in each["loc"]) or "settings"
+        key, message = ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")
         found = each["input"]
         shown = "" if isinstance(found, dict) or each["type"] == "missing" else f" ({found!r})"
-        yield f"{key}{shown}: {each['msg'].removeprefix('Value error, ')}"
+        yield f"{key}{shown}: {message}" if key else message
 
 
 def _lock_problems(values: dict[str, Any], lock: Lock) -> Iterable[str]:

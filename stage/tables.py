@@ -16,7 +16,8 @@ from stage.instance_types import is_gpu
 
 Tag = Annotated[str, Field(max_length=256)]
 Price = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+# A key's name: its caller's, and after a dot what tells the caller's keys apart.
+KeyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}(\.[a-z0-9]{1,8})?$")]
 Text = Annotated[str, Field(pattern=r"^\S{1,256}$")]
 _ORIGIN = re.compile(
     r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(?!:443$)|http://(localhost|127\.0\.0\.1)(?!:80$))"
@@ -289,6 +290,17 @@ class BatchSettings(Table):
 
     instance_type: default the bake's. instance_count: instances a batch runs on unless it asks
         for another number (default 1), max_instance_count: the most it may ask for (default 10).
+    max_running, max_running_per_caller: batches that callers of the API may have under way, all
+        together (default 20) and each (default 5).
+    max_instances, max_instances_per_caller: instances that these may use (default 20, or
+        max_instance_count if that is more; and max_instance_count).
+    rate_limit, burst_limit: requests for a batch a second, steady (default 1), and at once
+        (default 5), of each caller with an API key and of all others together.
+    callers: who may start and stop batches (default: every caller). With `api_key` the names of
+        callers in api_keys; with `iam` ARNs of roles and users; with `jwt` scopes, of which a
+        token has one.
+    administrators: who may also see and stop the batches of others, in the same terms (default:
+        nobody).
     input_locations: S3 prefixes that a request may name, beside the batch bucket itself.
     retention_days: inputs and results expire after this long (default 30).
     """
@@ -296,8 +308,26 @@ class BatchSettings(Table):
     instance_type: str | None = None
     instance_count: int = Field(1, ge=1, le=100)
     max_instance_count: int = Field(10, ge=1, le=100)
+    max_running: int = Field(20, ge=1, le=100)
+    max_running_per_caller: int = Field(5, ge=1, le=100)
+    max_instances: int | None = Field(None, ge=1, le=1000)
+    max_instances_per_caller: int | None = Field(None, ge=1, le=1000)
+    rate_limit: float = Field(1, ge=0.1, le=100)
+    burst_limit: int = Field(5, ge=1, le=100)
+    callers: tuple[Text, ...] = Field((), max_length=20)
+    administrators: tuple[Text, ...] = Field((), max_length=20)
     input_locations: tuple[S3Prefix, ...] = ()
     retention_days: int = Field(30, ge=1, le=3650)
+
+    @property
+    def most_instances(self) -> int:
+        """Of all callers' batches."""
+        return self.max_instances or max(20, self.max_instance_count)
+
+    @property
+    def most_instances_per_caller(self) -> int:
+        """Of one caller's batches."""
+        return self.max_instances_per_caller or self.max_instance_count
 
     @model_validator(mode="after")
     def _within_most(self) -> Self:
@@ -306,6 +336,13 @@ class BatchSettings(Table):
                 f"instance_count ({self.instance_count}) is above max_instance_count"
                 f" ({self.max_instance_count})"
             )
+        for name in ("max_instances", "max_instances_per_caller"):
+            bound = getattr(self, name)
+            if bound is not None and bound < self.max_instance_count:
+                raise ValueError(
+                    f"{name} ({bound}) is below max_instance_count ({self.max_instance_count}), so"
+                    " no batch could have as many"
+                )
         return self
 
 
@@ -378,8 +415,12 @@ class ApiSettings(Table):
         (a bearer token of an OpenID Connect issuer).
     jwt: that issuer.
     rate_limit: requests a second, steady; burst_limit: requests at once.
-    api_keys: a key each; the client commands use the last. Rotation: add one, deploy, hand it
-        out, remove the old one, deploy.
+    key_rate_limit, key_burst_limit: the same of each API key (default: rate_limit, burst_limit).
+    key_quota: requests of each API key in a key_quota_period, `day`, `week` or `month` (default:
+        no quota; month).
+    api_keys: a key each; the client commands use the last. A name is the caller's; further keys of
+        the same caller have a dot and something more, as `first.2`. Rotation: add one, deploy,
+        hand it out, remove the old one, deploy.
     reserved_concurrency: concurrent requests, kept free for this API and its upper bound
         (default: neither; an account must keep 100 unreserved).
     console: serve a page below `/console` that asks this API (default false); see
@@ -394,11 +435,20 @@ class ApiSettings(Table):
     jwt: JwtSettings | None = None
     rate_limit: int = Field(20, ge=1, le=10_000)
     burst_limit: int = Field(40, ge=1, le=5_000)
-    api_keys: tuple[Name, ...] = Field(("first",), min_length=1, max_length=10)
+    key_rate_limit: int | None = Field(None, ge=1, le=10_000)
+    key_burst_limit: int | None = Field(None, ge=1, le=5_000)
+    key_quota: int | None = Field(None, ge=1, le=1_000_000_000)
+    key_quota_period: Literal["day", "week", "month"] = "month"
+    api_keys: tuple[KeyName, ...] = Field(("first",), min_length=1, max_length=10)
     reserved_concurrency: int | None = Field(None, ge=1, le=10_000)
     console: bool = False
     cors_origins: tuple[Origin, ...] = Field((), max_length=20)
     snap_start: bool = False
+
+    @property
+    def key_callers(self) -> set[str]:
+        """Whose the API keys are."""
+        return {name.partition(".")[0] for name in self.api_keys}
 
     @model_validator(mode="after")
     def _different_keys(self) -> Self:

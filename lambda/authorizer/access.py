@@ -26,7 +26,7 @@ def answer(
 
     Args:
         event: what the authorizer was called with.
-        members: more of the answer, such as `usageIdentifierKey`.
+        members: more of the answer, such as `usageIdentifierKey` or `context`.
     """
     api, stage = event["methodArn"].split("/")[:2]
     statement = {

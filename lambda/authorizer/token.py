@@ -29,14 +29,22 @@ class TokenChecker:
         keys: of the issuer.
         audiences: a token names one of them in `aud` or, if it has none, in `client_id`.
         scopes: a token has each of them, in `scope` or `scp`.
+        passed_on: scopes that the functions behind the API want to know of.
     """
 
     def __init__(
-        self, issuer: str, audiences: Iterable[str], scopes: Iterable[str], keys: IssuerKeys
+        self,
+        issuer: str,
+        audiences: Iterable[str],
+        scopes: Iterable[str],
+        keys: IssuerKeys,
+        passed_on: Iterable[str] = (),
     ) -> None:
+        self._issuer = issuer
         self._keys = keys
         self._audiences = frozenset(audiences)
         self._scopes = frozenset(scopes)
+        self._passed_on = frozenset(passed_on)
         # What is not known in a header is to be ignored, unless the header calls it critical.
         self._registry = JWSRegistry(algorithms=[*ALGORITHMS.values()], strict_check_header=False)
         self._claims = jwt.JWTClaimsRegistry(
@@ -52,10 +60,10 @@ class TokenChecker:
         issuer = variables["ISSUER"]
         keys = IssuerKeys(issuer, json.loads(fixed) if fixed else None)
         audiences, scopes = json.loads(variables["AUDIENCES"]), json.loads(variables["SCOPES"])
-        return cls(issuer, audiences, scopes, keys)
+        return cls(issuer, audiences, scopes, keys, json.loads(variables["PASSED_SCOPES"]))
 
-    def check(self, token: str) -> tuple[str, bool]:
-        """Who a token is about, and whether it has the scopes.
+    def check(self, token: str) -> tuple[str, bool, dict[str, str]]:
+        """Who a token is about, whether it has the scopes, and the context for the functions.
 
         Raises RefusedError, and KeysUnavailableError.
         """
@@ -69,7 +77,10 @@ class TokenChecker:
             raise RefusedError("another audience")
         granted = {*_words(claims.get("scope")), *_words(claims.get("scp"))}
         subject = claims.get("sub") or claims.get("client_id") or "unnamed"
-        return str(subject), self._scopes <= granted
+        context = {"issuer": self._issuer, "scopes": " ".join(sorted(granted & self._passed_on))}
+        if claims.get("sub"):
+            context["subject"] = claims["sub"]  # else the token does not tell its callers apart
+        return str(subject), self._scopes <= granted, context
 
     def _key(self, token: Any) -> Key:
         key_id = token.headers().get("kid")
@@ -96,10 +107,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     other error, as when the issuer's keys cannot be fetched.
     """
     try:
-        subject, allowed = checker.check(bearer_token(event["authorizationToken"]))
+        subject, allowed, context = checker.check(bearer_token(event["authorizationToken"]))
     except RefusedError as error:
         print(json.dumps({"level": "INFO", "message": "refused", "why": str(error)}))
         raise UnauthorizedError from None
     if not allowed:
         print(json.dumps({"level": "INFO", "message": "refused", "why": "a scope is missing"}))
-    return answer(event, subject, allow=allowed)
+    return answer(event, subject, allow=allowed, context=context)

@@ -27,6 +27,7 @@ class Batch:
         size: of the file, in bytes.
         instance_count: instances of the transform job.
         merge: whether the answers are wanted in one file as well.
+        owner: who asked the API for it, as a hash; None if a file in the bucket began it.
     """
 
     batch_id: str
@@ -36,6 +37,7 @@ class Batch:
     size: int
     instance_count: int
     merge: bool = False
+    owner: str | None = None
 
     def execution_input(self, requested_at: datetime) -> dict[str, Any]:
         """The input of the state machine."""
@@ -49,6 +51,7 @@ class Batch:
             },
             "instance_count": self.instance_count,
             "merge": self.merge,
+            "owner": self.owner,
             "requested_at": requested_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, Json
 from pydantic_core import to_json
 
 from rest.body import read_request
-from rest.errors import FLAT, MAY_PASS, STATUS, USE_BATCH, ApiError, ErrorAnswer, ErrorForm
+from rest.errors import FLAT, RETRY_AFTER, STATUS, USE_BATCH, ApiError, ErrorAnswer, ErrorForm
 
 # Lambda's limit for a synchronous answer is 6 MB; some is kept for status and headers.
 MAX_ANSWER_BYTES: Final = 6 * 1024 * 1024 - 4096
@@ -142,8 +142,8 @@ class RestApp(APIGatewayRestResolver):
     ) -> Response[str]:
         """The answer that says `error`."""
         logger.info("refused", code=error.code)
-        if error.code in MAY_PASS:
-            headers = {"Retry-After": "1", **(headers or {})}
+        if error.code in RETRY_AFTER:
+            headers = {"Retry-After": str(RETRY_AFTER[error.code]), **(headers or {})}
         form = self._error_forms.get(self.current_event.path, FLAT)
         return json_response(form.write(error, self.request_id), error.status, headers)
 
@@ -200,7 +200,7 @@ def _responses(answers: Mapping[int, type], codes: tuple[str, ...], error: type)
     for status, code in sorted({*((STATUS[code], code) for code in codes), *_GATEWAY}):
         descriptions.setdefault(status, []).append(code)
     for status, names in descriptions.items():
-        default = error if any(STATUS.get(name) == status for name in names) else ErrorAnswer
+        default = error if not {*names}.isdisjoint(codes) else ErrorAnswer
         responses[status] = _response(answers.get(status, default), " or ".join(names))
     return responses
 

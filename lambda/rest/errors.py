@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 STATUS: Final[Mapping[str, int]] = {
     "invalid_request": 400,
+    "forbidden": 403,
     "not_found": 404,
     "model_not_found": 404,
     "method_not_allowed": 405,
@@ -18,6 +19,7 @@ STATUS: Final[Mapping[str, int]] = {
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "throttled": 429,
+    "too_many_batches": 429,
     "internal_error": 500,
     "model_error": 502,
     "model_unavailable": 503,
@@ -25,8 +27,13 @@ STATUS: Final[Mapping[str, int]] = {
     "service_unavailable": 503,
     "time_out": 504,
 }
-# Worth repeating in a moment; everything else would only fail again.
-MAY_PASS: Final = frozenset({"throttled", "model_unavailable", "service_unavailable"})
+# Worth repeating after so many seconds; everything else would only fail again.
+RETRY_AFTER: Final[Mapping[str, int]] = {
+    "throttled": 1,
+    "too_many_batches": 30,
+    "model_unavailable": 1,
+    "service_unavailable": 1,
+}
 
 USE_BATCH: Final = "For more at once use batch transform: POST /batch."
 

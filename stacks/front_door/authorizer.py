@@ -78,6 +78,7 @@ def _token_authorizer(scope: Construct, settings: Settings) -> apigateway.Author
             "ISSUER": jwt.issuer,
             "AUDIENCES": json.dumps(jwt.audience),
             "SCOPES": json.dumps(jwt.scopes),
+            "PASSED_SCOPES": json.dumps([*settings.batch.callers, *settings.batch.administrators]),
             **({"JWKS": jwt.jwks_json} if jwt.jwks else {}),
         },
     )

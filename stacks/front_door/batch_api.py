@@ -8,7 +8,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, UPLOADS_PREFIX
+from contract.batch_objects import (
+    INPUT_PREFIX,
+    OUTPUT_PREFIX,
+    REQUESTS_PREFIX,
+    SLOTS_PREFIX,
+    UPLOADS_PREFIX,
+)
 from contract.names import APP_NAME
 from stacks.common.arns import (
     executions_arn,
@@ -29,6 +35,7 @@ class BatchApi(Construct):
     """Knows state machine and transform jobs by their fixed names, the bucket by reference.
 
     Attributes:
+        function: the function itself.
         alias: what the API's methods call.
     """
 
@@ -43,8 +50,8 @@ class BatchApi(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
-        bucket = foundation.storage.batch
-        function = PythonFunction(
+        bucket, limits = foundation.storage.batch, settings.batch
+        self.function = PythonFunction(
             self,
             "Function",
             handler="batch.api.handler.handler",
@@ -58,18 +65,25 @@ class BatchApi(Construct):
                 "BATCH_BUCKET": bucket.bucket_name,
                 "STATE_MACHINE_ARN": state_machine_arn(self, settings.names.batch_workflow),
                 "TRANSFORM_JOB_PREFIX": settings.names.prefix,
-                "INPUT_LOCATIONS": json.dumps(settings.batch.input_locations),
-                "INSTANCE_COUNT": str(settings.batch.instance_count),
-                "MAX_INSTANCE_COUNT": str(settings.batch.max_instance_count),
+                "INPUT_LOCATIONS": json.dumps(limits.input_locations),
+                "INSTANCE_COUNT": str(limits.instance_count),
+                "MAX_INSTANCE_COUNT": str(limits.max_instance_count),
+                "MAX_INSTANCES": str(limits.most_instances),
+                "MAX_INSTANCES_PER_CALLER": str(limits.most_instances_per_caller),
+                "MAX_RUNNING": str(limits.max_running),
+                "MAX_RUNNING_PER_CALLER": str(limits.max_running_per_caller),
+                "API_AUTH": settings.api.auth,
+                "CALLERS": json.dumps(limits.callers),
+                "ADMINISTRATORS": json.dumps(limits.administrators),
                 "CORS_ORIGINS": json.dumps(settings.api.cors_origins),
                 "POWERTOOLS_SERVICE_NAME": APP_NAME,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
         )
-        self._allow_objects(function, exported_bucket_arn(bucket))
-        function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [foundation.key.key_arn])
-        self._allow_work(function)
-        self.alias = function.publish(snap_start=settings.api.snap_start)
+        self._allow_objects(self.function, exported_bucket_arn(bucket))
+        self.function.allow(["kms:Decrypt", "kms:GenerateDataKey"], [foundation.key.key_arn])
+        self._allow_work(self.function)
+        self.alias = self.function.publish(snap_start=settings.api.snap_start)
 
     def _allow_objects(self, function: PythonFunction, bucket_arn: str) -> None:
         # Without ListBucket, S3 answers 403 for an object that does not exist.
@@ -80,6 +94,10 @@ class BatchApi(Construct):
                 f"{bucket_arn}/{UPLOADS_PREFIX}*": "Uploads are named by their batches' ids.",
                 f"{bucket_arn}/{REQUESTS_PREFIX}*": "Requests are named by their batches' ids.",
             },
+        )
+        function.allow(
+            ["s3:DeleteObject"],
+            {f"{bucket_arn}/{SLOTS_PREFIX}*": "Slots are named by their batches' owners and ids."},
         )
         places = {
             f"{bucket_arn}/{INPUT_PREFIX}*": "Callers name the files they put there.",

@@ -28,6 +28,7 @@ from stage.settings import Settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 
+_BATCH = "/batch"
 _NOT_COGNITO = "Callers are programs with an API key, a signature, or any issuer's token."
 _NO_SUCH_PATH = ("404", "not_found", "There is no such path or method.")
 
@@ -147,6 +148,7 @@ class RestApi(Construct):
 
     def _stage(self, access_logs: logs.ILogGroup) -> apigateway.StageOptions:
         field = apigateway.AccessLogField
+        api = self._settings.api
         logging: dict[str, Any] = {
             "logging_level": apigateway.MethodLoggingLevel.ERROR,
             "data_trace_enabled": False,  # it would log the callers' texts
@@ -154,9 +156,13 @@ class RestApi(Construct):
         }
         return apigateway.StageOptions(
             stage_name=API_STAGE,
-            throttling_rate_limit=self._settings.api.rate_limit,
-            throttling_burst_limit=self._settings.api.burst_limit,
-            method_options=console_limits(**logging) if self._settings.api.console else None,
+            throttling_rate_limit=api.rate_limit,
+            throttling_burst_limit=api.burst_limit,
+            method_options={
+                # With keys, the usage plan limits each of them instead.
+                **({} if self._by_key else self._batch_limits(**logging)),
+                **(console_limits(**logging) if api.console else {}),
+            },
             **logging,
             tracing_enabled=True,
             access_log_destination=apigateway.LogGroupLogDestination(access_logs),
@@ -182,6 +188,16 @@ class RestApi(Construct):
                 )
             ),
         )
+
+    def _batch_limits(self, **others: Any) -> dict[str, apigateway.MethodDeploymentOptions]:
+        """How often batches may be asked for; `others` as of console_limits."""
+        batch = self._settings.batch
+        options = apigateway.MethodDeploymentOptions(
+            throttling_rate_limit=batch.rate_limit,
+            throttling_burst_limit=batch.burst_limit,
+            **others,
+        )
+        return {f"{_BATCH}/POST": options}
 
     def _log_role(self) -> None:
         """API Gateway writes logs with one role for the whole account and region.
@@ -256,13 +272,15 @@ class RestApi(Construct):
                 continue
             resource = self.api.root.resource_for_path(path)
             for verb, function in functions_of.items():
-                self._method(verb, resource, integrations[function])
+                method = self._method(verb, resource, integrations[function])
+                if (verb, path) == ("POST", _BATCH):
+                    self._batch_method = method
             if self._settings.api.cors_origins:
                 add_preflight(resource, [*functions_of], self._settings.api.cors_origins)
 
     def _method(
         self, verb: str, resource: apigateway.IResource, integration: apigateway.Integration
-    ) -> None:
+    ) -> apigateway.Method:
         method = resource.add_method(
             verb,
             integration,
@@ -273,22 +291,41 @@ class RestApi(Construct):
             else apigateway.AuthorizationType.IAM,
         )
         acknowledge(method, {"AwsSolutions-COG4": _NOT_COGNITO})
+        return method
 
     def _api_keys(self) -> dict[str, str]:
         """Keys whose values API Gateway generates, so that no template contains them."""
+        limits, batch = self._settings.api, self._settings.batch
         plan = self.api.add_usage_plan(
             "UsagePlan",
             throttle=apigateway.ThrottleSettings(
-                rate_limit=self._settings.api.rate_limit,
-                burst_limit=self._settings.api.burst_limit,
+                rate_limit=limits.key_rate_limit or limits.rate_limit,
+                burst_limit=limits.key_burst_limit or limits.burst_limit,
             ),
+            quota=apigateway.QuotaSettings(
+                limit=limits.key_quota, period=apigateway.Period[limits.key_quota_period.upper()]
+            )
+            if limits.key_quota
+            else None,
         )
-        plan.add_api_stage(stage=self.api.deployment_stage)
+        plan.add_api_stage(
+            stage=self.api.deployment_stage,
+            throttle=[
+                apigateway.ThrottlingPerMethod(
+                    method=self._batch_method,
+                    throttle=apigateway.ThrottleSettings(
+                        rate_limit=batch.rate_limit, burst_limit=batch.burst_limit
+                    ),
+                )
+            ],
+        )
         return {name: self._api_key(name, plan) for name in self._settings.api.api_keys}
 
     def _api_key(self, name: str, plan: apigateway.IUsagePlan) -> str:
         """One key of the plan. All ids come from its name, so that the other keys stay the same."""
-        key = self.api.add_api_key(f"Key-{name}", description=f"{APP_NAME}, {name}")
+        # Not the API's own add_api_key: keys that named the stage would come after the function
+        # that is given their ids. The plan names the stage.
+        key = apigateway.ApiKey(self.api, f"Key-{name}", description=f"{APP_NAME}, {name}")
         # The plan's own add_api_key gives its first key a different kind of id: once that one is
         # removed, the next would be created again, under an id that is still taken.
         apigateway.CfnUsagePlanKey(

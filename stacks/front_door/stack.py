@@ -105,6 +105,9 @@ class FrontDoorStack(StageStack):
         self.add_output(API_URL, api.url, "Base URL of the REST API")
         self.add_output(API_AUTH, settings.api.auth, "How requests are authorised")
         if api.key_ids:
+            # Batches belong to the callers that the keys are named for.
+            by_name = dict(sorted(api.key_ids.items()))
+            batch.function.function.add_environment("API_KEYS", self.to_json_string(by_name))
             self.add_output(
                 API_KEY_ID,
                 list(api.key_ids.values())[-1],

@@ -28,10 +28,8 @@ def test_an_execution_is_named_by_its_batch():
     assert batch_objects.execution_arn(machine, BATCH_ID) == expected
 
 
-def test_the_same_request_gives_the_same_id():
+def test_the_same_object_gives_the_same_id():
     made = [
-        batch_objects.batch_id_of_token("a"),
-        batch_objects.batch_id_of_token("b"),
         batch_objects.batch_id_of_object("bucket", "input/a", "1"),
         batch_objects.batch_id_of_object("bucket", "input/a", "2"),
         batch_objects.batch_id_of_object("bucket", "input/a", None),
@@ -39,8 +37,17 @@ def test_the_same_request_gives_the_same_id():
     ]
     assert len(set(made)) == len(made)
     assert all(map(batch_objects.is_batch_id, [*made, batch_objects.new_batch_id()]))
-    # Fixed forever: a repeated request must find a batch of an older version of this app.
-    assert made[0] == "41b0d3f5-333d-5a23-8542-1fbca62e8485"
+    # Fixed forever: a repeated event must find a batch of an older version of this app.
+    assert made[0] == "1254003e-25e1-5318-bca2-e41e3d6210a5"
+
+
+def test_a_token_has_a_key_of_its_own_for_each_owner():
+    made = {
+        batch_objects.token_key(owner, token)
+        for owner, token in (("a", "x"), ("a", "y"), ("b", "x"), ("a x", ""))
+    }
+    assert len(made) == 4
+    assert all(batch_objects.batch_id_of_upload(key) is None for key in made)
 
 
 @pytest.mark.parametrize(

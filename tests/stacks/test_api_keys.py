@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from contract.outputs import API_KEY_ID, API_KEY_IDS
 from stacks.front_door.stack import FrontDoorStack
 from tests.support.synthesis import Templates, changed, of_type, properties, some_templates_of
@@ -29,17 +31,28 @@ def test_the_key_has_a_plan_and_no_value_in_the_template(
     assert plan["Properties"]["Throttle"] == {"RateLimit": 20, "BurstLimit": 40}
     # The keys of a plan that covers no stage open nothing.
     (stage,) = of_type(api, "AWS::ApiGateway::Stage")
-    assert [covered["Stage"]["Ref"] for covered in plan["Properties"]["ApiStages"]] == [stage]
+    [covered] = plan["Properties"]["ApiStages"]
+    assert covered["Stage"]["Ref"] == stage
+    assert covered["Throttle"] == {"/batch/POST": {"RateLimit": 1, "BurstLimit": 5}}
     assert properties(api, OF_PLAN) == [
         {"KeyId": {"Ref": name}, "KeyType": "API_KEY", "UsagePlanId": {"Ref": plan_name}}
     ]
     assert not of_type(templates("prod")["FrontDoor"], KEY)
 
 
+def without_batches(api: dict[str, Any]) -> dict[str, Any]:
+    """The resources but for the function of the batch routes, which is told whose a key is."""
+    return {
+        name: resource
+        for name, resource in api["Resources"].items()
+        if not name.startswith(("BatchFunction", "ApiDeployment"))
+    }
+
+
 def test_rotation_adds_one_key_and_removes_one(templates: Callable[[str], Templates]) -> None:
-    before = templates("dev")["FrontDoor"]["Resources"]
-    during = with_keys("first", "second")["Resources"]
-    after = with_keys("second")["Resources"]
+    before = without_batches(templates("dev")["FrontDoor"])
+    during = without_batches(with_keys("first", "first.2"))
+    after = without_batches(with_keys("first.2"))
     # Nothing else changes: a recreated key of the plan would clash with itself.
     assert {name: during[name] for name in before} == before
     assert {name: during[name] for name in after} == after
@@ -60,3 +73,30 @@ def test_the_outputs_name_the_keys_and_the_newest() -> None:
     text = "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
     assert json.loads(text)["second"] == newest
     assert list(json.loads(text)) == ["first", "second"]
+
+
+def test_each_key_may_have_limits_of_its_own() -> None:
+    limits = {"key_rate_limit": 3, "key_burst_limit": 6, "key_quota": 1000}
+    settings = changed("dev", api={**limits, "key_quota_period": "day"}, batch={"rate_limit": 0.5})
+    [plan] = properties(
+        some_templates_of(settings, FrontDoorStack)["FrontDoor"], "AWS::ApiGateway::UsagePlan"
+    )
+    assert plan["Throttle"] == {"RateLimit": 3, "BurstLimit": 6}
+    assert plan["Quota"] == {"Limit": 1000, "Period": "DAY"}
+    assert plan["ApiStages"][0]["Throttle"]["/batch/POST"]["RateLimit"] == 0.5
+
+
+@pytest.mark.parametrize("auth", ["iam", "jwt"])
+def test_without_keys_the_stage_limits_requests_for_batches(auth: str) -> None:
+    jwt = {"issuer": "https://issuer.example", "audience": ["faq"]}
+    settings = changed("dev", api={"auth": auth, "jwt": jwt}, batch={"burst_limit": 2})
+    [stage] = properties(
+        some_templates_of(settings, FrontDoorStack)["FrontDoor"], "AWS::ApiGateway::Stage"
+    )
+    [batch] = [s for s in stage["MethodSettings"] if s["ResourcePath"] == "/~1batch"]
+    limits = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2}
+    assert batch["HttpMethod"] == "POST"
+    assert limits.items() <= batch.items()
+    # A method with settings of its own takes none of the stage's.
+    [every] = [s for s in stage["MethodSettings"] if s["ResourcePath"] == "/*"]
+    assert {k: v for k, v in every.items() if "Throttling" not in k}.keys() <= batch.keys()

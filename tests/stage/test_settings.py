@@ -154,6 +154,47 @@ def test_wrong_settings_of_an_issuer(jwt: dict[str, Any] | None, words: str) -> 
     assert "'z'" not in message, "a private key is not printed"
 
 
+def test_callers_are_named_as_they_authenticate() -> None:
+    keys = {"auth": "api_key", "api_keys": ["team", "team.2", "boss"]}
+    batch = {"callers": ["team", "boss"], "administrators": ["boss"]}
+    assert check(api=keys, batch=batch).batch.administrators == ("boss",)
+    role = "arn:aws:iam::123456789012:role/a/b"
+    assert check(api={"auth": "iam"}, batch={"callers": [role]})
+    assert check(api={"auth": "jwt", "jwt": ISSUER}, batch={"callers": ["faq/run"]})
+
+
+@pytest.mark.parametrize(
+    ("api", "batch", "words"),
+    [
+        (
+            {"auth": "api_key", "api_keys": ["team.2", "boss"]},
+            {"callers": ["team.2"]},
+            "- batch.callers ('team.2'): no API key is named so; there are boss, team",
+        ),
+        ({"auth": "iam"}, {"administrators": ["team"]}, "- batch.administrators ('team'): must be"),
+        ({"auth": "api_key", "api_keys": ["a.b.c"]}, {}, "api.api_keys.0 ('a.b.c')"),
+        ({"auth": "jwt", "jwt": ISSUER}, {"callers": ["two words"]}, "batch.callers.0"),
+        ({}, {"max_running": 0}, "batch.max_running (0)"),
+        ({}, {"rate_limit": 0}, "batch.rate_limit (0)"),
+        ({}, {"max_instances": 9}, "max_instances (9) is below max_instance_count (10)"),
+        (
+            {},
+            {"max_instances_per_caller": 2, "max_instance_count": 3},
+            "max_instances_per_caller (2) is below",
+        ),
+        ({"key_quota_period": "year"}, {}, "api.key_quota_period ('year')"),
+    ],
+)
+def test_wrong_settings_of_callers(api: dict[str, Any], batch: dict[str, Any], words: str) -> None:
+    assert words in problems(api=api, batch=batch)
+
+
+def test_a_batch_of_the_largest_size_is_always_possible() -> None:
+    batch = check(batch={"max_instance_count": 30}).batch
+    assert batch.most_instances == batch.most_instances_per_caller == 30
+    assert check().batch.most_instances == 20
+
+
 def test_one_message_lists_every_problem() -> None:
     message = problems(
         region="mars-north-1",

@@ -51,6 +51,7 @@ class RecordedAws:
         broken: errors to raise, by operation; an operation stays broken until removed.
         before: by operation, what somebody quicker does just before it is answered, once.
         objects: bytes in S3, by (bucket, key).
+        written_at: when PutObject wrote them, for lists.
         versions: the same, by (bucket, key, version id).
         jobs: training jobs by name, as DescribeTrainingJob describes them.
         outcome: what becomes of a running job once it is described, if anything.
@@ -70,6 +71,7 @@ class RecordedAws:
         self.broken: dict[str, Exception] = {}
         self.before: dict[str, Callable[[], None]] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
+        self.written_at: dict[tuple[str, str], datetime] = {}
         self.versions: dict[tuple[str, str, str], bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.outcome: dict[str, Any] = {}
@@ -166,10 +168,19 @@ class RecordedAws:
         if request.get("IfNoneMatch") == "*" and place in self.objects:
             raise AwsError("PreconditionFailed", "At least one of the pre-conditions ...", 412)
         self.objects[place] = body_of(request)
+        self.written_at[place] = datetime.now(UTC)
+
+    def _delete_object(self, request: dict[str, Any]) -> None:
+        self.objects.pop((request["Bucket"], request["Key"]), None)
+        self.written_at.pop((request["Bucket"], request["Key"]), None)
 
     def _list_objects_v2(self, request: dict[str, Any]) -> dict[str, Any]:
         found = [
-            {"Key": key, "Size": len(content), "LastModified": datetime.now(UTC)}
+            {
+                "Key": key,
+                "Size": len(content),
+                "LastModified": self.written_at.get((bucket, key), datetime.now(UTC)),
+            }
             for (bucket, key), content in sorted(self.objects.items())
             if bucket == request["Bucket"] and key.startswith(request["Prefix"])
         ]

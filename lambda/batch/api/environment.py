@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, Json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json
 
+from batch.api.callers import without_path
 from contract.batch_objects import INPUT_PREFIX
 from rest.app import CorsOrigins
+
+
+def _without_paths(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(without_path, names))
+
+
+# What callers are called: names of keys, ARNs, or scopes.
+Callers = Annotated[Json[frozenset[str]], AfterValidator(_without_paths)]
 
 
 class Environment(BaseModel):
@@ -24,6 +34,18 @@ class Environment(BaseModel):
     )
     instance_count: int = Field(alias="INSTANCE_COUNT", ge=1, description="the default")
     max_instance_count: int = Field(alias="MAX_INSTANCE_COUNT", ge=1)
+    max_instances: int = Field(alias="MAX_INSTANCES", ge=1, description="of all batches")
+    max_instances_per_caller: int = Field(alias="MAX_INSTANCES_PER_CALLER", ge=1)
+    max_running: int = Field(alias="MAX_RUNNING", ge=1, description="batches under way")
+    max_running_per_caller: int = Field(alias="MAX_RUNNING_PER_CALLER", ge=1)
+    auth: str = Field(alias="API_AUTH", description="the setting api.auth")
+    api_keys: Json[dict[str, str]] = Field(
+        alias="API_KEYS", default={}, description="JSON object: ids of the API keys by their names"
+    )
+    callers: Callers = Field(alias="CALLERS", description="who may begin and stop; empty: all")
+    administrators: Callers = Field(
+        alias="ADMINISTRATORS", description="who may see and stop the batches of others"
+    )
     cors_origins: CorsOrigins
 
     @property

@@ -44,15 +44,20 @@ def find_object(s3: S3Client, s3_uri: str, locations: Sequence[str]) -> InputObj
         if error.response["ResponseMetadata"].get("HTTPStatusCode") not in (403, 404):
             raise
         # For a bucket of another account, S3 does not distinguish the two.
-        raise ApiError(
-            "not_found",
-            f"{_FIELD}: there is no such object, or this stage may not read it.",
-            field=_FIELD,
-        ) from None
+        raise no_such_object() from None
     size = int(head["ContentLength"])
     if size == 0:
         raise ApiError("invalid_request", f"{_FIELD}: the object is empty.", field=_FIELD)
     return InputObject(bucket=bucket, key=key, version_id=head.get("VersionId"), size=size)
+
+
+def no_such_object() -> ApiError:
+    """The error for an object that the caller cannot have embedded."""
+    return ApiError(
+        "not_found",
+        f"{_FIELD}: there is no such object, or this stage may not read it.",
+        field=_FIELD,
+    )
 
 
 def upload_url(s3: S3Client, bucket: str, batch_id: str) -> Upload:

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from batch.api.requests import BatchRequest
 from batch.execution import Batch, read_json
-from contract.batch_objects import request_key
+from contract.batch_objects import new_batch_id, request_key, token_key
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -33,6 +33,7 @@ class Record(BaseModel):
 
     Attributes:
         batch_id: of the batch.
+        owner: who asked for it; None in records of earlier versions.
         request: the body, with its defaults and without the token.
         instance_count, merge: as the batch is to run; the event of an upload reads them here.
         input: the file; None until it is uploaded.
@@ -43,6 +44,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     batch_id: str
+    owner: str | None = None
     request: dict[str, Any]
     instance_count: int
     merge: bool
@@ -52,11 +54,17 @@ class Record(BaseModel):
 
     @classmethod
     def of(
-        cls, batch_id: str, request: BatchRequest, instance_count: int, found: InputObject | None
+        cls,
+        batch_id: str,
+        owner: str,
+        request: BatchRequest,
+        instance_count: int,
+        found: InputObject | None,
     ) -> Self:
         """The record of a request that arrives now."""
         return cls(
             batch_id=batch_id,
+            owner=owner,
             request=_asked(request),
             instance_count=instance_count,
             merge=request.merge,
@@ -80,6 +88,7 @@ class Record(BaseModel):
             size=self.input.size,
             instance_count=self.instance_count,
             merge=self.merge,
+            owner=self.owner,
         )
 
 
@@ -101,29 +110,43 @@ class Records:
 
     def add(self, record: Record) -> Record:
         """Writes a record and returns it, or the one of another request that came first."""
+        earlier = self._put_first(request_key(record.batch_id), record)
+        return record if earlier is None else Record.model_validate(earlier)
+
+    def batch_id_of_token(self, owner: str, client_token: str) -> str:
+        """Always the same id for the same token of an owner, and one that nobody can work out."""
+        key = token_key(owner, client_token)
+        made = {"batch_id": new_batch_id()}
+        found = read_json(self._s3, self._bucket, key) or self._put_first(key, made) or made
+        batch_id: str = found["batch_id"]
+        return batch_id
+
+    def mark_stopped(self, record: Record) -> None:
+        """Notes that a batch must not start."""
+        stopped = record.model_copy(update={"stopped_at": datetime.now(UTC)})
+        self._put(request_key(record.batch_id), stopped)
+
+    def _put_first(self, key: str, content: object) -> dict[str, Any] | None:
+        """Writes an object unless there is one; returns the one of a request that came first."""
         try:
-            self._put(record, IfNoneMatch="*")
+            self._put(key, content, IfNoneMatch="*")
         except ClientError as error:
             earlier = None
             if error.response["Error"]["Code"] in (
                 "PreconditionFailed",
                 "ConditionalRequestConflict",  # another request is writing it
             ):
-                earlier = self.read(record.batch_id)
+                earlier = read_json(self._s3, self._bucket, key)
             if earlier is None:
                 raise
             return earlier
-        return record
+        return None
 
-    def mark_stopped(self, record: Record) -> None:
-        """Notes that a batch must not start."""
-        self._put(record.model_copy(update={"stopped_at": datetime.now(UTC)}))
-
-    def _put(self, record: Record, **condition: Any) -> None:
+    def _put(self, key: str, content: object, **condition: Any) -> None:
         self._s3.put_object(
             Bucket=self._bucket,
-            Key=request_key(record.batch_id),
-            Body=to_json(record),
+            Key=key,
+            Body=to_json(content),
             ContentType="application/json",
             **condition,
         )

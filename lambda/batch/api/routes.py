@@ -12,6 +12,7 @@ from pydantic import WithJsonSchema
 from batch.api.answers import BatchAnswer, BatchStarted, BatchStopped
 from batch.api.aws import Aws, api_error
 from batch.api.batches import Batches
+from batch.api.callers import Caller, caller_of
 from batch.api.environment import Environment
 from batch.api.files import downloads, upload_url
 from batch.api.requests import BatchRequest
@@ -37,6 +38,12 @@ class BatchApi(RestApp):
         self.aws = aws
         self.batches = Batches(environment, aws)
 
+    @property
+    def caller(self) -> Caller:
+        """Who sent the current request; ApiError (forbidden) if that is not known."""
+        context = self.current_event.raw_event["requestContext"]
+        return caller_of(self.environment.auth, self.environment.api_keys, context)
+
 
 app = BatchApi("batch")
 
@@ -46,11 +53,11 @@ app = BatchApi("batch")
     "/batch",
     "Embed a file of JSON lines",
     answers={202: BatchStarted, 200: BatchStarted},
-    errors=(*_AWS_ERRORS, "client_token_conflict"),
+    errors=(*_AWS_ERRORS, "forbidden", "client_token_conflict", "too_many_batches"),
 )
 def start_batch(request: BatchRequest) -> tuple[BatchStarted, int]:
     """A new batch, or the one that an earlier request with the same token started."""
-    asked = app.batches.ask(request)
+    asked = app.batches.ask(request, app.caller)
     logger.info("batch requested", batch_id=asked.batch_id, new=asked.new)
     answer: BatchStarted = {
         "batch_id": asked.batch_id,
@@ -67,11 +74,11 @@ def start_batch(request: BatchRequest) -> tuple[BatchStarted, int]:
     "/batch/{batch_id}",
     "How far a batch is, and its results",
     answers={200: BatchAnswer},
-    errors=_AWS_ERRORS,
+    errors=(*_AWS_ERRORS, "forbidden"),
 )
 def get_batch(batch_id: BatchId) -> BatchAnswer:
     """How far a batch is; once it has ended, its report and its results."""
-    progress = app.batches.progress(batch_id)
+    progress = app.batches.progress(batch_id, app.caller)
     answer: BatchAnswer = {
         "batch_id": batch_id,
         "status": progress.status,
@@ -88,11 +95,11 @@ def get_batch(batch_id: BatchId) -> BatchAnswer:
     "/batch/{batch_id}",
     "Stop a batch",
     answers={202: BatchStopped, 200: BatchStopped},
-    errors=_AWS_ERRORS,
+    errors=(*_AWS_ERRORS, "forbidden"),
 )
 def stop_batch(batch_id: BatchId) -> tuple[dict[str, str], int]:
     """Stops a batch."""
-    status = app.batches.stop(batch_id)
+    status = app.batches.stop(batch_id, app.caller)
     answer = {"batch_id": batch_id, "status": status, "request_id": app.request_id}
     return answer, 202 if status == "stopping" else 200
 

@@ -53,6 +53,7 @@ def start_for_file(
         size=detail["object"]["size"],
         instance_count=asked.get("instance_count") or environment.instance_count,
         merge=bool(asked.get("merge")),
+        owner=asked.get("owner"),
     )
     is_new = start_batch(
         stepfunctions, environment.state_machine_arn, batch, datetime.fromisoformat(event["time"])

@@ -97,6 +97,7 @@ class Reports:
         reject_keys = [rejects_key(batch_id, n) for n in range(cursor.get("reject_parts", 0))]
         return {
             "batch_id": batch_id,
+            "owner": batch.get("owner"),
             "status": outcome.status,
             **({"reason": outcome.reason} if outcome.reason else {}),
             "input": {

@@ -21,11 +21,12 @@ STRANGER = RSAKey.generate_key(2048, {"kid": RSA.kid})
 FIXED = Issuer()
 
 
-def load(monkeypatch, issuer, scopes=(), fixed=None):
+def load(monkeypatch, issuer, scopes=(), fixed=None, passed_on=()):
     """The function, loaded as by a cold start."""
     monkeypatch.setenv("ISSUER", issuer.url)
     monkeypatch.setenv("AUDIENCES", json.dumps([AUDIENCE, "other"]))
     monkeypatch.setenv("SCOPES", json.dumps(scopes))
+    monkeypatch.setenv("PASSED_SCOPES", json.dumps(passed_on))
     monkeypatch.setenv("JWKS", json.dumps(fixed) if fixed else "")
     sys.modules.pop("authorizer.token", None)
     module = importlib.import_module("authorizer.token")
@@ -65,6 +66,22 @@ def test_a_valid_token_opens_the_whole_api(ask, key):
     assert effect(answer) == "Allow"
     assert answer["policyDocument"]["Statement"][0]["Resource"].endswith(":abc123/v1/*")
     assert "usageIdentifierKey" not in answer
+
+
+@pytest.mark.parametrize(
+    ("claims", "context"),
+    [
+        ({}, {"subject": "somebody", "scopes": ""}),
+        ({"scope": "faq/run other"}, {"subject": "somebody", "scopes": "faq/run"}),
+        ({"scp": ["faq/run", "faq/all"]}, {"subject": "somebody", "scopes": "faq/all faq/run"}),
+        # All of these would be one caller.
+        ({"sub": None, "client_id": "x"}, {"scopes": ""}),
+        ({"sub": ""}, {"scopes": ""}),
+    ],
+)
+def test_the_functions_learn_who_calls(monkeypatch, claims, context):
+    ask = load(monkeypatch, FIXED, fixed=public(RSA), passed_on=["faq/run", "faq/all"])
+    assert ask(FIXED.token(**claims))["context"] == {"issuer": FIXED.url, **context}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from botocore.exceptions import ConnectTimeoutError
 from pydantic import TypeAdapter
 
 from batch.api import answers
-from tests.support.batch_scenarios import BUCKET
+from tests.support.batch_scenarios import BUCKET, TEAM
 from tests.support.recorded_aws import REGION, AwsError
 
 URI = f"s3://{BUCKET}/input/texts.jsonl"
@@ -31,7 +31,11 @@ def test_a_file_in_s3_is_begun_with_what_was_asked(api):
     batch_id = answer["batch_id"]
     assert ID.fullmatch(batch_id)
     assert answer == {"batch_id": batch_id, "status": "checking", "request_id": "request-1"}
-    [record] = api.aws.called("PutObject")
+    [record] = [
+        request
+        for request in api.aws.called("PutObject")
+        if request["Key"] == f"requests/{batch_id}.json"
+    ]
     assert record["ContentType"] == "application/json"
     started = api.execution_input(batch_id)
     requested_at = datetime.fromisoformat(started.pop("requested_at"))
@@ -46,6 +50,7 @@ def test_a_file_in_s3_is_begun_with_what_was_asked(api):
         },
         "instance_count": 3,
         "merge": True,
+        "owner": TEAM,
     }
 
 
@@ -139,7 +144,8 @@ def test_a_batch_whose_first_request_died_is_begun_by_the_second(api):
     assert (status, answer["code"]) == (503, "service_unavailable")
     assert api.answer["multiValueHeaders"]["Retry-After"] == ["1"]
     del api.aws.broken["StartExecution"]
-    first = json.loads(api.aws.text(*api.aws.keys("requests/")))
+    [record] = (key for key in api.aws.keys("requests/") if key.count("/") == 1)
+    first = json.loads(api.aws.text(record))
     status, answer = api.ask(s3_uri=URI, client_token="monday")
     assert (status, answer["status"]) == (200, "checking")
     started = api.execution_input(answer["batch_id"])

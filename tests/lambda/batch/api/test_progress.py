@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from batch.api import answers
 from contract.batch_objects import transform_job_name
-from tests.support.batch_scenarios import BUCKET
+from tests.support.batch_scenarios import BUCKET, TEAM
 from tests.support.recorded_aws import AwsError
 
 ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
@@ -45,7 +45,7 @@ def running(api, *jobs):
 
 
 def reported(api, **changes):
-    api.put(f"output/{ID}/report.json", REPORT | changes)
+    api.put(f"output/{ID}/report.json", REPORT | {"owner": TEAM} | changes)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.support.batch_scenarios import (
     DEPLOYMENT,
     KEY,
     MACHINE,
+    TEAM,
     batch,
 )
 from tests.support.recorded_aws import AwsError
@@ -51,6 +52,7 @@ class TestFiles:
             "input": {"bucket": BUCKET, "key": KEY, "version_id": "v1", "size": 77},
             "instance_count": 2,
             "merge": False,
+            "owner": None,
             "requested_at": "2025-11-13T00:00:59Z",
         }
 
@@ -92,7 +94,13 @@ class TestFiles:
 
 class TestUploads:
     def asked(self, aws, **members):
-        document = {"batch_id": BATCH_ID, "instance_count": 5, "merge": True, **members}
+        document = {
+            "batch_id": BATCH_ID,
+            "owner": TEAM,
+            "instance_count": 5,
+            "merge": True,
+            **members,
+        }
         aws.objects[BUCKET, f"requests/{BATCH_ID}.json"] = json.dumps(document).encode()
 
     def test_run_as_requested(self, batch_aws, steps):
@@ -100,7 +108,7 @@ class TestUploads:
         steps(created(key=UPLOAD))
         name, task = only_execution(batch_aws)
         assert name == task["batch_id"] == BATCH_ID
-        assert (task["instance_count"], task["merge"]) == (5, True)
+        assert (task["instance_count"], task["merge"], task["owner"]) == (5, True, TEAM)
         assert task["input"]["key"] == UPLOAD
 
     def test_repeated_start_no_second_batch(self, batch_aws, steps):

@@ -17,6 +17,7 @@ from tests.support.batch_scenarios import (
     BUCKET,
     DEPLOYMENT,
     MEBIBYTE,
+    TEAM,
     put_input,
     split_all,
 )
@@ -82,6 +83,7 @@ class TestReport:
         assert report.pop("ended_at") > report.pop("started_at") == "2025-11-01T00:00:00Z"
         assert report == {
             "batch_id": BATCH_ID,
+            "owner": TEAM,
             "status": "completed",
             "input": {
                 "s3_uri": f"s3://{BUCKET}/input/questions.jsonl",
