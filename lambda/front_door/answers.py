@@ -20,6 +20,7 @@ from rest.errors import ErrorAnswer
 Score = Annotated[float, Field(allow_inf_nan=False)]
 Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
 
+_OF_NUMBERS: Final = b"0123456789eE+-.,[] \t\r\n"
 _EMBEDDING: Final = re.compile(rb'\s*\{\s*"embedding"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
 
 
@@ -189,9 +190,16 @@ read_neighbours: Final[Callable[[bytes], list[list[NearestHit]]]] = TypeAdapter(
 read_results: Final[Callable[[bytes], SearchResults]] = TypeAdapter(SearchResults).validate_json
 
 
-def read_embeddings(content: bytes) -> bytes:
-    """The JSON list in `{"embedding": [...]}`, not parsed: it can be megabytes of numbers."""
+def read_embeddings(content: bytes, texts: int) -> bytes:
+    """The JSON list in `{"embedding": [...]}`, not parsed: it can be megabytes of numbers.
+
+    It has one list for each of `texts`, and nothing else than characters of numbers in them.
+    """
     found = _EMBEDDING.fullmatch(content) if content.isascii() else None
-    if found is None:
+    if (
+        found is None
+        or found[1].translate(None, _OF_NUMBERS)
+        or not found[1].count(b"[") == found[1].count(b"]") == texts + 1
+    ):
         raise ValueError("This is not a list of embeddings.")
     return found[1]

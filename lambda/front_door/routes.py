@@ -9,7 +9,8 @@ Gateway's resources and methods from that file. docs/rest-api.md describes it fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -92,7 +93,8 @@ def embed(request: EmbedRequest) -> bytes:
     dimension = app.parameters.deployment().dimension
     _check_numbers("texts", len(request.texts), dimension, MAX_EMBEDDED_NUMBERS)
     question = {"mode": "embedding", "text_inputs": request.texts}
-    answer = _ask(question, read_embeddings, request.instance_type)
+    read = partial(read_embeddings, texts=len(request.texts))
+    answer = _ask(question, read, request.instance_type)
     rest = to_json({"served_by": answer.served_by(), "request_id": app.request_id})
     return b"".join((b'{"embeddings":', answer.value, b",", rest[1:]))
 
@@ -114,7 +116,8 @@ def nearest(request: NearestRequest) -> NearestAnswer:
         "queries": request.queries,
         "top_k": top_k,
     }
-    answer = _ask(question, read_neighbours, request.instance_type)
+    read = _for_each(request.queries, read_neighbours, lambda answer: answer)
+    answer = _ask(question, read, request.instance_type)
     return {
         "results": answer.value,
         "served_by": answer.served_by(),
@@ -140,13 +143,14 @@ def search(request: SearchRequest) -> SearchAnswer:
         question["category"] = request.category
     if not stage.lexical:
         question["lexical"] = False
-    answer = _ask(question, read_results, request.instance_type)
+    read = _for_each(queries, read_results, lambda answer: answer["results"])
+    answer = _ask(question, read, request.instance_type)
     found = answer.value["results"]
     # Measured by the stage's own limits and not by what this caller asked for: with different ones
     # the share of unanswered questions would mean nothing.
     unanswered = [
         (query, hits[0]["score"] if hits else None)
-        for query, hits in zip(queries, found, strict=False)
+        for query, hits in zip(queries, found, strict=True)
         if not is_answered(hits, stage.unanswered_below, stage.margin)
     ]
     metrics.add_metric(QUESTIONS, MetricUnit.Count, len(found))
@@ -237,7 +241,9 @@ def embeddings(request: EmbeddingsRequest) -> EmbeddingsAnswer:
         "count_tokens": True,
     }
     try:
-        answer = _ask(question, READERS[request.encoding_format], None).value
+        reader = READERS[request.encoding_format]
+        read = _for_each(request.input, reader, lambda answer: answer["embedding"])
+        answer = _ask(question, read, None).value
     except ApiError as error:
         if not error.message.startswith("mode embedding has no field"):
             raise
@@ -293,6 +299,20 @@ def _ask(
     answer = app.endpoints.ask(to_json(question), read, app.budget, instance_type)
     metrics.add_metric(FAILED_OVER, MetricUnit.Count, len(answer.failed))
     return answer
+
+
+def _for_each(
+    texts: Sequence[str], read: Callable[[bytes], T], results: Callable[[T], Sized]
+) -> Callable[[bytes], T]:
+    """As `read`; ValueError unless there is one of the results for each of the texts."""
+
+    def read_all(content: bytes) -> T:
+        answer = read(content)
+        if len(results(answer)) != len(texts):
+            raise ValueError("There is not one result for each text.")
+        return answer
+
+    return read_all
 
 
 def _search_hit(hit: EndpointHit) -> SearchHit:

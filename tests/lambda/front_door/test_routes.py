@@ -353,7 +353,7 @@ def test_a_wrong_request_is_refused_with_the_wrong_field(door, path, body, field
 
 
 def test_nearest_hits_are_bounded_by_the_corpus_not_by_top_k(door):
-    door.aws.reply("faq-c6i", Reply(b"[[]]"))
+    door.aws.reply("faq-c6i", Reply(json.dumps([[]] * 1000).encode()))
     body = {"corpus": ["a"], "queries": ["a"] * 1000, "top_k": 1000}
     assert door.call(event("/nearest", body))[0] == 200
     assert door.aws.asked[0][1]["top_k"] == 1
@@ -416,6 +416,10 @@ def test_an_answer_lambda_could_not_return_is_refused(door):
     [
         *(b"<html>oops</html>", b'{"html": 1}', b"", b"null", b"\xff", b"[" * 100_000),
         *(b'{"embedding": [["\xff"]]}', b'[[{"corpus_id": 0, "score": NaN}]]'),
+        *(b'{"embedding": [[1]]}{"embedding": [[1]]}', b'{"embedding": [' + b"[" * 99_999 + b"]}"),
+        # Not one for each text.
+        *(b'{"embedding": [[1], [1]]}', b'{"embedding": []}', b"[]", b"[[], []]"),
+        *(b'{"bake_id": "bake-1", "results": []}', b'{"bake_id": "b", "results": [[], []]}'),
     ],
 )
 def test_models_that_answer_nonsense_are_a_model_error(door, path, body, nonsense):
