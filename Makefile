@@ -54,8 +54,8 @@ WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients \
-        test-reference test-walkthrough screenshots permissions lint fmt \
-        snapshots second-opinion openapi docs audit lock clean
+        test-reference test-walkthrough test-checkov screenshots permissions lint fmt \
+        snapshots second-opinion openapi docs sbom audit lock clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -134,7 +134,8 @@ walkthrough: .build/installed-walkthrough ## AWS's walk-through as a notebook on
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests --ignore tests/end_to_end --ignore tests/reference \
-	  --ignore tests/walkthrough --ignore tests/browser --ignore tests/clients
+	  --ignore tests/walkthrough --ignore tests/browser --ignore tests/clients \
+	  --ignore tests/checkov
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 tests/end_to_end
 
@@ -184,6 +185,13 @@ openapi: .build/installed-dev ## rewrite docs/openapi.json, after a change of th
 docs: .build/installed-docs ## build the documentation as a site, .build/site; SERVE=1 to read it while editing
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs $(if $(SERVE),serve,build --quiet --clean)
 
+sbom: .build/installed-dev ## what a stage deploys, as CycloneDX: STAGE=dev OUTPUT=sbom.json
+	@$(BIN)/python -m tools.sbom $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)") \
+	  "$(or $(OUTPUT),.build/sbom.json)"
+
+test-checkov: .build/installed-dev .build/installed-checkov ## the templates of every stage by checkov's rules
+	@$(BIN)/python -m pytest tests/checkov
+
 audit: .build/installed-audit ## look up known vulnerabilities of every locked package
 	@failed=; for lock in requirements.txt requirements/*.txt; do echo "$$lock"; \
 	  .venv-audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$lock" || failed=1; \
@@ -194,7 +202,7 @@ lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 
 clean: ## remove what was built and installed
 	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-clients .venv-image \
-	  .venv-second-opinion .venv-docs .venv-audit
+	  .venv-second-opinion .venv-docs .venv-audit .venv-checkov
 
 # What is installed is noted in .build. The locks are complete and have hashes.
 
@@ -226,7 +234,8 @@ clean: ## remove what was built and installed
 
 # What tests and bench compare with: PyTorch and sentence-transformers; and the real model server,
 # which needs Java to run.
-.build/installed-torch: .build/installed requirements/reference.txt
+.build/installed-torch: .build/installed requirements/reference.txt requirements/torch.txt \
+                        requirements/torch-cpu.txt requirements/torch-libraries.txt
 	@$(INSTALL) reference
 	@touch $@
 
@@ -251,6 +260,11 @@ clean: ## remove what was built and installed
 # MkDocs with its theme.
 .build/installed-docs: requirements/docs.txt requirements/installer.txt commands/install.py stage/installer.py
 	@$(INSTALL) docs
+	@mkdir -p .build && touch $@
+
+# checkov pins old versions of much.
+.build/installed-checkov: requirements/checkov.txt requirements/installer.txt commands/install.py stage/installer.py
+	@$(INSTALL) checkov
 	@mkdir -p .build && touch $@
 
 # What looks up vulnerabilities.

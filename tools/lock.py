@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-# torch is installed by itself: its builds, and what they bring, differ by machine.
+# torch is installed by itself, and its libraries only where its build needs them. Its build for
+# CPUs is not on PyPI: requirements/torch-cpu.txt is written by hand.
 _TORCH = ("torch", "triton", "cuda-bindings", "cuda-pathfinder", "cuda-toolkit")
 _NVIDIA = (
     *(
@@ -57,6 +58,11 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
             *(f"--no-emit-package=nvidia-{name}" for name in _NVIDIA),
         ),
     ),
+    "torch": ("requirements/torch.txt", ("--no-deps", "--python-version", "3.11")),
+    "torch libraries": (
+        "requirements/torch-libraries.txt",
+        (*_ANYWHERE, "--constraint", "requirements/reference.txt", "--no-emit-package=torch"),
+    ),
     # Goes into the reference's environment.
     "bench": (
         "requirements/bench.txt",
@@ -69,6 +75,7 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "clients": ("requirements/clients.txt", _ANYWHERE),
     "docs": ("requirements/docs.txt", _ANYWHERE),
     "audit": ("requirements/audit.txt", _ANYWHERE),
+    "checkov": ("requirements/checkov.txt", _ANYWHERE),
     # Goes into that of `make local`.
     "browser": ("requirements/browser.txt", (*_ANYWHERE, "--constraint", "requirements/dev.txt")),
     "charts": ("requirements/charts.txt", (*_ANYWHERE, "--constraint", "requirements.txt")),
@@ -77,7 +84,8 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def main() -> int:
     """Writes every lock; versions already locked stay unless the edit moves them."""
-    for source, (lock, options) in _LOCKS.items():
+    for name, (lock, options) in _LOCKS.items():
+        source = name.partition(" ")[0]
         print(f"requirements/{source}.in -> {lock}", flush=True)
         subprocess.run(
             [

@@ -76,9 +76,22 @@ def test_an_environment_that_is_there_is_only_added_to(ran) -> None:
     assert ran.commands == ["locked dev.txt"]
 
 
-def test_pytorch_comes_from_pip(ran) -> None:
+def test_pytorch_for_cpus_comes_from_pip_with_its_hash(ran) -> None:
     assert run("reference") == 0
-    assert ".venv-reference/bin/python -m pip install --quiet torch==2.13.0" in ran.commands
+    torch, locked = ran.commands[-2:]
+    assert torch.startswith(".venv-reference/bin/python -m pip install")
+    assert torch.endswith("requirements/torch-cpu.txt")
+    assert {"--require-hashes", "--no-deps"} <= set(torch.split())
+    assert locked == "locked reference.txt weights.txt"
+
+
+def test_without_it_that_of_pypi_comes_with_its_hash_and_its_libraries(ran) -> None:
+    ran.refuse.add("torch-cpu.txt")
+    assert run("reference") == 0
+    torch, locked = ran.commands[-2:]
+    assert torch.endswith("requirements/torch.txt")
+    assert {"--require-hashes", "--no-deps"} <= set(torch.split())
+    assert locked == "locked reference.txt weights.txt torch-libraries.txt"
 
 
 def test_what_fails_is_named(ran) -> None:
