@@ -1,10 +1,11 @@
 """The data plane of API Gateway's REST APIs: a deployed API's answers to its callers.
 
-The order of checks is AWS's as far as documented: route, IAM signature or Lambda authorizer, API
-key and usage plan, throttling, integration. Points that the documentation leaves open, and that
-were not compared with a live account, are marked "unverified" where they are decided.
+The order of checks is AWS's as far as documented: route, resource policy with IAM signature or
+Lambda authorizer, API key and usage plan, throttling, integration. Points that the documentation
+leaves open, and that were not compared with a live account, are marked "unverified" where they are
+decided.
 
-There are no resource policies, Cognito authorizers, VPC links, caches (of authorizers neither) or
+There are no Cognito authorizers, VPC links, caches (of authorizers neither) or
 canaries; integrations are AWS_PROXY to Lambda functions and MOCK.
 """
 

@@ -9,10 +9,11 @@ from typing import Any
 from local_aws.api_gateway.deployment import Deployment, Route
 from local_aws.api_gateway.gateway_responses import GatewayError
 from local_aws.api_gateway.integrations import build_event, function_arn
-from local_aws.api_gateway.request import ApiRequest, execute_api_arn
+from local_aws.api_gateway.request import ApiRequest
+from local_aws.api_gateway.resource_policy import Invocation
 from local_aws.iam.access import Access, AccessDeniedError
 from local_aws.iam.conditions import NotEvaluatedError
-from local_aws.iam.policies import Policy, Request, decide
+from local_aws.iam.policies import Policy
 from local_aws.iam.principals import Principal
 from local_aws.lambda_runtime import LambdaRuntime
 from local_aws.moto_adapter import DeployedStage
@@ -30,7 +31,12 @@ class Authorizers:
         self._runtime = runtime
 
     def check(
-        self, request: ApiRequest, stage: DeployedStage, deployment: Deployment, route: Route
+        self,
+        request: ApiRequest,
+        stage: DeployedStage,
+        deployment: Deployment,
+        route: Route,
+        invocation: Invocation,
     ) -> str:
         """Adds the authorizer's context to the request's, and returns its usageIdentifierKey.
 
@@ -40,8 +46,8 @@ class Authorizers:
         authorizer = deployment.authorizers.get(route.method.get("authorizerId") or "")
         if authorizer is None or authorizer["type"] not in {"TOKEN", "REQUEST"}:
             raise GatewayError("API_CONFIGURATION_ERROR")
-        arn = execute_api_arn(stage, request.method, request.path)
-        event: dict[str, Any] = {"type": authorizer["type"], "methodArn": arn}
+        invocation.check_denials()
+        event: dict[str, Any] = {"type": authorizer["type"], "methodArn": invocation.arn}
         identity = [
             _identity(source.strip(), request)
             for source in (authorizer.get("identitySource") or "").split(",")
@@ -58,7 +64,7 @@ class Authorizers:
             full = build_event(request, route)
             event |= {key: value for key, value in full.items() if key not in _NO_IDENTITY}
         answer = self._ask(authorizer, event, request, stage)
-        return self._admit(answer, arn, request, stage)
+        return self._admit(answer, invocation, request, stage)
 
     def _ask(
         self,
@@ -92,15 +98,16 @@ class Authorizers:
         # AWS may call this a configuration error as well (unverified).
         raise _failed("AUTHORIZER_FAILURE", request, result.payload.decode("utf-8", "replace"))
 
-    def _admit(self, answer: Any, arn: str, request: ApiRequest, stage: DeployedStage) -> str:
+    def _admit(
+        self, answer: Any, invocation: Invocation, request: ApiRequest, stage: DeployedStage
+    ) -> str:
         try:
             principal, document = answer["principalId"], answer["policyDocument"]
             context, key = answer.get("context") or {}, answer.get("usageIdentifierKey") or ""
             named = {name: _scalar(value) for name, value in context.items()}
             caller = Principal(str(principal), str(principal), stage.account_id)
-            asked = Request(caller, "execute-api:Invoke", arn, stage.account_id, {})
             policy = Policy.parse("authorizer", json.dumps(document))
-            decision = decide(asked, identity=[policy])
+            decision = invocation.decide(caller, policy)
         except (TypeError, KeyError, ValueError, AttributeError, NotEvaluatedError) as error:
             reason = f"the authorizer's answer is malformed: {error!r}"
             raise _failed("AUTHORIZER_CONFIGURATION_ERROR", request, reason) from error

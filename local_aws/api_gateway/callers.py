@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_aws.api_gateway.gateway_responses import GatewayError
-from local_aws.api_gateway.request import ApiRequest, execute_api_arn
+from local_aws.api_gateway.request import ApiRequest
+from local_aws.api_gateway.resource_policy import INVOKE, Invocation, endpoint_keys
 from local_aws.iam.access import Access, AccessDeniedError
 from local_aws.iam.principals import AccessKey
 from local_aws.iam.signature import (
@@ -37,7 +38,13 @@ class Callers:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def check(self, request: ApiRequest, stage: DeployedStage, environ: WSGIEnvironment) -> None:
+    def check(
+        self,
+        request: ApiRequest,
+        stage: DeployedStage,
+        invocation: Invocation,
+        environ: WSGIEnvironment,
+    ) -> None:
         """Checks signature and permission, and adds the caller to the request's context.
 
         Raises:
@@ -56,9 +63,15 @@ class Callers:
             "identity.user": principal.user_id,
             "identity.userArn": principal.arn,
         }
-        arn = execute_api_arn(stage, request.method, request.path)
         try:
-            self._access.require(principal, "execute-api:Invoke", arn, call="a deployed API")
+            self._access.require(
+                principal,
+                INVOKE,
+                invocation.arn,
+                endpoint_keys(request),
+                call="a deployed API",
+                policy=invocation.policy,
+            )
         except AccessDeniedError as error:
             # API Gateway shows the last digits of the account's number only.
             masked = f":********{stage.account_id[-4:]}:{stage.api_id}"

@@ -18,6 +18,7 @@ from local_aws.api_gateway.deployment import Deployment
 from local_aws.api_gateway.gateway_responses import GatewayError, render
 from local_aws.api_gateway.integrations import LambdaProxy, Reply, answer_mock
 from local_aws.api_gateway.request import ApiRequest, read_request
+from local_aws.api_gateway.resource_policy import invocation
 from local_aws.api_gateway.usage_plans import UsageLimits
 from local_aws.context import Context
 from local_aws.iam.access import Access, AccessDeniedError
@@ -39,6 +40,7 @@ class RestApis:
     """
 
     def __init__(self, context: Context, access: Access, runtime: LambdaRuntime) -> None:
+        self._access = access
         self._callers = Callers(access)
         self._authorizers = Authorizers(access, runtime)
         self._lambda = LambdaProxy(access, runtime)
@@ -104,13 +106,17 @@ class RestApis:
             "deploymentId": stage.deployment_id,
         }
         request.read_body(environ)
+        self._check_way(request, stage)
+        asked = invocation(self._access, request, stage)
         key = ""
         match route.method.get("authorizationType") or "NONE":
             case "AWS_IAM":
-                self._callers.check(request, stage, environ)
+                self._callers.check(request, stage, asked, environ)
             case "CUSTOM":
-                key = self._authorizers.check(request, stage, deployment, route)
-            case kind if kind != "NONE":
+                key = self._authorizers.check(request, stage, deployment, route, asked)
+            case "NONE":
+                asked.check_open()
+            case _:
                 raise GatewayError("API_CONFIGURATION_ERROR")
         if route.method.get("apiKeyRequired"):
             if deployment.api_key_source == "HEADER":
@@ -127,6 +133,17 @@ class RestApis:
                     f"the local AWS has no integrations of type {kind}"
                 )
                 raise GatewayError("API_CONFIGURATION_ERROR")
+
+    @staticmethod
+    def _check_way(request: ApiRequest, stage: DeployedStage) -> None:
+        """A VPC endpoint leads to private APIs only, and nothing else leads to them.
+
+        Requests to a private API that name no endpoint count as having come through its first one.
+        """
+        if stage.private:
+            request.vpc_endpoint = request.vpc_endpoint or next(iter(stage.vpc_endpoints), "")
+        if stage.private != bool(request.vpc_endpoint):
+            raise GatewayError("ACCESS_DENIED", error_type="ForbiddenException")
 
     def _deployment(self, stage: DeployedStage) -> Deployment:
         key = (stage.api_id, stage.deployment_id)

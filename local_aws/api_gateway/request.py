@@ -26,6 +26,7 @@ class ApiRequest:
     """A request as it was sent.
 
     Attributes:
+        vpc_endpoint: The one that the request came through; "" if it came through none.
         url_path: Path with "/execute-api/<api>/<stage>", percent-encoded as sent.
         path: Path below the stage, percent-encoded as sent; starts with "/".
         query_string: As sent, without "?".
@@ -52,6 +53,7 @@ class ApiRequest:
     path_parameters: dict[str, str] = field(default_factory=dict)
     context: dict[str, str] = field(default_factory=dict)
     integration_started: float | None = None
+    vpc_endpoint: str = ""
 
     def __post_init__(self) -> None:
         when = datetime.fromtimestamp(self.started, UTC)
@@ -108,10 +110,12 @@ class ApiRequest:
 def read_request(environ: WSGIEnvironment) -> ApiRequest:
     """The request of a WSGI environment, without its body.
 
-    The path is "/execute-api/<api id>/<stage>/...".
+    The path is "/execute-api/<api id>/<stage>/...", or, as in the names that AWS gives a private
+    API, "/execute-api/<api id>-<VPC endpoint's id>/<stage>/...".
     """
     url_path, query_string = target_of(environ)
     _, _, api_id, stage, *rest = [*url_path.split("/", 4), "", ""][:5]
+    api_id, _, vpc_endpoint = api_id.partition("-")
     headers = {_title(key[5:]): value for key, value in environ.items() if key.startswith("HTTP_")}
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(key):
@@ -126,6 +130,7 @@ def read_request(environ: WSGIEnvironment) -> ApiRequest:
         headers=headers,
         source_ip=environ.get("REMOTE_ADDR", ""),
         protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+        vpc_endpoint=vpc_endpoint,
     )
 
 

@@ -26,6 +26,7 @@ _EVERYTHING = '{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"
 _OPEN = '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}'
 # Condition keys that have values in some requests, besides those that have one in each.
 _SOMETIMES = (
+    *("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip"),
     *("aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:username"),
     *("aws:sourceaccount", "aws:sourcearn", "cloudwatch:namespace", "iam:passedtoservice"),
     *("kms:calleraccount", "kms:encryptioncontext:aws:logs:arn"),
@@ -155,17 +156,31 @@ class Access:
         keys: Mapping[str, str] | None = None,
         *,
         call: str,
+        policy: Policy | None = None,
     ) -> None:
         """Refuses what the principal may not do; for what makes no request of its own.
 
         Args:
             call: What asks for it, for the record.
+            policy: Of the resource, if it is not one that is found by its ARN.
 
         Raises:
             AccessDeniedError: In AWS's words.
         """
+        request = self.request(principal, action, resource, keys)
+        self._decide(request, call, policy or self._resource_policy(request))
+
+    def request(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        keys: Mapping[str, str] | None = None,
+    ) -> Request:
+        """What policies are asked about, with the condition keys that have values."""
         given = {key: [value] for key, value in (keys or {}).items()}
-        self._require(principal, Requirement(action, resource, given), self._context.region, call)
+        requirement = Requirement(action, resource, given)
+        return self._request(principal, requirement, self._context.region)
 
     def allows(self, principal: Principal, action: str, resource: str, *, call: str) -> bool:
         """Whether `require` would not refuse."""
@@ -310,23 +325,27 @@ class Access:
     def _require(
         self, principal: Principal, requirement: Requirement, region: str, label: str
     ) -> None:
-        resource = requirement.resource
-        parts = resource.split(":", 5)
+        request = self._request(principal, requirement, region)
+        self._decide(request, label, self._resource_policy(request))
+
+    def _request(self, principal: Principal, requirement: Requirement, region: str) -> Request:
+        parts = requirement.resource.split(":", 5)
         account = (parts[4] if len(parts) == 6 else "") or self._context.account_id
-        request = Request(
+        return Request(
             principal,
             requirement.action,
-            resource,
+            requirement.resource,
             account,
             self._keys(principal, requirement, account, region),
         )
-        resource_policy = self._resource_policy(request)
+
+    def _decide(self, request: Request, label: str, resource_policy: Policy | None) -> None:
         decision = decide(
             request,
-            identity=self._policies_of(principal),
+            identity=self._policies_of(request.principal),
             resource=resource_policy,
-            resource_must_allow=requirement.action == "sts:AssumeRole"
-            or (resource.startswith("arn:aws:kms:") and resource_policy is not None),
+            resource_must_allow=request.action == "sts:AssumeRole"
+            or (request.resource.startswith("arn:aws:kms:") and resource_policy is not None),
             guardrail=self._guardrail.policy(),
         )
         self._decisions.record(request, decision, label)
@@ -379,7 +398,7 @@ class Access:
             "aws:principalisawsservice": ["true" if principal.service else "false"],
             "aws:viaawsservice": ["false"],
         }
-        if not principal.service:
+        if principal.account:
             kind = "AssumedRole" if principal.role_arn else "User"
             keys |= {
                 "aws:principalarn": [principal.role_arn or principal.arn],

@@ -23,7 +23,7 @@ class Principal:
     Args:
         arn: Of the user or the session; a service's name.
         user_id: The condition key `aws:userid`.
-        account: The number of its account; "" for a service.
+        account: The number of its account; "" for a service, and for nobody known.
         role_arn: Of the role that a session is of.
         service: E.g. "events.amazonaws.com", for a service.
         keys: Condition keys that come with the principal, e.g. `aws:SourceArn`.
@@ -47,6 +47,10 @@ class Principal:
     def role_name(self) -> str | None:
         """The name, without the path, of the role that a session is of."""
         return self.role_arn.rpartition("/")[2] if self.role_arn else None
+
+
+ANONYMOUS = Principal("anonymous", "anonymous", "")
+"""Somebody who has signed nothing."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ class DeployedStage:
 
     Attributes:
         snapshot: {"resources": [{"id", "path", "methods": {verb: method}}], "gatewayResponses":
-            {type: response}, "authorizers": {id: authorizer}, "apiKeySource"}; the inner
+            {type: response}, "authorizers": {id: authorizer}, "apiKeySource", "policy"}; the inner
             dictionaries are those of the control plane's API.
+        private: Whether the API is reached through VPC endpoints alone, and
+        vpc_endpoints: by the ids of those that have a name for it.
         method_settings: By "<path>/<verb>" or "*/*".
         access_log: {"destinationArn", "format"} or {}.
     """
@@ -34,6 +36,8 @@ class DeployedStage:
     snapshot: dict[str, Any]
     method_settings: dict[str, Any]
     access_log: dict[str, str]
+    private: bool = False
+    vpc_endpoints: tuple[str, ...] = ()
 
 
 def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
@@ -43,6 +47,7 @@ def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
         stage: Any = api.stages.get(stage_name) if api else None
         deployment: Any = api.deployments.get(stage.deployment_id) if stage else None
         if deployment is not None:
+            endpoint = api.endpoint_configuration
             return DeployedStage(
                 api_id=api_id,
                 region=region,
@@ -52,6 +57,8 @@ def find_deployed_stage(api_id: str, stage_name: str) -> DeployedStage | None:
                 snapshot=deployment.snapshot,
                 method_settings=stage.method_settings,
                 access_log=stage.access_log_settings or {},
+                private=endpoint.get("types") == ["PRIVATE"],
+                vpc_endpoints=tuple(endpoint.get("vpcEndpointIds") or ()),
             )
     return None
 
@@ -96,6 +103,8 @@ def _take_snapshot(original: Callable[..., Any]) -> Any:
             },
             "authorizers": {found.id: found.to_json() for found in self.authorizers.values()},
             "apiKeySource": self.api_key_source,
+            # Changes of the policy, too, take another deployment.
+            "policy": self.policy,
         }
         deployment.snapshot = copy.deepcopy(content)
         return deployment
@@ -136,6 +145,24 @@ def _patch_limits(original: Callable[..., Any]) -> Any:
     return apply
 
 
+def _patch_endpoints(original: Callable[..., Any]) -> Any:
+    def apply(self: Any, changes: list[dict[str, Any]]) -> None:
+        # moto knows one change of endpoints, that of the type.
+        for change in changes:
+            if change["path"] == "/endpointConfiguration/vpcEndpointIds":
+                known = set(self.endpoint_configuration.get("vpcEndpointIds") or ())
+                ids = (
+                    known | {change["value"]}
+                    if change["op"] == "add"
+                    else known - {change["value"]}
+                )
+                self.endpoint_configuration["vpcEndpointIds"] = sorted(ids)
+            else:
+                original(self, [change])
+
+    return apply
+
+
 def _stage_of_plan(plan: Any, name: str) -> dict[str, Any]:
     """The part of a usage plan for "<api id>:<stage>"."""
     found: dict[str, Any] = next(
@@ -146,4 +173,5 @@ def _stage_of_plan(plan: Any, name: str) -> dict[str, Any]:
 
 replace(Authorizer, "__init__", _keep_validation_expression)
 replace(RestAPI, "create_deployment", _take_snapshot)
+replace(RestAPI, "apply_patch_operations", _patch_endpoints)
 replace(MotoUsagePlan, "apply_patch_operations", _patch_limits)

@@ -47,8 +47,8 @@ class RestApi(Provider):
 
     def create(self, request: Request) -> Result:
         _refuse(request, "BinaryMediaTypes", "Body", "BodyS3Location")
-        types = request.properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
-        properties = {**request.properties, "EndpointConfiguration": {"types": types}}
+        endpoint = {"Types": ["EDGE"], **request.properties.get("EndpointConfiguration", {})}
+        properties = {**request.properties, "EndpointConfiguration": endpoint}
         if source := properties.get("ApiKeySourceType"):
             properties["ApiKeySource"] = source
         api = request.call(_SERVICE, "CreateRestApi", properties)["id"]
@@ -62,11 +62,23 @@ class RestApi(Provider):
             "Description": "/description",
             "ApiKeySourceType": "/apiKeySource",
             "DisableExecuteApiEndpoint": "/disableExecuteApiEndpoint",
+            "Policy": "/policy",
         }
         patch = _replacements(request, paths)
         for change in patch:
             if change["path"] == "/apiKeySource":
                 change["value"] = change["value"] or "HEADER"
+        was, now = (
+            {"Types": ["EDGE"], **found.get("EndpointConfiguration", {})}
+            for found in (request.old, request.properties)
+        )
+        if was["Types"] != now["Types"]:
+            path = f"/endpointConfiguration/types/{was['Types'][0]}"
+            patch.append(_replace(path, now["Types"][0]))
+        before, after = set(was.get("VpcEndpointIds", ())), set(now.get("VpcEndpointIds", ()))
+        for op, ids in (("remove", before - after), ("add", after - before)):
+            path = "/endpointConfiguration/vpcEndpointIds"
+            patch += [{"op": op, "path": path, "value": each} for each in ids]
         request.client(_SERVICE).update_rest_api(
             restApiId=request.physical_id, patchOperations=patch
         )

@@ -340,6 +340,28 @@ def test_several_keys_share_a_plan_and_one_can_be_taken_away(
     assert left["id"] == made["New"]
 
 
+def test_an_apis_policy_and_endpoints_may_change(stack: Stack, context: Context) -> None:
+    def deploy(**properties: Any) -> dict[str, Any]:
+        asked = {"Api": resource("AWS::ApiGateway::RestApi", Name="p", **properties)}
+        made = stack.deploy(asked, Api={"Ref": "Api"})
+        found: dict[str, Any] = client.get_rest_api(restApiId=made["Api"])
+        return found
+
+    def private(*ids: str) -> dict[str, Any]:
+        return {"Types": ["PRIVATE"], "VpcEndpointIds": [*ids]}
+
+    client = context.client("apigateway")
+    found = deploy(EndpointConfiguration={"Types": ["REGIONAL"]}, Policy={"Statement": []})
+    assert json.loads(found["policy"]) == {"Statement": []}
+    found = deploy(EndpointConfiguration=private("vpce-1", "vpce-2"), Policy={"Version": "x"})
+    assert json.loads(found["policy"]) == {"Version": "x"}
+    assert found["endpointConfiguration"]["types"] == ["PRIVATE"]
+    assert found["endpointConfiguration"]["vpcEndpointIds"] == ["vpce-1", "vpce-2"]
+    found = deploy(EndpointConfiguration=private("vpce-2"))
+    assert not found.get("policy")
+    assert found["endpointConfiguration"]["vpcEndpointIds"] == ["vpce-2"]
+
+
 def test_a_plans_limits_may_change(stack: Stack, context: Context) -> None:
     def resources(methods: dict[str, Any], **plan: Any) -> dict[str, Any]:
         mock = {"Type": "MOCK"}
