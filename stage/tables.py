@@ -37,6 +37,7 @@ def _origin(value: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){5}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/(.*/)?$")]
 
 # A function's environment holds 4 KB.
@@ -414,6 +415,8 @@ class ApiSettings(Table):
     auth: `api_key` (header x-api-key, or a bearer token), `iam` (SigV4-signed requests) or `jwt`
         (a bearer token of an OpenID Connect issuer).
     jwt: that issuer.
+    allowed_accounts: with `iam`, the accounts whose roles and users may call, if IAM lets them
+        (default: this stage's own account). Name the stage's own among them, if it is one.
     rate_limit: requests a second, steady; burst_limit: requests at once.
     key_rate_limit, key_burst_limit: the same of each API key (default: rate_limit, burst_limit).
     key_quota: requests of each API key in a key_quota_period, `day`, `week` or `month` (default:
@@ -433,6 +436,7 @@ class ApiSettings(Table):
 
     auth: Literal["api_key", "iam", "jwt"] = "iam"
     jwt: JwtSettings | None = None
+    allowed_accounts: tuple[Account, ...] = Field((), max_length=20)
     rate_limit: int = Field(20, ge=1, le=10_000)
     burst_limit: int = Field(40, ge=1, le=5_000)
     key_rate_limit: int | None = Field(None, ge=1, le=10_000)
@@ -454,6 +458,15 @@ class ApiSettings(Table):
     def _different_keys(self) -> Self:
         if len(set(self.api_keys)) < len(self.api_keys):
             raise ValueError("api_keys: each name once")
+        return self
+
+    @model_validator(mode="after")
+    def _accounts_of_signed_requests(self) -> Self:
+        if self.allowed_accounts and self.auth != "iam":
+            raise ValueError(
+                f'allowed_accounts: with auth = "{self.auth}" requests name no account; only with'
+                ' "iam"'
+            )
         return self
 
     @model_validator(mode="after")

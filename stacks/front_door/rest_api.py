@@ -6,7 +6,7 @@ Its resources and methods are those of docs/openapi.json, which the functions' r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from stacks.front_door.authorizer import make_authorizer
 from stacks.front_door.console import console_limits
 from stacks.front_door.cors import add_preflight, refusal_headers
 from stacks.front_door.integration import integrate
+from stacks.front_door.resource_policy import resource_policy
 from stage.settings import Settings
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
@@ -129,6 +130,9 @@ class RestApi(Construct):
             rest_api_name=settings.names.prefix,
             description="Embeds texts and finds the nearest answers",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
+            policy=resource_policy(
+                settings, [(verb, path) for path, verb, _ in self._operations()]
+            ),
             cloud_watch_role=False,
             api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER if self._by_key else None,
             deploy_options=self._stage(access_logs),
@@ -251,25 +255,28 @@ class RestApi(Construct):
             deployment.node.add_dependency(response)
             deployment.add_to_logical_id([kind, status, template, *([headers] if headers else [])])
 
-    def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
-        """Makes the operations of docs/openapi.json, each for the function in its `x-function`.
+    def _operations(self) -> Iterator[tuple[str, str, str]]:
+        """Path, verb and `x-function` of the operations of docs/openapi.json.
 
         Those that name some ways to authorise in `x-auth` exist with these alone.
         """
+        document = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
+        auth = self._settings.api.auth
+        for path, operations in document["paths"].items():
+            for verb, operation in operations.items():
+                if auth in operation.get("x-auth", (auth,)):
+                    yield path, verb.upper(), operation["x-function"]
+
+    def _methods(self, functions: Mapping[str, lambda_.IFunction]) -> None:
+        """Makes the operations, each for the function that it names."""
         integrations = {
             name: integrate(self, f"Permission-{name}", api=self.api, function=function)
             for name, function in functions.items()
         }
-        document = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
-        auth = self._settings.api.auth
-        for path, operations in document["paths"].items():
-            functions_of = {
-                verb.upper(): operation["x-function"]
-                for verb, operation in operations.items()
-                if auth in operation.get("x-auth", (auth,))
-            }
-            if not functions_of:
-                continue
+        by_path: dict[str, dict[str, str]] = {}
+        for path, verb, function in self._operations():
+            by_path.setdefault(path, {})[verb] = function
+        for path, functions_of in by_path.items():
             resource = self.api.root.resource_for_path(path)
             for verb, function in functions_of.items():
                 method = self._method(verb, resource, integrations[function])
