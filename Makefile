@@ -30,6 +30,11 @@ PARAPHRASES ?=
 MODELS ?=
 # Of the bench: sections by commas; 1 for the smallest sizes.
 ONLY ?=
+# Of the attack: what to repeat, a short form, minutes of load.
+SEED ?=
+CASE ?=
+SHORT ?=
+MINUTES ?=
 # Of the documentation: 1 to serve it.
 SERVE ?=
 QUICK ?=
@@ -54,7 +59,7 @@ WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
         versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients \
-        test-reference test-walkthrough test-checkov screenshots permissions lint fmt \
+        test-reference test-walkthrough test-checkov screenshots permissions attack lint fmt \
         snapshots second-opinion openapi docs sbom audit lock clean
 
 help: ## this list
@@ -157,6 +162,11 @@ test-walkthrough: .build/installed-dev .build/installed-walkthrough ## run the n
 
 permissions: .build/installed-dev ## deny what roles and deployer may do, one by one: does it show?
 	@$(BIN)/python -m tests.permissions
+
+attack: .build/installed-dev ## hostile requests and faults, on this machine alone: SEED=1 ONLY=http SHORT=1 MINUTES=30
+	@PYTHONPATH=lambda $(BIN)/python -m tests.attack $(if $(SEED),--seed "$(SEED)") \
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(CASE),--case "$(CASE)") $(if $(SHORT),--short) \
+	  $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(LOCAL),--state "$${LOCAL_STATE:-.local}")
 
 bench: .build/installed-charts .build/installed-bench ## speed beside the alternatives: ONLY=encoder,index QUICK=1 STAGE=dev
 	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \

@@ -15,7 +15,8 @@ from tests.support.together import Together
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
-    shared = dict.fromkeys(("test_1_rest_api.py", "test_2_operations.py"), "shared app")
+    files = ("test_1_rest_api.py", "test_2_operations.py", "test_5_attack.py")
+    shared = dict.fromkeys(files, "shared app")
     return Together(config, log, {**shared, "test_3_lifecycle.py": "lifecycle"})
 
 

@@ -1,0 +1,1 @@
+"""The campaign of `make attack`: hostile requests and faults against a local deployment."""
