@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never
 
-from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash
+from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash, sealed
 from container.bake.encode_corpus import check_size, encode_corpus
 from container.bake.manifest import make_manifest
 from container.bake.passages import Passages
@@ -165,7 +165,8 @@ def bake(paths: Paths, code: Path) -> None:
             )
             _say(f"Precision {settings.precision}: {manifest['precision_check']}")
         (artifact / MANIFEST).write_text(
-            json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8"
+            json.dumps(sealed(manifest), ensure_ascii=False, indent=1, sort_keys=True) + "\n",
+            "utf-8",
         )
         _move(artifact, paths.model)
     _say(f"Bake {settings.bake_id} is done")

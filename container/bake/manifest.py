@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from container.artifact import INDEX, WEIGHTS, file_hash
+from container.artifact import INDEX, hash_files
 from container.bake.settings import BakeSettings
 from container.bake.weights import FoundModel, source_hashes
 from container.encoder.base import Encoder
@@ -56,7 +56,7 @@ def make_manifest(
         "ranking": settings.ranking,
         "hyperparameters": dict(settings.raw),
         "index": {"rows": index.rows, "dimension": config.dimension},
-        "weights": {path.name: file_hash(path) for path in (artifact / WEIGHTS).iterdir()},
+        "files": hash_files(artifact).result(),
         "weights_source": source_hashes(model),
         "libraries": {"python": platform.python_version(), **_library_versions()},
         "probes": _probes(Searcher(encoder, index, about), index, settings),

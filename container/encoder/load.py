@@ -6,12 +6,12 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from container.artifact import WEIGHTS, file_hash
+from container.artifact import WEIGHTS, check_files, hash_files
 from container.encoder.base import Encoder
 from container.encoder.model_config import ModelConfig, Precision
 from container.errors import LoadError
@@ -27,29 +27,27 @@ _CONVERTER = "openvino.tools.ovc"
 _DEVICES = Path("/dev")
 
 
-def load_encoder(model_dir: Path, manifest: dict[str, Any]) -> Encoder:
-    """The encoder of the artifact in `model_dir`, warm.
+def load_encoder(
+    model_dir: Path, manifest: dict[str, Any], hashes: Future[dict[str, str]] | None = None
+) -> Encoder:
+    """The encoder of the artifact in `model_dir`, warm, once all files are checked.
 
     Raises LoadError; whatever else a broken artifact causes becomes one in `broken_artifact`.
+
+    Args:
+        hashes: of the files, if somebody has begun to hash them.
     """
-    with ThreadPoolExecutor(1) as thread:
-        # Hashing a gigabyte takes as long as compiling its graph, so both run at once.
-        checked = thread.submit(_check_files, model_dir, manifest["weights"])
-        try:
-            config = model_config(model_dir, manifest)
-            precision = manifest["model"].get("precision", "fp32")
-            encoder = open_encoder(model_dir / WEIGHTS, config, precision=precision)
-            encoder.encode(WARM_UP)
-        finally:
-            # A wrong file is the cause to report, whatever error it led to above.
-            checked.result()
+    # Hashing takes about as long as loading the model, so both run at once.
+    hashes = hashes or hash_files(model_dir)
+    try:
+        config = model_config(model_dir, manifest)
+        precision = manifest["model"].get("precision", "fp32")
+        encoder = open_encoder(model_dir / WEIGHTS, config, precision=precision)
+        encoder.encode(WARM_UP)
+    finally:
+        # A wrong file is the cause to report, whatever error it led to above.
+        check_files(manifest["files"], hashes.result())
     return encoder
-
-
-def _check_files(model_dir: Path, hashes: dict[str, str]) -> None:
-    for name, expected in hashes.items():
-        if file_hash(model_dir / WEIGHTS / name) != expected:
-            raise LoadError(f"{WEIGHTS}/{name} is not the file that the manifest names")
 
 
 @contextmanager

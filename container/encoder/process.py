@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -40,8 +41,14 @@ LONELY_SECONDS = 60.0
 CHECK_SECONDS = 0.5
 
 
-def main(model_dir: Path, address: str, descriptor: int, owners: Sequence[int]) -> int:
-    """Serves the model in `model_dir`; returns the exit status.
+def main(
+    model_dir: Path,
+    address: str,
+    descriptor: int,
+    owners: Sequence[int],
+    hashes: Future[dict[str, str]],
+) -> int:
+    """Serves the model in `model_dir`, whose files have these `hashes`; returns the exit status.
 
     Runs until no worker is left, or one of the processes `owners` ends. Workers wait at the
     listening socket `descriptor`, whose address is `address`, until the model is loaded; then they
@@ -54,7 +61,7 @@ def main(model_dir: Path, address: str, descriptor: int, owners: Sequence[int]) 
         try:
             started = time.monotonic()
             with broken_artifact():
-                encoder = load_encoder(model_dir, read_manifest(model_dir))
+                encoder = load_encoder(model_dir, read_manifest(model_dir), hashes)
         except Exception as error:
             kind = "" if isinstance(error, LoadError) else f"{type(error).__name__}: "
             report_failure(listener, f"{kind}{error}")

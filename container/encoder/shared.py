@@ -25,13 +25,17 @@ from pathlib import Path
 
 from container.errors import LoadError
 
-# The encoder process finds our packages by the path of the process that starts it.
+# The encoder process finds our packages by the path of the process that starts it. It hashes the
+# artifact's files while it imports the others.
 _PROGRAM = """
 import json, pathlib, sys
 model_dir, address, listener, *owners = json.loads(sys.argv[1])
 sys.path[:] = json.loads(sys.argv[2])
+from container.artifact import hash_files
+folder = pathlib.Path(model_dir)
+hashes = hash_files(folder)
 from container.encoder.process import main
-sys.exit(main(pathlib.Path(model_dir), address, listener, owners))
+sys.exit(main(folder, address, listener, owners, hashes))
 """
 # The longest address of a Unix socket, its closing NUL included, is 104 on macOS (108 on Linux).
 _MAX_ADDRESS = 104

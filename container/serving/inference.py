@@ -36,12 +36,14 @@ LOAD_SECONDS = 45
 def model_fn(model_dir: str) -> Service:
     """Opens the artifact in `model_dir`; ends the server if that fails."""
     try:
+        started = time.monotonic()
         _find_code()
+        folder = Path(model_dir)
+        loader = _encoder_loader(folder)
         # Not at the top: a failed import must end the server too.
         from container.serving.service import Service  # noqa: PLC0415
 
-        started = time.monotonic()
-        service = Service.open(Path(model_dir), os.environ.get("BAKE_ID"), _encoder_loader())
+        service = Service.open(folder, os.environ.get("BAKE_ID"), loader)
         logger.info("Artifact opened in %.1f s", time.monotonic() - started)
         return service
     except Exception as error:
@@ -92,17 +94,23 @@ def load_ahead() -> None:
         )
 
 
-def _encoder_loader() -> EncoderLoader:
-    """A single worker holds the model itself; several share a process that does.
+def _encoder_loader(model_dir: Path) -> EncoderLoader:
+    """What opens the model in `model_dir`.
+
+    A single worker holds the model itself; several share a process that does.
 
     A server that preloads calls `model_fn` once and forks its workers from that process, which a
     model with threads would not survive. A server that does not preload calls it in each worker,
     and all of them are children of one process.
     """
     if not _shares_encoder():
+        from container.artifact import hash_files  # noqa: PLC0415 - as above
+
+        # Before everything else is imported, to be done by the time that the model is loaded.
+        hashes = hash_files(model_dir)
         from container.encoder.load import load_encoder  # noqa: PLC0415 - as above
 
-        return load_encoder
+        return partial(load_encoder, hashes=hashes)
     from container.encoder.remote import shared_encoder  # noqa: PLC0415 - as above
 
     parent = os.getpid() if _preloads() else os.getppid()

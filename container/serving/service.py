@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 # multi-model-server's default. Beyond it the server answers 500 and restarts the worker.
 DEFAULT_MAX_RESPONSE = 6_553_500
 
-# From an artifact's folder and manifest to its encoder.
+# From an artifact's folder and manifest to its encoder, once all files are checked.
 EncoderLoader = Callable[[Path, dict[str, Any]], TextEncoder]
 
 
@@ -61,13 +61,15 @@ class Service:
         with broken_artifact():
             check_bake(manifest, bake_id)
             model = manifest["model"]
+            # First, because it checks the files of the index, too.
+            encoder = load(model_dir, manifest)
             index = Index(
                 model_dir / INDEX,
                 manifest["corpus"]["entries"],
                 model["dimension"],
                 manifest["ranking"],
             )
-            return cls(manifest, Searcher(load(model_dir, manifest), index, model))
+            return cls(manifest, Searcher(encoder, index, model))
 
     def answer(self, body: Body, content_type: str | None) -> bytes:
         """Answers one body: a JSON document, or one JSON line for each record of a batch.

@@ -222,6 +222,7 @@ _MEANINGFUL: tuple[tuple[Damage, str], ...] = (
     (_manifest(lambda m: m["model"].update(pooling="cls"), "another pooling"), _MANIFEST),
     (_manifest(lambda m: m["model"].update(max_seq_length=3), "shorter texts"), _MANIFEST),
     (_manifest(lambda m: m["model"].update(query_prefix="a "), "a prefix"), _MANIFEST),
-    (_manifest(lambda m: m.pop("weights"), "no hashes"), _MANIFEST),
-    (_manifest(lambda m: m["weights"].clear(), "empty hashes"), _MANIFEST),
+    (_manifest(lambda m: m.pop("files"), "no hashes"), _MANIFEST),
+    (_manifest(lambda m: m["files"].clear(), "empty hashes"), _MANIFEST),
+    (_manifest(lambda m: m.pop("sha256"), "no hash of its own"), _MANIFEST),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack import bakes, bodies, garbage
+from tests.attack import artifacts, bakes, bodies, garbage
 from tests.attack.campaign import Part
 
 SEED = 13
@@ -22,6 +22,13 @@ def test_hostile_bodies(folder: Path) -> None:
     bodies.attack(part, folder, 500)
     assert part.findings == []
     assert min(part.statuses["answered"], part.statuses["refused"]) > 50
+
+
+def test_damaged_artifacts(folder: Path) -> None:
+    part = Part("artifacts", SEED, short=True)
+    artifacts.attack(part, folder, 15)
+    assert part.findings == []
+    assert part.statuses["refused"] > 8
 
 
 def test_garbage_from_endpoints() -> None:

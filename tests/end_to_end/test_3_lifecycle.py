@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from container.artifact import sealed
 from corpus.reader import read_corpus
 from stage.bake_inputs import bake_inputs
 from stage.settings import load_settings
@@ -250,7 +251,7 @@ def plant_bake(app: LocalApp, bake_id: str, changes: dict[str, Any]) -> None:
             content = old.extractfile(member)
             if member.name.endswith("bake-manifest.json"):
                 assert content is not None
-                manifest = json.load(content) | changes
+                manifest = sealed(json.load(content) | changes)
                 data = json.dumps(manifest).encode()
                 member.size, content = len(data), io.BytesIO(data)  # type: ignore[assignment]
             new.addfile(member, content)

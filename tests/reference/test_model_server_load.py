@@ -28,9 +28,9 @@ def wait_before(artifact, module, function, seconds):
     assert f"def {function}(" in text
     text = text.replace(f"def {function}(", f"def {function}_at_once(")
     file.write_text(
-        f"{text}\n\ndef {function}(*arguments):\n"
+        f"{text}\n\ndef {function}(*arguments, **named):\n"
         f"    import time\n    time.sleep({seconds})\n"
-        f"    return {function}_at_once(*arguments)\n",
+        f"    return {function}_at_once(*arguments, **named)\n",
         "utf-8",
     )
 
