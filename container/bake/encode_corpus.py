@@ -24,9 +24,10 @@ from corpus.reader import CorpusInfo, Entry, iter_corpus
 WINDOW_BATCHES = 16
 SECONDS_BETWEEN_LINES = 2.0
 BYTES_PER_NUMBER = 4
-ADVICE = (
-    "Use batch transform for a corpus of this size, since no endpoint has to hold it then; "
-    "or choose a larger instance."
+BATCH = "Use batch transform for a corpus of this size, since no endpoint has to hold it then"
+LARGER_DISK = (
+    "Set a larger bake.volume_size_gb; instance types with local storage ignore it, so choose a "
+    "larger one of those"
 )
 
 
@@ -40,12 +41,16 @@ def check_size(settings: BakeSettings, corpus: CorpusInfo, volume: Path) -> None
     size = corpus.entries * views * settings.dimension * BYTES_PER_NUMBER
     # The postings of the words take about as much as the texts.
     size += corpus.bytes * (2 if settings.store_text else 1)
-    for limit, name in ((total_memory(), "memory"), (shutil.disk_usage(volume).free, "free disk")):
+    free = shutil.disk_usage(volume).free
+    for limit, name, advice in (
+        (total_memory(), "memory", f"{BATCH}; or choose a larger instance."),
+        (free, "free disk", f"{LARGER_DISK}."),
+    ):
         if size > limit:
             raise BakeError(
                 f"The corpus is too large: {corpus.entries:,} entries make an index of "
                 f"{size / 1e9:,.1f} GB, and this instance has {limit / 1e9:,.1f} GB of {name}. "
-                + ADVICE
+                f"{advice}"
             )
 
 

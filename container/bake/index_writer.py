@@ -19,6 +19,7 @@ import numpy as np
 
 from container.bake.lexical_writer import LexicalWriter
 from container.bake.texts import WindowTexts
+from container.errors import BakeError
 from container.search.arrays import ArrayFile, header
 from container.search.nearest import normalized
 from container.search.selection import Vectors
@@ -86,7 +87,16 @@ class IndexWriter:
             np.save(self._folder / "category_entries.npy", entries[order])
 
     def add(self, entries: Sequence[Entry], texts: WindowTexts, vectors: Vectors) -> None:
-        """Appends entries with the vectors of their texts, which are scaled to unit length."""
+        """Appends entries with the vectors of their texts, which are scaled to unit length.
+
+        Raises BakeError for NaN and infinity, which no hash would find later.
+        """
+        if not np.isfinite(vectors).all():
+            first, last = self._entry + 1, self._entry + len(entries)
+            raise BakeError(
+                f"The model gave a vector that is not finite for one of the entries {first:,} to "
+                f"{last:,}; its weights are broken, or too large for the precision."
+            )
         unit = normalized(vectors)
         start = self._entry
         for number, view in enumerate(self._views):

@@ -6,6 +6,7 @@ SageMaker uploads the model folder even when a job is stopped.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Never
 
 from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash, sealed
-from container.bake.encode_corpus import check_size, encode_corpus
+from container.bake.encode_corpus import LARGER_DISK, check_size, encode_corpus
 from container.bake.manifest import make_manifest
 from container.bake.passages import Passages
 from container.bake.precision_check import check_precision
@@ -34,6 +35,8 @@ from container.search.index import Index
 from corpus.reader import CorpusError, describe
 
 MAX_FAILURE = 1024
+# With less free, a disk counts as full. Not every library says why a write failed.
+LEAST_FREE = 1 << 20
 NEEDED = {
     "bf16": "a CPU with AVX512-BF16 or AMX, or a GPU of the Ampere generation or later",
     "fp16": "a GPU",
@@ -208,11 +211,22 @@ def _scratch(paths: Paths) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=paths.base))
     try:
         yield scratch
-    except BaseException:
+    except BaseException as error:
+        full = _is_full(paths.base, error)
         _empty(paths.model)
+        if full:
+            raise BakeError(f"The disk is full. {LARGER_DISK}.") from error
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_full(folder: Path, error: BaseException) -> bool:
+    """Whether `error` comes from a full disk, as `folder` has it."""
+    if not isinstance(error, Exception) or isinstance(error, BakeError | CorpusError):
+        return False
+    full = os.strerror(errno.ENOSPC)
+    return full in str(error) or shutil.disk_usage(folder).free < LEAST_FREE
 
 
 def _move(artifact: Path, model: Path) -> None:

@@ -10,12 +10,17 @@ from causes import because, reason_of
 
 _TOO_LARGE = re.compile(
     r"out of memory|outofmemory|memoryerror|cannot allocate memory|exit code:? ?(137|-9)\b"
-    r"|no space left|disk (is )?full|too large",
+    r"|too large",
     re.IGNORECASE,
 )
+_DISK_FULL = re.compile(r"no space left|disk (is )?full", re.IGNORECASE)
 _SIZE_HINT = (
     "The corpus seems too large for this bake: choose a larger bake instance type, or use"
     " batch transform, which has no such limit."
+)
+_DISK_HINT = (
+    "Set a larger bake.volume_size_gb; instance types with local storage ignore it, so choose a"
+    " larger one of those."
 )
 _TIME_HINT = (
     "Choose a larger bake instance type; if the corpus is too large even for that, use batch"
@@ -32,6 +37,8 @@ def of_job(name: str, job: Mapping[str, Any]) -> str:
         hints.append(_TIME_HINT)
     elif _TOO_LARGE.search(reason) and "batch transform" not in reason.lower():
         hints.append(_SIZE_HINT)
+    elif _DISK_FULL.search(reason) and "bake.volume_size_gb" not in reason:
+        hints.append(_DISK_HINT)
     ended = "failed" if job["TrainingJobStatus"] == "Failed" else "was stopped"
     log = f"Its log is in the CloudWatch group /aws/sagemaker/TrainingJobs, streams {name}/*."
     return " ".join([because(f"The bake's training job {name} {ended}", reason), *hints, log])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from container.bake import encode_corpus, job
+from container.encoder.cpu import OpenVinoEncoder
 from tests.support.container import FAQ, BakeRun, faq_csv, minilm
 
 
@@ -172,6 +177,47 @@ def test_a_corpus_beyond_memory_points_to_batch_transform(tiny_run, monkeypatch)
     assert run.run_here() == 1
     assert "The corpus is too large: 20,000 entries" in run.failure
     assert "batch transform" in run.failure
+
+
+def test_a_corpus_beyond_the_disk_points_to_its_setting(tiny_run, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    run = tiny_run("".join(f'"q {n}","a {n}"\n' for n in range(20_000)).encode())
+    assert run.run_here() == 1
+    assert "this instance has 0.0 GB of free disk. Set a larger bake.volume_size_gb" in run.failure
+
+
+@pytest.mark.parametrize(
+    ("error", "free"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1 << 30),
+        (SafetensorError("Error: No space left on device (os error 28)"), 1 << 30),
+        # numpy's, which does not say why.
+        (OSError("100000 requested and 0 written"), 4096),
+    ],
+    ids=["system", "safetensors", "numpy"],
+)
+def test_a_disk_that_is_full_is_reported_with_its_setting(tiny_run, monkeypatch, error, free):
+    def fail(*_):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+        raise error
+
+    monkeypatch.setattr(job, "make_manifest", fail)
+    run = tiny_run()
+    assert run.run_here() == 1
+    assert run.failure.startswith("The disk is full. Set a larger bake.volume_size_gb;")
+    assert not list(run.model.glob("*"))
+
+
+def test_vectors_that_are_not_finite_fail_the_bake(tiny_run, monkeypatch):
+    """They would spoil what is found from then on, with hashes that agree."""
+
+    def broken(_encoder, tokens):
+        return np.full((len(tokens), 32), np.nan, dtype=np.float32)
+
+    monkeypatch.setattr(OpenVinoEncoder, "forward", broken)
+    run = tiny_run()
+    assert run.run_here() == 1
+    assert run.failure.startswith("The model gave a vector that is not finite for one of the")
 
 
 def test_an_unexpected_error_is_reported_with_its_traceback_in_the_log(

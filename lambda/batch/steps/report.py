@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Status = Literal["completed", "failed", "stopped"]
 
+_DISK_HINT = (
+    "The disk of an instance is full. A transform job's disk has no size to set, as a bake's has in"
+    " bake.volume_size_gb: choose a batch.instance_type with more storage, or send smaller files."
+)
 _EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -186,9 +190,11 @@ def reason_of_job(name: str, job: Mapping[str, Any]) -> str:
     """Why a transform job did not complete, from what DescribeTransformJob says about it."""
     if job["TransformJobStatus"] == "Stopped":
         return f"The transform job {name} was stopped."
-    failure = because(f"The transform job {name} failed", (job.get("FailureReason") or "").strip())
+    reason = (job.get("FailureReason") or "").strip()
+    failure = because(f"The transform job {name} failed", reason)
+    hint = f" {_DISK_HINT}" if "no space left" in reason.lower() else ""
     log = f"Its log is in the CloudWatch group /aws/sagemaker/TransformJobs, streams {name}/*."
-    return f"{failure} {log}"
+    return f"{failure}{hint} {log}"
 
 
 def reason_of_missing(accepted: int, answered: int) -> str:

@@ -77,7 +77,6 @@ class TestFinish:
             "AlgorithmError: OutOfMemoryError, exit code: 1",
             "ClientError: Please use an instance type with more memory, out of memory",
             "AlgorithmError: , exit code: 137",
-            "OSError: [Errno 28] No space left on device",
             "The corpus is too large",
         ],
     )
@@ -85,6 +84,19 @@ class TestFinish:
         bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
         assert reason in answers.only["Reason"]
         assert answers.only["Reason"].count("batch transform") == 1
+
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            "ClientError: Failed to download data. No space left on device",
+            "The disk is full. Set a larger bake.volume_size_gb",
+        ],
+    )
+    def test_names_the_setting_if_the_disk_is_full(self, aws, answers, bake, reason):
+        bake.handle(finish(bake, aws, "Failed", FailureReason=reason))
+        assert reason in answers.only["Reason"]
+        assert answers.only["Reason"].count("bake.volume_size_gb") == 1
+        assert "batch transform" not in answers.only["Reason"]
 
     def test_does_not_repeat_the_bakes_advice(self, aws, answers, bake):
         reason = "The corpus is too large: use batch transform."

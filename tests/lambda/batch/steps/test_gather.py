@@ -165,6 +165,17 @@ class TestReport:
         assert report["merged"] is None
         assert MERGED not in batch_aws.keys("output/")
 
+    def test_of_a_job_whose_disk_was_full_says_what_to_do(self, batch_aws, steps, transformed):
+        batch_aws.fail_shards = {0}
+        batch_aws.transform_outcome = {
+            "TransformJobStatus": "Failed",
+            "FailureReason": "InternalServerError: No space left on device",
+        }
+        gather_all(steps, transformed())
+        reason = batch_aws.report()["reason"]
+        assert "No space left on device. The disk of an instance is full." in reason
+        assert "bake.volume_size_gb: choose a batch.instance_type with more storage" in reason
+
     def test_of_a_stopped_job(self, batch_aws, steps, transformed):
         batch_aws.fail_shards = {1}
         batch_aws.transform_outcome = {"TransformJobStatus": "Stopped"}
