@@ -208,6 +208,8 @@ def test_exact_duplicates_are_allowed(tmp_path):
         ("f.jsonl", '{"text":"x"}\n5\n', "faq:2: not an object but '5'; one object a line"),
         ("f.jsonl", '{"text":"x"}\n{"text"}\n', "faq:2: not JSON (Expecting ':' delimiter at"),
         ("f.jsonl", '{"text":' + "1" * 5000 + "}", "faq:1: a number of too many digits"),
+        ("f.jsonl", '{"text":"x","n":-1e999}', "faq:1: the number '-1e999', which is too large"),
+        ("f.json", '[{"text":"x"},\n{"text":2e308}]', "faq:1: the number '2e308', which is too"),
         ("f.jsonl", '{"text":' + "[" * 200_000, "faq:1: JSON nested too deeply"),
         ("f.jsonl", '{"answer":null}', "faq:1: no answer; a corpus has"),
         ("f.jsonl", '{"answer":true}', "faq:1: the answer is a JSON boolean; a string"),

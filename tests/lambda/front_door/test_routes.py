@@ -329,6 +329,8 @@ def test_bodies_that_are_not_utf8(door, text):
         ("/search", {"queries": ["a"], "category": {"b": 1}}, "category", "array"),
         ("/search", '{"queries": ["a"], "top_k": Infinity}', "top_k", "integer"),
         ("/search", '{"queries": ["a"], "min_score": NaN}', "min_score", "finite"),
+        ("/search", '{"queries": ["a"], "top_k": 1e999}', "top_k", "integer"),
+        ("/search", '{"queries": ["a"], "min_score": -1e999}', "min_score", "finite"),
         ("/search", {"queries": ["a"], "endpoint_name": "x"}, "endpoint_name", "not a field"),
         ("/search", {"queries": ["a"] * 200, "top_k": 11}, "top_k", "2,000"),
         ("/nearest", {"queries": ["a"]}, "corpus", "missing"),
