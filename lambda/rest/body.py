@@ -29,7 +29,7 @@ def _whole(value: object) -> object:
 WHOLE: Final = BeforeValidator(_whole)
 
 
-def _without_titles(schema: dict[str, Any]) -> None:
+def without_titles(schema: dict[str, Any]) -> None:
     """Titles only repeat the names of the fields."""
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
@@ -40,7 +40,7 @@ class RequestModel(BaseModel):
     """A JSON object without unknown fields, whose values are not converted."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, json_schema_extra=_without_titles
+        strict=True, extra="forbid", frozen=True, json_schema_extra=without_titles
     )
 
 

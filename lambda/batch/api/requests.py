@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from rest.body import WHOLE, RequestModel
+from rest.body import WHOLE, RequestModel, without_titles
+
+
+def _documented(schema: dict[str, Any]) -> None:
+    """Adds an example that works in every stage; tools would make one of all fields at once."""
+    without_titles(schema)
+    schema["examples"] = [{"upload": True, "merge": True}]
 
 
 class BatchRequest(RequestModel):
     """Where the records are, JSON lines of `id` and `text_inputs`, and how to process them."""
+
+    model_config = ConfigDict(json_schema_extra=_documented)
 
     s3_uri: str | None = Field(
         default=None,
@@ -18,12 +26,11 @@ class BatchRequest(RequestModel):
         max_length=1100,
         pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/.*[^/]$",
         description="The file: one S3 object below the batch bucket's input/ or another location "
-        "that this stage allows.",
+        "that this stage allows. It excludes upload.",
     )
     upload: bool = Field(
         default=False,
         description="Instead of s3_uri: return a URL for uploading the file, of up to 5 GB.",
-        examples=[True],
     )
     client_token: str | None = Field(
         default=None,

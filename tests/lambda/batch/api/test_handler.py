@@ -12,6 +12,7 @@ from botocore.exceptions import ConnectTimeoutError
 from pydantic import TypeAdapter
 
 from batch.api import answers
+from batch.api.requests import BatchRequest
 from tests.support.batch_scenarios import BUCKET, TEAM
 from tests.support.recorded_aws import REGION, AwsError
 
@@ -52,6 +53,14 @@ def test_a_file_in_s3_is_begun_with_what_was_asked(api):
         "merge": True,
         "owner": TEAM,
     }
+
+
+def test_the_documented_examples_work_in_every_stage(api):
+    examples = BatchRequest.model_json_schema()["examples"]
+    assert examples
+    for example in examples:
+        status, answer = api.ask(**example)
+        assert status == 202, answer
 
 
 def test_the_stage_has_the_defaults(api):
