@@ -43,7 +43,7 @@ def parts(short: bool, minutes: float) -> Mapping[str, Attack]:
         "rest-api": lambda part, app, _: rest_api.attack(part, app, 400 if short else 3460),
         "http": lambda part, app, _: raw_http.attack(part, app, 100 if short else 600),
         "bodies": lambda part, _, folder: bodies.attack(part, folder, 500 if short else 6000),
-        "artifacts": lambda part, _, folder: artifacts.attack(part, folder, 5 if short else 1),
+        "artifacts": lambda part, _, folder: artifacts.attack(part, folder, 15 if short else 1),
         "garbage": lambda part, _app, _folder: garbage.attack(part, slow=not short),
         "kills": lambda part, app, _: kills.attack(part, app, 3 if short else 24),
     }
