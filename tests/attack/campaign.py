@@ -94,7 +94,7 @@ class Part:
     @property
     def server_errors(self) -> dict[str, int]:
         """How often each status from 500 on came, with its code."""
-        return {name: count for name, count in sorted(self.statuses.items()) if name >= "500"}
+        return {name: count for name, count in sorted(self.statuses.items()) if name[0] == "5"}
 
     def to_dict(self) -> dict[str, Any]:
         """For the report."""

@@ -221,6 +221,7 @@ def test_the_report_hides_no_5xx_and_says_how_to_repeat(tmp_path: Path):
     part = Part("http", seed=7)
     part.answered(200)
     part.answered(503, "model_unavailable")
+    part.statuses["works"] += 1
     part.find(3, "it broke")
     found = Campaign(7, "abc", [part])
     report = json.loads(found.write(tmp_path).read_text())
