@@ -51,9 +51,11 @@ class StateMachines:
         self._access = access
         moto_adapter.execution_hosts.add(self)
 
-    def client(self, service: str, region: str, role_arn: str) -> Any:
+    def client(self, service: str, region: str, role_arn: str, state_machine_arn: str) -> Any:
         """The client with which an execution's tasks call a service: that of its role."""
-        principal = self._access.assume(role_arn, "states.amazonaws.com", "StepFunctions")
+        principal = self._access.assume(
+            role_arn, "states.amazonaws.com", "StepFunctions", state_machine_arn
+        )
         with service_models.session_lock:
             return _create_client(
                 self._context.endpoint_url, region, service, self._access.key_of(principal)

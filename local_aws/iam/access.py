@@ -102,26 +102,34 @@ class Access:
         )
         return AccessKey(principal, key_id, owner.secret, owner.token, owner.expires)
 
-    def service(self, name: str, source_arn: str) -> Principal:
+    def service(self, name: str, source_arn: str | None = None) -> Principal:
         """An AWS service that acts for itself, on behalf of a resource.
 
         Args:
             name: E.g. "events.amazonaws.com".
-            source_arn: The resource, e.g. a rule.
+            source_arn: The resource, e.g. a rule. Without it the request has neither
+                `aws:SourceArn` nor `aws:SourceAccount`.
         """
         account = self._context.account_id
-        keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account}
+        keys = {"aws:SourceArn": source_arn, "aws:SourceAccount": account} if source_arn else {}
         return Principal(name, name, "", service=name, keys=keys)
 
-    def assume(self, role_arn: str, service: str, session: str) -> Principal:
+    def assume(
+        self, role_arn: str, service: str, session: str, source_arn: str | None = None
+    ) -> Principal:
         """The session of a role that a service has assumed, as the role's trust policy lets it.
+
+        Args:
+            source_arn: What the service assumes it for, where AWS documents that the service says
+                so. It does of SageMaker, Step Functions and EventBridge Scheduler, but not of
+                Lambda, API Gateway and CloudFormation.
 
         Raises:
             AccessDeniedError: The role does not exist, or does not trust the service.
         """
         name = role_arn.rpartition("/")[2]
         arn = f"arn:aws:sts::{self._context.account_id}:assumed-role/{name}/{session}"
-        caller = self.service(service, arn)
+        caller = self.service(service, source_arn)
         self.require(caller, "sts:AssumeRole", role_arn, call=f"{service} as {session}")
         key = role_arn, service, session
         with self._assuming:
@@ -210,7 +218,9 @@ class Access:
                 continue
             if requirement.of_role is not None:
                 assert requirement.passed_to
-                session = self.assume(requirement.of_role, requirement.passed_to, call.service)
+                session = self.assume(
+                    requirement.of_role, requirement.passed_to, call.service, requirement.source
+                )
                 self._require(session, requirement, call.region, label)
             elif requirement.for_key_of is None:
                 self._require(principal, requirement, call.region, label)
@@ -253,7 +263,7 @@ class Access:
         assert requirement.passed_to
         if requirement.resource == "*":
             return
-        service = self.service(requirement.passed_to, requirement.resource)
+        service = self.service(requirement.passed_to, requirement.source)
         trust = Requirement("sts:AssumeRole", requirement.resource)
         self._require(service, trust, self._context.region, label)
 

@@ -41,6 +41,7 @@ class Requirement:
         for_key_of: The requirement is about the KMS key of this, which may have none: the ARN of
             an S3 object or a log group.
         of_role: The requirement is for this role, which the call hands to a service.
+        source: What that service assumes the role for, if it says so.
         if_absent: It only counts if the call's object does not exist.
     """
 
@@ -50,6 +51,7 @@ class Requirement:
     passed_to: str | None = None
     for_key_of: str | None = None
     of_role: str | None = None
+    source: str | None = None
     if_absent: bool = False
 
 
@@ -107,6 +109,7 @@ def _expand(
         if (values := [str(value) for value in _find(given, path)])
     }
     action = action_of(row, call)
+    source = next(_sources(call, account), None)
     resources = list(_resources(row, action, call, account, lookup))
     for resource in resources:
         if "kms" in row:
@@ -119,6 +122,7 @@ def _expand(
                 keys,
                 row.get("passes") or row.get("service"),
                 of_role=role,
+                source=source,
                 if_absent=row.get("absent", False),
             )
 
@@ -137,15 +141,24 @@ def action_of(row: Mapping[str, Any], call: Call) -> str:
     return name if ":" in name else f"{prefix}:{name}"
 
 
+def _sources(call: Call, account: str) -> Iterator[str]:
+    """What a service assumes the role for that the call hands to it; none if it does not say so."""
+    template = service_entry(call.service).get("sources", {}).get(call.operation)
+    if template:
+        yield from _fill(template, _PARAMETER, _named(call, account))
+
+
+def _named(call: Call, account: str) -> Callable[[str], list[str]]:
+    about = {"region": [call.region], "account": [account]}
+    return lambda name: about.get(name) or _find(call.parameters, name)
+
+
 def _resources(
     row: Mapping[str, Any], action: str, call: Call, account: str, lookup: Lookup
 ) -> Iterator[str]:
     entry = service_entry(call.service)
-    about = {"region": [call.region], "account": [account]}
     if "on" in row:
-        yield from _fill(
-            row["on"], _PARAMETER, lambda name: about.get(name) or _find(call.parameters, name)
-        )
+        yield from _fill(row["on"], _PARAMETER, _named(call, account))
         return
     if entry.get("rest") and "passes" not in row:
         yield f"arn:aws:apigateway:{call.region}::{call.path}"

@@ -25,6 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
@@ -56,8 +57,8 @@ class EndedExecution:
 class ExecutionHost(Protocol):
     """Provides the clients of executions and is notified of their ends."""
 
-    def client(self, service: str, region: str, role_arn: str) -> Any:
-        """The boto3 client for a task, which acts as a role."""
+    def client(self, service: str, region: str, role_arn: str, state_machine_arn: str) -> Any:
+        """The boto3 client for a task of a state machine, which acts as a role."""
 
     def execution_ended(self, execution: EndedExecution) -> None:
         """Called after each execution's end, once the API reports it."""
@@ -70,11 +71,25 @@ def _client_of_host(original: Callable[..., Any]) -> Any:
     def client(region: str, service: str, state_credentials: Any = None) -> Any:
         host = execution_hosts.current
         if host is not None:
-            return host.client(service, region, state_credentials.role_arn)
+            return host.client(
+                service, region, state_credentials.role_arn, state_credentials.state_machine_arn
+            )
         # moto expects itself at the port that an environment variable names.
         return original(region=region, service=service, state_credentials=state_credentials)
 
     return client
+
+
+def _note_state_machine(original: Callable[..., Any]) -> Any:
+    """Keeps beside a task's role for whom Step Functions assumes it."""
+
+    def credentials(self: Any, env: Any) -> Any:
+        found = original(self, env)
+        machine = env.states.context_object.context_object_data["StateMachine"]
+        found.state_machine_arn = machine["Id"]
+        return found
+
+    return credentials
 
 
 def _report_end(original: Callable[..., Any]) -> Any:
@@ -188,6 +203,7 @@ def _read_timestamps(_original: Callable[..., Any]) -> Any:
 
 replace(state_task_service_aws_sdk, "boto_client_for", _client_of_host)
 replace(lambda_eval_utils, "boto_client_for", _client_of_host)
+replace(StateTask, "_eval_state_credentials", _note_state_machine)
 replace(BaseExecutionWorkerCommunication, "terminated", _report_end)
 replace(StepFunctionsParserBackend, "start_execution", _start_once)
 replace(StepFunctionResponse, "stop_execution", _keep_reason)

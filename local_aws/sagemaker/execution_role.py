@@ -22,15 +22,18 @@ class ExecutionRole:
 
     Args:
         role_arn: Of the job or the model.
+        source_arn: The job or the model.
 
     Raises:
         AccessDeniedError: The role does not exist, or does not trust SageMaker.
     """
 
-    def __init__(self, context: Context, access: Access, role_arn: str) -> None:
+    def __init__(self, context: Context, access: Access, role_arn: str, source_arn: str) -> None:
         self._context = context
         self._access = access
-        self._principal: Principal = access.assume(role_arn, "sagemaker.amazonaws.com", "SageMaker")
+        self._principal: Principal = access.assume(
+            role_arn, "sagemaker.amazonaws.com", "SageMaker", source_arn
+        )
 
     def client(self, service: str) -> Any:
         """A client with which SageMaker acts as the role."""

@@ -103,7 +103,7 @@ class Models(Records):
         Raises:
             ApiError: There is no such model, or SageMaker cannot assume its role.
         """
-        return ExecutionRole(self._context, self._access, self.find(name)["ExecutionRoleArn"])
+        return self._role(self.find(name))
 
     def check(self, request: dict[str, Any]) -> None:
         containers = request.get("Containers") or [request.get("PrimaryContainer")]
@@ -115,11 +115,15 @@ class Models(Records):
             raise invalid(f"Could not access model data: {error}.") from error
         if "ExecutionRoleArn" not in request:
             raise invalid("ExecutionRoleArn must be specified.")
-        self._check_access(request["ExecutionRoleArn"], containers[0].get("Image", ""), location)
+        self._check_access(request, containers[0].get("Image", ""), location)
 
-    def _check_access(self, role_arn: str, image: str, location: Location | None) -> None:
+    def _role(self, request: dict[str, Any]) -> ExecutionRole:
+        source = self._arn(request["ModelName"])
+        return ExecutionRole(self._context, self._access, request["ExecutionRoleArn"], source)
+
+    def _check_access(self, request: dict[str, Any], image: str, location: Location | None) -> None:
         """SageMaker finds out at once whether the role can get the image and the model data."""
-        role = ExecutionRole(self._context, self._access, role_arn)
+        role, role_arn = self._role(request), request["ExecutionRoleArn"]
         role.pull_image(image)
         if location is not None and version_of(role.client("s3"), location) is None:
             raise invalid(

@@ -89,7 +89,9 @@ class TrainingJobs(Jobs[TrainingJob, TrainingRun]):
             arn=job.record["TrainingJobArn"],
             folder=folder,
             log=logs / f"{job.name}.log",
-            role=ExecutionRole(self.context, self._access, request["RoleArn"]),
+            role=ExecutionRole(
+                self.context, self._access, request["RoleArn"], job.record["TrainingJobArn"]
+            ),
             region=self.context.region,
         )
 

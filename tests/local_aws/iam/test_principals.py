@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.server import LocalAws
-from tests.support.access import make_role
+from tests.support.access import ACCOUNT, document, make_role
+from tests.support.gateway import zipped
 from tests.support.sagemaker import IMAGE, await_job, put_model
 from tests.support.workflow import Workflows, job
 
@@ -135,3 +136,105 @@ def test_a_role_must_trust_the_service_that_it_is_for(workflows: Workflows) -> N
     role = make_role(workflows.aws.context, "of-nobody", SAGEMAKER)
     with pytest.raises(ClientError, match="no role trust policy"):
         workflows.states.create_state_machine(name="m", definition="{}", roleArn=role)
+
+
+def _trust_only(workflows: Workflows, name: str, service: str, source_arn: str) -> str:
+    """The ARN of a role that a service may assume for one resource of this account."""
+    role = make_role(workflows.aws.context, name, {"Service": service})
+    conditions = {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": source_arn},
+    }
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+        "Condition": conditions,
+    }
+    workflows.aws.context.client("iam").update_assume_role_policy(
+        RoleName=name, PolicyDocument=document(trust)
+    )
+    return role
+
+
+def test_step_functions_says_for_which_state_machine_it_assumes_a_role(
+    workflows: Workflows,
+) -> None:
+    name = f"m-{uuid4().hex[:8]}"
+    arn = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:{name}"
+    role = _trust_only(workflows, "only-machine", "states.amazonaws.com", arn)
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": workflows.function, "Payload": {}},
+        "End": True,
+    }
+    definition = json.dumps({"StartAt": "Call", "States": {"Call": task}})
+    create = workflows.states.create_state_machine
+    with pytest.raises(ClientError, match="no role trust policy"):
+        create(name="other", definition=definition, roleArn=role)
+    machine = create(name=name, definition=definition, roleArn=role)["stateMachineArn"]
+    assert machine == arn
+    assert workflows.run(machine)["status"] == "SUCCEEDED"
+    _trust_only(workflows, "only-machine", "states.amazonaws.com", f"{arn}-not")
+    assert "no role trust policy" in workflows.run(machine)["cause"]
+
+
+@pytest.mark.parametrize(
+    ("group", "trusted"), [("default", True), ("another", False), ("default/switch", False)]
+)
+def test_scheduler_says_for_which_group_it_assumes_a_role(
+    workflows: Workflows, group: str, trusted: bool
+) -> None:
+    source = f"arn:aws:scheduler:us-east-1:{ACCOUNT}:schedule-group/{group}"
+    role = _trust_only(workflows, "only-schedule", "scheduler.amazonaws.com", source)
+    schedule = {
+        "Name": f"s-{uuid4().hex[:8]}",
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": workflows.function, "RoleArn": role},
+    }
+    client = workflows.aws.context.client("scheduler")
+    if trusted:
+        client.create_schedule(**schedule)
+    else:
+        with pytest.raises(ClientError, match="no role trust policy"):
+            client.create_schedule(**schedule)
+
+
+def test_lambda_says_nothing_of_the_function_when_it_assumes_its_role(
+    workflows: Workflows,
+) -> None:
+    """AWS documents no such key, so a role that asks for one fails here before it does there."""
+    role = _trust_only(workflows, "only-function", "lambda.amazonaws.com", "*")
+    with pytest.raises(ClientError, match="no role trust policy"):
+        workflows.aws.context.client("lambda").create_function(
+            FunctionName="conditional",
+            Runtime="python3.13",
+            Role=role,
+            Handler="handler.handler",
+            Code={"ZipFile": zipped({"handler.py": ""})},
+        )
+
+
+@pytest.mark.parametrize("kind", ["model", "training-job"])
+def test_sagemaker_says_for_what_it_assumes_a_role(workflows: Workflows, kind: str) -> None:
+    sagemaker = workflows.aws.context.client("sagemaker")
+    name = f"only-{uuid4().hex[:8]}"
+
+    def create(role: str) -> None:
+        if kind == "model":
+            container = {"Image": IMAGE}
+            sagemaker.create_model(
+                ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container
+            )
+        else:
+            sagemaker.create_training_job(**{**job(RoleArn=role), "TrainingJobName": name})
+
+    arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:{kind}/"
+    service = SAGEMAKER["Service"]
+    with pytest.raises(ClientError, match="no role trust policy"):
+        create(_trust_only(workflows, "only-sagemaker", service, f"{arn}another"))
+    create(_trust_only(workflows, "only-sagemaker", service, f"{arn}{name}"))
+    if kind == "training-job":
+        assert await_job(sagemaker, name)["TrainingJobStatus"] == "Completed"
