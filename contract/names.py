@@ -65,6 +65,11 @@ class Names:
         return f"/{APP_NAME}/{self.stage}/unanswered"
 
     @property
+    def waf_log_group(self) -> str:
+        """The log group of the web ACL; AWS WAF requires the beginning."""
+        return f"aws-waf-logs-{self.prefix}"
+
+    @property
     def parameter_prefix(self) -> str:
         """What the names of the stage's SSM parameters begin with, without the last slash."""
         return f"/{APP_NAME}/{self.stage}"

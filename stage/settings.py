@@ -27,6 +27,7 @@ from stage.tables import (
     CiSettings,
     CorpusSettings,
     EndpointSettings,
+    LogSettings,
     ModelSettings,
     Price,
     ScheduleSettings,
@@ -67,6 +68,7 @@ class Settings(Table):
     schedule: ScheduleSettings | None = None
     batch: BatchSettings = BatchSettings()  # type: ignore[call-arg]
     api: ApiSettings = ApiSettings()  # type: ignore[call-arg]
+    logs: LogSettings = LogSettings()
     alarms: AlarmSettings = AlarmSettings()  # type: ignore[call-arg]
     budget: BudgetSettings | None = None
     ci: CiSettings | None = None

@@ -409,6 +409,16 @@ class JwtSettings(Table):
         return self
 
 
+class WafSettings(Table):
+    """A web ACL of AWS WAF before the API.
+
+    requests_per_address: the most that one address may send in five minutes (default 2000); above
+        it, requests get 429.
+    """
+
+    requests_per_address: int = Field(2_000, ge=10, le=2_000_000_000)
+
+
 class ApiSettings(Table):
     """The front door.
 
@@ -432,6 +442,7 @@ class ApiSettings(Table):
         (default: none). `http` only for localhost and 127.0.0.1.
     snap_start: whether the API's functions start from a snapshot of the imported function, which
         is paid for by the hour (default: no).
+    waf: a web ACL before the API, which is paid for by the month (default: none).
     """
 
     auth: Literal["api_key", "iam", "jwt"] = "iam"
@@ -448,6 +459,7 @@ class ApiSettings(Table):
     console: bool = False
     cors_origins: tuple[Origin, ...] = Field((), max_length=20)
     snap_start: bool = False
+    waf: WafSettings | None = None
 
     @property
     def key_callers(self) -> set[str]:
@@ -474,6 +486,16 @@ class ApiSettings(Table):
         if self.auth == "jwt" and self.jwt is None:
             raise ValueError('auth = "jwt" needs the table [api.jwt], with issuer and audience')
         return self
+
+
+class LogSettings(Table):
+    """The log groups of the stage.
+
+    customer_key: encrypt them with the stage's KMS key instead of a key of CloudWatch Logs' own
+        (default false).
+    """
+
+    customer_key: bool = False
 
 
 class AlarmSettings(Table):

@@ -22,6 +22,12 @@ def transform_job_arn(scope: IConstruct, name: str) -> str:
     return _arn(scope, "sagemaker", "transform-job", name)
 
 
+def sagemaker_arns(scope: IConstruct) -> str:
+    """Everything of SageMaker."""
+    stack = cdk.Stack.of(scope)
+    return f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:*"
+
+
 def parameter_arn(scope: IConstruct, name: str) -> str:
     """An SSM parameter, whose name begins with a slash."""
     return _arn(scope, "ssm", "parameter", name.removeprefix("/"))
@@ -41,6 +47,11 @@ def executions_arn(scope: IConstruct, state_machine: str) -> str:
     """Every execution of a state machine."""
     name = f"{state_machine}:*"
     return _arn(scope, "states", "execution", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
+
+
+def schedule_group_arn(scope: IConstruct, name: str) -> str:
+    """A group of EventBridge Scheduler's schedules."""
+    return _arn(scope, "scheduler", "schedule-group", name)
 
 
 def log_group_arn(scope: IConstruct, name: str) -> str:

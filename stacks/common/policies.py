@@ -51,6 +51,24 @@ def statement(
     )
 
 
+def only_for(service: str, source_arn: str) -> iam.ServicePrincipal:
+    """A service that assumes a role for a resource of this account and nothing else.
+
+    Only for services of which AWS documents that they send both condition keys when they assume a
+    role; without them no such role could be assumed. docs/security.md lists the others.
+
+    Args:
+        source_arn: what the service assumes the role for; may have a `*`.
+    """
+    return iam.ServicePrincipal(
+        service,
+        conditions={
+            "StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID},
+            "ArnLike": {"aws:SourceArn": source_arn},
+        },
+    )
+
+
 def _as_nag_writes(arn: Any) -> str:
     """A resolved ARN in cdk-nag's notation: references in angle brackets, imports by name."""
     match arn:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from constructs import Construct, IConstruct
 
 from contract.names import APP_NAME, StackPart
@@ -21,12 +23,19 @@ class StageStack(cdk.Stack):
         settings: of the stage.
         removal_policy: what happens to data and logs when the stack is deleted. What a failed
             first deployment has created is deleted in any case, or it would bar the next one.
+        log_key: encrypts the stack's log groups; None where CloudWatch Logs uses its own.
         asset_prefix: of everything that the CDK publishes for the stage. Grants name the prefix,
             so that a new corpus changes no policy.
     """
 
     def __init__(
-        self, scope: Construct, part: StackPart, *, settings: Settings, contents: str
+        self,
+        scope: Construct,
+        part: StackPart,
+        *,
+        settings: Settings,
+        contents: str,
+        log_key: kms.IKey | None = None,
     ) -> None:
         asset_prefix = f"{APP_NAME}/{settings.stage}/"
         super().__init__(
@@ -41,6 +50,7 @@ class StageStack(cdk.Stack):
         self.settings = settings
         self.asset_prefix = asset_prefix
         self.removal_policy = _REMOVAL[settings.removal_policy]
+        self.log_key = log_key
 
     @staticmethod
     def containing(scope: IConstruct) -> StageStack:
@@ -48,6 +58,24 @@ class StageStack(cdk.Stack):
         stack = cdk.Stack.of(scope)
         assert isinstance(stack, StageStack)
         return stack
+
+    @staticmethod
+    def log_group(scope: Construct, id_: str, *, name: str | None = None) -> logs.LogGroup:
+        """A log group that keeps three months, encrypted as the settings say.
+
+        Args:
+            name: by default CloudFormation names it. A group with a name goes with its stack even
+                where data is retained: it would make the next deployment fail.
+        """
+        stack = StageStack.containing(scope)
+        return logs.LogGroup(
+            scope,
+            id_,
+            log_group_name=name,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=cdk.RemovalPolicy.DESTROY if name else stack.removal_policy,
+            encryption_key=stack.log_key,
+        )
 
     def add_output(self, name: str, value: str, description: str) -> None:
         """Adds an output whose logical id is its name, so that commands and people find it."""

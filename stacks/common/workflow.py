@@ -10,11 +10,12 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.common.policies import wildcards
+from stacks.common.arns import state_machine_arn
+from stacks.common.policies import only_for, wildcards
+from stacks.common.stage_stack import StageStack
 
 
 def workflow(
@@ -45,7 +46,7 @@ def workflow(
     role = iam.Role(
         scope,
         role_id,
-        assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+        assumed_by=only_for("states.amazonaws.com", state_machine_arn(scope, name)),
         inline_policies={policy_name: iam.PolicyDocument(statements=list(statements))},
     )
     wildcards(role, {"*": "Step Functions' log deliveries and X-Ray's traces have no ARN."})
@@ -58,16 +59,9 @@ def workflow(
         role=role,
         tracing_enabled=True,
         logs=sfn.LogOptions(
-            destination=logs.LogGroup(
-                scope,
-                logs_id,
-                # Step Functions delivers to groups below this prefix without a separate resource
-                # policy, of which an account may have only ten.
-                log_group_name=f"/aws/vendedlogs/states/{name}",
-                retention=logs.RetentionDays.THREE_MONTHS,
-                # A retained group of this name would make the next deployment fail.
-                removal_policy=cdk.RemovalPolicy.DESTROY,
-            ),
+            # Step Functions delivers to groups below this prefix without a separate resource
+            # policy, of which an account may have only ten.
+            destination=StageStack.log_group(scope, logs_id, name=f"/aws/vendedlogs/states/{name}"),
             level=sfn.LogLevel.ALL,
             include_execution_data=include_execution_data,
         ),

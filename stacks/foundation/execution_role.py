@@ -9,8 +9,8 @@ from constructs import Construct
 
 from contract.bake_objects import BAKES_PREFIX
 from contract.batch_objects import OUTPUT_PREFIX
-from stacks.common.arns import log_group_arn, published_assets_arn, s3_arn
-from stacks.common.policies import statement
+from stacks.common.arns import log_group_arn, published_assets_arn, s3_arn, sagemaker_arns
+from stacks.common.policies import only_for, statement
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.storage import Storage
 from stage.settings import Settings
@@ -36,11 +36,8 @@ class ExecutionRole(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal(
-                "sagemaker.amazonaws.com",
-                # No other account may have SageMaker assume this role.
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
-            ),
+            # Jobs, models and endpoints, whatever their names.
+            assumed_by=only_for("sagemaker.amazonaws.com", sagemaker_arns(self)),
             description=f"Assumed by SageMaker for the jobs and endpoints of {settings.stage}",
             inline_policies={
                 "Data": self._data(settings, storage, key),
@@ -54,22 +51,33 @@ class ExecutionRole(Construct):
         asset_prefix = StageStack.containing(self).asset_prefix
         published = published_assets_arn(self)
         weights = s3_arn(self, settings.lock.weights_bucket(settings.region))
-        readable = [
-            *(bucket.bucket_arn for bucket in (storage.artifacts, storage.batch)),
-            published,
-            weights,
-        ]
+        weights_key = settings.jumpstart_model.weights_key
         objects = {
             storage.artifacts.arn_for_objects("*"): "Bakes are named by their hashes.",
             storage.batch.arn_for_objects("*"): "Callers name the objects of batches.",
             f"{published}/{asset_prefix}*": "Corpus and code are published under their hashes;"
             " naming those would change this policy with every corpus.",
-            f"{weights}/{settings.jumpstart_model.weights_key}*": "The files of one version"
+            f"{weights}/{weights_key}*": "The files of one version"
             " of one model's weights; JumpStart names them.",
         }
         statements = [
             # Without ListBucket, S3 answers 403 for an object that does not exist.
-            statement(self, ["s3:ListBucket"], readable),
+            statement(
+                self,
+                ["s3:ListBucket"],
+                [bucket.bucket_arn for bucket in (storage.artifacts, storage.batch)],
+            ),
+            # SageMaker lists what a channel names before it downloads it, perhaps without a final
+            # slash. Other apps of the account publish to the same bucket.
+            *(
+                statement(
+                    self, ["s3:ListBucket"], [arn], {"StringLike": {"s3:prefix": f"{prefix}*"}}
+                )
+                for arn, prefix in (
+                    (published, asset_prefix),
+                    (weights, weights_key.removesuffix("/")),
+                )
+            ),
             statement(self, ["s3:GetObject"], objects),
             statement(
                 self,

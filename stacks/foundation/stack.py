@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from contract.names import STACKS
 from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET, TOPIC_ARN
 from stacks.common.arns import log_group_arn
 from stacks.common.stage_stack import StageStack
@@ -34,18 +35,19 @@ class FoundationStack(StageStack):
             removal_policy=self.removal_policy,
             pending_window=cdk.Duration.days(7),
         )
+        self._let_logs_use_the_key()
+        if settings.logs.customer_key:
+            self.log_key = self.key
         self.storage = Storage(
             self,
             "Storage",
             key=self.key,
-            batch_retention=cdk.Duration.days(settings.batch.retention_days),
+            batch_retention_days=settings.batch.retention_days,
             batch_origins=[*self._console_origins(), *settings.api.cors_origins],
         )
         self.execution_role = ExecutionRole(
             self, "ExecutionRole", settings=settings, storage=self.storage, key=self.key
         ).role
-        if settings.search.keep_unanswered:
-            self._let_logs_use_the_key(settings)
         self.topic = Notifications(self, "Notifications", settings=settings, key=self.key).topic
         # Always exported; otherwise removing the last alarm would block this stack's update.
         self.export_value(self.topic.topic_arn)
@@ -68,12 +70,24 @@ class FoundationStack(StageStack):
             return []
         return [f"https://*.execute-api.{self.region}.{self.url_suffix}"]
 
-    def _let_logs_use_the_key(self, settings: Settings) -> None:
-        """Lets CloudWatch Logs encrypt the unanswered questions with the key, and no other log.
+    def _let_logs_use_the_key(self) -> None:
+        """Lets CloudWatch Logs encrypt the stage's log groups with the key, and no other log.
 
-        Their log group, in a later stack, refers to the key; so the key's policy knows it by name.
+        The groups, mostly in later stacks, refer to the key; so the key's policy knows them by
+        name. It does so whatever the settings: what is in a log stays encrypted with the key after
+        `logs.customer_key` is turned off, and could no longer be read.
         """
-        group = log_group_arn(self, settings.names.unanswered_log_group)
+        names = self.settings.names
+        groups = [
+            # CloudFormation's names for those without one begin with the stack's.
+            *(f"{names.stack(part)}-*" for part in STACKS),
+            *(
+                f"/aws/vendedlogs/states/{workflow}"
+                for workflow in (names.bake_workflow, names.batch_workflow, names.switch_workflow)
+            ),
+            names.unanswered_log_group,
+            names.waf_log_group,
+        ]
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
                 # As CloudWatch Logs documents it ("Encrypt log data using KMS").
@@ -84,8 +98,14 @@ class FoundationStack(StageStack):
                     "kms:GenerateDataKey*",
                     "kms:Describe*",
                 ],
-                principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
+                principals=[iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com")],
                 resources=["*"],  # in a key's policy: this key
-                conditions={"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": group}},
+                conditions={
+                    "ArnLike": {
+                        "kms:EncryptionContext:aws:logs:arn": [
+                            log_group_arn(self, group) for group in groups
+                        ]
+                    }
+                },
             )
         )

@@ -14,16 +14,20 @@ from stacks.common.policies import acknowledge
 from stacks.common.python_function import PythonFunction
 from stacks.common.stage_stack import StageStack
 
+_UNFINISHED_DAYS = 7
+_SHARD_DAYS = 7
+
 
 class Storage(Construct):
     """Three buckets: artifacts (baked models), batch (inputs and results) and access logs.
 
     Versioned, encrypted, TLS only, closed to the public. Baked models never expire: only replaced
-    versions and unfinished uploads do. Objects in the batch bucket expire, and EventBridge learns
-    of each new one.
+    versions and unfinished uploads do. Objects in the batch bucket and access logs expire and are
+    gone a day later, the least that S3 allows. EventBridge learns of each new object in the batch
+    bucket.
 
     Args:
-        batch_retention: how long inputs and results are kept.
+        batch_retention_days: how long inputs and results are kept.
         batch_origins: web pages that may use presigned URLs of the batch bucket.
     """
 
@@ -33,7 +37,7 @@ class Storage(Construct):
         id_: str,
         *,
         key: kms.IKey,
-        batch_retention: cdk.Duration,
+        batch_retention_days: int,
         batch_origins: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, id_)
@@ -49,7 +53,7 @@ class Storage(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=self._removal_policy,
             lifecycle_rules=[
-                _unfinished_and_replaced(),
+                _unfinished_and_replaced(replaced_days=1),
                 s3.LifecycleRule(id="old", expiration=cdk.Duration.days(90)),
             ],
         )
@@ -57,17 +61,21 @@ class Storage(Construct):
             self.access_logs,
             {"AwsSolutions-S1": "It receives the access logs; logging itself would loop."},
         )
-        self.artifacts = self._bucket("Artifacts", key)
+        self.artifacts = self._bucket("Artifacts", key, _unfinished_and_replaced())
         self.batch = self._bucket(
             "Batch",
             key,
-            s3.LifecycleRule(id="retention", expiration=batch_retention),
+            # Users' texts: neither a replaced version nor what an expired object leaves behind
+            # outlives the retention.
+            _unfinished_and_replaced(
+                replaced_days=1, unfinished_days=min(_UNFINISHED_DAYS, batch_retention_days)
+            ),
+            s3.LifecycleRule(id="retention", expiration=cdk.Duration.days(batch_retention_days)),
             # Copies of the input, which only the transform job reads.
             s3.LifecycleRule(
                 id="shards",
                 prefix=SHARDS_PREFIX,
-                expiration=cdk.Duration.days(7),
-                noncurrent_version_expiration=cdk.Duration.days(1),
+                expiration=cdk.Duration.days(min(_SHARD_DAYS, batch_retention_days)),
             ),
         )
         self._notify_event_bridge(self.batch)
@@ -93,7 +101,7 @@ class Storage(Construct):
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{id_.lower()}/",
             removal_policy=self._removal_policy,
-            lifecycle_rules=[_unfinished_and_replaced(), *lifecycle_rules],
+            lifecycle_rules=[*lifecycle_rules],
         )
 
     @staticmethod
@@ -155,9 +163,11 @@ class EmptyBuckets(Construct):
             other.node.add_dependency(last)
 
 
-def _unfinished_and_replaced() -> s3.LifecycleRule:
+def _unfinished_and_replaced(
+    *, replaced_days: int = 30, unfinished_days: int = _UNFINISHED_DAYS
+) -> s3.LifecycleRule:
     return s3.LifecycleRule(
         id="unfinished-and-replaced",
-        noncurrent_version_expiration=cdk.Duration.days(30),
-        abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+        noncurrent_version_expiration=cdk.Duration.days(replaced_days),
+        abort_incomplete_multipart_upload_after=cdk.Duration.days(unfinished_days),
     )

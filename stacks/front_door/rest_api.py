@@ -31,6 +31,7 @@ _DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 
 _BATCH = "/batch"
 _NOT_COGNITO = "Callers are programs with an API key, a signature, or any issuer's token."
+_FILTERED = ("403", "forbidden", "A rule of the API's firewall refuses this request.")
 _NO_SUCH_PATH = ("404", "not_found", "There is no such path or method.")
 
 # API Gateway's own refusals: type -> status, code, sentence. None passes on the gateway's own
@@ -118,12 +119,7 @@ class RestApi(Construct):
         super().__init__(scope, id_)
         self._settings = settings
         self._by_key = settings.api.auth == "api_key"
-        access_logs = logs.LogGroup(
-            self,
-            "AccessLogs",
-            retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=StageStack.containing(self).removal_policy,
-        )
+        access_logs = StageStack.log_group(self, "AccessLogs")
         self.api = apigateway.RestApi(
             self,
             "Resource",
@@ -137,6 +133,7 @@ class RestApi(Construct):
             api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER if self._by_key else None,
             deploy_options=self._stage(access_logs),
         )
+        self._require_modern_tls()
         self._authorizer = make_authorizer(self, settings)
         if self._authorizer:
             deployment, function = self.api.latest_deployment, self._authorizer.node.scope
@@ -203,6 +200,18 @@ class RestApi(Construct):
         )
         return {f"{_BATCH}/POST": options}
 
+    def _require_modern_tls(self) -> None:
+        """Refuses TLS below 1.2, and key exchange without forward secrecy.
+
+        Without a policy, a regional API accepts TLS 1.0.
+        """
+        resource = self.api.node.default_child
+        assert isinstance(resource, apigateway.CfnRestApi)
+        resource.security_policy = "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
+        # STRICT would also refuse clients that name another host in TLS than in HTTP; AWS has
+        # existing APIs go through BASIC first.
+        resource.endpoint_access_mode = "BASIC"
+
     def _log_role(self) -> None:
         """API Gateway writes logs with one role for the whole account and region.
 
@@ -234,9 +243,14 @@ class RestApi(Construct):
     def _gateway_responses(self) -> None:
         refusals = dict(_REFUSALS)
         refusals |= _REFUSALS_BY_AUTH[self._settings.api.auth]
+        if self._settings.api.waf is not None:
+            refusals["WAF_FILTERED"] = _FILTERED
         deployment = self.api.latest_deployment
         assert deployment is not None
-        headers = refusal_headers(self._settings.api.cors_origins)
+        headers = {
+            f"gatewayresponse.header.{name}": f"'{value}'"
+            for name, value in refusal_headers(self._settings.api.cors_origins).items()
+        }
         for kind, (status, code, sentence) in refusals.items():
             message = json.dumps(sentence) if sentence else "$context.error.messageString"
             template = (
@@ -249,7 +263,7 @@ class RestApi(Construct):
                 response_type=kind,
                 status_code=status,
                 response_templates={"application/json": template},
-                response_parameters=headers,
+                response_parameters=headers or None,
             )
             # A stage shows what its deployment copied, so a changed refusal needs a new deployment.
             deployment.node.add_dependency(response)
@@ -349,10 +363,12 @@ class RestApi(Construct):
             self.api,
             {"AwsSolutions-APIG2": "pydantic in the functions is the one authority on bodies."},
         )
-        acknowledge(
-            self.api.deployment_stage,
-            {
-                "AwsSolutions-APIG3": "Every request carries a key, a signature or a token and is"
-                " throttled; a web ACL is the account owner's to choose and to pay for."
-            },
-        )
+        if self._settings.api.waf is None:
+            acknowledge(
+                self.api.deployment_stage,
+                {
+                    "AwsSolutions-APIG3": "Every request carries a key, a signature or a token and"
+                    " is throttled; a web ACL is the account owner's to choose and to pay for"
+                    " (api.waf)."
+                },
+            )

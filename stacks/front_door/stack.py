@@ -20,6 +20,7 @@ from stacks.foundation.stack import FoundationStack
 from stacks.front_door.batch_api import BatchApi
 from stacks.front_door.console import PATH, Console
 from stacks.front_door.rest_api import RestApi
+from stacks.front_door.web_acl import WebAcl
 from stage.prices import prices_for
 from stage.settings import Settings
 from stage.vendor import LAYER
@@ -36,7 +37,13 @@ class FrontDoorStack(StageStack):
     def __init__(
         self, scope: Construct, *, settings: Settings, foundation: FoundationStack
     ) -> None:
-        super().__init__(scope, "FrontDoor", settings=settings, contents="the REST API")
+        super().__init__(
+            scope,
+            "FrontDoor",
+            settings=settings,
+            contents="the REST API",
+            log_key=foundation.log_key,
+        )
         description = "Powertools and pydantic, as locked in requirements/lambda.txt"
         layer = packages_layer(self, "Packages", LAYER, description)
         endpoints = [NamedEndpoint(settings, e.instance_type) for e in settings.endpoints]
@@ -92,6 +99,8 @@ class FrontDoorStack(StageStack):
             front_door=front_door.publish(snap_start=settings.api.snap_start),
             batch=batch.alias,
         )
+        if settings.api.waf is not None:
+            WebAcl(self, "WebAcl", settings=settings, waf_settings=settings.api.waf, api=api.api)
         if settings.api.console:
             Console(
                 self,

@@ -171,7 +171,6 @@ class Bake(Construct):
             asset_hash=self._settings.corpus_sha256,
         )
         folder = asset.s3_object_key.rpartition("/")[0]
-        function.allow(["s3:ListBucket"], [published_assets_arn(self)])
         function.allow(
             ["s3:GetObject"],
             {

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sns as sns
@@ -15,8 +14,13 @@ from constructs import Construct
 
 from contract.switch import OFF, ON, PARAMETER
 from stacks.alarms.stage import switch_alarm
-from stacks.common.arns import bootstrap_version_arn, endpoint_arn, stack_arn
-from stacks.common.policies import statement
+from stacks.common.arns import (
+    bootstrap_version_arn,
+    endpoint_arn,
+    schedule_group_arn,
+    stack_arn,
+)
+from stacks.common.policies import only_for, statement
 from stacks.common.workflow import workflow
 from stage.settings import Settings
 from stage.tables import ScheduleSettings
@@ -50,10 +54,8 @@ class SwitchSchedule(Construct):
         role = iam.Role(
             self,
             "SchedulerRole",
-            assumed_by=iam.ServicePrincipal(
-                "scheduler.amazonaws.com",
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
-            ),
+            # EventBridge Scheduler names the schedule's group, not the schedule.
+            assumed_by=only_for("scheduler.amazonaws.com", schedule_group_arn(self, "default")),
             inline_policies={
                 "Switch": iam.PolicyDocument(
                     statements=[

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 
 import pytest
+from botocore.model import ServiceModel
+from botocore.session import Session
 
 from contract.names import Names
 from contract.outputs import API_AUTH, API_URL
@@ -68,6 +70,19 @@ def test_the_api_is_regional(api: dict) -> None:
     """Callers are programs, mostly of the same region; signatures name it."""
     (resource,) = properties(api, "AWS::ApiGateway::RestApi")
     assert resource["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+
+
+def test_the_api_speaks_no_tls_below_1_2(api: dict) -> None:
+    """Without a policy, a regional API accepts TLS 1.0."""
+    (resource,) = properties(api, "AWS::ApiGateway::RestApi")
+    policy = resource["SecurityPolicy"]
+    members = ServiceModel(
+        Session().get_data("apigateway/2015-07-09/service-2"), "apigateway"
+    ).shape_for("SecurityPolicy")
+    assert policy in members.enum
+    assert policy.startswith("SecurityPolicy_TLS13_1_2_")  # 1.2 and 1.3
+    # API Gateway demands it with such a policy.
+    assert resource["EndpointAccessMode"] in {"BASIC", "STRICT"}
 
 
 def test_the_methods_are_the_documented_operations(settings: Settings, api: dict) -> None:
@@ -441,19 +456,3 @@ class TestUnansweredQuestions:
             if "ENDPOINTS" in variables(f)
         )
         assert named == {"Ref": "Unanswered"}
-
-    def test_cloudwatch_may_use_the_key_for_this_log_alone(
-        self, templates: Callable[[str], Templates], everything: Templates
-    ) -> None:
-        def granted(found: Templates) -> list[dict]:
-            (key,) = properties(found["Foundation"], KEY)
-            return [s for s in key["KeyPolicy"]["Statement"] if "aws:logs:arn" in json.dumps(s)]
-
-        assert granted(templates("dev")) == []
-        (statement,) = granted(everything)
-        assert statement["Principal"] == {"Service": "logs.us-east-1.amazonaws.com"}
-        assert "kms:*" not in statement["Action"]
-        (operator,) = statement["Condition"]
-        assert operator == "ArnEquals"
-        arn = statement["Condition"][operator]["kms:EncryptionContext:aws:logs:arn"]
-        assert arn["Fn::Join"][1][-1] == ":log-group:/faq-search/dev/unanswered"

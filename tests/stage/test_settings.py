@@ -372,6 +372,24 @@ def test_an_origin_that_no_page_has_or_that_is_too_wide(origin: str) -> None:
     assert "an origin such as https://www.example.com" in problems(api={"cors_origins": [origin]})
 
 
+def test_there_is_no_firewall_unless_the_settings_say_so() -> None:
+    assert check().api.waf is None
+    waf = check(api={"waf": {}}).api.waf
+    assert waf is not None
+    assert waf.requests_per_address == 2000
+
+
+@pytest.mark.parametrize("rate", [0, 9, 3_000_000_000, "many"])
+def test_a_rate_per_address_is_one_that_waf_takes(rate: object) -> None:
+    assert "api.waf.requests_per_address" in problems(api={"waf": {"requests_per_address": rate}})
+
+
+def test_logs_have_their_services_key_unless_the_settings_say_otherwise() -> None:
+    assert check().logs.customer_key is False
+    assert check(logs={"customer_key": True}).logs.customer_key is True
+    assert "logs.key" in problems(logs={"key": "arn"})
+
+
 def test_there_is_no_console_unless_the_settings_say_so() -> None:
     assert check().api.console is False
     assert {s: load_settings(s).api.console for s in ("local", "dev", "prod")} == {

@@ -82,6 +82,7 @@ def with_everything(stage: str) -> Settings:
                 "scopes": ["faq/ask"],
                 "jwks": [{"kty": "RSA", "kid": "1", "n": "AQAB", "e": "AQAB"}],
             },
+            "waf": {"requests_per_address": 1000},
         },
         schedule={
             "on": "0 7 ? * MON-FRI *",
@@ -94,6 +95,7 @@ def with_everything(stage: str) -> Settings:
             "corpus_stale_days": 90,
         },
         search={"keep_unanswered": True, "unanswered_retention_days": 14},
+        logs={"customer_key": True},
         budget={"monthly_usd": 250},
         ci={"github_repository": "owner/faq", "deploy_branch": "release"},
     )
