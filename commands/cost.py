@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HOURS_A_MONTH = 730
 _MONTH_SECONDS = HOURS_A_MONTH * 3600
 _GB = 1e9
+_WEB_ACL = "AWS::WAFv2::WebACL"
 
 Template = Mapping[str, Any]
 
@@ -81,7 +82,7 @@ class EndpointCost:
 class Estimate:
     """What a stage costs.
 
-    month_fixed: keys, alarms, dashboards, snapshots: whether endpoints run or not.
+    month_fixed: keys, alarms, dashboards, snapshots, web ACL: whether endpoints run or not.
     million_queries: beyond the endpoints' hours.
     """
 
@@ -113,6 +114,7 @@ def estimate(templates: Iterable[Template], prices: Prices, *, serving: bool = T
         # Logical ids are unique within a stack only.
         resources |= {f"{number}/{name}": r for name, r in template.get("Resources", {}).items()}
     month = sum(prices.resource_month.get(r["Type"], 0) for r in resources.values())
+    month += prices.waf_rule_month * sum(map(_waf_rules, resources.values()))
     month += prices.snapshot_gb_second * sum(map(_snapshot_gb, resources.values())) * _MONTH_SECONDS
     return Estimate(
         prices,
@@ -120,6 +122,12 @@ def estimate(templates: Iterable[Template], prices: Prices, *, serving: bool = T
         month,
         _million_queries(resources, prices),
     )
+
+
+def _waf_rules(resource: Mapping[str, Any]) -> int:
+    """The rules of a web ACL; 0 for anything else."""
+    is_acl = resource["Type"] == _WEB_ACL
+    return len(resource["Properties"].get("Rules", [])) if is_acl else 0
 
 
 def _snapshot_gb(resource: Mapping[str, Any]) -> float:
@@ -161,8 +169,8 @@ def _bounds(
 
 
 def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
-    """API Gateway, the front door's function and the authorizer, logs, traces and the endpoint's
-    data; 0 where there is no front door."""
+    """API Gateway, the front door's function and the authorizer, logs, traces, the endpoint's data
+    and AWS WAF, where there is a web ACL; 0 where there is no front door."""
     query, usage = prices.query, prices.query.usage
     found = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
     milliseconds = [(f, usage.lambda_milliseconds) for f in found if _asks_endpoints(f)]
@@ -177,6 +185,7 @@ def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
         + query.logs_per_gb * 1e6 * usage.log_bytes / _GB
         + query.traces_per_million * usage.traced_share
         + query.endpoint_data_per_gb * 1e6 * usage.payload_bytes / _GB
+        + (query.waf_per_million if any(r["Type"] == _WEB_ACL for r in resources.values()) else 0)
     )
 
 
@@ -227,7 +236,11 @@ def _table(stage: str, found: Estimate) -> Table:
     for each in found.endpoints:
         label = f"{each.name} ({each.least} x {each.instance_type})"
         row(label if each.instance_hour is not None else f"{label}: no price", each.hour)
-    row("keys, alarms, dashboard, snapshots", found.month_fixed / HOURS_A_MONTH, found.month_fixed)
+    row(
+        "keys, alarms, dashboard, snapshots, web ACL",
+        found.month_fixed / HOURS_A_MONTH,
+        found.month_fixed,
+    )
     table.add_section()
     row("idle", found.hour)
     if found.hour_at_most > found.hour:

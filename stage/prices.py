@@ -38,6 +38,7 @@ class QueryPrices(_Prices):
     logs_per_gb: PositiveFloat
     traces_per_million: PositiveFloat
     endpoint_data_per_gb: PositiveFloat
+    waf_per_million: PositiveFloat
     usage: Usage
 
 
@@ -45,7 +46,8 @@ class Prices(_Prices):
     """A dated price table.
 
     instance_hour: instance type -> price of an hour. resource_month: CloudFormation type -> price
-    of a month. snapshot_gb_second: of a function's snapshot, by its memory.
+    of a month. waf_rule_month: of each rule or rule group of a web ACL. snapshot_gb_second: of a
+    function's snapshot, by its memory.
     """
 
     as_of: datetime.date
@@ -53,6 +55,7 @@ class Prices(_Prices):
     snapshot_gb_second: PositiveFloat
     instance_hour: dict[str, float]
     resource_month: dict[str, float]
+    waf_rule_month: PositiveFloat
     query: QueryPrices
 
     def hour_of(self, instance_type: str) -> dict[str, str | float] | None:

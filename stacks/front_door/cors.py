@@ -75,13 +75,12 @@ def _template(origins: Sequence[str]) -> str:
     )
 
 
-def refusal_headers(origins: Sequence[str]) -> dict[str, str] | None:
-    """What lets pages read the gateway's own refusals.
+def refusal_headers(origins: Sequence[str]) -> dict[str, str]:
+    """The headers that let pages read refusals that no function of ours makes.
 
-    The gateway can only send a fixed value. With several origins, any page may read what a refusal
-    says: that a key is wrong, or that there were too many requests.
+    Their values are fixed. With several origins, any page may read what a refusal says: that a key
+    is wrong, or that there were too many requests.
     """
     if not origins:
-        return None
-    value = origins[0] if len(origins) == 1 else "*"
-    return {f"gatewayresponse.header.{_NAME}": f"'{value}'"}
+        return {}
+    return {_NAME: origins[0] if len(origins) == 1 else "*"}

@@ -20,7 +20,12 @@ PRICES = Prices(
     currency="USD",
     snapshot_gb_second=0.000002,
     instance_hour={"ml.c6i.xlarge": 0.25, "ml.g5.2xlarge": 1.5},
-    resource_month={"AWS::KMS::Key": 1.0, "AWS::CloudWatch::Alarm": 0.1},
+    resource_month={
+        "AWS::KMS::Key": 1.0,
+        "AWS::CloudWatch::Alarm": 0.1,
+        "AWS::WAFv2::WebACL": 4.0,
+    },
+    waf_rule_month=1.5,
     query=QueryPrices(
         api_gateway_per_million=3.5,
         lambda_per_million=0.2,
@@ -28,6 +33,7 @@ PRICES = Prices(
         logs_per_gb=0.5,
         traces_per_million=5,
         endpoint_data_per_gb=0.01,
+        waf_per_million=0.7,
         usage=Usage(
             lambda_milliseconds=10,
             authorizer_milliseconds=2,
@@ -153,6 +159,21 @@ def test_a_query_asks_the_authorizer_too() -> None:
     }
     added = estimate([template], PRICES).million_queries - without
     assert added == pytest.approx(0.2 + 1e6 * 0.002 * 0.25 * 0.00002)
+
+
+def test_a_web_acl_costs_by_the_month_by_its_rules_and_by_the_request() -> None:
+    front = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "MemorySize": 512,
+            "Environment": {"Variables": {"TIME_BUDGET_SECONDS": "26"}},
+        },
+    }
+    acl = {"Type": "AWS::WAFv2::WebACL", "Properties": {"Rules": [{}, {}]}}
+    without = estimate([{"Resources": {"Front": front}}], PRICES)
+    found = estimate([{"Resources": {"Front": front, "Acl": acl}}], PRICES)
+    assert found.month_fixed - without.month_fixed == pytest.approx(4.0 + 2 * 1.5)
+    assert found.million_queries - without.million_queries == pytest.approx(0.7)
 
 
 def test_no_front_door_no_queries() -> None:
