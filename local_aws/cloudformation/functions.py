@@ -176,11 +176,17 @@ def _contains(argument: Value, scope: Scope) -> bool:
     return bool(_resolve(argument[1], scope) in _resolve(argument[0], scope))
 
 
+def _zones(argument: Value, scope: Scope) -> Value:
+    region = _resolve(argument, scope) or scope.values["AWS::Region"]
+    return [f"{region}{zone}" for zone in "abc"]
+
+
 _FUNCTIONS: dict[str, Callable[[Value, Scope], Value]] = {
     "Ref": _ref,
     "Condition": lambda name, scope: scope.condition(name),
     "Fn::GetAtt": _get_att,
     "Fn::Sub": _sub,
+    "Fn::GetAZs": _zones,
     "Fn::Join": _join,
     "Fn::Split": _split,
     "Fn::Select": _select,

@@ -32,7 +32,13 @@ _SOMETIMES = (
     *("kms:calleraccount", "kms:encryptioncontext:aws:logs:arn"),
     "kms:encryptioncontext:aws:s3:arn",
     *("kms:encryptioncontext:aws:sns:topicarn", "kms:grantisforawsresource"),
-    *("kms:viaservice", "s3:prefix", "sts:externalid", "sts:rolesessionname"),
+    *(
+        "kms:viaservice",
+        "lambda:sourcefunctionarn",
+        "s3:prefix",
+        "sts:externalid",
+        "sts:rolesessionname",
+    ),
 )
 # Parameters that would change what a request may do.
 _UNEVALUATED = {

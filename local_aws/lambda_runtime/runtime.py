@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from local_aws import moto_adapter
@@ -261,6 +261,8 @@ class LambdaRuntime:
             raise UnusablePackageError(f"{function.name}: {refusal}")
         self._report_python(function.runtime)
         principal = self._assume_role(function)
+        # Lambda says this of requests by the function's code, but not of its own as the role.
+        principal = replace(principal, keys={"lambda:SourceFunctionArn": function.arn})
         folders = self._packages.import_path(function)
         environment = self._environment(
             function, ":".join(map(str, folders)), self._access.key_of(principal)

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -166,11 +167,23 @@ class Provider(ABC):
 
 
 class NoEffect(Provider):
-    """A type that is accepted and created nowhere."""
+    """A type that is accepted and created nowhere.
+
+    Args:
+        prefix: of generated ids, such as `vpc`; by default a resource's name is its id.
+        attribute: what Fn::GetAtt finds the id by, besides `Id`.
+    """
 
     idle = True
 
+    def __init__(self, prefix: str = "", attribute: str = "Id") -> None:
+        self._prefix = prefix
+        self._attribute = attribute
+
     def create(self, request: Request) -> Result:
+        if self._prefix:
+            physical_id = f"{self._prefix}-{uuid.uuid4().hex[:17]}"
+            return Result(physical_id, {"Id": physical_id, self._attribute: physical_id})
         named = [value for key, value in request.properties.items() if key.endswith("Name")]
         name = named[0] if named and isinstance(named[0], str) else request.name()
         service = request.type.split("::")[1].lower()

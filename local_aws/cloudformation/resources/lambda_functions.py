@@ -47,6 +47,7 @@ class Function(Provider):
             "Environment": {"Variables": {}},
             "Layers": [],
             "SnapStart": {"ApplyOn": "None"},
+            "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []},
         }
         removed = {key: value for key, value in defaults.items() if key in old}
         configuration = {**removed, **properties, "FunctionName": name}

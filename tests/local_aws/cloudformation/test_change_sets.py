@@ -111,8 +111,8 @@ def test_looking_ahead_imports_nothing(cloudformation):
 
 
 def test_unknown_types_are_refused_all_at_once(cloudformation):
-    resources = {"A": thing(kind="AWS::SQS::Queue"), "B": thing(kind="AWS::EC2::VPC")}
-    with pytest.raises(ApiError, match=r"\[AWS::EC2::VPC, AWS::SQS::Queue\]"):
+    resources = {"A": thing(kind="AWS::SQS::Queue"), "B": thing(kind="AWS::EC2::InternetGateway")}
+    with pytest.raises(ApiError, match=r"\[AWS::EC2::InternetGateway, AWS::SQS::Queue\]"):
         propose(cloudformation, resources, kind="CREATE")
     assert cloudformation.call("ListStacks")["StackSummaries"] == []
 

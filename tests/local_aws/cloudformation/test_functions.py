@@ -36,6 +36,8 @@ SCOPE = Scope(
         ({"Fn::Join": [",", {"Ref": "Names"}]}, "a,b"),
         ({"Fn::Split": [":", "a:b"]}, ["a", "b"]),
         ({"Fn::Select": ["1", {"Fn::Split": [":", "a:b"]}]}, "b"),
+        ({"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "eu-west-1b"),
+        ({"Fn::Select": [0, {"Fn::GetAZs": "us-east-1"}]}, "us-east-1a"),
         ({"Fn::If": ["IsDev", 1, 2]}, 1),
         ({"Fn::If": ["IsProd", 1, 2]}, 2),
         ({"Fn::And": [{"Condition": "IsDev"}, {"Condition": "IsProd"}]}, False),

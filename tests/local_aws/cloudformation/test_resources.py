@@ -226,6 +226,38 @@ def test_a_schedule_is_kept_and_reported_as_idle(stack: Stack, context: Context)
     assert client.get_schedule(Name=made["Name"])["ScheduleExpression"] == "cron(0 21 * * ? *)"
 
 
+def test_a_vpc_and_its_parts_are_accepted_with_ids_and_reported_as_idle(stack: Stack) -> None:
+    vpc = {"Ref": "Vpc"}
+    resources = {
+        "Vpc": resource("AWS::EC2::VPC", CidrBlock="10.0.0.0/20"),
+        "Subnet": resource(
+            "AWS::EC2::Subnet",
+            VpcId=vpc,
+            CidrBlock="10.0.0.0/22",
+            AvailabilityZone={"Fn::Select": [0, {"Fn::GetAZs": ""}]},
+        ),
+        "Group": resource("AWS::EC2::SecurityGroup", VpcId=vpc, GroupDescription="a group"),
+        "Endpoint": resource(
+            "AWS::EC2::VPCEndpoint",
+            VpcId=vpc,
+            ServiceName="com.amazonaws.us-east-1.ssm",
+            VpcEndpointType="Interface",
+            SubnetIds=[{"Ref": "Subnet"}],
+            SecurityGroupIds=[{"Fn::GetAtt": ["Group", "GroupId"]}],
+        ),
+    }
+    made = stack.deploy(
+        resources,
+        Vpc=vpc,
+        Subnet={"Ref": "Subnet"},
+        Group={"Fn::GetAtt": ["Group", "GroupId"]},
+        Endpoint={"Ref": "Endpoint"},
+    )
+    kinds = {name: value.rpartition("-")[0] for name, value in made.items()}
+    assert kinds == {"Vpc": "vpc", "Subnet": "subnet", "Group": "sg", "Endpoint": "vpce"}
+    assert NO_EFFECT in stack.reasons()
+
+
 def test_a_rule_by_the_clock_is_idle_and_one_by_events_is_not(
     stack: Stack, context: Context
 ) -> None:

@@ -286,6 +286,52 @@ def test_a_function_has_the_permissions_of_its_role(aws: LocalAws) -> None:
     )
 
 
+INTERFACES = {
+    "Effect": "Allow",
+    "Action": [
+        f"ec2:{action}NetworkInterface{plural}"
+        for action, plural in (("Create", ""), ("Delete", ""), ("Describe", "s"))
+    ],
+    "Resource": "*",
+}
+
+
+def test_a_function_in_a_vpc_needs_a_role_that_may_make_network_interfaces(aws: LocalAws) -> None:
+    lambda_ = {"Service": "lambda.amazonaws.com"}
+    make = session(aws, EVERYTHING)("lambda").create_function
+    request = {
+        "FunctionName": "in-a-vpc",
+        "Runtime": "python3.13",
+        "Role": make_role(aws.context, "no-interfaces", lambda_, statements=[READ]),
+        "Handler": "handler.handler",
+        "Code": {"ZipFile": zipped({"handler.py": ""})},
+        "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+    }
+    assert "ec2:CreateNetworkInterface" in refusal(make, **request)[1]
+    able = make_role(aws.context, "interfaces", lambda_, statements=[INTERFACES])
+    make(**{**request, "Role": able})
+
+
+def test_a_policy_may_tell_a_functions_code_from_lambda_itself(aws: LocalAws) -> None:
+    denied = {
+        **READ,
+        "Effect": "Deny",
+        "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
+    }
+    role = make_role(
+        aws.context,
+        "denied-to-code",
+        {"Service": "lambda.amazonaws.com"},
+        statements=[READ, denied],
+    )
+    code = "import boto3\ndef handler(e, c): return boto3.client('s3').get_object(**e)['ETag']"
+    create_function(aws, "denied-to-code", code, Role=role)
+    payload = json.dumps({"Bucket": "guarded", "Key": "open/a"})
+    answer = aws.context.client("lambda").invoke(FunctionName="denied-to-code", Payload=payload)
+    assert "with an explicit deny" in json.load(answer["Payload"])["errorMessage"]
+    assert session(aws, READ, denied)("s3").get_object(Bucket="guarded", Key="open/a")
+
+
 def test_presigned_urls_have_the_permissions_of_their_signer(aws: LocalAws) -> None:
     client = session(aws, READ)("s3", signature_version="s3v4")
 
