@@ -82,13 +82,16 @@ class EndpointCost:
 class Estimate:
     """What a stage costs.
 
-    month_fixed: keys, alarms, dashboards, snapshots, web ACL: whether endpoints run or not.
+    month_fixed: keys, alarms, dashboards, snapshots, web ACL and network: whether endpoints run or
+        not.
+    network_hour: of these, the interface endpoints of a private stage.
     million_queries: beyond the endpoints' hours.
     """
 
     prices: Prices
     endpoints: tuple[EndpointCost, ...]
     month_fixed: float
+    network_hour: float
     million_queries: float
 
     @property
@@ -116,10 +119,12 @@ def estimate(templates: Iterable[Template], prices: Prices, *, serving: bool = T
     month = sum(prices.resource_month.get(r["Type"], 0) for r in resources.values())
     month += prices.waf_rule_month * sum(map(_waf_rules, resources.values()))
     month += prices.snapshot_gb_second * sum(map(_snapshot_gb, resources.values())) * _MONTH_SECONDS
+    network_hour = prices.network.endpoint_zone_hour * sum(map(_zones, resources.values()))
     return Estimate(
         prices,
         tuple(_endpoints(resources, prices)) if serving else (),
-        month,
+        month + network_hour * HOURS_A_MONTH,
+        network_hour,
         _million_queries(resources, prices),
     )
 
@@ -135,6 +140,13 @@ def _snapshot_gb(resource: Mapping[str, Any]) -> float:
     properties = resource.get("Properties", {})
     has_one = properties.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"
     return int(properties["MemorySize"]) / 1024 if has_one else 0
+
+
+def _zones(resource: Mapping[str, Any]) -> int:
+    """In how many zones an interface endpoint is; 0 for anything else."""
+    if resource["Type"] != "AWS::EC2::VPCEndpoint":
+        return 0
+    return len(resource["Properties"].get("SubnetIds", []))
 
 
 def _endpoints(resources: Mapping[str, Any], prices: Prices) -> Iterable[EndpointCost]:
@@ -170,7 +182,7 @@ def _bounds(
 
 def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
     """API Gateway, the front door's function and the authorizer, logs, traces, the endpoint's data
-    and AWS WAF, where there is a web ACL; 0 where there is no front door."""
+    AWS WAF and a private network, where there are; 0 where there is no front door."""
     query, usage = prices.query, prices.query.usage
     found = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
     milliseconds = [(f, usage.lambda_milliseconds) for f in found if _asks_endpoints(f)]
@@ -178,8 +190,15 @@ def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
         return 0
     milliseconds += [(f, usage.authorizer_milliseconds) for f in found if _authorizes(f)]
     gb_seconds = sum(1e6 * ms / 1000 * int(f["MemorySize"]) / 1024 for f, ms in milliseconds)
+    types = {r["Type"] for r in resources.values()}
+    network = 0.0
+    if "AWS::EC2::VPCEndpoint" in types:
+        network += prices.network.endpoint_data_per_gb * 1e6 * usage.payload_bytes / _GB
+    if "AWS::EC2::FlowLog" in types:
+        network += prices.network.flow_logs_per_gb * 1e6 * usage.flow_log_bytes / _GB
     return (
-        query.api_gateway_per_million
+        network
+        + query.api_gateway_per_million
         + query.lambda_per_million * len(milliseconds)
         + query.lambda_per_gb_second * gb_seconds
         + query.logs_per_gb * 1e6 * usage.log_bytes / _GB
@@ -236,11 +255,10 @@ def _table(stage: str, found: Estimate) -> Table:
     for each in found.endpoints:
         label = f"{each.name} ({each.least} x {each.instance_type})"
         row(label if each.instance_hour is not None else f"{label}: no price", each.hour)
-    row(
-        "keys, alarms, dashboard, snapshots, web ACL",
-        found.month_fixed / HOURS_A_MONTH,
-        found.month_fixed,
-    )
+    others = found.month_fixed - found.network_hour * HOURS_A_MONTH
+    row("keys, alarms, dashboard, snapshots, web ACL", others / HOURS_A_MONTH, others)
+    if found.network_hour:
+        row("endpoints of the private network", found.network_hour)
     table.add_section()
     row("idle", found.hour)
     if found.hour_at_most > found.hour:
@@ -302,6 +320,7 @@ def as_json(found: Estimate) -> dict[str, Any]:
             }
             for e in found.endpoints
         ],
+        "network_hour": round(found.network_hour, 6),
         "idle_hour": round(found.hour, 6),
         "idle_month": round(found.hour * HOURS_A_MONTH, 2),
         "most_hour": round(found.hour_at_most, 6),

@@ -20,13 +20,15 @@ class _Prices(BaseModel):
 
 class Usage(_Prices):
     """What one query uses: time of the front door's function and of the authorizer, bytes logged,
-    bytes to and from the endpoint, and the share of requests that X-Ray records."""
+    bytes to and from the endpoint, the share of requests that X-Ray records, and the bytes that a
+    private stage's flow logs have of it."""
 
     lambda_milliseconds: PositiveFloat
     authorizer_milliseconds: PositiveFloat
     log_bytes: PositiveFloat
     payload_bytes: PositiveFloat
     traced_share: PositiveFloat
+    flow_log_bytes: PositiveFloat
 
 
 class QueryPrices(_Prices):
@@ -40,6 +42,14 @@ class QueryPrices(_Prices):
     endpoint_data_per_gb: PositiveFloat
     waf_per_million: PositiveFloat
     usage: Usage
+
+
+class NetworkPrices(_Prices):
+    """What a private network costs: interface endpoints by zone and data, flow logs by data."""
+
+    endpoint_zone_hour: PositiveFloat
+    endpoint_data_per_gb: PositiveFloat
+    flow_logs_per_gb: PositiveFloat
 
 
 class Prices(_Prices):
@@ -56,6 +66,7 @@ class Prices(_Prices):
     instance_hour: dict[str, float]
     resource_month: dict[str, float]
     waf_rule_month: PositiveFloat
+    network: NetworkPrices
     query: QueryPrices
 
     def hour_of(self, instance_type: str) -> dict[str, str | float] | None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from commands import cost, diff
 from commands.cost import HOURS_A_MONTH, estimate
 from commands.target import Target
-from stage.prices import Prices, QueryPrices, Usage, prices_for
+from stage.prices import NetworkPrices, Prices, QueryPrices, Usage, prices_for
 from stage.settings import load_settings
 
 PRICES = Prices(
@@ -26,6 +26,7 @@ PRICES = Prices(
         "AWS::WAFv2::WebACL": 4.0,
     },
     waf_rule_month=1.5,
+    network=NetworkPrices(endpoint_zone_hour=0.01, endpoint_data_per_gb=0.01, flow_logs_per_gb=0.5),
     query=QueryPrices(
         api_gateway_per_million=3.5,
         lambda_per_million=0.2,
@@ -40,6 +41,7 @@ PRICES = Prices(
             log_bytes=1000,
             payload_bytes=2000,
             traced_share=0.1,
+            flow_log_bytes=500,
         ),
     ),
 )
@@ -76,6 +78,20 @@ def test_instances_and_what_costs_by_the_month() -> None:
     assert found.hour == pytest.approx(2 * 0.25 + 1.0 / HOURS_A_MONTH)
     assert found.hour_at_most == found.hour
     assert found.month_fixed == 1.0
+
+
+def test_an_interface_endpoint_costs_by_its_zones_also_while_switched_off() -> None:
+    def endpoint(**properties: Any) -> dict[str, Any]:
+        return {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}
+
+    resources = {
+        "Ssm": endpoint(SubnetIds=["a", "b", "c"]),
+        "S3": endpoint(RouteTableIds=["r"]),
+    }
+    found = estimate([{"Resources": resources}], PRICES, serving=False)
+    assert found.network_hour == pytest.approx(0.03)
+    assert found.month_fixed == pytest.approx(0.03 * HOURS_A_MONTH)
+    assert found.hour == pytest.approx(0.03)
 
 
 def test_a_snapshot_costs_by_the_memory_of_its_function() -> None:
