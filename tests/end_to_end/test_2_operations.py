@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,34 @@ def test_a_stopped_batch_stops_paying(app: LocalApp, client: FaqSearch, tmp_path
     assert not transform_jobs(app, "InProgress")
     assert not transform_jobs(app, "Stopping")
     assert batch.stop().status == "stopped"  # once more does no harm
+
+
+def test_a_caller_may_have_five_batches_under_way(app: LocalApp, client: FaqSearch) -> None:
+    def ask() -> tuple[int, dict[str, Any]]:
+        sent = {"x-api-key": app.api["api_key"], "content-type": "application/json"}
+        asked = urllib.request.Request(f"{app.api['url']}/batch", b'{"upload": true}', sent)
+        try:
+            with urllib.request.urlopen(asked, timeout=40) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, json.load(refusal)
+
+    begun: list[Batch] = []
+    deadline = time.monotonic() + 60
+    while len(begun) < 5:  # the batches of other tests may be about to end
+        assert time.monotonic() < deadline
+        status, answer = ask()
+        if status == 202:
+            begun.append(client.find_batch(answer["batch_id"]))
+        else:
+            time.sleep(0.5)
+    status, answer = ask()
+    assert (status, answer["code"]) == (429, "too_many_batches")
+    assert begun.pop().stop().status == "stopped"
+    status, answer = ask()
+    assert status == 202
+    for batch in (*begun, client.find_batch(answer["batch_id"])):
+        assert batch.stop().status == "stopped"
 
 
 def test_an_unknown_batch_is_not_found(client: FaqSearch) -> None:

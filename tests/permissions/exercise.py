@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from faq_search import calls
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
 from faq_search.results import BatchState
@@ -55,6 +56,7 @@ class Exercise:
             "batch": self.batch,
             "batch stopped at once": self.batch_stopped_at_once,
             "batch stopped in its job": self.batch_stopped_in_its_job,
+            "batch stopped before its upload": self.batch_stopped_before_its_upload,
             "bake": self.bake,
             "bake cut short": self.bake_cut_short,
             "rollback": self.rollback,
@@ -189,6 +191,13 @@ class Exercise:
                 self._wait(batch, lambda state: state.ended)
             finally:
                 self._stop_batches()
+
+    def batch_stopped_before_its_upload(self) -> None:
+        """Stops a batch whose file is not there yet."""
+        with self._client() as client:
+            answer = client._transport.send(calls.new_batch({"upload": True}))
+            if client.find_batch(answer["batch_id"]).stop().status != "stopped":
+                raise NotDoneError("it had begun")
 
     # Bakes.
 
