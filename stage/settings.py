@@ -29,6 +29,7 @@ from stage.tables import (
     EndpointSettings,
     LogSettings,
     ModelSettings,
+    NetworkSettings,
     Price,
     ScheduleSettings,
     SearchSettings,
@@ -69,6 +70,7 @@ class Settings(Table):
     batch: BatchSettings = BatchSettings()  # type: ignore[call-arg]
     api: ApiSettings = ApiSettings()  # type: ignore[call-arg]
     logs: LogSettings = LogSettings()
+    network: NetworkSettings = NetworkSettings()  # type: ignore[call-arg]
     alarms: AlarmSettings = AlarmSettings()  # type: ignore[call-arg]
     budget: BudgetSettings | None = None
     ci: CiSettings | None = None
@@ -93,6 +95,23 @@ class Settings(Table):
                         f"batch.{key} ({name!r}): must be the ARN of a role or a user, such as"
                         " arn:aws:iam::123456789012:role/name"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_without_the_internet(self) -> Self:
+        jwt = self.api.jwt
+        if self.network.is_private and self.api.auth == "jwt" and jwt and not jwt.jwks:
+            raise ValueError(
+                'network.mode = "private" needs api.jwt.jwks: from there nothing reaches the issuer'
+                " to fetch its keys"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _zones_of_the_region(self) -> Self:
+        for zone in self.network.availability_zones:
+            if zone[:-1] != self.region:
+                raise ValueError(f"network.availability_zones: {zone} is not in {self.region}")
         return self
 
     @property

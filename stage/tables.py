@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,17 @@ Cron = Annotated[str, Field(pattern=r"^\S+( \S+){5}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/(.*/)?$")]
+
+
+def _network_cidr(value: str) -> str:
+    try:
+        ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError("must be an IPv4 network such as 10.0.0.0/20") from error
+    return value
+
+
+Cidr = Annotated[str, AfterValidator(_network_cidr)]
 
 # A function's environment holds 4 KB.
 _MAX_JWKS_CHARACTERS = 3_000
@@ -496,6 +508,119 @@ class LogSettings(Table):
     """
 
     customer_key: bool = False
+
+
+Service = Literal[
+    "cloudformation",
+    "ecr.api",
+    "ecr.dkr",
+    "execute-api",
+    "kms",
+    "logs",
+    "monitoring",
+    "s3",
+    "sagemaker.api",
+    "sagemaker.runtime",
+    "sns",
+    "ssm",
+    "states",
+    "sts",
+]
+"""A service with a VPC endpoint, by the last part of the endpoint service's name."""
+
+
+class ExistingVpc(Table):
+    """A VPC that is there already, by its ids: nothing is looked up.
+
+    vpc_id: resolves the names of AWS's services and of interface endpoints (DNS support and host
+        names are on).
+    subnet_ids: in two or more zones, without a route to the Internet.
+    route_table_ids: of these subnets; S3's endpoint adds its route there.
+    endpoints: the services that have an endpoint there already (default: none); the others get
+        one.
+    endpoint_security_group_id: of the interface endpoints among them; it gets a rule that lets
+        this stage's functions in.
+    api_endpoint_id: of the endpoint for `execute-api` among them.
+    """
+
+    vpc_id: str = Field(pattern=r"^vpc-[0-9a-f]{8,17}$")
+    subnet_ids: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...]
+    route_table_ids: tuple[Annotated[str, Field(pattern=r"^rtb-[0-9a-f]{8,17}$")], ...] = ()
+    endpoints: tuple[Service, ...] = ()
+    endpoint_security_group_id: str | None = Field(None, pattern=r"^sg-[0-9a-f]{8,17}$")
+    api_endpoint_id: str | None = Field(None, pattern=r"^vpce-[0-9a-f]{8,17}$")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        listed = set(self.endpoints)
+        if len(self.subnet_ids) < 2:
+            raise ValueError("subnet_ids: two or more, in different zones")
+        if "s3" not in listed and not self.route_table_ids:
+            raise ValueError("give route_table_ids, for S3's endpoint, or list s3 in endpoints")
+        if listed - {"s3", "execute-api"} and self.endpoint_security_group_id is None:
+            raise ValueError("give endpoint_security_group_id, of the endpoints that are listed")
+        if ("execute-api" in listed) != (self.api_endpoint_id is not None):
+            raise ValueError("api_endpoint_id and execute-api in endpoints go together")
+        return self
+
+
+class NetworkSettings(Table):
+    """Where functions, models and jobs run; see docs/network.md.
+
+    mode: `public` (default), in AWS's own networks, or `private`, in a VPC without a route to the
+        Internet, whose endpoints lead to the services that are used and to nothing else.
+    s3_prefix_list_id: of the region's addresses of S3; private stages need it.
+    cidr: of the VPC that is made (default 10.0.0.0/20).
+    availability_zones: two or three, such as `us-east-1a` (default: the region's first two). Not
+        every zone has every instance type.
+    flow_log_retention_days: how long the VPC's flow logs are kept (default 90).
+    private_api: the REST API answers within the VPC alone (default false).
+    api_callers: from where it may be called: networks that reach the VPC (default: `cidr`).
+    more_endpoints: services that get an endpoint although nothing here calls them.
+    existing: a VPC that is there already, instead of a new one.
+    """
+
+    mode: Literal["public", "private"] = "public"
+    s3_prefix_list_id: str | None = Field(None, pattern=r"^pl-[0-9a-f]{8,17}$")
+    cidr: Cidr = "10.0.0.0/20"
+    availability_zones: tuple[
+        Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")], ...
+    ] = Field((), max_length=3)
+    # What CloudWatch Logs offers, up to ten years.
+    flow_log_retention_days: Literal[1, 3, 7, 14, 30, 60, 90, 180, 365, 731, 1827, 3653] = 90
+    private_api: bool = False
+    api_callers: tuple[Cidr, ...] = Field((), max_length=20)
+    more_endpoints: tuple[Service, ...] = ()
+    existing: ExistingVpc | None = None
+
+    @property
+    def is_private(self) -> bool:
+        return self.mode == "private"
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The networks that a private API may be called from."""
+        return self.api_callers or (self.cidr,)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.is_private:
+            if given := self.model_fields_set - {"mode"}:
+                raise ValueError(f'{", ".join(sorted(given))}: only with mode = "private"')
+            return self
+        if self.s3_prefix_list_id is None:
+            raise ValueError(
+                'mode = "private" needs s3_prefix_list_id; `aws ec2 describe-prefix-lists --region'
+                " REGION --filters Name=prefix-list-name,Values=com.amazonaws.REGION.s3` shows it"
+            )
+        if len(self.availability_zones) == 1 or (self.existing and self.availability_zones):
+            raise ValueError("availability_zones: two or three, of a VPC that is made")
+        if not 16 <= int(self.cidr.rpartition("/")[2]) <= 24:
+            raise ValueError(f"cidr ({self.cidr}): between /16 and /24")
+        in_existing = self.existing and not self.existing.api_endpoint_id
+        if self.private_api and in_existing and not self.api_callers:
+            raise ValueError("private_api in an existing VPC needs api_callers, such as its range")
+        return self
 
 
 class AlarmSettings(Table):

@@ -18,7 +18,8 @@ MAX_ATTEMPTS = 99
 _HASH_LENGTH = 12
 
 # The workflow names each field that it hands to CreateTrainingJob, and a missing one would end
-# the execution. So these are always present, and no others are let through.
+# the execution. So these are always present, and no others are let through but VpcConfig, which the
+# workflow of a private stage names too.
 _EMPTY: Mapping[str, Any] = {
     "HyperParameters": {},
     "EnableNetworkIsolation": False,
@@ -37,6 +38,7 @@ WORKFLOW_FIELDS = frozenset(
         *_EMPTY,
     }
 )
+_PRIVATE_FIELDS = WORKFLOW_FIELDS | {"VpcConfig"}
 
 
 def job_name(prefix: str, bake_id: str, attempt: int) -> str:
@@ -70,7 +72,7 @@ class TrainingJobs:
         request = {**_EMPTY, **retype_structure(properties, shape, "TrainingJob")}
         output = properties.get("OutputDataConfig", {}).get("S3OutputPath")
         request["TrainingJobName"] = self._choose_name(output)
-        if set(request) != WORKFLOW_FIELDS:
+        if set(request) not in (WORKFLOW_FIELDS, _PRIVATE_FIELDS):
             raise ValueError(
                 f"TrainingJob must have the fields {', '.join(sorted(WORKFLOW_FIELDS))}; these are"
                 f" missing or not among them: {', '.join(sorted(set(request) ^ WORKFLOW_FIELDS))}."

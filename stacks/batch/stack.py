@@ -39,6 +39,7 @@ class BatchStack(StageStack):
             settings=settings,
             contents="vectors for files of any size, by batch transform",
             log_key=foundation.log_key,
+            network=foundation.network,
         )
         bucket = foundation.storage.batch
         steps = BatchSteps(self, "Steps", settings=settings, bucket=bucket, key=foundation.key)

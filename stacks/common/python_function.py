@@ -89,6 +89,9 @@ class PythonFunction(Construct):
         )
         if tracing:
             wildcards(self.role, {"*": "X-Ray's traces have no ARN."})
+        network = StageStack.containing(self).network
+        if network is not None:
+            network.take_in(self.function, self.role)
         acknowledge(
             self.function,
             {

@@ -8,6 +8,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct, IConstruct
 
 from contract.names import APP_NAME, StackPart
+from stacks.common.network import Network
 from stage.settings import Settings
 
 _REMOVAL = {
@@ -24,6 +25,7 @@ class StageStack(cdk.Stack):
         removal_policy: what happens to data and logs when the stack is deleted. What a failed
             first deployment has created is deleted in any case, or it would bar the next one.
         log_key: encrypts the stack's log groups; None where CloudWatch Logs uses its own.
+        network: where the stack's functions, models and jobs run; None in AWS's own networks.
         asset_prefix: of everything that the CDK publishes for the stage. Grants name the prefix,
             so that a new corpus changes no policy.
     """
@@ -36,6 +38,7 @@ class StageStack(cdk.Stack):
         settings: Settings,
         contents: str,
         log_key: kms.IKey | None = None,
+        network: Network | None = None,
     ) -> None:
         asset_prefix = f"{APP_NAME}/{settings.stage}/"
         super().__init__(
@@ -48,6 +51,7 @@ class StageStack(cdk.Stack):
             termination_protection=settings.removal_policy == "retain",
         )
         self.settings = settings
+        self.network = network
         self.asset_prefix = asset_prefix
         self.removal_policy = _REMOVAL[settings.removal_policy]
         self.log_key = log_key

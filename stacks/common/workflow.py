@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def workflow(
     statements: Sequence[iam.PolicyStatement],
     literals: Mapping[str, str] | None = None,
     substitutions: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Mapping[str, str]] | None = None,
     include_execution_data: bool = False,
     role_id: str = "StateMachineRole",
     logs_id: str = "Logs",
@@ -36,6 +38,7 @@ def workflow(
     Args:
         definition: a file in the Amazon States Language. Synth replaces its `${Partition}` and the
             names in `literals`; CloudFormation replaces the names in `substitutions`.
+        parameters: what the states in the definition are given besides, by state.
         policy_name: of the role's inline policy, which holds the `statements`.
         include_execution_data: whether inputs and outputs are logged.
         role_id, logs_id: construct ids.
@@ -43,6 +46,11 @@ def workflow(
     text = definition.read_text(encoding="utf-8")
     for key, value in {"Partition": cdk.Stack.of(scope).partition, **(literals or {})}.items():
         text = text.replace(f"${{{key}}}", value)
+    if parameters:
+        edited = json.loads(text)
+        for state, more in parameters.items():
+            edited["States"][state]["Parameters"] |= more
+        text = json.dumps(edited, indent=2)
     role = iam.Role(
         scope,
         role_id,

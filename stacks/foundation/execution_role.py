@@ -10,6 +10,7 @@ from constructs import Construct
 from contract.bake_objects import BAKES_PREFIX
 from contract.batch_objects import OUTPUT_PREFIX
 from stacks.common.arns import log_group_arn, published_assets_arn, s3_arn, sagemaker_arns
+from stacks.common.network import INTERFACES_OF_SAGEMAKER
 from stacks.common.policies import only_for, statement
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.storage import Storage
@@ -44,7 +45,19 @@ class ExecutionRole(Construct):
                 "Image": self._image(settings),
                 "Logs": self._logs(),
                 "Alarms": self._alarms(),
+                **(
+                    {"Network": self._network_interfaces()}
+                    if StageStack.containing(self).network
+                    else {}
+                ),
             },
+        )
+
+    def _network_interfaces(self) -> iam.PolicyDocument:
+        """For jobs and models in the private network."""
+        reason = "SageMaker makes the network interfaces, and lists a VPC's parts without an ARN."
+        return iam.PolicyDocument(
+            statements=[statement(self, INTERFACES_OF_SAGEMAKER, {"*": reason})]
         )
 
     def _data(self, settings: Settings, storage: Storage, key: kms.IKey) -> iam.PolicyDocument:

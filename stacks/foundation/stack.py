@@ -12,6 +12,7 @@ from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET, TOPIC_ARN
 from stacks.common.arns import log_group_arn
 from stacks.common.stage_stack import StageStack
 from stacks.foundation.execution_role import ExecutionRole
+from stacks.foundation.network import PrivateNetwork
 from stacks.foundation.notifications import Notifications
 from stacks.foundation.storage import EmptyBuckets, Storage
 from stage.settings import Settings
@@ -45,6 +46,10 @@ class FoundationStack(StageStack):
             batch_retention_days=settings.batch.retention_days,
             batch_origins=[*self._console_origins(), *settings.api.cors_origins],
         )
+        if settings.network.is_private:
+            self.network = PrivateNetwork(
+                self, "Network", settings=settings, storage=self.storage, key=self.key
+            ).network
         self.execution_role = ExecutionRole(
             self, "ExecutionRole", settings=settings, storage=self.storage, key=self.key
         ).role

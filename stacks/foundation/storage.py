@@ -153,9 +153,11 @@ class EmptyBuckets(Construct):
                 service_timeout=cdk.Duration.minutes(15),
                 properties={"BucketName": bucket.bucket_name},
             )
-            # Until the bucket is empty, the function needs its permissions, and the bucket must
-            # still reject plain HTTP.
+            # Until the bucket is empty, the function needs its permissions and the endpoints it
+            # calls by, and the bucket must still reject plain HTTP.
             emptying[name].node.add_dependency(function.role, bucket)
+            if network := StageStack.containing(self).network:
+                emptying[name].node.add_dependency(network.ready)
         # Emptying a bucket is logged into the bucket of access logs, so that one goes last.
         # Deletion goes against the dependencies.
         last = emptying.pop(storage.access_logs.node.id)

@@ -1,4 +1,4 @@
-"""The resource policy of the REST API: from which accounts signed requests may come."""
+"""The resource policy of the REST API: from which accounts and by which way requests come."""
 
 from __future__ import annotations
 
@@ -14,19 +14,53 @@ _INVOKE = "execute-api:Invoke"
 
 
 def resource_policy(
-    settings: Settings, operations: Sequence[tuple[str, str]]
+    settings: Settings,
+    operations: Sequence[tuple[str, str]],
+    *,
+    account: str,
+    endpoint_id: str | None = None,
 ) -> iam.PolicyDocument | None:
-    """The policy for `api.allowed_accounts`; None without it.
+    """The policy for `api.allowed_accounts` and of a private API; None without them.
 
-    Naming an account leaves to that account's policies who of it has the permission. Methods
+    A private API answers only what its policy allows. Naming an account leaves to that account's
+    policies who of it has the permission; naming anyone would let in whoever has signed. Methods
     without authorization, which have a policy to pass as soon as there is one, stay open.
 
     Args:
-        operations: the signed methods, as verb and path.
+        operations: the methods, as verb and path.
+        account: the stage's own.
+        endpoint_id: the VPC endpoint by which alone a private API is reached.
     """
-    accounts = settings.api.allowed_accounts
-    if not accounts:
-        return None
+    accounts = [*settings.api.allowed_accounts]
+    if endpoint_id is not None and settings.api.auth == "iam":
+        accounts = accounts or [account]
+    statements = []
+    if endpoint_id is not None:
+        statements.append(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=[_INVOKE],
+                resources=[_arn("*")],
+                conditions={"StringNotEquals": {"aws:SourceVpce": endpoint_id}},
+            )
+        )
+    if accounts:
+        statements += _signed(settings, operations, accounts)
+    elif endpoint_id is not None:
+        # Callers have a key or a token instead, for which the methods ask.
+        statements.append(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()], actions=[_INVOKE], resources=[_arn("*")]
+            )
+        )
+    return iam.PolicyDocument(statements=statements) if statements else None
+
+
+def _signed(
+    settings: Settings, operations: Sequence[tuple[str, str]], accounts: Sequence[str]
+) -> list[iam.PolicyStatement]:
+    """Lets the accounts' signed requests in, and what needs no signature."""
     signed = [_arn(f"{verb}{_wildcards(path)}") for verb, path in operations]
     statements = [
         iam.PolicyStatement(
@@ -49,7 +83,7 @@ def resource_policy(
                 principals=[iam.AnyPrincipal()], actions=[_INVOKE], resources=unsigned
             )
         )
-    return iam.PolicyDocument(statements=statements)
+    return statements
 
 
 def _unsigned(settings: Settings) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -100,7 +101,7 @@ _REFUSALS_BY_AUTH = {
 
 
 class RestApi(Construct):
-    """A regional REST API over two functions; every method asks who calls.
+    """A REST API over two functions, regional or private; every method asks who calls.
 
     Attributes:
         url: base URL, with the stage.
@@ -119,15 +120,20 @@ class RestApi(Construct):
         super().__init__(scope, id_)
         self._settings = settings
         self._by_key = settings.api.auth == "api_key"
+        network = StageStack.containing(self).network
+        self._endpoint_id = network.api_endpoint_id if network else None
         access_logs = StageStack.log_group(self, "AccessLogs")
         self.api = apigateway.RestApi(
             self,
             "Resource",
             rest_api_name=settings.names.prefix,
             description="Embeds texts and finds the nearest answers",
-            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            **self._endpoint(),
             policy=resource_policy(
-                settings, [(verb, path) for path, verb, _ in self._operations()]
+                settings,
+                [(verb, path) for path, verb, _ in self._operations()],
+                account=cdk.Stack.of(self).account,
+                endpoint_id=self._endpoint_id,
             ),
             cloud_watch_role=False,
             api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER if self._by_key else None,
@@ -146,6 +152,19 @@ class RestApi(Construct):
         self.url = self.api.url
         self.key_ids = self._api_keys() if self._by_key else {}
         self._acknowledge_findings()
+
+    def _endpoint(self) -> dict[str, Any]:
+        """Whether the API has a public address, or answers a VPC endpoint alone."""
+        if self._endpoint_id is None:
+            return {"endpoint_types": [apigateway.EndpointType.REGIONAL]}
+        endpoint = ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
+            self, "Endpoint", vpc_endpoint_id=self._endpoint_id, port=443
+        )
+        return {
+            "endpoint_configuration": apigateway.EndpointConfiguration(
+                types=[apigateway.EndpointType.PRIVATE], vpc_endpoints=[endpoint]
+            )
+        }
 
     def _stage(self, access_logs: logs.ILogGroup) -> apigateway.StageOptions:
         field = apigateway.AccessLogField

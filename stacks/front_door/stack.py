@@ -43,6 +43,7 @@ class FrontDoorStack(StageStack):
             settings=settings,
             contents="the REST API",
             log_key=foundation.log_key,
+            network=foundation.network,
         )
         description = "Powertools and pydantic, as locked in requirements/lambda.txt"
         layer = packages_layer(self, "Packages", LAYER, description)

@@ -24,6 +24,7 @@ from stacks.common.arns import (
 )
 from stacks.common.policies import statement
 from stacks.common.python_function import PythonFunction
+from stacks.common.stage_stack import StageStack
 from stacks.common.workflow import hand_broken_executions_to, workflow
 from stage.bake_inputs import bake_inputs
 from stage.corpus_file import canonical_corpus
@@ -118,6 +119,7 @@ class Bake(Construct):
         if not has_local_storage(settings.bake.instance_type):
             resources["VolumeSizeInGB"] = settings.bake.volume_size_gb
             resources["VolumeKmsKeyId"] = self._key.key_arn
+        network = StageStack.containing(self).network
         return {
             "AlgorithmSpecification": {
                 "TrainingImage": inputs.image,
@@ -142,6 +144,7 @@ class Bake(Construct):
             "StoppingCondition": {"MaxRuntimeInSeconds": settings.bake.max_runtime_minutes * 60},
             # A job of a state machine does not inherit the stack's tags.
             "Tags": [{"Key": k, "Value": v} for k, v in sorted(stack.tags.tag_values().items())],
+            **({"VpcConfig": network.of_training_job()} if network else {}),
         }
 
     def _corpus(self, function: PythonFunction) -> dict[str, object]:
@@ -223,6 +226,7 @@ class Bake(Construct):
         return function
 
     def _state_machine(self, function: PythonFunction) -> sfn.StateMachine:
+        private = {"CreateTrainingJob": {"VpcConfig.$": "$.training_job.VpcConfig"}}
         return workflow(
             self,
             name=self._workflow_name,
@@ -248,6 +252,7 @@ class Bake(Construct):
                 statement(self, ["lambda:InvokeFunction"], [function.function.function_arn]),
             ],
             substitutions={"BakeFunctionArn": function.function.function_arn},
+            parameters=private if StageStack.containing(self).network else None,
             # Inputs and outputs hold CloudFormation's pre-signed answer URL.
             include_execution_data=False,
             logs_id="StateMachineLogs",

@@ -16,6 +16,7 @@ from contract.names import VARIANT
 from stacks.alarms.endpoint import UpdateAlarms, WatchingAlarms
 from stacks.common.endpoint import NamedEndpoint
 from stacks.common.python_function import PythonFunction
+from stacks.common.stage_stack import StageStack
 from stacks.model.bake import Bake
 from stacks.model.switch import ServingSwitch
 from stage import model_server
@@ -60,11 +61,13 @@ class ServingModel(Construct):
         gpu: bool,
     ) -> None:
         super().__init__(scope, id_)
+        network = StageStack.containing(self).network
         self.resource = sagemaker.CfnModel(
             self,
             "Resource",
             execution_role_arn=execution_role.role_arn,
             enable_network_isolation=True,
+            vpc_config=network.of_model() if network else None,
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
                 image=settings.lock.image_uri(settings.region, gpu=gpu),
                 model_data_url=bake.model_data_url,

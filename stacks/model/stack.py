@@ -39,6 +39,7 @@ class ModelStack(StageStack):
             settings=settings,
             contents="the bake of the corpus, the models and their endpoints",
             log_key=foundation.log_key,
+            network=foundation.network,
         )
         self._foundation = foundation
         switch = ServingSwitch(self, "Serving")

@@ -44,6 +44,7 @@ class OperationsStack(StageStack):
             settings=settings,
             contents="dashboard, alarms of the corpus, schedule, budget, roles for CI",
             log_key=foundation.log_key,
+            network=foundation.network,
         )
         topic = foundation.topic
         CorpusAlarms(self, "Corpus", settings=settings, topic=topic)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def test_what_reviewers_read(stage: str, stage_templates: Templates) -> None:
+    _compare(stage, stage_templates)
+
+
+def test_what_reviewers_read_of_a_private_stage(templates: Callable[[str], Templates]) -> None:
+    _compare("private", templates("private"))
+
+
+def _compare(stage: str, stage_templates: Templates) -> None:
     rendered = "\n".join(
         f"{'=' * 20} {stack}\n\n{_render(template)}" for stack, template in stage_templates.items()
     )

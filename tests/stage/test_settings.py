@@ -36,7 +36,7 @@ def problems(**changes: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
+@pytest.mark.parametrize("stage", ["local", "dev", "prod", "private"])
 def test_the_stages_of_the_project_are_right(stage: str) -> None:
     assert load_settings(stage).stage == stage
 
@@ -485,3 +485,58 @@ def test_a_pinned_corpus_is_what_the_bake_can_read() -> None:
     settings = check(corpus=pinned)
     assert canonical_corpus(settings) is None
     assert corpus_warnings(settings) == ()
+
+
+PRIVATE = {"mode": "private", "s3_prefix_list_id": "pl-6da54004"}
+VPC = {
+    "vpc_id": "vpc-0123456789abcdef0",
+    "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+}
+
+
+def test_a_stage_is_in_no_vpc_unless_the_settings_say_so() -> None:
+    assert not check().network.is_private
+    network = check(network=PRIVATE).network
+    assert network.is_private
+    assert network.callers == ("10.0.0.0/20",)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ({"mode": "open"}, "network.mode ('open')"),
+        ({"private_api": True}, 'private_api: only with mode = "private"'),
+        ({"mode": "private"}, "needs s3_prefix_list_id"),
+        ({**PRIVATE, "s3_prefix_list_id": "com.amazonaws.eu-west-1.s3"}, "s3_prefix_list_id"),
+        ({**PRIVATE, "cidr": "10.0.0.1/20"}, "must be an IPv4 network such as"),
+        ({**PRIVATE, "cidr": "10.0.0.0/8"}, "between /16 and /24"),
+        ({**PRIVATE, "availability_zones": ["eu-west-1a"]}, "two or three"),
+        ({**PRIVATE, "availability_zones": ["us-east-1a", "us-east-1b"]}, "not in eu-west-1"),
+        ({**PRIVATE, "api_callers": ["everybody"]}, "network.api_callers.0 ('everybody')"),
+        ({**PRIVATE, "more_endpoints": ["dynamodb"]}, "network.more_endpoints.0 ('dynamodb')"),
+        ({**PRIVATE, "existing": VPC}, "give route_table_ids"),
+        ({**PRIVATE, "existing": {**VPC, "subnet_ids": ["subnet-12345678"]}}, "subnet_ids"),
+        (
+            {**PRIVATE, "existing": {**VPC, "endpoints": ["s3", "ssm"]}},
+            "give endpoint_security_group_id",
+        ),
+        (
+            {**PRIVATE, "existing": {**VPC, "endpoints": ["s3", "execute-api"]}},
+            "api_endpoint_id and execute-api in endpoints go together",
+        ),
+        (
+            {**PRIVATE, "private_api": True, "existing": {**VPC, "endpoints": ["s3"]}},
+            "private_api in an existing VPC needs api_callers",
+        ),
+    ],
+)
+def test_a_network_that_would_not_work(network: dict[str, Any], words: str) -> None:
+    assert words in problems(network=network)
+
+
+def test_the_keys_of_an_issuer_cannot_be_fetched_from_a_private_network() -> None:
+    jwt: dict[str, Any] = {"issuer": "https://issuer.example", "audience": ["faq"]}
+    auth = {"auth": "jwt", "jwt": jwt}
+    assert "api.jwt.jwks" in problems(network=PRIVATE, api=auth)
+    jwt["jwks"] = [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]
+    assert check(network=PRIVATE, api=auth).api.jwt is not None

@@ -82,6 +82,13 @@ class TestStart:
         assert job["Tags"] == []
         assert job["Environment"] == {}
 
+    def test_hands_on_the_network_of_a_private_stage(self, aws, bake):
+        private = properties(NEW)
+        vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+        private["TrainingJob"]["VpcConfig"] = vpc
+        bake("Create", NEW, ResourceProperties=private)
+        assert started(aws)["training_job"]["VpcConfig"] == vpc
+
     def test_the_deadline_is_50_minutes_from_the_request(self, aws, bake):
         bake("Create", NEW)
         deadline = datetime.fromisoformat(started(aws)["deadline"])
@@ -129,7 +136,7 @@ class TestStart:
             (("InputDataConfig",), "s3://x", "TrainingJob.InputDataConfig"),
             (("HyperParameters",), "x", "TrainingJob.HyperParameters"),
             (("RoleArn",), {"a": "b"}, "TrainingJob.RoleArn"),
-            (("VpcConfig",), {"Subnets": ["s"], "SecurityGroupIds": ["g"]}, "VpcConfig"),
+            (("CheckpointConfig",), {"S3Uri": "s3://x/"}, "CheckpointConfig"),
         ],
     )
     def test_a_wrong_request_fails_with_its_field(self, aws, answers, bake, path, value, named):
