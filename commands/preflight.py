@@ -240,6 +240,54 @@ def concurrency(settings: Settings, client: Clients) -> Iterator[Finding]:
     )
 
 
+def network(settings: Settings, client: Clients) -> Iterator[Finding]:
+    """Whether what a private stage's settings name by id is there, and fits together."""
+    wanted = settings.network
+    if not wanted.is_private:
+        return
+    ec2 = client("ec2")
+    name = f"com.amazonaws.{settings.region}.s3"
+    listed = ec2.describe_prefix_lists(Filters=[{"Name": "prefix-list-name", "Values": [name]}])[
+        "PrefixLists"
+    ]
+    ids = ", ".join(each["PrefixListId"] for each in listed) or "none"
+    yield judged(
+        "S3's prefix list",
+        f"{wanted.s3_prefix_list_id}; {settings.region} has {ids}",
+        f"Set network.s3_prefix_list_id to {ids}.",
+        ok=wanted.s3_prefix_list_id == ids,
+    )
+    existing = wanted.existing
+    if existing is None:
+        return
+    for attribute in ("enableDnsSupport", "enableDnsHostnames"):
+        answer = ec2.describe_vpc_attribute(VpcId=existing.vpc_id, Attribute=attribute)
+        yield judged(
+            attribute,
+            f"of {existing.vpc_id}",
+            "Switch it on: without it the names of AWS's services do not lead to the endpoints.",
+            ok=answer[f"{attribute[0].upper()}{attribute[1:]}"]["Value"],
+        )
+    subnets = ec2.describe_subnets(SubnetIds=[*existing.subnet_ids])["Subnets"]
+    zones = {each["AvailabilityZone"] for each in subnets}
+    yield judged(
+        "subnets",
+        f"{len(subnets)} in {', '.join(sorted(zones))}",
+        f"Name subnets of {existing.vpc_id} in two zones or more.",
+        ok={each["VpcId"] for each in subnets} == {existing.vpc_id} and len(zones) > 1,
+    )
+    answer = ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-id", "Values": [existing.vpc_id]}])
+    there = {each["ServiceName"].split(".", 3)[-1] for each in answer["VpcEndpoints"]}
+    # Those that this stage made are listed as well once it is deployed.
+    missing = sorted({*existing.endpoints} - there)
+    yield judged(
+        "endpoints",
+        f"{', '.join(sorted(there)) or 'none'} in {existing.vpc_id}",
+        f"Take {', '.join(missing)} out of network.existing.endpoints, or make them.",
+        ok=not missing,
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     bootstrap,
     stacks,
@@ -249,6 +297,7 @@ CHECKS: tuple[Check, ...] = (
     corpus,
     weights,
     concurrency,
+    network,
 )
 
 

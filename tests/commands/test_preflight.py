@@ -370,3 +370,61 @@ def test_the_report_ends_with_a_verdict(capsys, states, status, last) -> None:
     printed = capsys.readouterr().out
     assert last in printed.splitlines()[-1]
     assert printed.count("Do this.") == states.count("failed")
+
+
+VPC, SUBNETS = "vpc-0123456789abcdef0", ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+
+
+def prefix_list(aws: Aws, *ids: str) -> None:
+    name = {"Name": "prefix-list-name", "Values": ["com.amazonaws.us-east-1.s3"]}
+    listed = {"PrefixLists": [{"PrefixListId": each} for each in ids]}
+    aws.answers("ec2", "describe_prefix_lists", {"Filters": [name]}, listed)
+
+
+def test_a_stage_in_no_vpc_asks_nothing_about_one(dev, aws) -> None:
+    assert run(preflight.network, dev, aws) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "state"), [(["pl-63a5400a"], "ok"), (["pl-00000000"], "failed"), ([], "failed")]
+)
+def test_s3s_prefix_list(aws, there, state) -> None:
+    prefix_list(aws, *there)
+    assert one(preflight.network, load_settings("private"), aws).state == state
+
+
+@pytest.mark.parametrize(
+    ("dns", "zones", "endpoints", "failed"),
+    [
+        (True, "ab", ["ssm", "s3"], []),
+        (False, "ab", ["ssm", "s3"], ["enableDnsHostnames"]),
+        (True, "aa", ["ssm", "s3"], ["subnets"]),
+        (True, "ab", ["s3"], ["endpoints"]),
+    ],
+)
+def test_an_existing_vpc(aws, dns, zones, endpoints, failed) -> None:
+    existing = {
+        "vpc_id": VPC,
+        "subnet_ids": SUBNETS,
+        "endpoints": ["ssm", "s3"],
+        "endpoint_security_group_id": "sg-0123456789abcdef0",
+    }
+    settings = settings_with(
+        network={"mode": "private", "s3_prefix_list_id": "pl-63a5400a", "existing": existing}
+    )
+    prefix_list(aws, "pl-63a5400a")
+    for attribute, value in (("DnsSupport", True), ("DnsHostnames", dns)):
+        asked = {"VpcId": VPC, "Attribute": f"enable{attribute}"}
+        aws.answers(
+            "ec2", "describe_vpc_attribute", asked, {f"Enable{attribute}": {"Value": value}}
+        )
+    subnets = [{"VpcId": VPC, "AvailabilityZone": f"us-east-1{zone}"} for zone in zones]
+    aws.answers("ec2", "describe_subnets", {"SubnetIds": SUBNETS}, {"Subnets": subnets})
+    aws.answers(
+        "ec2",
+        "describe_vpc_endpoints",
+        {"Filters": [{"Name": "vpc-id", "Values": [VPC]}]},
+        {"VpcEndpoints": [{"ServiceName": f"com.amazonaws.us-east-1.{e}"} for e in endpoints]},
+    )
+    found = run(preflight.network, settings, aws)
+    assert [f.subject for f in found if f.state != "ok"] == failed

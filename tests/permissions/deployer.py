@@ -23,6 +23,10 @@ _REFUSED = re.compile(r"not authorized to perform: \S+ on resource: \S+|.*Access
 # Granted to the deployer, too, but never reached by these runs.
 UNTRIED = {
     "application-autoscaling:DescribeScalingActivities": "the endpoint does not scale",
+    "ec2:DescribePrefixLists": "the stage is in no VPC",
+    "ec2:DescribeSubnets": "the stage is in no VPC",
+    "ec2:DescribeVpcAttribute": "the stage is in no VPC",
+    "ec2:DescribeVpcEndpoints": "the stage is in no VPC",
     "lambda:GetAccountSettings": "no concurrency is reserved",
     "logs:GetLogEvents": "endpoints' logs are files here",
     "s3:DeleteObject": "every bake is younger than a day",
