@@ -81,6 +81,15 @@ class Settings(Table):
     lock: Lock
 
     @model_validator(mode="after")
+    def _endpoints_of_a_private_api(self) -> Self:
+        if self.api.allowed_vpc_endpoints and not self.network.private_api:
+            raise ValueError(
+                "api.allowed_vpc_endpoints: VPC endpoints lead to private APIs only; set"
+                " network.private_api"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known_callers(self) -> Self:
         """What batch.callers and batch.administrators may hold depends on api.auth."""
         for key in ("callers", "administrators"):

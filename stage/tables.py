@@ -39,6 +39,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){5}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
+VpcEndpoint = Annotated[str, Field(pattern=r"^vpce-[0-9a-f]{8,17}$")]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]/(.*/)?$")]
 
 
@@ -439,6 +440,8 @@ class ApiSettings(Table):
     jwt: that issuer.
     allowed_accounts: with `iam`, the accounts whose roles and users may call, if IAM lets them
         (default: this stage's own account). Name the stage's own among them, if it is one.
+    allowed_vpc_endpoints: with network.private_api, further VPC endpoints through which the API may
+        be called (default: the stage's own alone).
     rate_limit: requests a second, steady; burst_limit: requests at once.
     key_rate_limit, key_burst_limit: the same of each API key (default: rate_limit, burst_limit).
     key_quota: requests of each API key in a key_quota_period, `day`, `week` or `month` (default:
@@ -460,6 +463,7 @@ class ApiSettings(Table):
     auth: Literal["api_key", "iam", "jwt"] = "iam"
     jwt: JwtSettings | None = None
     allowed_accounts: tuple[Account, ...] = Field((), max_length=20)
+    allowed_vpc_endpoints: tuple[VpcEndpoint, ...] = Field((), max_length=20)
     rate_limit: int = Field(20, ge=1, le=10_000)
     burst_limit: int = Field(40, ge=1, le=5_000)
     key_rate_limit: int | None = Field(None, ge=1, le=10_000)

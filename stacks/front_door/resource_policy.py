@@ -29,9 +29,10 @@ def resource_policy(
     Args:
         operations: the methods, as verb and path.
         account: the stage's own.
-        endpoint_id: the VPC endpoint by which alone a private API is reached.
+        endpoint_id: the stage's VPC endpoint for a private API, which is reached through it, and
+            through those of `api.allowed_vpc_endpoints`, alone.
     """
-    accounts = [*settings.api.allowed_accounts]
+    accounts, others = [*settings.api.allowed_accounts], settings.api.allowed_vpc_endpoints
     if endpoint_id is not None and settings.api.auth == "iam":
         accounts = accounts or [account]
     statements = []
@@ -42,7 +43,11 @@ def resource_policy(
                 principals=[iam.AnyPrincipal()],
                 actions=[_INVOKE],
                 resources=[_arn("*")],
-                conditions={"StringNotEquals": {"aws:SourceVpce": endpoint_id}},
+                conditions={
+                    "StringNotEquals": {
+                        "aws:SourceVpce": [endpoint_id, *others] if others else endpoint_id
+                    }
+                },
             )
         )
     if accounts:

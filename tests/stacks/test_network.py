@@ -390,6 +390,16 @@ def test_a_private_api_lets_the_accounts_in_that_the_settings_allow() -> None:
     assert "111122223333" in json.dumps(account["Principal"])
 
 
+def test_a_private_api_may_answer_more_endpoints() -> None:
+    others = ["vpce-0123456789abcdef0", "vpce-0123456789abcdef1"]
+    settings = changed("private", api={"allowed_vpc_endpoints": others})
+    template = some_templates_of(settings, FrontDoorStack)["FrontDoor"]
+    (api,) = properties(template, "AWS::ApiGateway::RestApi")
+    (own,) = api["EndpointConfiguration"]["VpcEndpointIds"]
+    refused = api["Policy"]["Statement"][0]
+    assert refused["Condition"] == {"StringNotEquals": {"aws:SourceVpce": [own, *others]}}
+
+
 @pytest.mark.parametrize("auth", ["api_key", "jwt"])
 def test_a_private_api_for_callers_without_a_principal(auth: str) -> None:
     jwk = {"kty": "RSA", "kid": "1", "n": "AQAB", "e": "AQAB"}

@@ -182,6 +182,7 @@ def test_callers_are_named_as_they_authenticate() -> None:
             {"max_instances_per_caller": 2, "max_instance_count": 3},
             "max_instances_per_caller (2) is below",
         ),
+        ({"allowed_vpc_endpoints": ["vpce-0123456789abcdef0"]}, {}, "private APIs only"),
         ({"allowed_accounts": ["12345678901"]}, {}, "api.allowed_accounts.0 ('12345678901')"),
         (
             {"auth": "api_key", "allowed_accounts": ["123456789012"]},
