@@ -96,11 +96,17 @@ def rename(file: Path) -> None:
     file.rename(file.with_name(f"{file.name}.old"))
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, zero, Path.unlink, rename, grow])
-@pytest.mark.parametrize("name", FILES)
+# White space after the manifest says nothing else, so it may grow.
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (name, damage)
+        for name in FILES
+        for damage in (flip, truncate, zero, Path.unlink, rename, grow)
+        if (name, damage) != (MANIFEST, grow)
+    ],
+)
 def test_a_damaged_file_is_named_and_nothing_is_served(artifact, name, damage):
-    if (name, damage) == (MANIFEST, grow):
-        pytest.skip("white space after the manifest says nothing else")
     if (name, damage) == (MANIFEST, truncate):
         truncate(artifact / name)  # its end of line
     damage(artifact / name)
