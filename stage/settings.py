@@ -219,8 +219,10 @@ def _message(file: str, problems: list[str], count: int) -> str:
 
 
 def _pydantic_problems(error: ValidationError) -> Iterable[str]:
-    for each in error.errors(include_url=False):
-        if each["type"] == "too_short" and each["input"]:
+    errors = error.errors(include_url=False)
+    holding_others = {other["loc"][:end] for other in errors for end in range(len(other["loc"]))}
+    for each in errors:
+        if each["type"] == "too_short" and each["loc"] in holding_others:
             continue  # pydantic counts the right items alone; the wrong ones are listed themselves
         key, message = ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")
         found = each["input"]
