@@ -19,6 +19,20 @@ class InvalidRequestError(Exception):
         self.sentence = sentence
 
 
+class ExpiredError(Exception):
+    """Nobody waits for the answer any longer; `str()` is `time_out: <sentence>`."""
+
+    def __init__(self) -> None:
+        super().__init__("time_out: the time for this request is over, so its work was dropped")
+
+
+class BusyError(Exception):
+    """As many large requests as may hold a worker do; `str()` is `busy: <sentence>`."""
+
+    def __init__(self) -> None:
+        super().__init__("busy: other large requests are being worked off; send it again later")
+
+
 class InternalError(Exception):
     """The model failed on a valid request; `str()` is `internal_error: <sentence>`."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +14,25 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from container.encoder.model_config import ModelConfig, Precision
+from container.errors import ExpiredError
 
 # A text's token ids, special tokens included.
 Tokens = Sequence[int] | NDArray[np.int32]
+# Megabytes of texts take a second or two.
+_TOKENIZED_AT_ONCE = 1_000
 
 
 class TextEncoder(ABC):
     """Encodes texts with one model, in this process or another.
 
-    `device` and `runtime` tell people where the model runs and by which library.
+    `device` and `runtime` tell people where the model runs and by which library. `deadline`, by
+    `time.monotonic`, is when nobody waits for the vectors any longer; whoever answers a request
+    sets it.
     """
 
     device: str
     runtime: str
+    deadline: float = math.inf
 
     def __init__(self, config: ModelConfig, tokenizer_file: Path) -> None:
         self.config = config
@@ -34,15 +43,30 @@ class TextEncoder(ABC):
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Returns float32 [len(texts), dimension], in the order of `texts`.
 
-        Takes any text, even an empty one. Longer texts are cut at `max_seq_length` tokens.
+        Takes any text, even an empty one. Longer texts are cut at `max_seq_length` tokens. Raises
+        ExpiredError once `deadline` has passed.
         """
         return self.encode_tokens(self.tokenize(texts))
 
+    def large_request(self) -> AbstractContextManager[None]:
+        """To be held while a large request is answered; see `RemoteEncoder`."""
+        return nullcontext()
+
+    def check_time(self) -> None:
+        """Raises ExpiredError once `deadline` has passed."""
+        if time.monotonic() >= self.deadline:
+            raise ExpiredError
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text; every text has some."""
-        if self.config.lower_case:
-            texts = [text.lower() for text in texts]
-        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts))]
+        ids: list[list[int]] = []
+        for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
+            self.check_time()
+            some = list(texts[start : start + _TOKENIZED_AT_ONCE])
+            if self.config.lower_case:
+                some = [text.lower() for text in some]
+            ids += [found.ids for found in self._tokenizer.encode_batch_fast(some)]
+        return ids
 
     @abstractmethod
     def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
@@ -69,6 +93,7 @@ class Encoder(TextEncoder):
         order = longest_first(tokens)
         start = 0
         while start < len(order):
+            self.check_time()
             batch = order[start : start + self.batch_capacity(len(tokens[order[start]]))]
             vectors[batch] = self.forward([tokens[number] for number in batch])
             start += len(batch)

@@ -28,8 +28,8 @@ from container.artifact import read_manifest
 from container.encoder.base import Encoder
 from container.encoder.load import broken_artifact, load_encoder
 from container.encoder.rounds import EncodeRequest, Rounds
-from container.encoder.shared import report_failure, send_hello
-from container.encoder.wire import receive_request, send_failure, send_vectors
+from container.encoder.shared import report_failure, send_hello, slots_file
+from container.encoder.wire import receive_request, send_expired, send_failure, send_vectors
 from container.errors import LoadError
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ def main(
         finally:
             # While the listener is open, nobody else can have taken its place.
             Path(address).unlink(missing_ok=True)
+            slots_file(address).unlink(missing_ok=True)
     return 0
 
 
@@ -128,8 +129,8 @@ class EncoderServer:
 
     def _take_request(self, connection: Connection) -> None:
         with self._closed_on_error(connection):
-            tokens = receive_request(connection)
-            request = EncodeRequest(tokens, self._encoder.config.dimension)
+            tokens, deadline = receive_request(connection)
+            request = EncodeRequest(tokens, self._encoder.config.dimension, deadline)
             self._asked[request] = connection
             self._rounds.add(request)
 
@@ -138,7 +139,9 @@ class EncoderServer:
         if connection is None:
             return
         with self._closed_on_error(connection):
-            if request.failure is None:
+            if request.expired:
+                send_expired(connection)
+            elif request.failure is None:
                 send_vectors(connection, request.vectors)
             else:
                 send_failure(connection, request.failure)

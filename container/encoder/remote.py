@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock, Thread
@@ -17,8 +18,13 @@ from container.artifact import WEIGHTS
 from container.encoder.base import TextEncoder, Tokens
 from container.encoder.load import model_config
 from container.encoder.model_config import ModelConfig
-from container.encoder.shared import Shared, connect, shake_hands
+from container.encoder.shared import Shared, connect, shake_hands, slots_file
 from container.encoder.wire import receive_vectors, send_request
+from container.errors import BusyError
+
+# How many workers of a server answer large requests at once. Two keep the encoder busy: one is
+# encoded while the other is tokenised or formatted. The other workers stay free for small ones.
+LARGE_AT_ONCE = 2
 
 
 def shared_encoder(
@@ -58,19 +64,42 @@ class RemoteEncoder(TextEncoder):
         self._lock = Lock()
         self._connection: Connection | None = None
         self._owner = os.getpid()
+        self._slots = slots_file(shared.address).open("ab")
 
     def encode_tokens(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
-        """Raises OSError or EOFError without an encoder process, RuntimeError when that failed."""
+        """Raises OSError or EOFError without an encoder process, RuntimeError when that failed.
+
+        Raises ExpiredError once `deadline` has passed.
+        """
+        self.check_time()
         if not tokens:
             return np.empty((0, self.config.dimension), dtype=np.float32)
         with self._lock:
             connection = self._connected()
             try:
-                send_request(connection, tokens)
+                send_request(connection, tokens, self.deadline)
                 return receive_vectors(connection, len(tokens), self.config.dimension)
             except (OSError, EOFError):
                 self._connection = None
                 raise
+
+    @contextmanager
+    def large_request(self) -> Iterator[None]:
+        """Raises BusyError while LARGE_AT_ONCE other workers answer large requests.
+
+        A lock of this kind belongs to a process, also to a forked one, and ends with it.
+        """
+        for slot in range(LARGE_AT_ONCE):
+            try:
+                fcntl.lockf(self._slots, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
+            except (BlockingIOError, PermissionError):
+                continue
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._slots, fcntl.LOCK_UN, 1, slot)
+            return
+        raise BusyError
 
     def watch(self, lost: Callable[[str], object]) -> None:
         """Calls `lost` with a reason, in a thread, when the encoder process ends."""

@@ -74,6 +74,11 @@ def connect(model_dir: Path, *, parent: int, server: int | None) -> Shared:
     raise LoadError(f"the encoder process ended{status} before the model was loaded")
 
 
+def slots_file(address: str) -> Path:
+    """The file whose bytes workers lock while they answer large requests."""
+    return Path(f"{address}.large")
+
+
 def load_ahead(model_dir: Path, *, parent: int, server: int | None, seconds: float) -> bool:
     """Starts the encoder process and returns whether the model loads within `seconds`.
 

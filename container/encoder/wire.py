@@ -9,6 +9,8 @@ passed through the processor's caches, so every step costs ten times what it doe
 
 from __future__ import annotations
 
+import math
+import struct
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -18,28 +20,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from container.encoder.base import Tokens
+from container.errors import ExpiredError
 
 # An answer starts with one of these; its four bytes keep the float32 that may follow aligned.
-_VECTORS, _FAILURE = b"vecs", b"fail"
+_VECTORS, _FAILURE, _EXPIRED = b"vecs", b"fail", b"late"
+# By time.monotonic, which all processes of a machine share.
+_DEADLINE = struct.Struct("d")
 
 
-def send_request(connection: Connection, tokens: Sequence[Tokens]) -> None:
-    """Sends the number of texts, their lengths, then all token ids, as int32."""
-    numbers = array("i", [len(tokens), *map(len, tokens)])
+def send_request(
+    connection: Connection, tokens: Sequence[Tokens], deadline: float = math.inf
+) -> None:
+    """Sends the deadline, then as int32 the number of texts, their lengths and all token ids."""
+    numbers = array("i", _DEADLINE.pack(deadline))
+    numbers.extend((len(tokens), *map(len, tokens)))
     for text in tokens:
         numbers.extend(text)
     connection.send_bytes(numbers)
 
 
-def receive_request(connection: Connection) -> list[Tokens]:
-    """Receives at least one text, none of them empty. Raises ValueError for anything else."""
-    numbers = array("i", connection.recv_bytes())
+def receive_request(connection: Connection) -> tuple[list[Tokens], float]:
+    """Receives at least one text, none of them empty, and the deadline.
+
+    Raises ValueError for anything else.
+    """
+    message = memoryview(connection.recv_bytes())
+    if len(message) < _DEADLINE.size:
+        raise ValueError("the message has no deadline")
+    (deadline,) = _DEADLINE.unpack_from(message)
+    numbers = array("i")
+    numbers.frombytes(message[_DEADLINE.size :])
     first = 1 + (numbers[0] if numbers else 0)
     lengths = numbers[1 : max(1, first)]
     if not lengths or min(lengths) < 1 or first + sum(lengths) != len(numbers):
         raise ValueError("the message holds no texts")
     places = pairwise(accumulate(lengths, initial=first))
-    return [numbers[start:end] for start, end in places]
+    return [numbers[start:end] for start, end in places], deadline
 
 
 def send_vectors(connection: Connection, vectors: NDArray[np.float32]) -> None:
@@ -52,9 +68,19 @@ def send_failure(connection: Connection, words: str) -> None:
     connection.send_bytes(_FAILURE + (words or "no reason given").encode())
 
 
+def send_expired(connection: Connection) -> None:
+    """Answers a request whose deadline has passed."""
+    connection.send_bytes(_EXPIRED)
+
+
 def receive_vectors(connection: Connection, texts: int, dimension: int) -> NDArray[np.float32]:
-    """The answer, float32 [texts, dimension]. Raises RuntimeError with the reason of a failure."""
+    """The answer, float32 [texts, dimension].
+
+    Raises RuntimeError with the reason of a failure, ExpiredError for a dropped request.
+    """
     answer = bytearray(connection.recv_bytes())
+    if answer == _EXPIRED:
+        raise ExpiredError
     if not answer.startswith(_VECTORS):
         raise RuntimeError(answer[len(_FAILURE) :].decode())
     vectors = np.frombuffer(answer, dtype=np.float32, offset=len(_VECTORS))

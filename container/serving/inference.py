@@ -58,8 +58,9 @@ def transform_fn(
 ) -> bytes:
     """Answers one request in JSON (JSON lines for JSON lines), whatever `accept` says.
 
-    Raises exceptions whose text is `<code>: <sentence>`, with the codes `invalid_request` and
-    `internal_error`; the server sends that text as the message of a status 400.
+    Raises exceptions whose text is `<code>: <sentence>`, with the codes `invalid_request`,
+    `time_out`, `busy` and `internal_error`; the server sends that text as the message of a status
+    400.
     """
     return model.answer(data, content_type)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Never
 
@@ -34,6 +35,10 @@ JSON_LINES_TYPES = (
     "application/x-ndjson",
 )
 TEXT_TYPES = ("application/x-text", "text/plain")
+# SageMaker ends InvokeEndpoint after so many seconds.
+MOST_SECONDS = 60.0
+# A body counts as large from here on, unless the content type says so earlier.
+LARGE_BYTES = 100_000
 
 Body = str | bytes | bytearray
 
@@ -81,13 +86,53 @@ Line = Record | bytes
 
 def media_type(content_type: str | None) -> str:
     """The type alone, in lower case; JSON by default. Raises unless the charset is UTF-8."""
-    kind, *parameters = (content_type or "application/json").split(";")
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        charset = value.strip().strip('"').lower()
-        if name.strip().lower() == "charset" and charset not in {"utf-8", "utf8", "us-ascii"}:
-            raise InvalidRequestError(f"the charset {charset!r} is not accepted; send UTF-8")
-    return kind.strip().lower()
+    kind, parameters = _parsed(content_type)
+    charset = parameters.get("charset", "utf-8")
+    if charset not in {"utf-8", "utf8", "us-ascii"}:
+        raise InvalidRequestError(f"the charset {charset!r} is not accepted; send UTF-8")
+    return kind
+
+
+def seconds_left(content_type: str | None, clock: Callable[[], float] = time.time) -> float:
+    """How long the caller waits for the answer; negative once it has gone.
+
+    The content type may say until when, in Unix time, by the parameter `deadline`: of what a
+    caller can send, it alone reaches this code under every version of the toolkit, and versions of
+    this code that do not know it ignore it. It counts the time in the server's queue as well. A
+    deadline more than a minute from now comes from another clock and does not count.
+
+    Without one, a caller waits as long as SageMaker lets it; that of a batch waits longer.
+    """
+    kind, parameters = _parsed(content_type)
+    default = math.inf if kind in JSON_LINES_TYPES else MOST_SECONDS
+    given = parameters.get("deadline")
+    if given is None:
+        return default
+    try:
+        left = float(given) - clock()
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"the content type's deadline is {given[:60]!r}; send seconds in Unix time"
+        ) from error
+    return left if abs(left) <= MOST_SECONDS else default
+
+
+def is_large(body: Body, content_type: str | None) -> bool:
+    """Whether a request would hold its worker for long: the caller says so, or it has a big body.
+
+    Batches do not count: nobody else asks a transform job's instance.
+    """
+    kind, parameters = _parsed(content_type)
+    if kind in JSON_LINES_TYPES:
+        return False
+    return parameters.get("large") == "true" or len(body) > LARGE_BYTES
+
+
+def _parsed(content_type: str | None) -> tuple[str, dict[str, str]]:
+    """The type and its parameters, in lower case."""
+    kind, *parameters = (content_type or "application/json").lower().split(";")
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return kind.strip(), {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def decode(body: Body) -> str:

@@ -7,14 +7,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from container.artifact import INDEX, check_bake, read_manifest
 from container.encoder.base import TextEncoder
 from container.encoder.load import broken_artifact, load_encoder
-from container.errors import InternalError, InvalidRequestError
+from container.errors import BusyError, ExpiredError, InternalError, InvalidRequestError
 from container.search.index import Index
 from container.search.searcher import Searcher
 from container.serving.requests import (
@@ -24,9 +24,11 @@ from container.serving.requests import (
     Record,
     Request,
     decode,
+    is_large,
     media_type,
     parse_body,
     parse_lines,
+    seconds_left,
 )
 from container.serving.responses import base64_texts, dumps, finite, record_json
 
@@ -74,12 +76,18 @@ class Service:
     def answer(self, body: Body, content_type: str | None) -> bytes:
         """Answers one body: a JSON document, or one JSON line for each record of a batch.
 
-        Raises InvalidRequestError for what the caller can correct, and InternalError.
+        Raises InvalidRequestError for what the caller can correct, ExpiredError once nobody waits
+        for the answer any longer, BusyError for one large request too many, and InternalError.
         """
+        encoder = self._searcher.encoder
         try:
             with _logged(self._manifest["bake_id"]) as line:
-                return self._answer(body, content_type, line)
-        except InvalidRequestError:
+                encoder.deadline = time.monotonic() + seconds_left(content_type)
+                encoder.check_time()
+                large = is_large(body, content_type)
+                with encoder.large_request() if large else nullcontext():
+                    return self._answer(body, content_type, line)
+        except (InvalidRequestError, ExpiredError, BusyError):
             raise
         except Exception as error:
             logger.exception("A request failed")
@@ -190,7 +198,7 @@ def _logged(bake_id: str) -> Iterator[dict[str, Any]]:
 
     It never holds the texts: `request_id` is the caller's own, to find the line by; `mode` the
     request's, or `batch`; `texts` the number of texts to encode. `message` becomes answered,
-    refused or failed.
+    refused, expired, busy or failed.
     """
     line = {"message": "failed", "request_id": None, "mode": None, "texts": 0}
     started = time.monotonic()
@@ -199,6 +207,12 @@ def _logged(bake_id: str) -> Iterator[dict[str, Any]]:
         line["message"] = "answered"
     except InvalidRequestError:
         line["message"] = "refused"
+        raise
+    except ExpiredError:
+        line["message"] = "expired"
+        raise
+    except BusyError:
+        line["message"] = "busy"
         raise
     finally:
         milliseconds = round((time.monotonic() - started) * 1000, 1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
 from multiprocessing.connection import Client
 from queue import SimpleQueue
 
@@ -14,8 +18,9 @@ import pytest
 
 from container.encoder import process as encoder_process
 from container.encoder.process import EncoderServer, _is_running
-from container.encoder.remote import RemoteEncoder
+from container.encoder.remote import LARGE_AT_ONCE, RemoteEncoder
 from container.encoder.shared import listen, shake_hands
+from container.errors import BusyError, ExpiredError
 
 
 class Running:
@@ -78,8 +83,9 @@ def test_a_failed_batch_is_reported_and_the_next_is_encoded(running):
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"abc", struct.pack("i", 0), struct.pack("2i", -1, 5), struct.pack("3i", 1, 3, 5),
-     struct.pack("3i", 2, 0, 1), struct.pack("4i", 2, -1, 2, 7)],
+    [b"", b"abc", struct.pack("d", 0), struct.pack("di", 0, 0), struct.pack("d2i", 0, -1, 5),
+     struct.pack("d3i", 0, 1, 3, 5), struct.pack("d3i", 0, 2, 0, 1),
+     struct.pack("d4i", 0, 2, -1, 2, 7), struct.pack("d", 0) + b"abc"],
 )  # fmt: skip
 def test_a_nonsensical_message_costs_its_sender_the_connection(running, message):
     worker = running.worker()
@@ -98,12 +104,64 @@ def test_a_worker_that_leaves_while_it_waits_delays_nobody(running):
         texts, length = 10_000, 40
         numbers = np.full(1 + texts + texts * length, length, dtype=np.int32)
         numbers[0] = texts
-        gone.send_bytes(numbers.tobytes())
+        gone.send_bytes(struct.pack("d", math.inf) + numbers.tobytes())
     assert worker.encode(["hello"]).shape == (1, 32)
     before = len(running.encoder.batches)
     for _ in range(3):
         worker.encode(["hello"])
     assert len(running.encoder.batches) == before + 3
+
+
+def test_work_ends_with_its_deadline(running):
+    """The worker learns it, and its connection serves the next request."""
+    worker, neighbour = running.worker(), running.worker()
+    running.encoder.seconds = 0.05
+    texts = ["hello " * 30] * 1_000
+    worker.deadline = time.monotonic() + 0.3
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(worker.encode, texts)
+        assert neighbour.encode(["hello"]).shape == (1, 32)
+        with pytest.raises(ExpiredError, match="time_out: the time for this request is over"):
+            large.result(10)
+    before = len(running.encoder.batches)
+    worker.deadline = math.inf
+    assert worker.encode(["hello"]).shape == (1, 32)
+    assert len(running.encoder.batches) == before + 1, "nothing was left of the large request"
+
+
+def test_a_request_that_comes_too_late_is_not_encoded(running):
+    worker = running.worker()
+    worker.deadline = time.monotonic() - 1
+    with pytest.raises(ExpiredError):
+        worker.encode(["hello"])
+    assert running.encoder.batches == []
+
+
+def test_only_some_workers_hold_large_requests(running):
+    """Locks belong to processes; that of one that ends is free again."""
+    workers = [running.worker() for _ in range(LARGE_AT_ONCE + 1)]
+    held = []
+    for worker in workers[:LARGE_AT_ONCE]:
+        started, ended = Pipe()
+        process = os.fork()
+        if not process:
+            with worker.large_request():
+                ended.send(True)
+                time.sleep(60)
+        held.append(process)
+        assert started.recv()
+    try:
+        with pytest.raises(BusyError, match="busy: "), workers[-1].large_request():
+            pass
+        os.kill(held[0], 9)
+        os.waitpid(held.pop(0), 0)
+        for _ in range(2):
+            with workers[-1].large_request():
+                pass
+    finally:
+        for process in held:
+            os.kill(process, 9)
+            os.waitpid(process, 0)
 
 
 def test_a_forked_worker_opens_its_own_connection(running):

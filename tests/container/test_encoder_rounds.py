@@ -101,6 +101,69 @@ def test_a_longer_text_that_does_not_fit_leaves_room_for_shorter_ones(counting):
     assert counting.batches == [[10, 10, 10, 9], [10, 14], [9]]
 
 
+class Clock:
+    """Stands still while nothing is encoded; a batch takes `seconds_of(its tokens)`."""
+
+    def __init__(self, counting, seconds_of=lambda _: 0.1):
+        self.now, self.seconds_of = 100.0, seconds_of
+        self._forward, counting.forward = counting.forward, self.forward
+
+    def __call__(self):
+        return self.now
+
+    def forward(self, tokens):
+        self.now += self.seconds_of(sum(map(len, tokens)))
+        return self._forward(tokens)
+
+
+def test_a_request_whose_time_is_over_is_dropped_and_nothing_else(counting):
+    clock = Clock(counting)
+    rounds = Rounds(counting, clock)
+    late = EncodeRequest(texts(*[38] * 50), 32, clock.now + 0.25)
+    other = EncodeRequest(texts(*[20] * 8), 32, clock.now + 60)
+    for each in (late, other):
+        rounds.add(each)
+    finished = []
+    while rounds:
+        finished += rounds.encode_next()
+    assert finished == [late, other]
+    assert late.expired and late.left
+    assert not other.expired and other.failure is None
+    assert counting.batches.count([38]) == 2
+
+
+def test_many_large_requests_delay_small_ones_little_and_leave_nothing_behind(counting):
+    clock = Clock(counting)
+    rounds = Rounds(counting, clock)
+    for _ in range(12):
+        rounds.add(EncodeRequest(texts(*[38] * 500), 32, clock.now + 20))
+    waits = []
+    while rounds:
+        small, began = EncodeRequest(texts(5), 32, clock.now + 20), clock.now
+        rounds.add(small)
+        while small not in rounds.encode_next():
+            pass
+        waits.append(clock.now - began)
+    assert len(waits) > 50
+    assert max(waits) < 0.45, "four batches"
+    assert clock.now < 100 + 20 + 0.45, "idle once the time of all is over"
+
+
+def test_batches_that_take_long_become_smaller_and_grow_again(counting):
+    clock = Clock(counting, lambda tokens: tokens * 0.05)  # 40 tokens: two seconds
+    rounds = Rounds(counting, clock)
+    rounds.add(request(*[8] * 8))
+    while rounds:
+        rounds.encode_next()
+    assert counting.batches == [[8] * 5, [8], [8], [8]]
+    counting.batches.clear()
+    clock.seconds_of = lambda _: 0.0
+    rounds.add(request(*[8] * 12))
+    while rounds:
+        rounds.encode_next()
+    assert counting.batches == [[8], [8, 8], [8] * 5, [8] * 4]
+
+
 def test_a_failure_affects_only_its_batch(counting):
     rounds = Rounds(counting)
     hit, hit_too, spared = request(*[8] * 4), request(8, 30), request(38)

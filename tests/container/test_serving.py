@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from base64 import b64decode
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
-from container.errors import InternalError, InvalidRequestError
+from container.errors import BusyError, ExpiredError, InternalError, InvalidRequestError
 from container.serving.inference import transform_fn
+from container.serving.requests import is_large, seconds_left
 from container.serving.service import Service
 from tests.support.container import FAQ, BakeRun, minilm
 
@@ -182,6 +186,68 @@ def test_bodies_come_as_str_or_bytes(service, kind, content_type):
 def test_a_byte_order_mark_does_no_harm(service):
     for body in ('\ufeff["a"]', b'\xef\xbb\xbf["a"]'):
         assert b"embedding" in ask(service, body)
+
+
+class TestTheCallersTime:
+    """Until when an answer is of use, by a parameter of the content type."""
+
+    @pytest.mark.parametrize(
+        ("content_type", "expected"),
+        [
+            ("application/json; deadline=1012.5", 12.5),
+            ('application/json; charset=utf-8; Deadline="1012.5"', 12.5),
+            ("application/json; deadline=995", -5),
+            ("application/json", 60),
+            (None, 60),
+            ("application/json; deadline=1100", 60),
+            ("application/json; deadline=9", 60),
+            ("application/json; deadline=nan", 60),
+            ("application/jsonlines", math.inf),
+        ],
+    )
+    def test_how_long_the_caller_waits(self, content_type, expected):
+        """SageMaker lets nobody wait for more than a minute; such a deadline is another clock's."""
+        assert seconds_left(content_type, lambda: 1000.0) == expected
+
+    def test_a_deadline_that_is_no_number_is_refused(self, service):
+        words = refusal(service, '["a"]', "application/json; deadline=soon")
+        assert words == "the content type's deadline is 'soon'; send seconds in Unix time"
+
+    def test_nothing_is_done_for_a_caller_who_has_gone(self, service):
+        content_type = f"application/json; deadline={time.time() - 1}"
+        with pytest.raises(ExpiredError, match="time_out: "):
+            ask(service, '["a"]', content_type)
+        assert json.loads(ask(service, '["a"]'))["embedding"], "the next one is answered"
+
+    def test_work_ends_in_the_middle_when_the_time_is_over(self, service):
+        content_type = f"application/json; deadline={time.time() + 0.3}"
+        began = time.monotonic()
+        with pytest.raises(ExpiredError):
+            ask(service, ["word " * 300] * 3_000, content_type)
+        assert time.monotonic() - began < 20, "all of them would take a minute"
+
+    @pytest.mark.parametrize(
+        ("size", "content_type", "expected"),
+        [
+            (100_000, "application/json", False),
+            (100_001, "application/json", True),
+            (10, "application/json; deadline=1; large=true", True),
+            (200_000, "application/jsonlines", False),
+        ],
+    )
+    def test_which_requests_are_large(self, size, content_type, expected):
+        assert is_large("a" * size, content_type) is expected
+
+    def test_a_large_request_too_many_is_refused_before_it_is_read(self, service, monkeypatch):
+        @contextmanager
+        def no_place():
+            raise BusyError
+            yield
+
+        monkeypatch.setattr(service._searcher.encoder, "large_request", no_place)
+        with pytest.raises(BusyError, match="busy: "):
+            ask(service, "{", "application/json; large=true")
+        assert json.loads(ask(service, '["a"]'))["embedding"]
 
 
 @pytest.mark.parametrize("content_type", ["application/x-text", "text/plain; charset=utf-8"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from tests.support.container import write_tiny_model, write_weights
 
 
 class CountingEncoder(Encoder):
-    """A text's vector holds its first token and its length; at most 40 tokens are a batch."""
+    """A text's vector holds its first token and its length; at most 40 tokens are a batch.
+
+    A batch takes `seconds`, and fails with `broken`.
+    """
 
     device = "cpu"
     runtime = "counting"
@@ -23,8 +27,10 @@ class CountingEncoder(Encoder):
         super().__init__(write_weights(folder / "source", folder), self.tokenizer_file)
         self.batches = []
         self.broken = None
+        self.seconds = 0.0
 
     def forward(self, tokens):
+        time.sleep(self.seconds)
         self.batches.append([len(text) for text in tokens])
         if self.broken is not None:
             raise self.broken
