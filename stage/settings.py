@@ -128,6 +128,11 @@ class Settings(Table):
         return self.lock.models[self.model.id]
 
     @property
+    def max_seq_length(self) -> int:
+        """Tokens that the model reads of a text."""
+        return self.model.hyperparameters.max_seq_length or self.jumpstart_model.max_seq_length
+
+    @property
     def names(self) -> Names:
         """The names of what this stage deploys."""
         return Names(self.stage)

@@ -219,6 +219,8 @@ class EndpointSettings(Table):
     device: `cpu` or `gpu`, what the endpoint must compute on (default: a GPU where the instance
         type has one); the smoke test fails it otherwise. Only the local AWS, which has no GPUs,
         needs another value.
+    max_tokens: of all texts of one request (default: what it can encode in time, by
+        stage/capacity.py).
     """
 
     instance_type: str
@@ -226,6 +228,7 @@ class EndpointSettings(Table):
     host_image: str | None = Field(None, pattern=r"^[a-z0-9-]+$", max_length=63)
     scaling: ScalingSettings | None = None
     device: Literal["cpu", "gpu"] | None = None
+    max_tokens: int | None = Field(None, ge=1_000, le=100_000_000)
 
     @model_validator(mode="before")
     @classmethod

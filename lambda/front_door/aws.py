@@ -28,6 +28,9 @@ AWS_ERRORS: Final = (ClientError, BotoCoreError, TimeoutError, ValueError)
 
 _PARAMETER_SECONDS: Final = 2
 _LOG_SECONDS: Final = 0.5
+# An endpoint gives up so much earlier, so that its word still arrives: one that says nothing counts
+# as hung.
+_RETURN_SECONDS: Final = 0.5
 # An idle connection that the other side closed fails at once; later, a request was lost.
 _STALE_SECONDS: Final = 0.5
 _CONFIG: Final = Config(
@@ -77,9 +80,19 @@ class Aws:
         """Makes the clients that most requests, but not all, go without."""
         _ = self._ssm
 
-    def invoke(self, endpoint_name: str, payload: bytes, seconds: float) -> bytes:
-        """The endpoint's answer to a JSON `payload`; one of AWS_ERRORS if there is none."""
-        return self._within(seconds, lambda: self._invoke(endpoint_name, payload))
+    def invoke(
+        self, endpoint_name: str, payload: bytes, seconds: float, *, large: bool = False
+    ) -> bytes:
+        """The endpoint's answer to a JSON `payload`; one of AWS_ERRORS if there is none.
+
+        The content type says until when its work is of use, and whether it is `large`; the
+        container's `seconds_left` and `is_large` read it.
+        """
+        useful = seconds - min(_RETURN_SECONDS, seconds / 10)
+        content_type = f"application/json; deadline={time.time() + useful:.3f}"
+        if large:
+            content_type += "; large=true"
+        return self._within(seconds, lambda: self._invoke(endpoint_name, payload, content_type))
 
     def parameter(self, name: str) -> str:
         """The value of an SSM parameter; one of AWS_ERRORS if it cannot be read."""
@@ -121,10 +134,10 @@ class Aws:
     def _within(self, seconds: float, call: Callable[[], T]) -> T:
         return self._threads.submit(_without_stale_connection, call).result(seconds)
 
-    def _invoke(self, endpoint_name: str, payload: bytes) -> bytes:
+    def _invoke(self, endpoint_name: str, payload: bytes, content_type: str) -> bytes:
         body = self._runtime.invoke_endpoint(
             EndpointName=endpoint_name,
-            ContentType="application/json",
+            ContentType=content_type,
             Accept="application/json",
             Body=payload,
         )["Body"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -15,10 +17,19 @@ from front_door.answers import FailedOver, Reason, ServedBy
 from front_door.aws import AWS_ERRORS, Aws
 from front_door.environment import Endpoint, StageParameters
 from front_door.time_budget import TimeBudget
-from rest.errors import ApiError
+from rest.errors import USE_BATCH, ApiError
 
 T = TypeVar("T")
 
+# For so long an endpoint that did not answer in time is asked after the others.
+HUNG_SECONDS: Final = 30
+# A request is large if it takes more than this share of what an endpoint can do in the time of a
+# request; or, if that is not known, has so many bytes.
+_LARGE_SHARE: Final = 0.1
+_LARGE_BYTES: Final = 100_000
+# For a caller whose large request found as many others in the works.
+_LARGE_RETRY_SECONDS: Final = 5
+_BYTES_A_TOKEN: Final = 5
 _CALLERS_MISTAKE: Final = "invalid_request: "
 _IN_JSON: Final = re.compile(re.escape(_CALLERS_MISTAKE) + r'((?:[^"\\]|\\.)*)')
 _REASONS: Final[dict[str, Reason]] = {
@@ -28,6 +39,9 @@ _REASONS: Final[dict[str, Reason]] = {
     "TooManyRequestsException": "throttled",
     "ModelNotReadyException": "unavailable",  # its status is 429, but nobody sends too much
 }
+
+# What the container says of itself.
+_SAID: Final[dict[str, Reason]] = {"time_out: ": "time_out", "busy: ": "throttled"}
 
 logger = Logger(child=True)
 
@@ -48,13 +62,35 @@ class Answer(Generic[T]):
         }
 
 
-class Endpoints:
-    """The endpoints of this deployment, in order of preference."""
+def count_tokens(texts: Sequence[str], max_seq_length: int) -> int:
+    """About how many tokens the model reads of the texts.
 
-    def __init__(self, deployed: Sequence[Endpoint], aws: Aws, parameters: StageParameters) -> None:
+    A token for every five bytes of UTF-8, as English texts have; two for the ends of each text.
+    """
+    return sum(min(max_seq_length, 2 + len(text.encode()) // _BYTES_A_TOKEN) for text in texts)
+
+
+class Endpoints:
+    """The endpoints of this deployment, in order of preference.
+
+    Remembers those that hang, as far as this process has seen it.
+
+    Args:
+        clock: returns seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        deployed: Sequence[Endpoint],
+        aws: Aws,
+        parameters: StageParameters,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.deployed = tuple(deployed)
         self._aws = aws
         self._parameters = parameters
+        self._clock = clock
+        self._hung_until: dict[str, float] = {}
 
     def ask(
         self,
@@ -62,37 +98,74 @@ class Endpoints:
         read: Callable[[bytes], T],
         budget: TimeBudget,
         instance_type: str | None = None,
+        tokens: int = 0,
     ) -> Answer[T]:
         """The first answer to `payload`, from `instance_type` (default: the first) or the others.
 
-        An answer that `read` refuses with a ValueError counts as a failure of its endpoint.
+        An answer that `read` refuses with a ValueError counts as a failure of its endpoint. A
+        large request gets all the time from one endpoint: the next one could do no more with what
+        would be left, and has others to answer.
 
-        Raises ApiError: invalid_request if the request is wrong; serving_off, throttled, time_out,
-        model_error or model_unavailable once every endpoint has failed or the budget is spent.
+        Raises ApiError: invalid_request if the request is wrong; payload_too_large if no endpoint
+        could encode so many `tokens` in time; serving_off, throttled, time_out, model_error or
+        model_unavailable once every endpoint has failed or the budget is spent.
         """
-        order = self._order(instance_type)
+        order = self._able(self._order(instance_type), tokens)
         failed: list[FailedOver] = []
+        is_large = False
         for position, endpoint in enumerate(order):
-            seconds = budget.attempt_seconds(others_left=len(order) - position - 1)
+            is_large = _is_large(endpoint, tokens, payload)
+            others_left = 0 if is_large else len(order) - position - 1
+            seconds = budget.attempt_seconds(others_left)
             if seconds is None:
                 break
             try:
                 with budget.waiting():
-                    content = self.invoke(endpoint, payload, seconds)
+                    content = self.invoke(endpoint, payload, seconds, large=is_large)
+                self._hung_until.pop(endpoint.endpoint_name, None)
                 return Answer(read(content), endpoint.instance_type, tuple(failed))
             except AWS_ERRORS as error:
-                name = endpoint.instance_type
-                failed.append({"instance_type": name, "reason": reason_of(error)})
+                reason = reason_of(error)
+                failed.append({"instance_type": endpoint.instance_type, "reason": reason})
                 _log_failure(endpoint, error)
+                if reason == "time_out":
+                    if not isinstance(error, ClientError):
+                        self._remember_hung(endpoint)
+                    if is_large:
+                        break
         if any(each["reason"] == "not_found" for each in failed) and self._parameters.is_off():
             raise self._parameters.refusal()
-        raise _nobody_answered(order, failed)
+        raise _nobody_answered(order, failed, is_large=is_large)
 
-    def invoke(self, endpoint: Endpoint, payload: bytes, seconds: float) -> bytes:
+    def invoke(
+        self, endpoint: Endpoint, payload: bytes, seconds: float, *, large: bool = False
+    ) -> bytes:
         """One endpoint's answer within `seconds`; one of AWS_ERRORS if there is none."""
-        return self._aws.invoke(endpoint.endpoint_name, payload, seconds)
+        return self._aws.invoke(endpoint.endpoint_name, payload, seconds, large=large)
+
+    def _remember_hung(self, endpoint: Endpoint) -> None:
+        self._hung_until[endpoint.endpoint_name] = self._clock() + HUNG_SECONDS
+
+    def _is_hung(self, endpoint: Endpoint) -> bool:
+        return self._clock() < self._hung_until.get(endpoint.endpoint_name, -math.inf)
+
+    def _able(self, order: Sequence[Endpoint], tokens: int) -> list[Endpoint]:
+        """Those of `order` that can encode so many tokens in time; ApiError if there are none."""
+        able = [each for each in order if each.max_tokens is None or tokens <= each.max_tokens]
+        if not able:
+            limits = "; ".join(f"{each.instance_type}: {each.max_tokens:,}" for each in order)
+            raise ApiError(
+                "payload_too_large",
+                f"The texts have about {tokens:,} tokens, more than an endpoint can encode in the "
+                f"time of a request ({limits}). {USE_BATCH}",
+            )
+        return able
 
     def _order(self, chosen: str | None) -> list[Endpoint]:
+        """The chosen one first; those that hang last, in the same order."""
+        return sorted(self._by_choice(chosen), key=self._is_hung)
+
+    def _by_choice(self, chosen: str | None) -> list[Endpoint]:
         if chosen is None:
             return list(self.deployed)
         first = [endpoint for endpoint in self.deployed if endpoint.instance_type == chosen]
@@ -118,7 +191,16 @@ def _log_failure(endpoint: Endpoint, error: Exception) -> None:
     )
 
 
-def _nobody_answered(order: Sequence[Endpoint], failed: Sequence[FailedOver]) -> ApiError:
+def _is_large(endpoint: Endpoint, tokens: int, payload: bytes) -> bool:
+    """Whether a request would keep an endpoint busy for seconds."""
+    if endpoint.max_tokens is None:
+        return len(payload) > _LARGE_BYTES
+    return tokens > _LARGE_SHARE * endpoint.max_tokens
+
+
+def _nobody_answered(
+    order: Sequence[Endpoint], failed: Sequence[FailedOver], *, is_large: bool
+) -> ApiError:
     reasons = [each["reason"] for each in failed]
     not_asked = order[len(failed) :]
     tried = "; ".join(
@@ -130,7 +212,11 @@ def _nobody_answered(order: Sequence[Endpoint], failed: Sequence[FailedOver]) ->
             "time_out", f"No endpoint answered in time ({tried}). Send fewer or shorter texts."
         )
     if set(reasons) == {"throttled"}:
-        return ApiError("throttled", f"Every endpoint is busy ({tried}). Try again in a moment.")
+        return ApiError(
+            "throttled",
+            f"Every endpoint is busy ({tried}). Try again in a moment.",
+            retry_seconds=_LARGE_RETRY_SECONDS if is_large else None,
+        )
     if "model_error" in reasons:
         return ApiError("model_error", f"The model failed ({tried}). Your request is fine.")
     return ApiError("model_unavailable", f"No endpoint could answer ({tried}). Try again later.")
@@ -159,9 +245,13 @@ def reason_of(error: Exception) -> Reason:
 
 def _model_error(error: ClientError) -> Reason:
     original = str(error.response.get("OriginalMessage") or "")
-    sentence = _callers_mistake(original) or _callers_mistake(error.response["Error"]["Message"])
+    message = error.response["Error"]["Message"]
+    sentence = _callers_mistake(original) or _callers_mistake(message)
     if sentence:
         raise ApiError("invalid_request", sentence)
+    for said, reason in _SAID.items():
+        if said in original or said in message:
+            return reason
     # The model server's own "all workers are busy".
     return "unavailable" if error.response.get("OriginalStatusCode") == 503 else "model_error"
 

@@ -39,6 +39,9 @@ class Endpoint(BaseModel):
     min_instances: int = Field(default=1, ge=1)
     max_instances: int = Field(default=1, ge=1)
     hourly_price: HourlyPrice | None = None
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="what it can encode within the time budget"
+    )
 
 
 class Environment(BaseModel):
@@ -69,6 +72,12 @@ class Environment(BaseModel):
         description="a question counts as unanswered if its best hit scores less",
     )
     lexical: bool = Field(alias="LEXICAL", description="whether shared words count")
+    max_seq_length: int = Field(
+        alias="MAX_SEQ_LENGTH",
+        default=512,
+        ge=1,
+        description="tokens that the model reads of a text",
+    )
     unanswered_log_group: str | None = Field(
         alias="UNANSWERED_LOG_GROUP",
         default=None,

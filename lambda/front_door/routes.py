@@ -31,7 +31,7 @@ from front_door.answers import (
     read_results,
 )
 from front_door.aws import Aws
-from front_door.endpoints import Answer, Endpoints
+from front_door.endpoints import Answer, Endpoints, count_tokens
 from front_door.environment import Environment, StageParameters, metrics
 from front_door.health import check_health
 from front_door.openai_form import (
@@ -295,8 +295,12 @@ def get_model(model: str) -> Model:
 def _ask(
     question: dict[str, Any], read: Callable[[bytes], T], instance_type: str | None
 ) -> Answer[T]:
+    texts = [
+        text for field in ("text_inputs", "corpus", "queries") for text in question.get(field, ())
+    ]
+    tokens = count_tokens(texts, app.environment.max_seq_length)
     question["request_id"] = app.request_id
-    answer = app.endpoints.ask(to_json(question), read, app.budget, instance_type)
+    answer = app.endpoints.ask(to_json(question), read, app.budget, instance_type, tokens)
     metrics.add_metric(FAILED_OVER, MetricUnit.Count, len(answer.failed))
     return answer
 

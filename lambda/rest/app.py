@@ -142,8 +142,9 @@ class RestApp(APIGatewayRestResolver):
     ) -> Response[str]:
         """The answer that says `error`."""
         logger.info("refused", code=error.code)
-        if error.code in RETRY_AFTER:
-            headers = {"Retry-After": str(RETRY_AFTER[error.code]), **(headers or {})}
+        seconds = error.retry_seconds or RETRY_AFTER.get(error.code)
+        if seconds is not None:
+            headers = {"Retry-After": str(seconds), **(headers or {})}
         form = self._error_forms.get(self.current_event.path, FLAT)
         return json_response(form.write(error, self.request_id), error.status, headers)
 

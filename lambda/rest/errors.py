@@ -52,6 +52,7 @@ class ApiError(Exception):
 
     `code` is a key of STATUS, `message` a sentence for the caller, `field` the wrong part of the
     request as a dotted path (`queries.3`), and `details` further members of the JSON object.
+    `retry_seconds` takes the place of RETRY_AFTER's.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class ApiError(Exception):
         message: str,
         field: str | None = None,
         details: Mapping[str, Any] | None = None,
+        retry_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
         self.details = details or {}
+        self.retry_seconds = retry_seconds
 
     @property
     def status(self) -> int:

@@ -21,14 +21,14 @@ from stacks.front_door.batch_api import BatchApi
 from stacks.front_door.console import PATH, Console
 from stacks.front_door.rest_api import RestApi
 from stacks.front_door.web_acl import WebAcl
+from stage.capacity import REQUEST_SECONDS, max_tokens
 from stage.prices import prices_for
 from stage.settings import Settings
 from stage.vendor import LAYER
 
 # API Gateway gives up after 29 s. The function answers before that, and its calls to endpoints end
-# before the function does.
+# before the function does, after REQUEST_SECONDS.
 _FUNCTION_SECONDS = 28
-_BUDGET_SECONDS = 26
 
 
 class FrontDoorStack(StageStack):
@@ -71,6 +71,9 @@ class FrontDoorStack(StageStack):
                             "min_instances": chosen.least_instances,
                             "max_instances": chosen.most_instances,
                             "hourly_price": prices.hour_of(deployed.instance_type),
+                            "max_tokens": max_tokens(
+                                settings.jumpstart_model, chosen, settings.model.precision
+                            ),
                         }
                         for deployed, chosen in zip(endpoints, settings.endpoints, strict=True)
                     ]
@@ -81,7 +84,8 @@ class FrontDoorStack(StageStack):
                 "MARGIN": str(settings.search.margin),
                 "UNANSWERED_BELOW": str(settings.unanswered_below),
                 "LEXICAL": str(settings.search.ranking != "vectors").lower(),
-                "TIME_BUDGET_SECONDS": str(_BUDGET_SECONDS),
+                "MAX_SEQ_LENGTH": str(settings.max_seq_length),
+                "TIME_BUDGET_SECONDS": str(REQUEST_SECONDS),
                 "CORS_ORIGINS": json.dumps(settings.api.cors_origins),
                 "POWERTOOLS_SERVICE_NAME": APP_NAME,
                 "POWERTOOLS_LOG_LEVEL": "INFO",

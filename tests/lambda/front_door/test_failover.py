@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from container.serving.requests import media_type, seconds_left
+from front_door.endpoints import HUNG_SECONDS, count_tokens
 from front_door.time_budget import TimeBudget
 from tests.support.front_door import ENDPOINTS, Context, Reply, event
 
@@ -64,6 +66,8 @@ FAILURES = {
     "an error that is not UTF-8": (Reply(b"\xff", 500, "InternalFailure"), "model_error"),
     "a message nested deeply": (model_error("[" * 100_000), "model_error"),
     "not an answer": (Reply(b'{"embedding": [[1.0]]}'), "model_error"),
+    "an answer nested deeply": (Reply(b"[" * 100_000), "model_error"),
+    "not UTF-8": (Reply(b'{"bake_id": "\xff", "results": []}'), "model_error"),
 }
 CODES = {
     "throttled": (429, "throttled"),
@@ -88,6 +92,15 @@ def test_the_next_endpoint_answers_and_the_answer_says_so(door, failure, reason)
         "failed_over_from": [{"instance_type": "ml.c6i.xlarge", "reason": reason}],
     }
     assert door.aws.asked[0][1] == door.aws.asked[-1][1], "the same question"
+
+
+@pytest.mark.parametrize("content", [b'{"embedding": [[0.1\xff]]}', b"[" * 100_000])
+def test_embeddings_that_cannot_be_read_are_the_models_error(door, content):
+    """They are passed on without being parsed."""
+    for endpoint in ENDPOINTS:
+        door.aws.reply(endpoint["endpoint_name"], Reply(content))
+    status, answer = door.call(event("/embed", {"texts": ["a"]}))
+    assert (status, answer["code"]) == (502, "model_error")
 
 
 @pytest.mark.parametrize(("failure", "reason"), FAILURES.values(), ids=FAILURES)
@@ -192,6 +205,149 @@ def test_a_dripping_endpoint_leaves_time_for_the_next(door, drip):
     _, answer = door.call(ASK, Context(remaining_ms=2600))
     assert answer["served_by"]["failed_over_from"][0]["reason"] == "time_out"
     assert time.monotonic() - began < 2
+
+
+def hung(door, *endpoints):
+    """The named endpoints hang; a request that they cost their share returns in a second."""
+    for endpoint in endpoints:
+        door.aws.reply(endpoint, Reply(silent_seconds=5))
+    return Context(remaining_ms=2_600)
+
+
+def test_a_hung_endpoint_costs_one_request_its_wait_not_each(door):
+    short = hung(door, "faq-c6i")
+    door.aws.reply("faq-g5", GOOD)
+    assert door.call(ASK, short)[1]["served_by"]["failed_over_from"]
+    began = time.monotonic()
+    for _ in range(3):
+        served_by = door.call(ASK)[1]["served_by"]
+        assert served_by == {"instance_type": "ml.g5.2xlarge", "failed_over_from": []}
+    chosen = event("/search", {"queries": ["a"], "instance_type": "ml.c6i.xlarge"})
+    assert door.call(chosen)[1]["served_by"]["instance_type"] == "ml.g5.2xlarge"
+    assert time.monotonic() - began < 4, "each attempt at the first would take five seconds"
+    assert asked(door) == ["faq-c6i", "faq-g5", *["faq-g5"] * 4]
+
+
+def test_a_hung_endpoint_is_still_asked_where_the_others_fail(door):
+    short = hung(door, "faq-c6i")
+    door.aws.reply("faq-g5", GOOD)
+    door.call(ASK, short)
+    door.aws.reply("faq-g5", THROTTLED)
+    door.aws.reply("faq-c6i", GOOD)
+    assert door.call(ASK)[1]["served_by"] == {
+        "instance_type": "ml.c6i.xlarge",
+        "failed_over_from": [{"instance_type": "ml.g5.2xlarge", "reason": "throttled"}],
+    }
+    door.aws.reply("faq-g5", GOOD)
+    assert door.call(ASK)[1]["served_by"]["instance_type"] == "ml.c6i.xlarge", "it has answered"
+
+
+def test_where_all_hang_they_are_asked_in_the_usual_order(door):
+    short = hung(door, "faq-c6i", "faq-g5")
+    for _ in range(2):
+        assert door.call(ASK, short)[0] == 504
+    assert asked(door)[:2] == ["faq-c6i", "faq-g5"]
+    assert asked(door)[-2] == "faq-c6i"
+
+
+def test_a_hung_endpoint_is_tried_again_after_a_while(door):
+    clock = Clock()
+    door.handler.app.endpoints._clock = clock
+    short = hung(door, "faq-c6i")
+    door.aws.reply("faq-g5", GOOD)
+    door.call(ASK, short)
+    door.aws.reply("faq-c6i", GOOD)
+    clock.now += HUNG_SECONDS - 1
+    assert door.call(ASK)[1]["served_by"]["instance_type"] == "ml.g5.2xlarge"
+    clock.now += 2
+    assert door.call(ASK)[1]["served_by"]["instance_type"] == "ml.c6i.xlarge"
+
+
+def large(door, tokens=2_000, **limits):
+    """A request of so many tokens, where the endpoints can do so many as `limits` say."""
+    names = {"c6i": "ml.c6i.xlarge", "g5": "ml.g5.2xlarge"}
+    most = {names[name]: limit for name, limit in limits.items()}
+    door.handler.app.endpoints.deployed = tuple(
+        endpoint.model_copy(update={"max_tokens": most.get(endpoint.instance_type)})
+        for endpoint in door.handler.app.endpoints.deployed
+    )
+    texts = ["a" * 490] * (tokens // 100)  # 98 tokens and the ends of the text
+    return event("/nearest", {"corpus": texts[1:], "queries": texts[:1], "top_k": 1})
+
+
+NEIGHBOUR = Reply(b'[[{"corpus_id": 0, "score": 0.5}]]')
+
+
+def test_a_large_request_gets_the_whole_time_of_one_endpoint(door):
+    """And is not repeated at the next one, which has others to answer."""
+    door.aws.reply("faq-c6i", Reply(silent_seconds=5))
+    door.aws.reply("faq-g5", NEIGHBOUR)
+    began = time.monotonic()
+    status, answer = door.call(large(door, c6i=10_000, g5=10_000), Context(remaining_ms=2_600))
+    assert time.monotonic() - began > 1.9
+    assert (status, answer["code"]) == (504, "time_out")
+    assert "ml.c6i.xlarge: time_out; ml.g5.2xlarge: not asked" in answer["message"]
+    assert asked(door) == ["faq-c6i"]
+
+
+def test_a_request_that_an_endpoint_has_dropped_does_not_make_it_hung(door):
+    late = model_error(mms("time_out: the time for this request is over"))
+    door.aws.reply("faq-c6i", late)
+    door.aws.reply("faq-g5", NEIGHBOUR, GOOD)
+    assert door.call(large(door, c6i=10_000))[1]["code"] == "time_out"
+    door.aws.reply("faq-c6i", late, GOOD)
+    served_by = door.call(large(door, c6i=100_000))[1]["served_by"]
+    assert served_by["failed_over_from"] == [
+        {"instance_type": "ml.c6i.xlarge", "reason": "time_out"}
+    ], "a small one fails over"
+    assert door.call(ASK)[1]["served_by"]["instance_type"] == "ml.c6i.xlarge"
+
+
+@pytest.mark.parametrize(("busy", "status"), [(("faq-c6i",), 200), (("faq-c6i", "faq-g5"), 429)])
+def test_a_large_request_beside_others_goes_elsewhere_or_waits(door, busy, status):
+    for endpoint in ("faq-c6i", "faq-g5"):
+        door.aws.reply(endpoint, NEIGHBOUR)
+    for endpoint in busy:
+        door.aws.reply(endpoint, model_error(mms("busy: other large requests are worked off")))
+    request = large(door, c6i=10_000, g5=10_000)
+    answer = door.handler.handler(request, Context())
+    assert answer["statusCode"] == status
+    assert answer["multiValueHeaders"].get("Retry-After") == (["5"] if status == 429 else None)
+    assert all(each["ContentType"].endswith("; large=true") for each in door.aws.invocations)
+
+
+def test_what_an_endpoint_cannot_do_in_time_goes_to_one_that_can(door):
+    door.aws.reply("faq-g5", NEIGHBOUR)
+    _, answer = door.call(large(door, c6i=1_999, g5=100_000))
+    assert answer["served_by"] == {"instance_type": "ml.g5.2xlarge", "failed_over_from": []}
+    assert asked(door) == ["faq-g5"]
+    assert "large" not in door.aws.invocations[0]["ContentType"]
+
+
+def test_what_no_endpoint_can_do_in_time_is_work_for_a_batch(door):
+    status, answer = door.call(large(door, c6i=1_999, g5=1_000))
+    assert (status, answer["code"]) == (413, "payload_too_large")
+    assert "about 2,000 tokens" in answer["message"]
+    assert "ml.c6i.xlarge: 1,999; ml.g5.2xlarge: 1,000" in answer["message"]
+    assert "POST /batch" in answer["message"]
+    assert asked(door) == []
+
+
+def test_tokens_are_counted_as_the_model_reads_them():
+    assert count_tokens(["hello", ""], 256) == 3 + 2
+    assert count_tokens(["слово"], 256) == 4, "two bytes a letter"
+    assert count_tokens(["a" * 20_000] * 10, 256) == 2_560, "what it cuts off is not read"
+
+
+def test_an_endpoint_learns_until_when_its_answer_is_of_use(door):
+    door.aws.reply("faq-c6i", GOOD)
+    before = time.time()
+    door.call(ASK, Context(remaining_ms=20_500))
+    content_type = door.aws.invocations[0]["ContentType"]
+    deadline = float(content_type.removeprefix("application/json; deadline="))
+    assert 9 < deadline - before < 10, "half of the time, less what the way back takes"
+    assert seconds_left(content_type, lambda: before) == pytest.approx(deadline - before)
+    assert media_type(content_type) == "application/json"
 
 
 def test_time_runs_out_before_lambda_does(door):
