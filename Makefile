@@ -172,6 +172,9 @@ bench: .build/installed-charts .build/installed-bench ## speed beside the altern
 	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
 	  $(BIN)/python -m bench $(WHERE) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
 
+overload: .build/installed-dev ## small searches beside twelve of the largest requests: STAGE=dev
+	@$(BIN)/python -m bench.overload $(WHERE)
+
 lint: .build/installed-dev ## ruff, mypy, and who may import whom
 	@ruff check .
 	@ruff format --check .

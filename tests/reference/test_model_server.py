@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -122,6 +123,20 @@ def test_a_wrong_request(server, body, content_type, sentence):
     assert error["code"] == 400
     assert error["message"].startswith(f"invalid_request: {sentence}")
     assert server.ping() == 200
+
+
+def test_work_ends_with_the_callers_time(server):
+    """The server hands the content type on, with what the front door says in it."""
+    gone = f"{JSON}; deadline={time.time() - 5:.3f}"
+    answer = server.invoke(b'["a"]', gone)
+    assert answer.status == 400
+    assert json.loads(answer.text)["message"].startswith("time_out: ")
+    soon = f"{JSON}; deadline={time.time() + 1:.3f}; large=true"
+    began = time.monotonic()
+    answer = server.invoke(json.dumps(["word " * 300] * 4_000).encode(), soon)
+    assert json.loads(answer.text)["message"].startswith("time_out: ")
+    assert time.monotonic() - began < 20, "all of them would take a minute"
+    assert ask(server, ["a"], f"{JSON}; deadline={time.time() + 30:.3f}; large=true")
 
 
 def test_too_large_an_answer_is_refused_and_the_worker_survives(server):

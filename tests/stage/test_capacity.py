@@ -19,7 +19,9 @@ def model(model_id: str) -> JumpStartModel:
     return read_lock().models[model_id]
 
 
-def limit(model_id: str, instance_type: str, precision: str = "fp32", **table: object) -> int | None:
+def limit(
+    model_id: str, instance_type: str, precision: str = "fp32", **table: object
+) -> int | None:
     endpoint = EndpointSettings.model_validate({"instance_type": instance_type, **table})
     return max_tokens(model(model_id), endpoint, precision)
 
