@@ -27,6 +27,7 @@ from bench.texts import SHORT_QUESTION, mixed_texts
 from commands.console import console
 from commands.deployed_api import find_api
 from commands.errors import guard
+from commands.local_state import STATE
 from commands.target import add_target_arguments, choose
 from faq_search.settings import Api
 from faq_search.signing import api_key_signer, iam_signer
@@ -34,6 +35,8 @@ from faq_search.signing import api_key_signer, iam_signer
 ANSWERED: Final = 200
 NO_ANSWER: Final = 0
 _TEXTS: Final = 9_900
+# What `Retry-After` says to a large request too many.
+_RETRY_SECONDS: Final = 5
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 # A process is idle if it computes for less than this share of a processor.
 _IDLE_SHARE: Final = 0.05
@@ -138,7 +141,7 @@ def overload(
     )
 
 
-def seconds_until_idle(computed: Callable[[], float], most: float = 600.0) -> float | None:
+def seconds_until_idle(computed: Callable[[], float], most: float = 120.0) -> float | None:
     """How long from now until the encoders hardly compute for a second; None after `most`."""
     began, used = time.monotonic(), computed()
     last_busy = began
@@ -152,13 +155,15 @@ def seconds_until_idle(computed: Callable[[], float], most: float = 600.0) -> fl
     return None
 
 
-def processor_seconds() -> float:
-    """What all encoder processes of this machine have computed so far."""
+def processor_seconds(folder: Path) -> float:
+    """What the encoder processes of artifacts below `folder` have computed so far."""
     ticks = 0
-    for folder in Path("/proc").glob("[0-9]*"):
+    below = os.fsencode(folder.resolve())
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"container.encoder.process" in (folder / "cmdline").read_bytes():
-                _, _, rest = (folder / "stat").read_text().rpartition(")")
+            command = (process / "cmdline").read_bytes()
+            if b"container.encoder.process" in command and below in command:
+                _, _, rest = (process / "stat").read_text().rpartition(")")
                 ticks += sum(map(int, rest.split()[11:13]))
         except OSError:
             continue
@@ -207,7 +212,8 @@ def _measure(options: argparse.Namespace) -> int:
         for text in questions
     ]
     large = [
-        Caller(caller_of(api, "/nearest", body), refused_pause=1) for _ in range(options.large)
+        Caller(caller_of(api, "/nearest", body), refused_pause=_RETRY_SECONDS)
+        for _ in range(options.large)
     ]
     callers = len(large) + len(small)
     console.print(
@@ -218,7 +224,10 @@ def _measure(options: argparse.Namespace) -> int:
         for caller in [pool.submit(one.ask) for one in [*small, *small, *small, *small]][:callers]:
             caller.result()
     found = overload(
-        large, small, options.seconds, processor_seconds if target.local is not None else None
+        large,
+        small,
+        options.seconds,
+        (lambda: processor_seconds(STATE)) if target.local is not None else None,
     )
     console.print(str(found), markup=False, highlight=False)
     return 0
