@@ -14,6 +14,7 @@ from contract.names import Names
 from contract.outputs import API_AUTH, API_URL
 from stacks.front_door import rest_api
 from stacks.front_door.stack import FrontDoorStack
+from stage.capacity import max_tokens
 from stage.prices import prices_for
 from stage.settings import Settings, load_settings
 from tests.support.synthesis import (
@@ -365,6 +366,7 @@ def test_the_function_knows_the_endpoints_in_order_of_preference(
     assert float(found["MIN_SCORE"]) == settings.search.min_score
     assert float(found["MARGIN"]) == settings.search.margin
     assert found["LEXICAL"] == "true"
+    assert found["MAX_SEQ_LENGTH"] == str(settings.max_seq_length)
     assert json.loads(found["ENDPOINTS"]) == [
         {
             "instance_type": e.instance_type,
@@ -376,6 +378,7 @@ def test_the_function_knows_the_endpoints_in_order_of_preference(
                 "currency": "USD",
                 "as_of": prices.as_of.isoformat(),
             },
+            "max_tokens": max_tokens(settings.jumpstart_model, e, settings.model.precision),
         }
         for e in settings.endpoints
     ]
