@@ -64,6 +64,8 @@ def main(
                 encoder = load_encoder(model_dir, read_manifest(model_dir), hashes)
         except Exception as error:
             kind = "" if isinstance(error, LoadError) else f"{type(error).__name__}: "
+            # Nobody may come while those who wait are told, only to find the listener closed.
+            Path(address).unlink(missing_ok=True)
             report_failure(listener, f"{kind}{error}")
             return 1
         logger.info("Encoder process ready in %.1f s", time.monotonic() - started)
