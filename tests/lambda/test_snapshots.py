@@ -26,9 +26,18 @@ BATCH_ENVIRONMENT = {
     "INPUT_LOCATIONS": "[]",
     "INSTANCE_COUNT": "1",
     "MAX_INSTANCE_COUNT": "1",
+    "MAX_INSTANCES": "1",
+    "MAX_INSTANCES_PER_CALLER": "1",
+    "MAX_RUNNING": "1",
+    "MAX_RUNNING_PER_CALLER": "1",
+    "API_AUTH": "api_key",
+    "API_KEYS": '{"boss": "key1"}',
+    "CALLERS": "[]",
+    "ADMINISTRATORS": '["boss"]',
 }
 LOOK = {
     **event(f"/batch/{BATCH}", method="GET"),
+    "requestContext": {"requestId": "request-1", "identity": {"apiKeyId": "key1"}},
     "resource": "/batch/{batch_id}",
     "pathParameters": {"batch_id": BATCH},
 }

@@ -23,7 +23,7 @@ class _Host:
     def __init__(self, client: Callable[..., Any]) -> None:
         self._client = client
 
-    def client(self, service: str, region: str, role_arn: str) -> Any:
+    def client(self, service: str, region: str, role_arn: str, state_machine_arn: str) -> Any:
         return self._client(service, region_name=region)
 
     def execution_ended(self, execution: moto_adapter.EndedExecution) -> None:
