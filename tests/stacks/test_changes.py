@@ -110,6 +110,8 @@ def test_another_model_reads_other_weights(local: Templates) -> None:
     assert changes(local, after) == {
         "Foundation": {"AWS::IAM::Role"},
         "Model": NEW_BAKE,
+        # It knows how much an endpoint with this model can do in time.
+        "FrontDoor": {"AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias"},
     }
 
 

@@ -61,5 +61,6 @@ def test_wrong_settings_end_with_a_sentence_and_no_traceback(tmp_path: Path) -> 
         check=False,
     )
     assert result.returncode == 1
-    assert "no settings for stage 'nowhere' in config; there are: dev, local, prod" in result.stderr
+    stages = "dev, local, private, prod"
+    assert f"no settings for stage 'nowhere' in config; there are: {stages}" in result.stderr
     assert "Traceback" not in result.stderr
