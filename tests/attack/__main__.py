@@ -40,18 +40,18 @@ Attack = Callable[[Part, LocalApp, Path], None]
 def parts(short: bool, minutes: float) -> Mapping[str, Attack]:
     """Each part by its name, in the order in which they run."""
     quick: dict[str, Attack] = {
-        "rest-api": lambda part, app, _: rest_api.attack(part, app, 400 if short else 3460),
+        "rest-api": lambda part, app, _: rest_api.attack(part, app, 400 if short else 3340),
         "http": lambda part, app, _: raw_http.attack(part, app, 100 if short else 600),
         "bodies": lambda part, _, folder: bodies.attack(part, folder, 500 if short else 6000),
         "artifacts": lambda part, _, folder: artifacts.attack(part, folder, 15 if short else 1),
         "garbage": lambda part, _app, _folder: garbage.attack(part, slow=not short),
-        "kills": lambda part, app, _: kills.attack(part, app, 3 if short else 24),
+        "kills": lambda part, app, _: kills.attack(part, app, 3 if short else 12),
     }
     if short:
         return quick
     return {
         **quick,
-        "bakes": lambda part, _, folder: bakes.attack(part, folder),
+        "bakes": lambda part, _, folder: bakes.attack(part, folder, 12),
         "deployments": deployments.attack,
         "memory": lambda part, app, _: memory.attack(part, app, minutes),
     }
@@ -64,8 +64,8 @@ def main() -> int:
     parser.add_argument("--only", type=re.compile, default=re.compile(""), help="which parts")
     parser.add_argument("--case", type=int, help="the one case of a part to run again")
     parser.add_argument("--short", action="store_true", help="about two minutes")
-    parser.add_argument("--minutes", type=float, default=2, help="of load, for the memory")
-    parser.add_argument("--limit", type=float, default=17, help="minutes for all the rest")
+    parser.add_argument("--minutes", type=float, default=1, help="of load, for the memory")
+    parser.add_argument("--limit", type=float, default=19, help="minutes for all the rest")
     parser.add_argument("--state", type=Path, help="of a running `make local`, if not a new one")
     parser.add_argument("--results", type=Path, default=RESULTS, help="(default: %(default)s)")
     options = parser.parse_args()

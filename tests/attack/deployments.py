@@ -22,7 +22,7 @@ from tests.end_to_end.traffic import Traffic
 
 QUESTION = "Which colour has the secret door?"
 _SETTLED_SECONDS = 180.0
-_LONGEST_SECONDS = 40.0
+_LONGEST_SECONDS = 25.0
 _LONGEST_DOUBLE_SECONDS = 240.0  # for the slowest machine; what runs on is killed
 _FORMS = (signal.SIGINT, signal.SIGKILL, "twice", signal.SIGTERM)
 

@@ -36,12 +36,12 @@ _SHAPE = (
 _REFUSABLE = {400, 404, 409, 413, 429, 503, 504}
 # Of ten cases, those that are sent without a key, and with a wrong one.
 _NO_KEY, _WRONG_KEY = 3, 7
-# What `schemathesis` needs longest for: it works out each wrong schema anew.
+# What schemathesis needs longest for: it works out each wrong schema anew.
 _SLOW = {"/embed", "/nearest", "/search"}
 
 
 # What the shares below add up to.
-_WHOLE = 3460
+_WHOLE = 3340
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _batches(operations: list[Any], cases: int) -> Iterator[_Batch]:
                 continue  # nothing in it can be wrong but the key
             count = 300 if with_body else 100 if with_id else 150
             if negative and operation.path in _SLOW:
-                count = 120
+                count = 80
             yield _Batch(operation, mode, max(5, round(count * share)))
 
 
