@@ -15,9 +15,9 @@ from tests.support.together import Together
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
-    files = ("test_1_rest_api.py", "test_2_attack.py", "test_3_operations.py")
+    files = ("test_1_rest_api.py", "test_2_operations.py", "test_3_attack.py", "test_4_end.py")
     shared = dict.fromkeys(files, "shared app")
-    return Together(config, log, {**shared, "test_4_lifecycle.py": "lifecycle"})
+    return Together(config, log, {**shared, "test_5_lifecycle.py": "lifecycle"})
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from corpus.reader import read_corpus
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
 from faq_search.errors import BatchError, FaqSearchError
-from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp, processes
+from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
 from tests.support.issuer import AUDIENCE, EC, RSA, Issuer, running_issuer
 
 GOOD = [(entry.id, entry.answer) for entry in read_corpus(SAMPLE)]
@@ -342,16 +341,3 @@ def _takes_tokens_only(url: str, issuer: Issuer) -> None:
     request = urllib.request.Request(f"{url}/models", headers={"Authorization": f"Bearer {valid}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert json.load(answer)["object"] == "list"
-
-
-def test_ctrl_c_leaves_no_process_behind(app: LocalApp) -> None:
-    """The last test of this app."""
-    children = [int(f.read_text()) for f in (app.state / "sagemaker/endpoints").rglob("pid")]
-    assert len(children) == 2
-    assert app.interrupt() == 130
-    assert not processes(app.process.pid)
-    for child in children:
-        with pytest.raises(ProcessLookupError):
-            os.kill(child, 0)
-    assert not (app.state / "api.json").exists()
-    assert "Traceback" not in app.output
