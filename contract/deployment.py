@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What the endpoints serve, written once the smoke test has passed."""
+    """What the endpoints serve, written once the smoke test has passed.
+
+    `corpus_sha256` is empty where the corpus is in an index of S3 Vectors; see `VectorIndex`.
+    """
 
     bake_id: str
     model_id: str

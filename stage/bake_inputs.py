@@ -51,8 +51,10 @@ def bake_inputs(settings: Settings) -> BakeInputs:
         "max_seq_length": str(hyper.max_seq_length),
         "store_text": str(hyper.store_text).lower(),
         "precision": settings.model.precision,
-        "corpus_sha256": settings.corpus_sha256,
     }
+    # Otherwise the artifact holds no corpus: what is encoded goes into an index of S3 Vectors.
+    if not settings.search.has_vector_index:
+        hyperparameters["corpus_sha256"] = settings.corpus_sha256
     if model.query_prefix:
         hyperparameters["query_prefix"] = model.query_prefix
     if model.passage_prefix:

@@ -42,6 +42,8 @@ from stage.tables import (
 ROOT = Path(__file__).parent.parent
 CONFIG_DIRECTORY = ROOT / "config"
 _UNANSWERED_BELOW = 0.3
+# What is split by lines, without reading all of it.
+LINES_SUFFIXES = (".jsonl", ".ndjson")
 _ROLE_OR_USER = re.compile(r"arn:[\w-]+:iam::\d{12}:(role|user)/\S+")
 _RANKING_OF_EMBED = {
     "answer": 'ranking = "answer"',
@@ -121,6 +123,28 @@ class Settings(Table):
         for zone in self.network.availability_zones:
             if zone[:-1] != self.region:
                 raise ValueError(f"network.availability_zones: {zone} is not in {self.region}")
+        return self
+
+    @model_validator(mode="after")
+    def _what_a_vector_index_can_do(self) -> Self:
+        if not self.search.has_vector_index:
+            return self
+        engine = 'search.engine = "s3_vectors"'
+        if self.model.precision != "fp32":
+            raise ValueError(
+                f"model.precision ({self.model.precision!r}): with {engine} only fp32, because"
+                " the bake, which compares other precisions with it, has no corpus"
+            )
+        if not self.model.hyperparameters.store_text:
+            raise ValueError(
+                f"model.hyperparameters.store_text (False): with {engine} the index holds the texts"
+            )
+        uri = self.corpus.s3_uri
+        if uri is not None and not uri.lower().endswith(LINES_SUFFIXES):
+            raise ValueError(
+                f"corpus.s3_uri ({uri!r}): with {engine} a corpus in S3 is JSON lines (.jsonl);"
+                " upload what `python -m corpus convert` makes of it"
+            )
         return self
 
     @property

@@ -93,6 +93,9 @@ class ModelSettings(Table):
 class SearchSettings(Table):
     """How `POST /search` ranks entries, and when it withholds an answer; see docs/ranking.md.
 
+    engine: what `POST /search` asks: `endpoint` (default), whose artifact holds the corpus, or
+        `s3_vectors`, an index of Amazon S3 Vectors, for corpora that no endpoint can hold; see
+        docs/corpus.md.
     ranking: `hybrid` (default) compares a query with an entry's question, with its answer and with
         both in one text, by their vectors and by shared words; `vectors` by the vectors alone;
         `answer` and `question` compare it, in both ways, with answers or questions alone.
@@ -104,12 +107,18 @@ class SearchSettings(Table):
     unanswered_retention_days: how long they are kept (default 30).
     """
 
+    engine: Literal["endpoint", "s3_vectors"] = "endpoint"
     ranking: Literal["hybrid", "vectors", "answer", "question"] = "hybrid"
     min_score: float = Field(-1, ge=-1, le=1)
     margin: float = Field(0, ge=0, le=1)
     keep_unanswered: bool = False
     # What CloudWatch Logs offers, up to a year.
     unanswered_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365] = 30
+
+    @property
+    def has_vector_index(self) -> bool:
+        """Whether the corpus is in an index of S3 Vectors, and not in the artifact."""
+        return self.engine == "s3_vectors"
 
     @property
     def baked_ranking(self) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Never
+from typing import NamedTuple, Never
 
 from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash, sealed
 from container.bake.encode_corpus import LARGER_DISK, check_size, encode_corpus
@@ -32,7 +32,7 @@ from container.encoder.base import Encoder
 from container.encoder.load import open_encoder
 from container.errors import BakeError, LoadError
 from container.search.index import Index
-from corpus.reader import CorpusError, describe
+from corpus.reader import CorpusError, CorpusInfo, describe
 
 MAX_FAILURE = 1024
 # With less free, a disk counts as full. Not every library says why a write failed.
@@ -115,21 +115,7 @@ def main(code: Path) -> int:
 def bake(paths: Paths, code: Path) -> None:
     """Reads the job's inputs and leaves the finished artifact in the model folder."""
     settings = BakeSettings.read(paths.hyperparameters)
-    corpus_file = paths.only_file("corpus")
-    found_hash = file_hash(corpus_file)
-    if found_hash != settings.corpus_sha256:
-        raise BakeError(
-            f"The corpus is not the one that was asked for: its sha256 is {found_hash}, expected "
-            f"{settings.corpus_sha256}. Deploy again; if the settings pin a version, pin it again, "
-            "because the pinned sha256 is another version's."
-        )
-    corpus = replace(
-        describe(corpus_file, corpus_file.name),
-        sha256=found_hash,
-        bytes=corpus_file.stat().st_size,
-    )
-    _say(f"Corpus {corpus_file.name}: {corpus.entries:,} entries, {corpus.bytes:,} bytes")
-    check_size(settings, corpus, paths.base)
+    found = _read_corpus(settings, paths)
     with _scratch(paths) as scratch:
         artifact = scratch / "artifact"
         _copy_code(code, paths, artifact / CODE)
@@ -148,21 +134,24 @@ def bake(paths: Paths, code: Path) -> None:
             f"{model.config.dimension}, pooling {model.config.pooling} ({model.pooling_source}), "
             f"up to {model.config.max_seq_length} tokens; {encoder.runtime} on {encoder.device}"
         )
-        passages = Passages(artifact / WEIGHTS / "tokenizer.json", model.config)
-        encode_corpus(
-            settings,
-            corpus_file,
-            corpus.entries,
-            encoder,
-            passages=passages,
-            folder=artifact / INDEX,
-        )
-        manifest = make_manifest(settings, corpus, model, encoder, artifact)
-        if settings.precision != "fp32":
+        if found:
+            passages = Passages(artifact / WEIGHTS / "tokenizer.json", model.config)
+            encode_corpus(
+                settings,
+                found.file,
+                found.info.entries,
+                encoder,
+                passages=passages,
+                folder=artifact / INDEX,
+            )
+        manifest = make_manifest(settings, found and found.info, model, encoder, artifact)
+        if found and settings.precision != "fp32":
             manifest["precision_check"] = check_precision(
                 settings,
-                corpus_file,
-                Index(artifact / INDEX, corpus.entries, model.config.dimension, settings.ranking),
+                found.file,
+                Index(
+                    artifact / INDEX, found.info.entries, model.config.dimension, settings.ranking
+                ),
                 encoder,
                 open_encoder(artifact / WEIGHTS, model.config, settings.batch_size),
             )
@@ -173,6 +162,32 @@ def bake(paths: Paths, code: Path) -> None:
         )
         _move(artifact, paths.model)
     _say(f"Bake {settings.bake_id} is done")
+
+
+class _Corpus(NamedTuple):
+    """The file to encode, and what is in it."""
+
+    file: Path
+    info: CorpusInfo
+
+
+def _read_corpus(settings: BakeSettings, paths: Paths) -> _Corpus | None:
+    """The corpus that was asked for, checked; `None` if the artifact is to have none."""
+    if settings.corpus_sha256 is None:
+        _say("No corpus: the artifact embeds texts, and entries for an index elsewhere")
+        return None
+    file = paths.only_file("corpus")
+    found_hash = file_hash(file)
+    if found_hash != settings.corpus_sha256:
+        raise BakeError(
+            f"The corpus is not the one that was asked for: its sha256 is {found_hash}, expected "
+            f"{settings.corpus_sha256}. Deploy again; if the settings pin a version, pin it again, "
+            "because the pinned sha256 is another version's."
+        )
+    info = replace(describe(file, file.name), sha256=found_hash, bytes=file.stat().st_size)
+    _say(f"Corpus {file.name}: {info.entries:,} entries, {info.bytes:,} bytes")
+    check_size(settings, info, paths.base)
+    return _Corpus(file, info)
 
 
 def _encoder(settings: BakeSettings, weights: Path, model: FoundModel) -> Encoder:

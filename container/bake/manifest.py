@@ -12,6 +12,7 @@ from container.bake.settings import BakeSettings
 from container.bake.weights import FoundModel, source_hashes
 from container.encoder.base import Encoder
 from container.search.index import Index
+from container.search.nearest import normalized
 from container.search.searcher import Searcher
 from corpus.reader import CorpusInfo
 
@@ -27,14 +28,16 @@ PROBE_TOP_K = 3
 
 def make_manifest(
     settings: BakeSettings,
-    corpus: CorpusInfo,
+    corpus: CorpusInfo | None,
     model: FoundModel,
     encoder: Encoder,
     artifact: Path,
 ) -> dict[str, Any]:
-    """What the artifact is. Holds no times and no machine: equal inputs give equal bytes."""
+    """What the artifact is. Holds no times and no machine: equal inputs give equal bytes.
+
+    Without a corpus there is none in it, and no index; the probes then are embeddings.
+    """
     config = model.config
-    index = Index(artifact / INDEX, corpus.entries, config.dimension, settings.ranking)
     about = {
         "id": settings.model_id,
         "version": settings.model_version,
@@ -49,17 +52,25 @@ def make_manifest(
         "query_prefix": settings.query_prefix,
         "passage_prefix": settings.passage_prefix,
     }
+    found: dict[str, Any]
+    if corpus is None:
+        found = {"probes": _embedding_probes(encoder, settings)}
+    else:
+        index = Index(artifact / INDEX, corpus.entries, config.dimension, settings.ranking)
+        found = {
+            "corpus": {"sha256": corpus.sha256, "entries": corpus.entries, "bytes": corpus.bytes},
+            "index": {"rows": index.rows, "dimension": config.dimension},
+            "probes": _probes(Searcher(encoder, index, about), index, settings),
+        }
     return {
         "bake_id": settings.bake_id,
         "model": about,
-        "corpus": {"sha256": corpus.sha256, "entries": corpus.entries, "bytes": corpus.bytes},
         "ranking": settings.ranking,
         "hyperparameters": dict(settings.raw),
-        "index": {"rows": index.rows, "dimension": config.dimension},
         "files": hash_files(artifact).result(),
         "weights_source": source_hashes(model),
         "libraries": {"python": platform.python_version(), **_library_versions()},
-        "probes": _probes(Searcher(encoder, index, about), index, settings),
+        **found,
     }
 
 
@@ -71,6 +82,16 @@ def _library_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _embedding_probes(encoder: Encoder, settings: BakeSettings) -> list[dict[str, Any]]:
+    """`[{"query", "embedding"}]`: queries with their vectors at unit length."""
+    vectors = normalized(encoder.encode([settings.query_prefix + q for q in GENERIC_PROBES]))
+    return [
+        # The fewest digits that read back as the same float32.
+        {"query": query, "embedding": [float(str(number)) for number in vector]}
+        for query, vector in zip(GENERIC_PROBES, vectors, strict=True)
+    ]
 
 
 def _probes(searcher: Searcher, index: Index, settings: BakeSettings) -> list[dict[str, Any]]:

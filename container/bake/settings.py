@@ -20,8 +20,9 @@ MAX_PREFIX = 1000
 class BakeSettings:
     """What to bake.
 
-    `max_seq_length` `None` means the model's own. `ranking` says which views of an entry are
-    embedded. `raw` holds the hyperparameters as given.
+    `max_seq_length` `None` means the model's own. `corpus_sha256` `None` means that the artifact
+    gets no corpus: it embeds texts, and entries for an index elsewhere. `ranking` says which views
+    of an entry are embedded. `raw` holds the hyperparameters as given.
     """
 
     bake_id: str
@@ -32,7 +33,7 @@ class BakeSettings:
     max_seq_length: int | None
     store_text: bool
     ranking: Ranking
-    corpus_sha256: str
+    corpus_sha256: str | None
     query_prefix: str
     passage_prefix: str
     precision: Precision
@@ -70,7 +71,7 @@ class _Reader:
             ),
             store_text=self._choice("store_text", ("true", "false"), "true") == "true",
             ranking=cast(Ranking, self._choice("ranking", RANKINGS, "hybrid")),
-            corpus_sha256=self._text("corpus_sha256"),
+            corpus_sha256=self.raw.get("corpus_sha256"),
             query_prefix=self._prefix("query_prefix"),
             passage_prefix=self._prefix("passage_prefix"),
             precision=cast(Precision, self._choice("precision", PRECISIONS, "fp32")),

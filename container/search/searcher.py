@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from container.encoder.base import TextEncoder
+from container.errors import InvalidRequestError
 from container.search.index import Index
 from container.search.nearest import nearest, normalized
 from container.search.selection import Match, Vectors
@@ -23,11 +24,14 @@ class Hit(NamedTuple):
 
 
 class Searcher:
-    """Finds nearest texts with one encoder; `model` names the prefixes of queries and passages."""
+    """Finds nearest texts with one encoder; `model` names the prefixes of queries and passages.
 
-    def __init__(self, encoder: TextEncoder, index: Index, model: Mapping[str, Any]) -> None:
+    `index` is `None` in an artifact without a corpus: what needs one raises InvalidRequestError.
+    """
+
+    def __init__(self, encoder: TextEncoder, index: Index | None, model: Mapping[str, Any]) -> None:
         self.encoder = encoder
-        self._index = index
+        self._found_index = index
         self._query_prefix = model["query_prefix"]
         self._passage_prefix = model["passage_prefix"]
 
@@ -45,8 +49,9 @@ class Searcher:
             lexical: whether shared words count.
             categories: only entries in one of them are found.
         """
+        index = self._index
         vectors = self.encoder.encode(self._as_queries(queries))
-        found = self._index.search(vectors, top_k, queries if lexical else None, categories)
+        found = index.search(vectors, top_k, queries if lexical else None, categories)
         return [
             [self._hit(match, vector) for match in matches]
             for matches, vector in zip(found, vectors, strict=True)
@@ -54,10 +59,10 @@ class Searcher:
 
     def nearest_answers(self, queries: Sequence[str], top_k: int) -> list[list[Hit]]:
         """The `top_k` entries of the index with the nearest answers, as sentence-transformers."""
-        found = self._index.nearest_answers(self.encoder.encode(self._as_queries(queries)), top_k)
+        index = self._index
+        found = index.nearest_answers(self.encoder.encode(self._as_queries(queries)), top_k)
         return [
-            [Hit(self._index.entry(position), score) for position, score in matches]
-            for matches in found
+            [Hit(index.entry(position), score) for position, score in matches] for matches in found
         ]
 
     def nearest(
@@ -67,6 +72,15 @@ class Searcher:
         texts = self._as_queries(queries) + [self._passage_prefix + text for text in corpus]
         vectors = normalized(self.encoder.encode(texts))
         return nearest(vectors[: len(queries)], vectors[len(queries) :], top_k)
+
+    @property
+    def _index(self) -> Index:
+        if self._found_index is None:
+            raise InvalidRequestError(
+                "this endpoint holds no corpus, which is in an index of Amazon S3 Vectors; ask "
+                "POST /search, or send mode embedding or nn_corpus"
+            )
+        return self._found_index
 
     def _hit(self, match: Match, vector: Vectors) -> Hit:
         position, score = match

@@ -65,12 +65,15 @@ class Service:
             model = manifest["model"]
             # First, because it checks the files of the index, too.
             encoder = load(model_dir, manifest)
-            index = Index(
-                model_dir / INDEX,
-                manifest["corpus"]["entries"],
-                model["dimension"],
-                manifest["ranking"],
-            )
+            index = None
+            # Without a corpus, entries are in an index elsewhere.
+            if "corpus" in manifest:
+                index = Index(
+                    model_dir / INDEX,
+                    manifest["corpus"]["entries"],
+                    model["dimension"],
+                    manifest["ranking"],
+                )
             return cls(manifest, Searcher(encoder, index, model))
 
     def answer(self, body: Body, content_type: str | None) -> bytes:

@@ -90,7 +90,9 @@ class BakeResource:
             return bake or self._best_known(properties)
         if reuse_only:
             return _checked(bake, properties)
-        artifacts.copy_corpus(bake_id, properties["Corpus"])
+        # Without a corpus the artifact is to hold none.
+        if "Corpus" in properties:
+            artifacts.copy_corpus(bake_id, properties["Corpus"])
         jobs = TrainingJobs(self._sagemaker, properties["TrainingJobPrefix"], bake_id)
         workflow = Workflow(self._stepfunctions, properties["StateMachineArn"])
         workflow.start(event, bake_id, jobs.request(properties["TrainingJob"]))
@@ -104,7 +106,8 @@ class BakeResource:
         properties = event["ResourceProperties"]
         missing = facts_of(properties, bake.written_at).keys() - bake.facts.keys() - {"entries"}
         if missing and not is_rolling_back(self._cloudformation, event["StackId"]):
-            if not artifacts.has_corpus(bake.bake_id, properties["Corpus"]):
+            corpus = properties.get("Corpus")
+            if corpus and not artifacts.has_corpus(bake.bake_id, corpus):
                 artifacts.copy_corpus(bake.bake_id, properties["Corpus"])
             facts = {**facts_of(properties, bake.written_at), **bake.facts}
             artifacts.mark(replace(bake, facts=facts))

@@ -70,7 +70,7 @@ class Bake(Construct):
         self._workflow_name = settings.names.bake_workflow
 
         function = self._function()
-        corpus = self._corpus(function)
+        corpus = None if settings.search.has_vector_index else self._corpus(function)
         self.state_machine = self._state_machine(function)
         # Without an answer CloudFormation would wait for an hour.
         hand_broken_executions_to(
@@ -91,7 +91,7 @@ class Bake(Construct):
                 "StateMachineArn": self.state_machine.state_machine_arn,
                 "TrainingJobPrefix": settings.names.prefix,
                 "TrainingJob": self._training_job(corpus),
-                "Corpus": corpus,
+                **({"Corpus": corpus} if corpus else {}),
                 **({"ReuseOnly": True} if settings.bake.reuse else {}),
             },
         )
@@ -99,7 +99,7 @@ class Bake(Construct):
         resource.node.add_dependency(function.role, self.state_machine)
         self.model_data_url = resource.get_att_string("ModelDataUrl")
 
-    def _training_job(self, corpus: dict[str, object]) -> dict[str, object]:
+    def _training_job(self, corpus: dict[str, object] | None) -> dict[str, object]:
         """The CreateTrainingJob request without the name, which the function chooses."""
         settings, stack, inputs = self._settings, cdk.Stack.of(self), self._inputs
         code, packages = inputs.code, inputs.packages
@@ -133,7 +133,15 @@ class Bake(Construct):
                 _channel("code", code_asset.s3_object_url),
                 _channel("vendor", packages_asset.s3_object_url),
                 _channel("weights", weights_uri),
-                _channel("corpus", f"{bucket}{corpus_prefix(self.bake_id)}{corpus['FileName']}"),
+                *(
+                    [
+                        _channel(
+                            "corpus", f"{bucket}{corpus_prefix(self.bake_id)}{corpus['FileName']}"
+                        )
+                    ]
+                    if corpus
+                    else []
+                ),
             ],
             "OutputDataConfig": {
                 "S3OutputPath": f"{bucket}{bake_prefix(self.bake_id)}",

@@ -121,7 +121,10 @@ class ModelStack(StageStack):
             model_id=model.id,
             model_version=model.version,
             dimension=model.dimension,
-            corpus_sha256=self.settings.corpus_sha256,
+            # With an index of S3 Vectors a new corpus changes nothing here.
+            corpus_sha256=""
+            if self.settings.search.has_vector_index
+            else self.settings.corpus_sha256,
         )
         values = {names.deployment_parameter: deployment.to_json()}
         for gpu, each in models.items():

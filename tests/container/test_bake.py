@@ -17,6 +17,8 @@ from safetensors import SafetensorError
 
 from container.bake import encode_corpus, job
 from container.encoder.cpu import OpenVinoEncoder
+from container.errors import InvalidRequestError
+from container.serving.service import Service
 from tests.support.container import FAQ, BakeRun, faq_csv, minilm
 
 
@@ -52,6 +54,25 @@ def test_the_artifact_holds_everything_that_serves(baked):
     assert not [name for name in found if name.lower().endswith("/manifest.json")]
     assert "manifest.json" not in found
     assert not [name for name in found if "__pycache__" in name]
+
+
+def test_without_a_corpus_the_artifact_only_embeds(tiny_run):
+    run = tiny_run()
+    shutil.rmtree(run.base / "input" / "data" / "corpus")
+    del run.settings["corpus_sha256"]
+    assert run.run_here(query_prefix="query: ") == 0
+    found = manifest(run)
+    assert not (run.model / "index").exists()
+    assert not {"corpus", "index"} & found.keys()
+    service = Service.open(run.model, "bake-1")
+    embedded = {"text_inputs": [f"query: {probe['query']}" for probe in found["probes"]]}
+    vectors = json.loads(service.answer(json.dumps(embedded), "application/json"))["embedding"]
+    assert np.array(vectors) == pytest.approx(
+        np.array([probe["embedding"] for probe in found["probes"]]), abs=1e-6
+    )
+    for mode in ("search", "nn_train_data"):
+        with pytest.raises(InvalidRequestError, match="holds no corpus"):
+            service.answer(json.dumps({"queries": ["a"], "mode": mode}), "application/json")
 
 
 def test_the_manifest_says_what_was_baked(baked):

@@ -106,6 +106,21 @@ def test_a_reused_bake_gives_its_id_to_everything_and_is_never_run(settings: Set
     assert deployed.bake_id == "e" * 64
 
 
+def test_with_an_index_of_s3_vectors_the_corpus_decides_nothing(
+    settings: Settings, bake_id: str
+) -> None:
+    settings = _with(settings, "search.engine", "s3_vectors")
+    template = some_templates_of(settings, ModelStack)["Model"]
+    (bake,) = properties(template, "Custom::Bake")
+    assert bake["BakeId"] != bake_id
+    assert "Corpus" not in bake
+    job = bake["TrainingJob"]
+    assert "corpus_sha256" not in job["HyperParameters"]
+    assert "corpus" not in {channel["ChannelName"] for channel in job["InputDataConfig"]}
+    other = some_templates_of(_with(settings, "corpus_sha256", "0" * 64), ModelStack)
+    assert other["Model"] == template
+
+
 def test_a_bake_is_run_unless_the_settings_reuse_one(deployed: dict[str, Any]) -> None:
     assert "ReuseOnly" not in deployed
     assert "FileSha256" not in deployed["Corpus"]

@@ -116,6 +116,37 @@ def test_what_an_instance_type_computes_in(instance_type: str, expected: tuple[s
     assert precisions(instance_type) == expected
 
 
+PINNED = {"s3_uri": "s3://bucket/faq.jsonl", "version_id": "1", "sha256": "0" * 64}
+
+
+def test_a_corpus_is_in_the_artifact_unless_the_settings_say_otherwise() -> None:
+    assert check().search.engine == "endpoint"
+    assert not check().search.has_vector_index
+    assert check(search={"engine": "s3_vectors"}, corpus=PINNED).search.has_vector_index
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"search": {"engine": "opensearch"}}, "search.engine ('opensearch')"),
+        (
+            {
+                "model": {**GOOD["model"], "precision": "bf16"},
+                "bake": {"instance_type": "ml.g5.2xlarge"},
+            },
+            "model.precision ('bf16'): with search.engine",
+        ),
+        (
+            {"model": {**GOOD["model"], "hyperparameters": {"store_text": False}}},
+            "the index holds the texts",
+        ),
+        ({"corpus": PINNED | {"s3_uri": "s3://bucket/faq.csv"}}, "is JSON lines (.jsonl)"),
+    ],
+)
+def test_what_an_index_of_s3_vectors_cannot_do(changes: dict[str, Any], words: str) -> None:
+    assert words in problems(**({"search": {"engine": "s3_vectors"}} | changes))
+
+
 def test_no_auth_given_means_signed_requests() -> None:
     assert check(api={}).api.auth == "iam"
 

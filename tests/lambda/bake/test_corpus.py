@@ -68,6 +68,13 @@ class TestCorpus:
         assert named in answers.only["Reason"]
         assert aws.executions == {}
 
+    def test_that_is_not_baked_is_not_copied(self, aws, answers, bake):
+        without = properties(NEW)
+        del without["Corpus"]
+        bake("Create", NEW, ResourceProperties=without)
+        assert aws.called("CopyObject") == []
+        assert len(aws.executions) == 1
+
     def test_is_not_copied_again(self, aws, answers, bake):
         marked(aws, OLD)
         bake("Create", OLD)
