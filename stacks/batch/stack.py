@@ -38,8 +38,7 @@ class BatchStack(StageStack):
             "Batch",
             settings=settings,
             contents="vectors for files of any size, by batch transform",
-            log_key=foundation.log_key,
-            network=foundation.network,
+            foundation=foundation,
         )
         bucket = foundation.storage.batch
         steps = BatchSteps(self, "Steps", settings=settings, bucket=bucket, key=foundation.key)

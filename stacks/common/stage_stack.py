@@ -24,10 +24,14 @@ class StageStack(cdk.Stack):
         settings: of the stage.
         removal_policy: what happens to data and logs when the stack is deleted. What a failed
             first deployment has created is deleted in any case, or it would bar the next one.
-        log_key: encrypts the stack's log groups; None where CloudWatch Logs uses its own.
         network: where the stack's functions, models and jobs run; None in AWS's own networks.
+        log_key: encrypts the stack's log groups; None where CloudWatch Logs uses its own.
         asset_prefix: of everything that the CDK publishes for the stage. Grants name the prefix,
             so that a new corpus changes no policy.
+
+    Args:
+        contents: what is in it, for its description.
+        foundation: the stage's first stack, whose network and key the others use.
     """
 
     def __init__(
@@ -37,8 +41,7 @@ class StageStack(cdk.Stack):
         *,
         settings: Settings,
         contents: str,
-        log_key: kms.IKey | None = None,
-        network: Network | None = None,
+        foundation: StageStack | None = None,
     ) -> None:
         asset_prefix = f"{APP_NAME}/{settings.stage}/"
         super().__init__(
@@ -51,10 +54,10 @@ class StageStack(cdk.Stack):
             termination_protection=settings.removal_policy == "retain",
         )
         self.settings = settings
-        self.network = network
         self.asset_prefix = asset_prefix
         self.removal_policy = _REMOVAL[settings.removal_policy]
-        self.log_key = log_key
+        self.network: Network | None = foundation.network if foundation else None
+        self.log_key: kms.IKey | None = foundation.log_key if foundation else None
 
     @staticmethod
     def containing(scope: IConstruct) -> StageStack:

@@ -42,8 +42,7 @@ class FrontDoorStack(StageStack):
             "FrontDoor",
             settings=settings,
             contents="the REST API",
-            log_key=foundation.log_key,
-            network=foundation.network,
+            foundation=foundation,
         )
         description = "Powertools and pydantic, as locked in requirements/lambda.txt"
         layer = packages_layer(self, "Packages", LAYER, description)

@@ -38,8 +38,7 @@ class ModelStack(StageStack):
             "Model",
             settings=settings,
             contents="the bake of the corpus, the models and their endpoints",
-            log_key=foundation.log_key,
-            network=foundation.network,
+            foundation=foundation,
         )
         self._foundation = foundation
         switch = ServingSwitch(self, "Serving")

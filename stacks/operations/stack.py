@@ -43,8 +43,7 @@ class OperationsStack(StageStack):
             "Operations",
             settings=settings,
             contents="dashboard, alarms of the corpus, schedule, budget, roles for CI",
-            log_key=foundation.log_key,
-            network=foundation.network,
+            foundation=foundation,
         )
         topic = foundation.topic
         CorpusAlarms(self, "Corpus", settings=settings, topic=topic)
