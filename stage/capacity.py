@@ -21,8 +21,9 @@ REQUEST_SECONDS: Final = 26
 # e5-large-v2, 155 tokens (bench/published_latency.csv): 0.077e12 with AWS's container; ours is 2.67
 # times as fast (docs/performance.md). That instance has four vCPUs.
 _OF_A_VCPU: Final = 0.2e12 / 4
-# GPU: half of the peak that NVIDIA states in fp32: 31.2e12 for the A10G, 8.1e12 for the T4, 15.7e12
-# for the V100. AWS's figures say nothing of it: with 155 tokens a GPU mostly waits.
+# GPU: half of the peak that NVIDIA states in fp32: 31.2e12 for the A10, of which the A10G is AWS's
+# variant, 8.1e12 for the T4, 15.7e12 for the V100. AWS's figures say nothing of it: with 155 tokens
+# a GPU mostly waits.
 _OF_A_GPU: Final = {"g5": 15.6e12, "g4dn": 4.05e12, "p3": 7.85e12}
 # With half the bits, twice as many.
 _HALF_PRECISION: Final = 2
