@@ -6,15 +6,14 @@ entry that it cannot take. container/serving/entries.py writes them; it cannot i
 
 An entry has one vector: the mean of the views that its ranking compares a query with (see
 docs/ranking.md), at unit length. A further question, and a further passage of a long answer, makes
-one more vector. What the mean loses is in the metadata (`VIEWS`), so the hundred nearest are scored
-as an endpoint scores.
+one more vector. What the mean loses is in the metadata (`VIEWS`), and so are the words (`TERMS`):
+the hundred nearest are scored as an endpoint scores.
 
 Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-vectors-limitations.html
 """
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
 from collections.abc import Sequence
@@ -41,8 +40,11 @@ ANSWER: Final = "answer"
 FIELDS: Final = "fields"
 """What else the corpus says of the entry, as the JSON text of an object. Absent without."""
 PASSAGE: Final = "passage"
-"""Where the vector's passage of the answer begins and ends, in characters of the answer without
-markup. Absent where the model reads all of the answer."""
+"""The vector's passage of the answer, without markup. Absent where the model reads all of it."""
+TERMS: Final = "terms"
+"""Base64 of little-endian uint32, one for each term of the entry's texts: 24 bits that stand for
+the term, above 8 for how often it stands there, 255 at most. The container names a query's terms by
+the same bits."""
 LENGTH: Final = "length"
 """The length of the mean before it was scaled: times the cosine, it gives the mean cosine. Absent
 where the vector is not a mean."""
@@ -51,7 +53,7 @@ VIEWS: Final = "views"
 which the numbers that follow are to be multiplied, and for each vector an int8 for each dimension.
 The third view is three times the mean, less these two. Absent where the vector is not a mean."""
 
-_NOT_FILTERABLE: Final = (QUESTIONS, ANSWER, FIELDS, PASSAGE, LENGTH, VIEWS)
+_NOT_FILTERABLE: Final = (QUESTIONS, ANSWER, FIELDS, PASSAGE, TERMS, LENGTH, VIEWS)
 
 # Of the transform's input.
 MAX_GROUP_ENTRIES: Final = 256
@@ -73,9 +75,8 @@ _NUMBER_BYTES: Final = 17
 _VIEW_BYTES: Final = 3
 _REST_BYTES: Final = 600
 # Some readers end lines at these too, and JSON need not escape them.
-_SEPARATORS: Final = tuple(
-    (character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029"
-)
+_SEPARATORS: Final = tuple((each, f"\\u{ord(each):04x}") for each in "\x85\u2028\u2029")
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def index_id(bake_id: str, corpus_sha256: str, ranking: str) -> str:
@@ -115,22 +116,26 @@ def entry_id_of_key(key: str) -> str:
 
 
 def entries_line(lines: Sequence[bytes], first_line: int) -> bytes:
-    """A line of the transform's input: a group of the corpus's lines, each a JSON value.
+    """A line of the transform's input: a group of the corpus's lines, whatever is in them.
 
-    A blank line becomes null, so that messages can name lines.
+    A wrong line affects no other. Blank lines may be among them.
 
     Args:
-        first_line: its number in the corpus, from 1.
+        first_line: its number in the corpus, from 1, for messages.
+
+    Raises:
+        UnicodeDecodeError: a line is not UTF-8.
     """
-    entries = b",".join(line.removeprefix(codecs.BOM_UTF8).strip() or b"null" for line in lines)
+    texts = ",".join([_encode(line.decode("utf-8-sig").strip()) for line in lines])
     for separator, escape in _SEPARATORS:
-        entries = entries.replace(separator, escape)
-    return b'{"first_line":%d,"entries":[%b]}\n' % (first_line, entries)
+        texts = texts.replace(separator, escape)
+    return f'{{"first_line":{first_line},"lines":[{texts}]}}\n'.encode()
 
 
 def answer_bytes(line_bytes: int, dimension: int) -> int:
     """About how long the answer to one of the corpus's lines is at most."""
-    vector = line_bytes + (_NUMBER_BYTES + _VIEW_BYTES) * dimension + _REST_BYTES
+    # The terms, too, take about as much as the texts.
+    vector = 2 * line_bytes + (_NUMBER_BYTES + _VIEW_BYTES) * dimension + _REST_BYTES
     return (1 + line_bytes // _LEAST_PASSAGE_BYTES) * vector
 
 

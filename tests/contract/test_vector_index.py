@@ -70,12 +70,14 @@ def test_keys_name_their_entry() -> None:
 
 
 def test_lines_of_the_corpus_become_one_line() -> None:
-    given = [b'\xef\xbb\xbf{"id":"1"}\r\n', b" \n", '{"id":"2\u2028\x85"}'.encode()]
+    given = [b'\xef\xbb\xbf{"id":"1"}\r\n', b" \n", '{"id":"2\u2028\x85"}'.encode(), b"{wrong"]
     line = vector_index.entries_line(given, 7)
     assert line.endswith(b"\n")
     assert len(line.decode().splitlines()) == 1
-    entries = [{"id": "1"}, None, {"id": "2\u2028\x85"}]
-    assert json.loads(line) == {"first_line": 7, "entries": entries}
+    lines = ['{"id":"1"}', "", '{"id":"2\u2028\x85"}', "{wrong"]
+    assert json.loads(line) == {"first_line": 7, "lines": lines}
+    with pytest.raises(UnicodeDecodeError):
+        vector_index.entries_line([b"\xff"], 1)
 
 
 def test_what_is_left_out_says_why() -> None:
