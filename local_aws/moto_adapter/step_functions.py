@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from botocore import xform_name
 from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (  # noqa: E501
     PayloadBindingStringExpressionSimple,
 )
@@ -36,6 +37,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from local_aws.moto_adapter.patching import Substitutes, replace
+from local_aws.service_models import service_model
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,52 @@ def _read_reserved_names(original: Callable[..., Any]) -> Any:
     return visit
 
 
-def _answer_in_json(original: Callable[..., Any]) -> Any:
-    def eval_service_task(self: Any, env: Any, *args: Any, **kwargs: Any) -> None:
+def _in_pascal_case(original: Callable[..., Any]) -> Any:
+    def eval_service_task(
+        self: Any, env: Any, *, normalised_parameters: Any, **others: Any
+    ) -> None:
+        # States name members in capitals ("IndexName"), whatever the API does ("indexName"), which
+        # moto leaves to the services that it knows.
+        service, name = self._get_boto_service_name(), self._get_boto_service_action()
+        model: Any = service_model(service)
+        operation = next(each for each in model.operation_names if xform_name(each) == name)
+        operation = model.operation_model(operation)
+        given = _rename(operation.input_shape, normalised_parameters, _to_member)
+        original(self, env, normalised_parameters=given, **others)
         # moto leaves datetimes in the state and fails on them when the execution ends.
-        original(self, env, *args, **kwargs)
-        env.stack[-1] = json.loads(to_json_str(env.stack[-1]))
+        answer = json.loads(to_json_str(env.stack[-1]))
+        env.stack[-1] = _rename(operation.output_shape, answer, _to_state)
 
     return eval_service_task
+
+
+def _to_member(name: str, members: Any) -> str:
+    if name[:1].islower() and name in members:
+        raise KeyError(f"{name}: Step Functions calls it {name[:1].upper()}{name[1:]}")
+    lowered = name[:1].lower() + name[1:]
+    return lowered if name not in members and lowered in members else name
+
+
+def _to_state(name: str, _members: Any) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def _rename(shape: Any, value: Any, rename: Callable[[str, Any], str]) -> Any:
+    """A value with the members of its structures renamed; keys of maps and documents stay."""
+    if shape is None or value is None:
+        return value
+    if shape.type_name == "structure" and isinstance(value, dict) and not shape.is_document_type:
+        renamed = {}
+        for name, item in value.items():
+            new = rename(name, shape.members)
+            member = shape.members.get(new) or shape.members.get(name)
+            renamed[new] = _rename(member, item, rename)
+        return renamed
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_rename(shape.member, item, rename) for item in value]
+    if shape.type_name == "map" and isinstance(value, dict):
+        return {key: _rename(shape.value, item, rename) for key, item in value.items()}
+    return value
 
 
 def _read_timestamps(_original: Callable[..., Any]) -> Any:
@@ -210,10 +251,11 @@ replace(StepFunctionResponse, "stop_execution", _keep_reason)
 replace(ExecutionWorker, "stop", _stop_once_running)
 replace(Environment, "set_error", _keep_stopped)
 replace(Preprocessor, "visitPayload_binding_value", _read_reserved_names)
-replace(state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _answer_in_json)
+replace(state_task_service_aws_sdk.StateTaskServiceAwsSdk, "_eval_service_task", _in_pascal_case)
 replace(is_operator.IsTimestamp, "string_to_timestamp", _read_timestamps)
 # The names of services in errors that a Catch lists: "SageMaker.ResourceInUseException".
 state_task_service_aws_sdk._SERVICE_ERROR_NAMES |= {
     "cloudformation": "CloudFormation",
+    "s3vectors": "S3Vectors",
     "sagemaker": "SageMaker",
 }
