@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import boto3
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 
 from local_aws.context import Context
@@ -59,6 +62,26 @@ def make_role(
 def document(*statements: Mapping[str, Any]) -> str:
     """A policy document."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def role_session(aws: LocalAws, *statements: Any, name: str = "") -> Any:
+    """A maker of clients of a role with these permissions."""
+    name = name or f"r-{uuid4().hex[:8]}"
+    role = make_role(aws.context, name, {"AWS": ACCOUNT}, statements=list(statements))
+    given = aws.context.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+
+    def client(service: str, **config: Any) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=aws.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+
+    return client
 
 
 def allow_invocations(context: Context, function: str, service: str) -> None:

@@ -10,17 +10,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws.iam.mutation import Mutation, Permission
 from local_aws.iam.report import Reasons, read, render
 from local_aws.server import LocalAws
-from tests.support.access import ACCOUNT, EVERYTHING, document, local_aws, make_role
+from tests.support.access import ACCOUNT, EVERYTHING, document, local_aws, make_role, role_session
 from tests.support.gateway import create_function, zipped
 
 READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::guarded/open/*"}
@@ -35,26 +32,6 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         yield started
 
 
-def session(aws: LocalAws, *statements: Any, name: str = "") -> Any:
-    """A maker of clients of a role with these permissions."""
-    name = name or f"r-{uuid4().hex[:8]}"
-    role = make_role(aws.context, name, {"AWS": ACCOUNT}, statements=list(statements))
-    given = aws.context.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
-
-    def client(service: str, **config: Any) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=aws.endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id=given["AccessKeyId"],
-            aws_secret_access_key=given["SecretAccessKey"],
-            aws_session_token=given["SessionToken"],
-            config=Config(retries={"total_max_attempts": 1}, **config),
-        )
-
-    return client
-
-
 def refusal(call: Any, **arguments: Any) -> tuple[str, str]:
     """Code and message of a refusal."""
     with pytest.raises(ClientError) as refused:
@@ -64,7 +41,7 @@ def refusal(call: Any, **arguments: Any) -> tuple[str, str]:
 
 
 def test_each_service_words_a_refusal_in_its_own_form(aws: LocalAws) -> None:
-    client = session(aws, READ, name="reader")
+    client = role_session(aws, READ, name="reader")
     me = f"User: arn:aws:sts::{ACCOUNT}:assumed-role/reader/me is not authorized to perform: "
     assert client("s3").get_object(Bucket="guarded", Key="open/a")["Body"].read() == b"a"
     assert refusal(client("s3").get_object, Bucket="guarded", Key="b") == (
@@ -112,7 +89,7 @@ def test_sts_knows_who_calls(aws: LocalAws) -> None:
 
 
 def test_a_change_of_a_policy_holds_at_once(aws: LocalAws) -> None:
-    client = session(aws, READ, name="changing")("s3")
+    client = role_session(aws, READ, name="changing")("s3")
     client.get_object(Bucket="guarded", Key="open/a")
     make_role(aws.context, "changing", {"AWS": ACCOUNT}, statements=[{**READ, "Effect": "Deny"}])
     assert "explicit deny" in refusal(client.get_object, Bucket="guarded", Key="open/a")[1]
@@ -125,9 +102,10 @@ def test_a_role_is_assumed_only_by_whom_it_trusts(aws: LocalAws) -> None:
     assert "no role trust policy" in refusal(sts.assume_role, **assumed)[1]
     # The account is trusted, but this role has no permission of its own.
     target = {**assumed, "RoleArn": make_role(aws.context, "target", {"AWS": ACCOUNT})}
-    assert "no identity-based policy" in refusal(session(aws, READ)("sts").assume_role, **target)[1]
+    reader = role_session(aws, READ)("sts")
+    assert "no identity-based policy" in refusal(reader.assume_role, **target)[1]
     trusted = f"arn:aws:iam::{ACCOUNT}:role/named"
-    client = session(aws, READ, name="named")("sts")
+    client = role_session(aws, READ, name="named")("sts")
     named = {**assumed, "RoleArn": make_role(aws.context, "by-name", {"AWS": trusted})}
     assert client.assume_role(**named)["Credentials"]
 
@@ -167,7 +145,7 @@ def test_a_role_is_passed_only_where_allowed_and_to_a_service_that_it_trusts(aws
         return {**passing, "Condition": {"StringEquals": {"iam:PassedToService": service}}}
 
     def make(*statements: Any) -> Any:
-        return session(aws, create, *statements)("lambda").create_function
+        return role_session(aws, create, *statements)("lambda").create_function
 
     assert f"iam:PassRole on resource: {function}" in refusal(make(), **request)[1]
     assert "iam:PassRole" in refusal(make(only_to("states.amazonaws.com")), **request)[1]
@@ -193,7 +171,7 @@ def test_objects_in_an_encrypted_bucket_need_the_key(aws: LocalAws) -> None:
         names = [f"kms:{action}" for action in actions]
         via = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
         grant = {"Effect": "Allow", "Action": names, "Resource": key, "Condition": via}
-        return session(aws, objects, *([grant] if actions else []))("s3")
+        return role_session(aws, objects, *([grant] if actions else []))("s3")
 
     assert f"kms:GenerateDataKey on resource: {key}" in refusal(by_key().put_object, **item)[1]
     by_key("GenerateDataKey").put_object(Body=b"x", **item)
@@ -202,8 +180,8 @@ def test_objects_in_an_encrypted_bucket_need_the_key(aws: LocalAws) -> None:
     # The key itself can refuse everybody but those whom it names.
     named = {"AWS": f"arn:aws:iam::{ACCOUNT}:role/keeper"}
     only = document({"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": named})
-    keeper = session(aws, objects, name="keeper")("s3")
-    everything = session(aws, EVERYTHING)("s3")
+    keeper = role_session(aws, objects, name="keeper")("s3")
+    everything = role_session(aws, EVERYTHING)("s3")
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=only)
     assert "no resource-based policy" in refusal(everything.get_object, **item)[1]
     assert keeper.get_object(**item)["Body"].read() == b"x"
@@ -240,7 +218,7 @@ def test_a_log_groups_key_lets_the_service_use_it_for_that_group(aws: LocalAws) 
         {"Effect": "Allow", "Action": f"logs:{action}", "Resource": f"{arn}:*"}
         for action in ("CreateLogStream", "PutLogEvents")
     ]
-    writer = session(aws, *add)("logs")
+    writer = role_session(aws, *add)("logs")
     stream = {"logGroupName": "/kept", "logStreamName": "s"}
     line = {"timestamp": int(time.time() * 1000), "message": "x"}
     writer.create_log_stream(**stream)
@@ -298,7 +276,7 @@ INTERFACES = {
 
 def test_a_function_in_a_vpc_needs_a_role_that_may_make_network_interfaces(aws: LocalAws) -> None:
     lambda_ = {"Service": "lambda.amazonaws.com"}
-    make = session(aws, EVERYTHING)("lambda").create_function
+    make = role_session(aws, EVERYTHING)("lambda").create_function
     request = {
         "FunctionName": "in-a-vpc",
         "Runtime": "python3.13",
@@ -329,11 +307,11 @@ def test_a_policy_may_tell_a_functions_code_from_lambda_itself(aws: LocalAws) ->
     payload = json.dumps({"Bucket": "guarded", "Key": "open/a"})
     answer = aws.context.client("lambda").invoke(FunctionName="denied-to-code", Payload=payload)
     assert "with an explicit deny" in json.load(answer["Payload"])["errorMessage"]
-    assert session(aws, READ, denied)("s3").get_object(Bucket="guarded", Key="open/a")
+    assert role_session(aws, READ, denied)("s3").get_object(Bucket="guarded", Key="open/a")
 
 
 def test_presigned_urls_have_the_permissions_of_their_signer(aws: LocalAws) -> None:
-    client = session(aws, READ)("s3", signature_version="s3v4")
+    client = role_session(aws, READ)("s3", signature_version="s3v4")
 
     def fetch(key: str) -> bytes:
         url = client.generate_presigned_url("get_object", {"Bucket": "guarded", "Key": key}, 60)
@@ -361,7 +339,7 @@ def test_the_guardrail_denies_from_the_next_request_on(aws: LocalAws) -> None:
 
 def test_the_report_names_what_was_used_and_what_was_not(aws: LocalAws) -> None:
     both = {**READ, "Action": ["s3:GetObject", "s3:PutObject"]}
-    client = session(aws, both, name="reported")("s3")
+    client = role_session(aws, both, name="reported")("s3")
     client.get_object(Bucket="guarded", Key="open/a")
     refusal(client.delete_object, Bucket="guarded", Key="open/a")
     file = aws.context.state_dir / "iam" / "decisions.jsonl"
@@ -382,7 +360,7 @@ def test_the_report_names_what_was_used_and_what_was_not(aws: LocalAws) -> None:
 
 def test_denying_a_permission_shows_whether_something_needs_it(aws: LocalAws) -> None:
     both = {**READ, "Action": ["s3:GetObject", "s3:PutObject"]}
-    client = session(aws, both, name="mutated")("s3")
+    client = role_session(aws, both, name="mutated")("s3")
 
     def read() -> None:
         client.get_object(Bucket="guarded", Key="open/a")
@@ -405,7 +383,7 @@ def test_denying_a_permission_shows_whether_something_needs_it(aws: LocalAws) ->
 
 
 def test_a_failure_that_stays_without_the_denial_does_not_count(aws: LocalAws) -> None:
-    client = session(aws, READ, name="spoilt")("s3")
+    client = role_session(aws, READ, name="spoilt")("s3")
     worked = True
 
     def read() -> None:
@@ -427,12 +405,12 @@ def test_a_failure_that_stays_without_the_denial_does_not_count(aws: LocalAws) -
 def test_what_is_not_there_is_refused_to_who_may_not_list(aws: LocalAws) -> None:
     listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::guarded"}
     absent = {"Bucket": "guarded", "Key": "open/absent"}
-    message = refusal(session(aws, READ)("s3").get_object, **absent)
+    message = refusal(role_session(aws, READ)("s3").get_object, **absent)
     assert 's3:ListBucket on resource: "arn:aws:s3:::guarded"' in message[1]
-    knowing = session(aws, READ, listing)("s3")
+    knowing = role_session(aws, READ, listing)("s3")
     assert refusal(knowing.get_object, **absent)[0] == "NoSuchKey"
     assert refusal(knowing.head_object, **absent)[0] == "404"
-    assert refusal(session(aws, READ)("s3").head_object, **absent)[0] == "403"
+    assert refusal(role_session(aws, READ)("s3").head_object, **absent)[0] == "403"
 
 
 def test_policies_are_simulated(aws: LocalAws) -> None:
