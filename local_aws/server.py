@@ -26,6 +26,7 @@ from local_aws.iam.gate import Gate
 from local_aws.iam.principals import make_administrator_key
 from local_aws.iam.simulation import simulation
 from local_aws.lambda_runtime import LambdaRuntime
+from local_aws.s3_vectors import S3Vectors
 from local_aws.sagemaker import SageMaker
 from local_aws.service_errors import API_PATH, ApiError, error_response
 from local_aws.state_machines import StateMachines
@@ -52,7 +53,8 @@ class Dispatcher:
     Args:
         gate: Lets requests to the control plane in.
         fallback: Answers what is for no part.
-        parts: "cloudformation", "sagemaker" and "rest_apis"; `fallback` answers for missing ones.
+        parts: "cloudformation", "s3vectors", "sagemaker" and "rest_apis"; `fallback` answers for
+            missing ones.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ def _create_parts(context: Context, access: Access) -> dict[str, Any]:
     return {
         "access": access,
         "lambda_runtime": lambda_runtime,
+        "s3vectors": S3Vectors(context, access),
         "sagemaker": SageMaker(context, access),
         "rest_apis": RestApis(context, access, lambda_runtime),
         "state_machines": StateMachines(context, access),

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from local_aws import moto_adapter
 from local_aws.iam.calls import Call
@@ -30,12 +30,15 @@ _SOMETIMES = (
     *("aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:username"),
     *("aws:sourceaccount", "aws:sourcearn", "cloudwatch:namespace", "iam:passedtoservice"),
     *("kms:calleraccount", "kms:encryptioncontext:aws:logs:arn"),
-    "kms:encryptioncontext:aws:s3:arn",
+    *("kms:encryptioncontext:aws:s3:arn", "kms:encryptioncontext:aws:s3vectors:arn"),
+    *("kms:encryptioncontext:aws:s3vectors:resource-id", "kms:encryptioncontextkeys"),
     *("kms:encryptioncontext:aws:sns:topicarn", "kms:grantisforawsresource"),
     *(
         "kms:viaservice",
         "lambda:sourcefunctionarn",
         "s3:prefix",
+        "s3vectors:kmskeyarn",
+        "s3vectors:ssetype",
         "sts:externalid",
         "sts:rolesessionname",
     ),
@@ -59,6 +62,16 @@ class AccessDeniedError(ApiError):
         super().__init__(message, "AccessDenied", 403)
 
 
+class VectorBuckets(Protocol):
+    """What decisions about S3 Vectors depend on."""
+
+    def policy(self, arn: str) -> str | None:
+        """The policy of the bucket that an ARN is about."""
+
+    def key(self, call: Call, arn: str) -> str | None:
+        """The KMS key that encrypts, or will encrypt, what an ARN is about."""
+
+
 class Access:
     """IAM's part in every request.
 
@@ -69,6 +82,7 @@ class Access:
     Attributes:
         stack_id: Finds the id in a stack's ARN by region and name; "*" for a stack that does not
             exist. Set by CloudFormation.
+        vector_buckets: Set by S3 Vectors.
     """
 
     def __init__(self, context: Context, administrator: AccessKey) -> None:
@@ -82,6 +96,7 @@ class Access:
         self._sessions: dict[tuple[str, str, str], Principal] = {}
         self.administrator = administrator.principal
         self.stack_id: Callable[[str, str], str] = lambda _region, _name: "*"
+        self.vector_buckets: VectorBuckets | None = None
         moto_adapter.caller_identities.add(self)
 
     def close(self) -> None:
@@ -234,6 +249,8 @@ class Access:
                     self._check_trust(requirement, label)
             elif call.service == "logs":
                 self._require_key_of_logs(requirement, call, label)
+            elif call.service == "s3vectors":
+                self._require_key_of_vectors(principal, requirement, call, label)
             elif key := self._kms_key(requirement, call):
                 self._require_key(principal, requirement, key, call, label)
 
@@ -282,6 +299,31 @@ class Access:
             "kms:EncryptionContext:aws:s3:arn": [requirement.for_key_of or ""],
         }
         self._require(principal, Requirement(requirement.action, key, keys), region, label)
+
+    def _require_key_of_vectors(
+        self, principal: Principal, requirement: Requirement, call: Call, label: str
+    ) -> None:
+        """S3 Vectors uses the key of a bucket or an index on behalf of the caller."""
+        arn = requirement.for_key_of or ""
+        key = self.vector_buckets.key(call, arn) if self.vector_buckets else None
+        if key is None:
+            return
+        context = {
+            "kms:EncryptionContext:aws:s3vectors:arn": [arn],
+            "kms:EncryptionContextKeys": ["aws:s3vectors:arn", "aws:s3vectors:resource-id"],
+        }
+        keys = {"kms:ViaService": [f"s3vectors.{call.region}.amazonaws.com"], **context}
+        self._require(principal, Requirement(requirement.action, key, keys), call.region, label)
+        if call.operation != "CreateIndex":
+            return
+        # The service itself has to read what it keeps in order.
+        service = self.service("indexing.s3vectors.amazonaws.com", arn)
+        try:
+            self._require(service, Requirement("kms:Decrypt", key, context), call.region, label)
+        except AccessDeniedError:
+            raise AccessDeniedError(
+                "Insufficient access to perform asynchronous indexing"
+            ) from None
 
     def _require_key_of_logs(self, requirement: Requirement, call: Call, label: str) -> None:
         """CloudWatch Logs uses the key of a log group as itself, whoever writes or reads.
@@ -375,7 +417,10 @@ class Access:
         # A role's policy is about assuming it, and about nothing else that is done with it.
         if arn.startswith("arn:aws:iam:") and request.action != "sts:AssumeRole":
             return None
-        document = moto_adapter.resource_policy(arn)
+        if arn.startswith("arn:aws:s3vectors:"):
+            document = self.vector_buckets.policy(arn) if self.vector_buckets else None
+        else:
+            document = moto_adapter.resource_policy(arn)
         return None if document is None else Policy.parse(arn, document)
 
     def _policies_of(self, principal: Principal) -> list[Policy]:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import orjson
+
 from local_aws import moto_adapter
 from local_aws.iam.signature import target_of
+from local_aws.service_models import service_model
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -62,6 +65,8 @@ def read_call(environ: WSGIEnvironment, signed_service: str, region: str) -> Cal
         document = json.loads(environ["wsgi.input"].getvalue() or b"{}")
         if not isinstance(document, dict):
             raise json.JSONDecodeError("not an object", "", 0)
+    if service == "s3vectors" and (read := _read_vectors_call(environ)):
+        return Call(service, region, *read)
     operation, parameters = moto_adapter.parse_request(environ, service)
     if "CopySource" in parameters:
         # "/bucket/key?versionId=…", percent-encoded.
@@ -76,3 +81,24 @@ def read_call(environ: WSGIEnvironment, signed_service: str, region: str) -> Cal
         environ["REQUEST_METHOD"],
         target_of(environ)[0],
     )
+
+
+def _read_vectors_call(environ: WSGIEnvironment) -> tuple[str, dict[str, Any]] | None:
+    """The operation and the parameters, which are the body, of a call of S3 Vectors.
+
+    moto's parser would look at each number of each vector, and does not know QueryVectors. None
+    for operations on tags, whose parameters are elsewhere too.
+    """
+    path, model = environ["PATH_INFO"], service_model("s3vectors")
+    if path.startswith("/tags/"):
+        return None
+    operation = path.removeprefix("/")
+    if environ["REQUEST_METHOD"] != "POST" or operation not in model.operation_names:
+        return "", {}
+    document = orjson.loads(environ["wsgi.input"].getvalue() or b"{}")
+    if not isinstance(document, dict):
+        raise json.JSONDecodeError("not an object", "", 0)
+    if operation == "CreateIndex" and "vectorBucketArn" in document:
+        # As every other operation names an index by ARN.
+        document["indexArn"] = f"{document['vectorBucketArn']}/index/{document.get('indexName')}"
+    return operation, document

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Key of a WSGI environment under which the principal of a request is kept.
 PRINCIPAL = "local_aws.principal"
+# Key under which the call is kept.
+CALL = "local_aws.call"
 
 # Error codes by fault: of JSON services, of the query protocol, of S3.
 _SIGNATURE_CODES = {
@@ -66,7 +68,7 @@ class Gate:
     def enter(self, environ: WSGIEnvironment) -> Response | Call:
         """The call that a request makes, or the refusal.
 
-        Leaves the principal and the whole body in `environ`.
+        Leaves the principal, the call and the whole body in `environ`.
 
         Raises:
             ValueError, RecursionError, ExpatError: The body cannot be parsed.
@@ -76,7 +78,7 @@ class Gate:
         except SignatureError as error:
             return _refuse(environ, 403, _SIGNATURE_CODES[error.fault], error.message)
         environ[PRINCIPAL] = principal
-        call = read_call(environ, service, region)
+        environ[CALL] = call = read_call(environ, service, region)
         try:
             if not call.operation:
                 raise UnknownOperationError(_name(environ))

@@ -7,6 +7,7 @@ from local_aws.cloudformation.resources import (
     iam,
     lambda_functions,
     s3,
+    s3_vectors,
     sagemaker,
     small_services,
 )
@@ -35,6 +36,7 @@ PROVIDERS: dict[str, Provider] = {
     **iam.PROVIDERS,
     **lambda_functions.PROVIDERS,
     **s3.PROVIDERS,
+    **s3_vectors.PROVIDERS,
     **sagemaker.PROVIDERS,
     **small_services.PROVIDERS,
 }

@@ -55,6 +55,11 @@ class Stack:
             event["ResourceStatusReason"] for event in events if "ResourceStatusReason" in event
         ]
 
+    def wait_for(self, status: str) -> list[str]:
+        """The reasons in the stack's events, once it has this status."""
+        assert self._wait()["StackStatus"] == status
+        return self.reasons()
+
     def _wait(self) -> dict[str, Any]:
         for _ in range(200):
             (stack,) = self.client.describe_stacks(StackName="resources")["Stacks"]
@@ -83,6 +88,57 @@ FUNCTIONS_ROLE = resource(
     ),
 )
 TOPIC = resource("AWS::SNS::Topic", DisplayName="FAQ", KmsMasterKeyId="alias/aws/sns")
+
+
+def test_vector_buckets_indexes_and_policies(stack: Stack, context: Context) -> None:
+    allow = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Resource": "*"}
+
+    def resources(action: str, dimension: int, **tags: str) -> dict[str, Any]:
+        policy = {"Statement": [{**allow, "Action": f"s3vectors:{action}"}]}
+        index = resource(
+            "AWS::S3Vectors::Index",
+            VectorBucketArn={"Ref": "Bucket"},
+            DataType="float32",
+            Dimension=dimension,
+            DistanceMetric="cosine",
+            MetadataConfiguration={"NonFilterableMetadataKeys": ["text"]},
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
+        return {
+            "Bucket": resource("AWS::S3Vectors::VectorBucket"),
+            "Policy": resource(
+                "AWS::S3Vectors::VectorBucketPolicy",
+                VectorBucketArn={"Fn::GetAtt": ["Bucket", "VectorBucketArn"]},
+                Policy=policy,
+            ),
+            "Index": index,
+        }
+
+    client = context.client("s3vectors")
+    refs = {"Bucket": {"Ref": "Bucket"}, "Index": {"Fn::GetAtt": ["Index", "IndexArn"]}}
+    made = stack.deploy(resources("GetVectors", 8, a="1"), **refs)
+    bucket = {"vectorBucketArn": made["Bucket"]}
+    assert made["Bucket"].startswith("arn:aws:s3vectors:us-east-1:123456789012:bucket/resources-")
+    assert client.get_index(indexArn=made["Index"])["index"]["dimension"] == 8
+    tags = client.list_tags_for_resource(resourceArn=made["Index"])["tags"]
+    assert (tags["a"], tags["stage"]) == ("1", "test")
+    assert "GetVectors" in client.get_vector_bucket_policy(**bucket)["policy"]
+    assert stack.deploy(resources("ListVectors", 8, b="2"), **refs) == made
+    tags = client.list_tags_for_resource(resourceArn=made["Index"])["tags"]
+    assert ("a" in tags, tags["b"]) == (False, "2")
+    assert "ListVectors" in client.get_vector_bucket_policy(**bucket)["policy"]
+    replaced = stack.deploy(resources("ListVectors", 16), **refs)
+    assert replaced["Bucket"] == made["Bucket"]
+    assert replaced["Index"] != made["Index"]
+    assert len(client.list_indexes(**bucket)["indexes"]) == 1
+    # What a stack did not make keeps its bucket in place.
+    other = client.create_index(
+        **bucket, indexName="other", dataType="float32", dimension=1, distanceMetric="cosine"
+    )
+    stack.delete()
+    stack.exists = False
+    assert "The specified vector bucket is not empty" in str(stack.wait_for("DELETE_FAILED"))
+    client.delete_index(indexArn=other["indexArn"])
 
 
 def test_an_alarm_notifies_a_topic_and_keeps_the_state_it_was_given(

@@ -76,6 +76,38 @@ def needed(service: str, operation: str, method: str = "POST", path: str = "/", 
     return [(r.action, r.for_key_of or r.resource) for r in found]
 
 
+def test_s3_vectors() -> None:
+    bucket = "arn:aws:s3vectors:eu-west-1:123456789012:bucket/b"
+    index = f"{bucket}/index/i"
+    named = {"vectorBucketName": "b", "indexName": "i"}
+    query, get, decrypt = (
+        ("s3vectors:QueryVectors", index),
+        ("s3vectors:GetVectors", index),
+        ("kms:Decrypt", index),
+    )
+    assert needed("s3vectors", "QueryVectors", **named) == [query, decrypt]
+    assert needed("s3vectors", "QueryVectors", indexArn=index, filter={"a": 1}) == [
+        query,
+        get,
+        decrypt,
+    ]
+    assert get in needed("s3vectors", "QueryVectors", **named, returnMetadata=True)
+    assert get in needed("s3vectors", "ListVectors", **named, returnData=True)
+    assert get not in needed("s3vectors", "ListVectors", **named, returnData=False)
+    assert needed("s3vectors", "ListIndexes", vectorBucketArn=bucket) == [
+        ("s3vectors:ListIndexes", bucket)
+    ]
+    assert needed("s3vectors", "ListVectorBuckets") == [("s3vectors:ListVectorBuckets", "*")]
+    assert needed("s3vectors", "TagResource", resourceArn=index, tags={"a": "b"}) == [
+        ("s3vectors:TagResource", index)
+    ]
+    assert needed("s3vectors", "CreateVectorBucket", vectorBucketName="b", tags={"a": "b"}) == [
+        ("s3vectors:CreateVectorBucket", bucket),
+        ("s3vectors:TagResource", bucket),
+        ("kms:GenerateDataKey", bucket),
+    ]
+
+
 def test_s3() -> None:
     item = {"Bucket": "b", "Key": "k/é"}
     assert needed("s3", "PutObject", **item) == [
