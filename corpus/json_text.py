@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -35,7 +35,7 @@ def json_records(lines: Lines, problems: Problems, columns: Columns | None) -> I
     second = next(numbered, None)
     rest = chain([first], [second] if second else [], numbered)
     if second is not None and _is_complete(first[1]):
-        yield from _by_line(rest, problems, columns)
+        yield from line_records(rest, problems, columns)
     else:
         yield from _whole(list(rest), problems, columns)
 
@@ -47,9 +47,10 @@ def _is_complete(line: str) -> bool:
         return False
 
 
-def _by_line(
-    lines: Iterator[tuple[int, str]], problems: Problems, columns: Columns | None
+def line_records(
+    lines: Iterable[tuple[int, str]], problems: Problems, columns: Columns | None = None
 ) -> Iterator[Record]:
+    """The records of numbered lines with a JSON value each, none of them blank."""
     for row, line in lines:
         try:
             value = _load(line)
@@ -77,7 +78,7 @@ def _whole(
         document = _load("".join(line for _, line in lines))
     except _WrongJsonError as error:
         if len(lines) > 1 and len(start.strip()) > 1 and _is_complete(lines[1][1]):
-            yield from _by_line(iter(lines), problems, columns)  # only the first line is wrong
+            yield from line_records(lines, problems, columns)  # only the first line is wrong
             return
         row = lines[min(error.row, len(lines)) - 1][0]
         raise problems.stop(row, str(error)) from None

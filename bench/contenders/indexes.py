@@ -135,8 +135,8 @@ def matrix_product(folder: str) -> Tasks:
 def write_index(folder: str, entries: int, dimension: int, ranking: str) -> Tasks:
     """Random rows of unit length and random words as an index, and random queries."""
     from container.bake.index_writer import IndexWriter
-    from container.bake.texts import WindowTexts
     from container.search.terms import terms
+    from container.search.texts import WindowTexts
     from container.search.views import VIEWS
     from corpus.reader import Entry
 

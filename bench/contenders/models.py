@@ -82,8 +82,8 @@ def fastembed_from_start(model: str, dimension: int, question: str) -> Tasks:
 def bake(artifact: str, corpus: str, entries: int, hyperparameters: str) -> Tasks:
     """Reads a corpus, encodes its answers and writes the index, as a training job does."""
     from container.bake.encode_corpus import encode_corpus
-    from container.bake.passages import Passages
     from container.bake.settings import BakeSettings
+    from container.search.passages import Passages
 
     settings, encoder = BakeSettings.read(Path(hyperparameters)), _open_ours(artifact)
     folder = Path(corpus).parent / "baked"

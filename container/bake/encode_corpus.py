@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 
 from container.bake.index_writer import IndexWriter
-from container.bake.passages import Passages
 from container.bake.settings import BakeSettings
-from container.bake.texts import WindowTexts, window_texts
 from container.encoder.base import Encoder
 from container.errors import BakeError
 from container.machine import total_memory
+from container.search.passages import Passages
 from container.search.selection import Vectors
+from container.search.texts import WindowTexts, window_texts
 from container.search.views import VIEWS
 from corpus.reader import CorpusInfo, Entry, iter_corpus
 

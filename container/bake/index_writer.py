@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +18,12 @@ from typing import Any, Self
 import numpy as np
 
 from container.bake.lexical_writer import LexicalWriter
-from container.bake.texts import WindowTexts
 from container.errors import BakeError
 from container.search.arrays import ArrayFile, header
 from container.search.nearest import normalized
 from container.search.selection import Vectors
 from container.search.terms import key
+from container.search.texts import WindowTexts, categories
 from container.search.views import VIEWS
 from corpus.reader import Entry
 
@@ -131,9 +131,3 @@ class IndexWriter:
 
     def _array(self, name: str, dtype: type, row: tuple[int, ...] = ()) -> ArrayFile:
         return self._open.enter_context(ArrayFile(self._folder / f"{name}.npy", dtype, row))
-
-
-def categories(fields: Mapping[str, Any]) -> list[str]:
-    """The categories of an entry, by which a request may filter: a text, or a list of texts."""
-    given = fields.get("category")
-    return [str(each) for each in (given if isinstance(given, list) else [given]) if each]

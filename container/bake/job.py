@@ -24,7 +24,6 @@ from typing import NamedTuple, Never
 from container.artifact import CODE, INDEX, MANIFEST, VENDOR, WEIGHTS, file_hash, sealed
 from container.bake.encode_corpus import LARGER_DISK, check_size, encode_corpus
 from container.bake.manifest import make_manifest
-from container.bake.passages import Passages
 from container.bake.precision_check import check_precision
 from container.bake.settings import BakeSettings
 from container.bake.weights import FoundModel, find_model, write_serving_form
@@ -32,6 +31,7 @@ from container.encoder.base import Encoder
 from container.encoder.load import open_encoder
 from container.errors import BakeError, LoadError
 from container.search.index import Index
+from container.search.passages import Passages
 from corpus.reader import CorpusError, CorpusInfo, describe
 
 MAX_FAILURE = 1024

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from container.bake.settings import BakeSettings
-from container.bake.texts import view_texts, without_markup
 from container.encoder.base import Encoder
 from container.errors import BakeError
 from container.search.index import Index
 from container.search.nearest import best_entries, normalized
 from container.search.selection import Vectors
+from container.search.texts import view_texts, without_markup
 from container.search.views import SEARCHED, VIEWS
 from corpus.reader import Entry, iter_corpus
 

@@ -65,6 +65,10 @@ class Searcher:
             [Hit(index.entry(position), score) for position, score in matches] for matches in found
         ]
 
+    def query_vectors(self, queries: Sequence[str]) -> Vectors:
+        """The queries' vectors [n, dimension], at unit length."""
+        return normalized(self.encoder.encode(self._as_queries(queries)))
+
     def nearest(
         self, corpus: Sequence[str], queries: Sequence[str], top_k: int
     ) -> list[list[Match]]:

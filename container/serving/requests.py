@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Never
 
 from container.errors import InvalidRequestError
+from container.serving.entries import EntryLines
 from container.serving.responses import record_error_json
 
 DEFAULT_TOP_K = 3
@@ -23,6 +24,7 @@ MODES = {
     "embedding": ("text_inputs", "encoding_format", "count_tokens", "mode", "request_id"),
     "nn_corpus": ("corpus", "queries", "top_k", "mode", "request_id"),
     "nn_train_data": ("queries", "top_k", "return_text", "mode", "request_id"),
+    "queries": ("queries", "mode", "request_id"),
     "search": ("queries", "top_k", "category", "lexical", "mode", "request_id"),
     "info": ("mode",),
 }
@@ -48,10 +50,10 @@ class Request:
     """What one request asks for, in the field names of its mode.
 
     embedding: the vectors of `text_inputs`, in `encoding_format`, and the number of their tokens if
-    `count_tokens`. nn_corpus: the nearest texts of `corpus` for each of
-    `queries`. nn_train_data: ids of the nearest entries of the baked corpus, their texts if
-    `return_text`. search: the best entries as they are stored, only of `category` if given, and by
-    vectors alone unless `lexical`. info: the manifest.
+    `count_tokens`. nn_corpus: the nearest texts of `corpus` for each of `queries`. nn_train_data:
+    ids of the nearest entries of the baked corpus, their texts if `return_text`. queries: what an
+    index elsewhere is asked with. search: the best entries as they are stored, only of `category`
+    if given, and by vectors alone unless `lexical`. info: the manifest.
     """
 
     mode: str = "embedding"
@@ -80,8 +82,8 @@ class Record:
     text: str
 
 
-# A record, or the answer's line that says what is wrong with it.
-Line = Record | bytes
+# What to answer, or the answer's line that says what is wrong with it.
+Line = Record | EntryLines | bytes
 
 
 def media_type(content_type: str | None) -> str:
@@ -242,7 +244,8 @@ def parse_lines(text: str) -> list[Line]:
     """The records of a body of JSON lines, in order.
 
     A line is `{"id": ..., "text_inputs": "..."}` or, so that a transform job can send many
-    records in one request, `{"records": [...]}` with such objects in it. A wrong record or line
+    records in one request, `{"records": [...]}` with such objects in it; or `{"lines": [...],
+    "first_line": ...}`, with lines of a corpus for an index elsewhere. A wrong record or line
     affects no other. Raises InvalidRequestError for an empty body.
     """
     # Not splitlines(), which also splits at characters that JSON allows inside strings.
@@ -257,6 +260,8 @@ def _parse_line(line: str) -> list[Line]:
         payload = parse_json(line)
         if isinstance(payload, dict) and "records" in payload:
             return [_checked_record(member) for member in _members(payload)]
+        if isinstance(payload, dict) and "lines" in payload:
+            return [_entry_lines(payload)]
     except InvalidRequestError as error:
         return [record_error_json(None, error.sentence)]
     return [_checked_record(payload)]
@@ -270,6 +275,15 @@ def _members(payload: dict[str, object]) -> list[object]:
     if not isinstance(members, list) or not members:
         raise InvalidRequestError("records is not a list of records with at least one in it")
     return members
+
+
+def _entry_lines(payload: Mapping[str, object]) -> EntryLines:
+    lines, first = payload["lines"], payload.get("first_line")
+    if payload.keys() != {"lines", "first_line"}:
+        raise InvalidRequestError("lines of a corpus have the fields lines and first_line")
+    if isinstance(first, bool) or not isinstance(first, int):
+        raise InvalidRequestError(f"first_line is {_kind(first)}; send a whole number")
+    return EntryLines(first, _texts(lines, "lines"))
 
 
 def _checked_record(payload: object) -> Line:

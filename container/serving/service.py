@@ -6,17 +6,20 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from container.artifact import INDEX, check_bake, read_manifest
+from container.artifact import INDEX, WEIGHTS, check_bake, read_manifest
 from container.encoder.base import TextEncoder
 from container.encoder.load import broken_artifact, load_encoder
 from container.errors import BusyError, ExpiredError, InternalError, InvalidRequestError
 from container.search.index import Index
+from container.search.passages import Passages
 from container.search.searcher import Searcher
+from container.serving.entries import EntryEncoder, EntryLines, query_terms
 from container.serving.requests import (
     JSON_LINES_TYPES,
     Body,
@@ -44,9 +47,10 @@ EncoderLoader = Callable[[Path, dict[str, Any]], TextEncoder]
 class Service:
     """An opened artifact. Answers one request at a time, as the server calls its workers."""
 
-    def __init__(self, manifest: dict[str, Any], searcher: Searcher) -> None:
+    def __init__(self, manifest: dict[str, Any], searcher: Searcher, tokenizer: Path) -> None:
         self._manifest = manifest
         self._searcher = searcher
+        self._tokenizer = tokenizer
         self._max_response = int(os.environ.get("MMS_MAX_RESPONSE_SIZE", DEFAULT_MAX_RESPONSE))
 
     @classmethod
@@ -74,7 +78,8 @@ class Service:
                     model["dimension"],
                     manifest["ranking"],
                 )
-            return cls(manifest, Searcher(encoder, index, model))
+            tokenizer = model_dir / WEIGHTS / "tokenizer.json"
+            return cls(manifest, Searcher(encoder, index, model), tokenizer)
 
     def answer(self, body: Body, content_type: str | None) -> bytes:
         """Answers one body: a JSON document, or one JSON line for each record of a batch.
@@ -102,7 +107,8 @@ class Service:
     def _answer(self, body: Body, content_type: str | None, line: dict[str, Any]) -> bytes:
         if media_type(content_type) in JSON_LINES_TYPES:
             lines = parse_lines(decode(body))
-            line |= {"mode": "batch", "texts": sum(isinstance(each, Record) for each in lines)}
+            texts = sum(len(e.lines) if isinstance(e, EntryLines) else 1 for e in _asked(lines))
+            line |= {"mode": "batch", "texts": texts}
             answer = self._batch(lines)
         else:
             request = parse_body(body, content_type)
@@ -124,10 +130,22 @@ class Service:
         """A line for each record; a wrong one gets its own error and the others are encoded."""
         texts = [each.text for each in lines if isinstance(each, Record)]
         vectors = iter(finite(self._searcher.encoder.encode(texts)) if texts else ())
-        return b"\n".join(
-            record_json(each.id, next(vectors)) if isinstance(each, Record) else each
-            for each in lines
-        )
+        answers: list[bytes] = []
+        for each in lines:
+            match each:
+                case Record():
+                    answers.append(record_json(each.id, next(vectors)))
+                case EntryLines():
+                    answers += self._entry_encoder.lines(each)
+                case _:
+                    answers.append(each)
+        return b"\n".join(answers)
+
+    @cached_property
+    def _entry_encoder(self) -> EntryEncoder:
+        """Only transforms of a corpus need it."""
+        encoder = self._searcher.encoder
+        return EntryEncoder(encoder, Passages(self._tokenizer, encoder.config), self._manifest)
 
     def _one(self, request: Request) -> object:
         encoder = self._searcher.encoder
@@ -142,6 +160,13 @@ class Service:
                 ]
             case "nn_train_data":
                 return self._train_data(request)
+            case "queries":
+                vectors = finite(self._searcher.query_vectors(request.queries))
+                return {
+                    "bake_id": self._manifest["bake_id"],
+                    "vectors": base64_texts(vectors),
+                    "terms": [query_terms(query) for query in request.queries],
+                }
             case "search":
                 found = self._searcher.search(
                     request.queries,
@@ -193,6 +218,10 @@ class Service:
             ]
             for hits in self._searcher.nearest_answers(request.queries, request.top_k)
         ]
+
+
+def _asked(lines: Iterable[Line]) -> Iterator[Record | EntryLines]:
+    return (each for each in lines if not isinstance(each, bytes))
 
 
 @contextmanager

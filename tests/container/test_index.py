@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container.bake.texts import lexical_text
 from container.errors import LoadError
 from container.search import index as index_module
 from container.search import nearest as nearest_module
 from container.search.index import Index
 from container.search.terms import terms
+from container.search.texts import lexical_text
 from container.search.views import SEARCHED, VIEWS
 from corpus.reader import Entry
 from tests.support.container import write_index

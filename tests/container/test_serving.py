@@ -302,11 +302,13 @@ def test_a_batch_line(service):
         ),
         (
             {"mode": "find"},
-            'mode is "find"; allowed are embedding, nn_corpus, nn_train_data, search, info',
+            'mode is "find"; allowed are embedding, nn_corpus, nn_train_data, queries, search, '
+            "info",
         ),
         (
             {"mode": ["info"]},
-            'mode is ["info"]; allowed are embedding, nn_corpus, nn_train_data, search, info',
+            'mode is ["info"]; allowed are embedding, nn_corpus, nn_train_data, queries, search, '
+            "info",
         ),
         ({"mode": "info", "x": 1}, 'mode info has no field "x"; allowed are mode'),
         ({"mode": "nn_corpus", "queries": ["a"]}, "corpus is missing; send a list of texts"),

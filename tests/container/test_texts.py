@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from container.bake.passages import OVERLAP, Passages
-from container.bake.texts import lexical_text, window_texts, without_markup
+from container.search.passages import OVERLAP, Passages
+from container.search.texts import lexical_text, window_texts, without_markup
 from container.search.views import SEARCHED, VIEWS
 from corpus.reader import Entry
 from tests.support.container import minilm

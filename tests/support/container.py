@@ -22,11 +22,11 @@ from safetensors.numpy import save_file
 
 from container.bake import job
 from container.bake.index_writer import IndexWriter
-from container.bake.texts import WindowTexts, lexical_text
 from container.bake.weights import find_model, write_serving_form
 from container.encoder.model_config import ModelConfig
 from container.search.index import Index
 from container.search.terms import terms
+from container.search.texts import WindowTexts, lexical_text
 from container.search.views import SEARCHED, VIEWS
 from corpus.reader import Entry
 from stage.bundles import container_bundle

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
-from container.bake.passages import Passages
-from container.bake.settings import BakeSettings
+from container.search.passages import Passages
 from container.search.terms import terms
-from container.search.views import SEARCHED, VIEWS, View
+from container.search.views import SEARCHED, VIEWS, Ranking, View
 from corpus.markup import plain_text
 from corpus.reader import Entry
 
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 Spans = list[tuple[int, int]]
+
+
+class TextSettings(Protocol):
+    """What decides the texts of an entry: its views, and what stands before texts."""
+
+    @property
+    def ranking(self) -> Ranking: ...
+    @property
+    def query_prefix(self) -> str: ...
+    @property
+    def passage_prefix(self) -> str: ...
 
 
 @dataclass(slots=True)
@@ -43,7 +54,7 @@ def without_markup(entry: Entry) -> Entry:
     return replace(entry, questions=questions, answer=plain_text(entry.answer))
 
 
-def view_texts(entry: Entry, settings: BakeSettings) -> list[str]:
+def view_texts(entry: Entry, settings: TextSettings) -> list[str]:
     """The text of each view of a plain entry; of one without a question always its answer.
 
     A stored question is compared with questions, so it gets the prefix of queries.
@@ -61,7 +72,7 @@ def view_texts(entry: Entry, settings: BakeSettings) -> list[str]:
 
 
 def window_texts(
-    entries: Sequence[Entry], settings: BakeSettings, tokenize: Tokenize, passages: Passages
+    entries: Sequence[Entry], settings: TextSettings, tokenize: Tokenize, passages: Passages
 ) -> WindowTexts:
     """The texts of a window of entries."""
     views, searched = VIEWS[settings.ranking], SEARCHED[settings.ranking]
@@ -110,3 +121,9 @@ def lexical_text(entry: Entry, searched: Sequence[View]) -> str:
     if searched != ("question",) or not entry.questions:
         texts.append(entry.answer)
     return "\n".join(texts)
+
+
+def categories(fields: Mapping[str, Any]) -> list[str]:
+    """The categories of an entry, by which a request may filter: a text, or a list of texts."""
+    given = fields.get("category")
+    return [str(each) for each in (given if isinstance(given, list) else [given]) if each]
