@@ -58,8 +58,8 @@ FORMAT := $(if $(ENCODING),--encoding "$(ENCODING)") $(foreach pair,$(MAP),--map
 WHERE := $(CHOICE) $(if $(LOCAL),--local)
 
 .PHONY: help install local preflight verify diff deploy destroy cost on off status validate convert corpus-diff \
-        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-browser test-clients \
-        test-reference test-walkthrough test-checkov screenshots permissions attack lint fmt \
+        versions rollback prune evaluate unanswered heatmap walkthrough bench test test-callers test-reference \
+        test-walkthrough test-checkov screenshots permissions attack lint fmt \
         snapshots second-opinion openapi docs sbom audit lock clean
 
 help: ## this list
@@ -139,19 +139,15 @@ walkthrough: .build/installed-walkthrough ## AWS's walk-through as a notebook on
 
 test: lint ## every check that needs neither an AWS account nor PyTorch nor Java
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests --ignore tests/end_to_end --ignore tests/reference \
-	  --ignore tests/walkthrough --ignore tests/browser --ignore tests/clients \
-	  --ignore tests/checkov
+	  --ignore tests/walkthrough --ignore tests/callers --ignore tests/checkov
 	@echo "End to end: the real CDK command line against the local AWS (a few minutes) ..."
 	@$(BIN)/python -m pytest -n 2 tests/end_to_end
 
-test-browser: .build/installed-browser ## the console in Chromium: by keyboard, on a phone, axe-core's rules
-	@$(BIN)/python -m pytest tests/browser
-
-test-clients: .build/installed-clients ## OpenAI's clients against the API, deployed to the local AWS
-	@$(BIN)/python -m pytest tests/clients
+test-callers: .build/installed-browser .build/installed-clients ## the console in Chromium, OpenAI's clients
+	@$(BIN)/python -m pytest tests/callers
 
 screenshots: .build/installed-browser ## make the pictures of the console again
-	@$(BIN)/python -m pytest tests/browser/screenshots.py
+	@$(BIN)/python -m pytest tests/callers/screenshots.py
 
 test-reference: .build/installed-reference ## parity with sentence-transformers, the real model server
 	@IMAGE_PYTHON=$(CURDIR)/.venv-image/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \

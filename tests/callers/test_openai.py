@@ -1,6 +1,6 @@
 """OpenAI's clients get embeddings from the deployed API: another base URL and model suffice.
 
-`make test-clients` runs these tests, with the clients in an environment of their own.
+They run in an environment of their own.
 """
 
 from __future__ import annotations

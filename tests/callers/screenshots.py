@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage
-from tests.browser.test_console import compare_example, put_question
+from tests.callers.conftest import OpenPage
+from tests.callers.test_console import compare_example, put_question
 from tests.end_to_end.local_app import ROOT
 
 IMAGES = ROOT / "docs/images"

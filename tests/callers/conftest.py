@@ -1,4 +1,4 @@
-"""The console in a real browser: one deployment, and a page that tolerates no surprise."""
+"""One deployment for programs and the console; in a browser, a page that tolerates no surprise."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from playwright.sync_api import Browser, Error, Page, Request, expect
 
-from tests.browser.conftest import AXE, MARKUP, Elsewhere, OpenPage, sign_in
+from tests.callers.conftest import AXE, MARKUP, Elsewhere, OpenPage, sign_in
 from tests.end_to_end.local_app import LocalApp
 
 TABS = ["ask", "compare", "batches", "stage"]
