@@ -92,7 +92,10 @@ class VectorIndex:
         self._norms: Floats = np.empty(0, np.float32)
         self._keys: list[str | None] = []  # by row; None for one that is free
         self._metadata: list[bytes] = []
-        self._filterable: list[dict[str, Any]] = []
+        # Many vectors have the same filterable metadata, which is kept and tested once.
+        self._kinds: npt.NDArray[np.int32] = np.empty(0, np.int32)
+        self._kind_of: dict[bytes, int] = {}
+        self._filterable: list[dict[str, Any]] = []  # by kind
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
 
@@ -118,7 +121,7 @@ class VectorIndex:
                 row = self._row_for(key)
                 self._matrix[row] = vector
                 self._norms[row] = np.linalg.norm(vector)
-                self._metadata[row], self._filterable[row] = content, filterable
+                self._metadata[row], self._kinds[row] = content, self._kind(filterable)
 
     def delete(self, keys: Collection[str]) -> None:
         """Removes vectors; those that do not exist count as removed.
@@ -132,7 +135,7 @@ class VectorIndex:
                 row = self._rows.pop(key, None)
                 if row is not None:
                     self._keys[row] = None
-                    self._metadata[row], self._filterable[row] = b"", {}
+                    self._metadata[row] = b""
                     self._free.append(row)
 
     def get(self, keys: Sequence[str]) -> list[Found]:
@@ -170,7 +173,8 @@ class VectorIndex:
             for row in self._free:
                 distances[row] = np.inf
             if test is not None:
-                distances[[not test(each) for each in self._filterable]] = np.inf
+                passes = np.fromiter(map(test, self._filterable), bool, len(self._filterable))
+                distances[~passes[self._kinds[:used]]] = np.inf
             # In single precision those at the edge may be in the wrong order.
             most = min(used, top + 64)
             rows = np.argpartition(distances, most - 1)[:most] if most else np.empty(0, int)
@@ -216,12 +220,20 @@ class VectorIndex:
             room = max(1024, 2 * row)
             matrix = np.empty((room, self.definition.dimension), np.float32)
             norms = np.empty(room, np.float32)
-            matrix[:row], norms[:row] = self._matrix, self._norms
-            self._matrix, self._norms = matrix, norms
+            kinds = np.empty(room, np.int32)
+            matrix[:row], norms[:row], kinds[:row] = self._matrix, self._norms, self._kinds
+            self._matrix, self._norms, self._kinds = matrix, norms, kinds
         self._keys.append(None)
         self._metadata.append(b"")
-        self._filterable.append({})
         return row
+
+    def _kind(self, filterable: dict[str, Any]) -> int:
+        text = orjson.dumps(filterable)
+        kind = self._kind_of.get(text)
+        if kind is None:
+            kind = self._kind_of[text] = len(self._filterable)
+            self._filterable.append(filterable)
+        return kind
 
     def _check_vectors(self, keys: list[str] | None, rows: list[Any], path: str) -> Floats:
         """The rows as one array.
@@ -280,4 +292,5 @@ class VectorIndex:
             raise wrong(f"Filterable metadata must have at most {_FILTERABLE_BYTES} bytes")
         if len(content) > _METADATA_BYTES:
             raise wrong(f"Total metadata must have at most {_METADATA_BYTES} bytes")
-        return content, filterable
+        # orjson leaves room behind what it writes.
+        return bytes(memoryview(content)), filterable
