@@ -89,7 +89,7 @@ verify: install ## after a deployment: what of docs/unverified.md holds: THOROUG
 	@$(RUN) verify $(WHERE) $(if $(THOROUGH),--thorough)
 
 cost: install ## what a stage costs an hour, a month, a million queries
-	@$(RUN) cost $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)")
+	@$(RUN) cost $(if $(STAGE),--stage "$(STAGE)") $(if $(CONFIG),--config "$(CONFIG)") $(if $(ENTRIES),--entries "$(ENTRIES)")
 
 diff: install ## what a deployment would change, and what the change costs: CORPUS=faq.csv
 	@$(RUN) diff $(WHERE) $(if $(MARKDOWN),--markdown "$(MARKDOWN)" --read-only)

@@ -35,12 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The settings, and the form of the answer."""
     parser.add_argument("--stage", default="dev", help="the settings: config/<stage>.toml")
     parser.add_argument("--config", help="a folder with settings, instead of config")
+    parser.add_argument("--entries", type=int, help="of the corpus, for a million answers")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints the estimate; returns the exit status."""
     choice = Choice.read(options.stage, config=options.config)
+    from commands import answers_cost
     from stage.prices import prices_for
 
     target = Target(choice.settings.region)  # synth asks no AWS
@@ -49,11 +51,15 @@ def run(options: argparse.Namespace) -> int:
         if status := target.cdk(*synth, quiet=True):
             return status
         found = estimate(read_assembly(Path(folder)).values(), prices_for(choice.settings))
+    answers = answers_cost.answers_of(choice.settings, found, options.entries)
     if options.json:
-        print(json.dumps(as_json(found), indent=2))
+        document = {**as_json(found), "million_answers": answers_cost.as_json(answers)}
+        print(json.dumps(document, indent=2))
     else:
         console.print(_table(options.stage, found))
         console.print(caveat(found), style="dim")
+        console.print(answers_cost.table(answers))
+        console.print(answers_cost.notes(answers), style="dim")
     return 0
 
 

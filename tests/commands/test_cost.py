@@ -10,10 +10,21 @@ import pytest
 from botocore.exceptions import ClientError
 
 from commands import cost, diff
+from commands.answers_cost import Answers, as_json, notes, published_rates
 from commands.cost import HOURS_A_MONTH, estimate
 from commands.target import Target
-from stage.prices import NetworkPrices, Prices, QueryPrices, Usage, prices_for
-from stage.settings import load_settings
+from stage.prices import (
+    BedrockPrices,
+    NetworkPrices,
+    OpenSearchPrices,
+    Prices,
+    QueryPrices,
+    Usage,
+    VectorPrices,
+    VectorUsage,
+    prices_for,
+)
+from stage.settings import SettingsError, load_settings
 
 PRICES = Prices(
     as_of=datetime.date(2026, 1, 31),
@@ -43,6 +54,25 @@ PRICES = Prices(
             traced_share=0.1,
             flow_log_bytes=500,
         ),
+    ),
+    s3_vectors=VectorPrices(
+        storage_gb_month=0.06,
+        put_per_gb=0.2,
+        put_least_bytes=100_000,
+        query_per_million=2.5,
+        processed_per_tb_to_100k=0.004,
+        processed_per_tb_to_10m=0.002,
+        processed_per_tb_beyond=0.0004,
+        usage=VectorUsage(key_bytes=20, filterable_bytes=80, text_bytes=1100),
+    ),
+    bedrock=BedrockPrices(embedding_per_million_tokens=0.02, tokens_a_query=20),
+    opensearch=OpenSearchPrices(
+        ocu_hour=0.25,
+        least_ocus=2,
+        storage_gb_month=0.02,
+        vector_gb_an_ocu=3,
+        copies=2,
+        queries_a_second_an_ocu=50,
     ),
 )
 KEY = {"Type": "AWS::KMS::Key", "Properties": {}}
@@ -202,6 +232,101 @@ def test_a_stages_own_price_goes_before_the_tables() -> None:
     assert prices_for(own).instance_hour["ml.c6i.xlarge"] == 0.1
     assert prices_for(settings).instance_hour["ml.c6i.xlarge"] != 0.1
     assert prices_for(own).instance_hour["ml.g5.2xlarge"] > 0
+
+
+def test_a_stage_may_set_any_figure_of_the_table() -> None:
+    settings = load_settings("dev")
+    own = settings.model_copy(update={"prices": {"s3_vectors.usage.key_bytes": 9.0}})
+    assert prices_for(own).s3_vectors.usage.key_bytes == 9
+    for name in ("s3_vectors.nothing", "s3_vectors", "c6i.xlarge", "as_of", "currency.x"):
+        wrong = settings.model_copy(update={"prices": {name: 1.0}})
+        with pytest.raises(SettingsError, match=f"prices: '{name}' is neither"):
+            prices_for(wrong)
+
+
+def test_s3_vectors_by_tiers_of_vectors() -> None:
+    prices = PRICES.s3_vectors
+    searched = 4 * 100 + 20 + 80  # bytes a vector
+    assert prices.stored_gb(1_000_000, 100) == pytest.approx(searched / 1e3 + 1.1 + 0.3)
+    assert prices.million_queries(100_000, 100) == pytest.approx(2.5 + 50 * 0.004)
+    assert prices.million_queries(10_000_000, 100) == pytest.approx(2.5 + 0.2 + 4950 * 0.002)
+    assert prices.million_queries(20_000_000, 100) == pytest.approx(2.5 + 10.1 + 5000 * 0.0004)
+    assert prices.loading(1_000_000, 100) == pytest.approx(0.2 * 1.9)
+    # A call costs at least what 100 KB do.
+    assert prices.loading(1_000_000, 100, a_call=10) == pytest.approx(0.2 * 10)
+
+
+def test_published_rates_of_a_model() -> None:
+    types = ["ml.c6i.xlarge", "ml.g5.2xlarge", "ml.g5.8xlarge", "ml.g4dn.2xlarge"]
+    found = published_rates("huggingface-sentencesimilarity-e5-large", types)
+    assert found == {
+        "ml.c6i.xlarge": pytest.approx(9000 / 339),
+        "ml.g5.2xlarge": pytest.approx(9000 / 32.2),
+        "ml.g5.8xlarge": pytest.approx(9000 / 32.2),
+    }
+    assert published_rates("huggingface-sentencesimilarity-unknown", types) == {}
+
+
+FRONT_DOOR = {
+    "Type": "AWS::Lambda::Function",
+    "Properties": {
+        "MemorySize": 512,
+        "Environment": {"Variables": {"TIME_BUDGET_SECONDS": "26"}},
+    },
+}
+
+
+def answers(*, vectors: int = 100_000, has_vector_index: bool = False, **more: Any) -> Answers:
+    template = model_template(count=1, FrontDoor=FRONT_DOOR, **more)
+    rates = {"ml.c6i.xlarge": 20.0}
+    return Answers(estimate([template], PRICES), rates, vectors, 100, has_vector_index)
+
+
+def test_a_million_answers_of_a_stage() -> None:
+    found = answers()
+    assert [found.instances(rate) for rate in (1, 10, 14, 15, 100)] == [1, 1, 1, 2, 8]
+    (one, *_, hundred) = found.rows()
+    millions = 730 * 3600 / 1e6
+    assert one[2] == pytest.approx(0.25 * 730 / millions + found.stage.million_queries)
+    assert hundred[2] == pytest.approx(
+        8 * 0.25 * 730 / millions / 100 + found.stage.million_queries
+    )
+    index = answers(has_vector_index=True)
+    more = PRICES.s3_vectors.million_queries(100_000, 100) + index.index_month / millions
+    assert next(index.rows())[2] == pytest.approx(one[2] + more)
+
+
+def test_what_others_would_take() -> None:
+    found = answers()
+    millions = 730 * 3600 / 1e6
+    front = found.stage.million_queries - 0.01 * 2 + 0.02 * 20
+    (one, _, hundred) = found.rows()
+    units = 2 * 0.25 * 730 + 0.02 * PRICES.s3_vectors.stored_gb(100_000, 100)
+    assert one[3] == pytest.approx(front + units / millions)
+    assert hundred[3] == pytest.approx(front + (units + 0.25 * 730) / millions / 100)
+    vectors = front + 2.5 + 0.2 + found.index_month / millions
+    assert one[4] == pytest.approx(vectors)
+
+
+def test_where_a_stage_is_cheaper() -> None:
+    found = answers()
+    lowest, highest = found.cheaper(found.opensearch_month) or (0, 0)
+    assert (lowest, 14 < highest < 28) == (0.01, True)  # a second instance costs what two OCUs do
+    assert found.cheaper(lambda _rate: 0) is None
+    found = answers(vectors=10_000_000)
+    lowest, _ = found.cheaper(found.s3_vectors_month) or (0, 0)
+    month = found.stage_month(lowest)
+    assert month is not None and month < found.s3_vectors_month(lowest)
+    assert (found.stage_month(lowest / 1.02) or 0) >= found.s3_vectors_month(lowest / 1.02)
+    assert "Cheaper than Bedrock + OpenSearch from 0.01 to" in notes(answers())
+    assert "loading it once 0.04" in notes(answers(has_vector_index=True))
+
+
+def test_an_instance_type_without_a_published_latency_has_no_price_for_answers() -> None:
+    found = Answers(estimate([model_template("ml.g5.2xlarge")], PRICES), {}, 1000, 100, False)
+    assert [row[1:3] for row in found.rows()] == [(None, None)] * 3
+    assert found.cheaper(found.opensearch_month) is None
+    assert as_json(found)["rates"][0]["stage"] is None
 
 
 def test_every_instance_type_of_the_lock_has_a_price() -> None:
