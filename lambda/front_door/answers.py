@@ -5,19 +5,28 @@ What the endpoints answer is read here as well, as far as the callers' answers n
 
 from __future__ import annotations
 
+import base64
 import re
+from array import array
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, NotRequired
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 # pydantic reads TypedDicts of Python 3.11 only from typing_extensions.
 from typing_extensions import TypedDict
 
 from rest.errors import ErrorAnswer
 
+
+def _numbers(value: object) -> list[float]:
+    return array("f", base64.b64decode(str(value), validate=True)).tolist()
+
+
 # JSON has no NaN, though Python would read and write it.
 Score = Annotated[float, Field(allow_inf_nan=False)]
+# From the base64 of little-endian float32.
+Numbers = Annotated[list[float], BeforeValidator(_numbers)]
 Reason = Literal["throttled", "unavailable", "time_out", "not_found", "model_error"]
 
 _OF_NUMBERS: Final = b"0123456789eE+-.,[] \t\r\n"
@@ -176,6 +185,14 @@ class SearchResults(TypedDict):
     bake_id: str
 
 
+class QueryVectors(TypedDict):
+    """Mode `queries`: the unit vector and the terms of each query, and the bake that made them."""
+
+    bake_id: str
+    vectors: list[Numbers]
+    terms: list[list[int]]
+
+
 class Info(TypedDict):
     """Mode `info`."""
 
@@ -187,6 +204,7 @@ read_info: Final[Callable[[bytes], Info]] = TypeAdapter(Info).validate_json
 read_neighbours: Final[Callable[[bytes], list[list[NearestHit]]]] = TypeAdapter(
     list[list[NearestHit]]
 ).validate_json
+read_queries: Final[Callable[[bytes], QueryVectors]] = TypeAdapter(QueryVectors).validate_json
 read_results: Final[Callable[[bytes], SearchResults]] = TypeAdapter(SearchResults).validate_json
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
+from contract.vector_index import MAX_TOP_K, VectorIndex
+from front_door.index_scores import Neighbour, read_neighbours
 from rest.snapshots import session_without_credentials
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_s3vectors import S3VectorsClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from types_boto3_ssm import SSMClient
 
@@ -76,6 +79,11 @@ class Aws:
         """Only stages that keep unanswered questions need it."""
         return cast("CloudWatchLogsClient", self._session.create_client("logs", config=_CONFIG))
 
+    @cached_property
+    def _vectors(self) -> S3VectorsClient:
+        """Only stages whose corpus is in an index need it. In botocore since 1.39.5."""
+        return cast("S3VectorsClient", self._session.create_client("s3vectors", config=_CONFIG))
+
     def load(self) -> None:
         """Makes the clients that most requests, but not all, go without."""
         _ = self._ssm
@@ -102,6 +110,41 @@ class Aws:
             return str(answer["Parameter"]["Value"])
         except KeyError as error:
             raise ValueError("The answer has no value.") from error
+
+    def load_vectors(self) -> None:
+        """Makes the client for `query_vectors`, so that no request has to wait for it."""
+        _ = self._vectors
+
+    def query_vectors(
+        self,
+        index: VectorIndex,
+        vector: Sequence[float],
+        filter_: Mapping[str, object] | None,
+        seconds: float,
+    ) -> list[Neighbour]:
+        """The hundred nearest vectors with their metadata; one of AWS_ERRORS if it fails."""
+        vectors = self._vectors
+        request: dict[str, Any] = {
+            "vectorBucketName": index.vector_bucket,
+            "indexName": index.index_id,
+            "queryVector": {"float32": vector},
+            "topK": MAX_TOP_K,
+            "returnMetadata": True,
+            "returnDistance": True,
+        }
+        if filter_ is not None:
+            request["filter"] = filter_
+
+        def query() -> list[Neighbour]:
+            found: list[Any] = []
+            while True:
+                answer = vectors.query_vectors(**request)
+                found += answer["vectors"]
+                if not answer.get("nextToken"):
+                    return read_neighbours(found)
+                request["nextToken"] = answer["nextToken"]
+
+        return self._within(seconds, query)
 
     def load_logs(self) -> None:
         """Makes the client for `put_log_lines`, so that no request has to wait for it."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json
 from contract.deployment import Deployment
 from contract.metrics import NAMESPACE, SWITCHED_OFF
 from contract.switch import OFF, ON
+from contract.vector_index import VectorIndex
 from front_door.answers import HealthReport, HourlyPrice
 from front_door.aws import AWS_ERRORS, Aws
 from rest.app import CorsOrigins
@@ -59,6 +60,12 @@ class Environment(BaseModel):
     )
     deployment_parameter: str = Field(alias="DEPLOYMENT_PARAMETER", min_length=1)
     serving_parameter: str = Field(alias="SERVING_PARAMETER", min_length=1)
+    index_parameter: str | None = Field(
+        alias="INDEX_PARAMETER",
+        default=None,
+        min_length=1,
+        description="names the index of S3 Vectors that POST /search asks; without, the endpoints",
+    )
     min_score: float = Field(
         alias="MIN_SCORE", ge=-1, le=1, description="hits that score less are left out"
     )
@@ -100,7 +107,7 @@ class Environment(BaseModel):
 
 
 class StageParameters:
-    """Two parameters, each read when it is needed and then kept for some seconds.
+    """The stage's parameters, each read when it is needed and then kept for some seconds.
 
     They are read at run time because a new corpus must not change this function. While SSM cannot
     be read, the last values stay in use; before the first, the switch counts as on, since an
@@ -114,6 +121,11 @@ class StageParameters:
         self._deployment: _Parameter[Deployment | None] = _Parameter(
             aws, environment.deployment_parameter, _DEPLOYMENT_SECONDS, None, clock
         )
+        self._index: _Parameter[VectorIndex | None] | None = None
+        if environment.index_parameter:
+            self._index = _Parameter(
+                aws, environment.index_parameter, _DEPLOYMENT_SECONDS, None, clock
+            )
         self._switch = _Parameter(aws, environment.serving_parameter, _SWITCH_SECONDS, ON, clock)
 
     def deployment(self) -> Deployment:
@@ -124,6 +136,22 @@ class StageParameters:
                 "model_unavailable", "What is deployed cannot be read yet. Try again in a moment."
             )
         return deployment
+
+    def index(self) -> VectorIndex | None:
+        """The index that holds the corpus; None if the endpoints do.
+
+        Raises ApiError (index_unavailable) as long as none is complete.
+        """
+        if self._index is None:
+            return None
+        index = self._index.get(VectorIndex.from_json)
+        if index is None:
+            raise ApiError(
+                "index_unavailable",
+                "The corpus's index is not loaded yet, or cannot be read. "
+                f"`make status STAGE={self._stage}` shows how far it is.",
+            )
+        return index
 
     def is_off(self) -> bool:
         """Whether somebody, or the schedule, has switched the endpoints off."""

@@ -38,10 +38,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     app.budget = TimeBudget(min(environment.time_budget_seconds, seconds))
     answer: dict[str, Any] = _answer(event, context)
     model = app.budget.waited * 1000
-    own = app.budget.elapsed() * 1000 - model
-    answer["multiValueHeaders"]["Server-Timing"] = [
-        f"model;dur={model:.2f}, front_door;dur={own:.2f}"
-    ]
+    index = app.budget.waited_for_index * 1000
+    own = app.budget.elapsed() * 1000 - model - index
+    timing = f"model;dur={model:.2f}, front_door;dur={own:.2f}"
+    if index:
+        timing += f", index;dur={index:.2f}"
+    answer["multiValueHeaders"]["Server-Timing"] = [timing]
     answer["multiValueHeaders"]["x-request-id"] = [event["requestContext"]["requestId"]]
     return answer
 

@@ -16,12 +16,16 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from contract.vector_index import MAX_TOP_K as _MAX_TOP_K_OF_INDEX
 from rest.body import WHOLE, RequestModel
 
 MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_TEXTS: Final = 10_000
 MAX_QUERIES: Final = 1_000
 MAX_TOP_K: Final = 1_000
+MAX_INDEX_TOP_K: Final = _MAX_TOP_K_OF_INDEX
+MAX_INDEX_QUERIES: Final = 100
+"""Each is a call of its own where the corpus is in an index."""
 MAX_CATEGORIES: Final = 100
 MAX_EMBEDDED_NUMBERS: Final = 250_000
 MAX_NEAREST_HITS: Final = 100_000
@@ -96,7 +100,8 @@ class SearchRequest(_Request):
     top_k: TopK = Field(
         default=3,
         description="Hits per query. The number of queries times top_k is at most "
-        f"{MAX_SEARCH_HITS}.",
+        f"{MAX_SEARCH_HITS}. Where the corpus is in an index of S3 Vectors, top_k is at most "
+        f"{MAX_INDEX_TOP_K}, with at most {MAX_INDEX_QUERIES} queries.",
     )
     category: Categories | None = Field(
         default=None,

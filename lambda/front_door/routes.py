@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence, Sized
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from pydantic_core import to_json
 
 from contract.metrics import FAILED_OVER, QUESTIONS, UNANSWERED_QUESTIONS
+from contract.vector_index import VectorIndex
 from front_door.answers import (
     EmbedAnswer,
     EndpointHit,
@@ -25,15 +27,18 @@ from front_door.answers import (
     NearestAnswer,
     SearchAnswer,
     SearchHit,
+    SearchResults,
     UnhealthyAnswer,
     read_embeddings,
     read_neighbours,
+    read_queries,
     read_results,
 )
 from front_door.aws import Aws
 from front_door.endpoints import Answer, Endpoints, count_tokens
 from front_door.environment import Environment, StageParameters, metrics
 from front_door.health import check_health
+from front_door.index_search import RESERVED_SECONDS, search_index
 from front_door.openai_form import (
     MAX_BASE64_NUMBERS,
     OPENAI_ERRORS,
@@ -46,6 +51,8 @@ from front_door.openai_form import (
 )
 from front_door.requests import (
     MAX_EMBEDDED_NUMBERS,
+    MAX_INDEX_QUERIES,
+    MAX_INDEX_TOP_K,
     MAX_NEAREST_HITS,
     MAX_SEARCH_HITS,
     EmbedRequest,
@@ -69,6 +76,7 @@ class FrontDoor(RestApp):
     """The routes and what they work with: `budget` is of the current request."""
 
     environment: Environment
+    aws: Aws
     parameters: StageParameters
     endpoints: Endpoints
     unanswered: UnansweredQuestions | None
@@ -77,6 +85,9 @@ class FrontDoor(RestApp):
     def connect(self, environment: Environment, aws: Aws) -> None:
         """Readies the routes for requests; without it they can only be documented."""
         self.environment = environment
+        self.aws = aws
+        if environment.index_parameter:
+            aws.load_vectors()
         self.cors_origins = environment.cors_origins
         self.parameters = StageParameters(environment, aws)
         self.endpoints = Endpoints(environment.endpoints, aws, self.parameters)
@@ -126,7 +137,11 @@ def nearest(request: NearestRequest) -> NearestAnswer:
 
 
 @app.operation(
-    "POST", "/search", "Ask the deployed corpus", answers={200: SearchAnswer}, errors=_MODEL_ERRORS
+    "POST",
+    "/search",
+    "Ask the deployed corpus",
+    answers={200: SearchAnswer},
+    errors=(*_MODEL_ERRORS, "index_unavailable"),
 )
 def search(request: SearchRequest) -> SearchAnswer:
     """The deployed corpus's answers to the queries."""
@@ -137,14 +152,11 @@ def search(request: SearchRequest) -> SearchAnswer:
     depth = request.top_k
     if margin or stage.margin:
         depth = max(depth, min(MARGIN_HITS, MAX_SEARCH_HITS // len(queries)))
-    question = {"mode": "search", "queries": queries, "top_k": depth}
-    # Endpoints of an earlier version know neither field, so they are sent only where needed.
-    if request.category is not None:
-        question["category"] = request.category
-    if not stage.lexical:
-        question["lexical"] = False
-    read = _for_each(queries, read_results, lambda answer: answer["results"])
-    answer = _ask(question, read, request.instance_type)
+    index = app.parameters.index()
+    if index is None:
+        answer = _search_endpoints(request, depth)
+    else:
+        answer = _search_index(request, depth, index)
     found = answer.value["results"]
     # Measured by the stage's own limits and not by what this caller asked for: with different ones
     # the share of unanswered questions would mean nothing.
@@ -182,6 +194,10 @@ def search(request: SearchRequest) -> SearchAnswer:
 def endpoints() -> EndpointsAnswer:
     """What is deployed: instance types to choose from, model and corpus."""
     deployment = app.parameters.deployment()
+    corpus_sha256 = deployment.corpus_sha256
+    with suppress(ApiError):  # of an index that is not there yet
+        if index := app.parameters.index():
+            corpus_sha256 = index.corpus_sha256
     return {
         "endpoints": [
             {
@@ -198,7 +214,7 @@ def endpoints() -> EndpointsAnswer:
             "version": deployment.model_version,
             "dimension": deployment.dimension,
         },
-        "corpus": {"sha256": deployment.corpus_sha256},
+        "corpus": {"sha256": corpus_sha256},
         "bake_id": deployment.bake_id,
         "serving": "off" if app.parameters.is_off() else "on",
         "request_id": app.request_id,
@@ -290,6 +306,63 @@ def get_model(model: str) -> Model:
     """The deployed model; no other exists."""
     _check_model(model, app.parameters.deployment().model_id)
     return model_of(model)
+
+
+def _search_endpoints(request: SearchRequest, depth: int) -> Answer[SearchResults]:
+    """What the endpoints find in the corpus that they hold."""
+    question = {"mode": "search", "queries": request.queries, "top_k": depth}
+    # Endpoints of an earlier version know neither field, so they are sent only where needed.
+    if request.category is not None:
+        question["category"] = request.category
+    if not app.environment.lexical:
+        question["lexical"] = False
+    read = _for_each(request.queries, read_results, lambda answer: answer["results"])
+    return _ask(question, read, request.instance_type)
+
+
+def _search_index(request: SearchRequest, depth: int, index: VectorIndex) -> Answer[SearchResults]:
+    """What the index finds for queries that the endpoints embed; its id is the answer's bake."""
+    _check_index_limit("queries", len(request.queries), MAX_INDEX_QUERIES)
+    _check_index_limit("top_k", request.top_k, MAX_INDEX_TOP_K)
+    question = {"mode": "queries", "queries": request.queries}
+    read = _for_each(request.queries, read_queries, lambda answer: answer["vectors"])
+    try:
+        with app.budget.reserving(RESERVED_SECONDS):
+            answer = _ask(question, read, request.instance_type)
+    except ApiError as error:
+        # An endpoint of the time when endpoints held the corpus.
+        if not error.message.startswith("mode is"):
+            raise
+        raise _other_artifact() from error
+    if answer.value["bake_id"] != index.bake_id:
+        raise _other_artifact()
+    found = search_index(
+        *(app.aws, index, answer.value, request.category, app.budget),
+        lexical=app.environment.lexical,
+    )
+    results: SearchResults = {
+        "bake_id": index.index_id,
+        "results": [hits[:depth] for hits in found],
+    }
+    return Answer(results, answer.instance_type, answer.failed)
+
+
+def _other_artifact() -> ApiError:
+    return ApiError(
+        "index_unavailable",
+        "The endpoints serve another model than the one that the corpus's index was made with. "
+        f"`make status STAGE={app.environment.stage}` shows how far the new index is.",
+    )
+
+
+def _check_index_limit(field: str, given: int, most: int) -> None:
+    if given > most:
+        raise ApiError(
+            "invalid_request",
+            f"{field}: {given:,}; where the corpus is in an index of S3 Vectors, as here, at most "
+            f"{most} are allowed.",
+            field=field,
+        )
 
 
 def _ask(

@@ -12,9 +12,13 @@ SHORTEST_ATTEMPT_SECONDS: Final = 1
 
 
 class TimeBudget:
-    """The remaining time of a request, and how much of it was spent waiting for endpoints.
+    """The remaining time of a request, and how much of it was spent waiting.
 
     `seconds` counts from now. `clock` returns seconds and never goes back.
+
+    Attributes:
+        waited, waited_for_index: seconds spent waiting for endpoints, and for an index.
+        reserved: seconds that attempts leave for what comes after them.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,6 +26,8 @@ class TimeBudget:
         self._began = clock()
         self._deadline = self._began + seconds
         self.waited = 0.0
+        self.waited_for_index = 0.0
+        self.reserved = 0.0
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative once it has passed."""
@@ -37,7 +43,7 @@ class TimeBudget:
         While other endpoints remain, an attempt gets half of the remaining time, so that one that
         hangs leaves as much for the others.
         """
-        remaining = self.remaining()
+        remaining = self.remaining() - self.reserved
         if remaining < SHORTEST_ATTEMPT_SECONDS:
             return None
         share = remaining / 2 if others_left else remaining
@@ -51,3 +57,21 @@ class TimeBudget:
             yield
         finally:
             self.waited += self._clock() - began
+
+    @contextmanager
+    def waiting_for_index(self) -> Iterator[None]:
+        """Counts the time inside the `with` block as waiting for an index."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.waited_for_index += self._clock() - began
+
+    @contextmanager
+    def reserving(self, seconds: float) -> Iterator[None]:
+        """Keeps `seconds` from the attempts inside the `with` block."""
+        self.reserved = seconds
+        try:
+            yield
+        finally:
+            self.reserved = 0.0

@@ -24,6 +24,7 @@ STATUS: Final[Mapping[str, int]] = {
     "model_error": 502,
     "model_unavailable": 503,
     "serving_off": 503,
+    "index_unavailable": 503,
     "service_unavailable": 503,
     "time_out": 504,
 }

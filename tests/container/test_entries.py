@@ -19,7 +19,9 @@ from container.search.terms import terms
 from container.serving import entries
 from container.serving.entries import EntryEncoder, EntryLines
 from contract import vector_index
-from tests.support.container import minilm, write_weights
+from front_door.answers import read_queries
+from front_door.index_scores import hits
+from tests.support.container import FAQ, minilm, write_weights
 
 LONG = " ".join(f"Sentence {n} is about prices." for n in range(200))
 
@@ -177,3 +179,31 @@ def test_queries_come_as_vectors_and_terms(service, minilm_encoder):
     assert np.allclose(vectors, normalized(minilm_encoder.encode(queries)), atol=1e-6)
     bits = [[entries.term_bits(term) for term in dict.fromkeys(terms(query))] for query in queries]
     assert answer["terms"] == bits
+
+
+def test_scores_are_those_of_an_endpoint(service):
+    corpus = [
+        {"id": str(n), "question": question, "answer": answer}
+        for n, (question, answer) in enumerate(FAQ)
+    ]
+    line = vector_index.entries_line([json.dumps(each).encode() for each in corpus], 1)
+    stored = [
+        json.loads(each) for each in service.answer(line, "application/jsonlines").split(b"\n")
+    ]
+    queries = ["Is R supported?", "price per second", "deployment", "quux"]
+    body = json.dumps({"mode": "queries", "queries": queries})
+    asked = read_queries(service.answer(body, "application/json"))
+    for lexical in (True, False):
+        request = {"mode": "search", "queries": queries, "top_k": 6, "lexical": lexical}
+        answer = json.loads(service.answer(json.dumps(request), "application/json"))
+        for expected, vector, terms_ in zip(
+            answer["results"], asked["vectors"], asked["terms"], strict=True
+        ):
+            near = [
+                {**each, "distance": 1 - float(np.dot(each["data"]["float32"], vector))}
+                for each in stored
+            ]
+            found = hits(near, vector, terms_, lexical=lexical)
+            scores = {each["id"]: each["score"] for each in found}
+            assert scores == pytest.approx({e["id"]: e["score"] for e in expected}, abs=3e-3)
+            assert found[0]["answer"] == expected[0]["answer"]

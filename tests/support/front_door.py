@@ -42,6 +42,7 @@ ENDPOINTS = [
         "hourly_price": None,
     },
 ]
+INDEX_PARAMETER = "/faq-search/local/index"
 ENVIRONMENT = {
     "APP_STAGE": "local",
     "ENDPOINTS": json.dumps(ENDPOINTS),
@@ -123,6 +124,7 @@ class FakeSsm:
 
     deployed: str | Reply = field(default_factory=lambda: json.dumps(DEPLOYMENT))
     serving: str | Reply = "on"
+    index: str | Reply = ""
     reads: int = 0
     switch_reads: int = 0
 
@@ -130,6 +132,8 @@ class FakeSsm:
         if name == ENVIRONMENT["SERVING_PARAMETER"]:
             self.switch_reads += 1
             value = self.serving
+        elif name == INDEX_PARAMETER:
+            value = self.index
         else:
             assert name == ENVIRONMENT["DEPLOYMENT_PARAMETER"]
             self.reads += 1
@@ -178,6 +182,8 @@ class FakeAws:
         asked: each endpoint and its question, parsed.
         raw: the questions' bytes.
         invocations: parameters of each InvokeEndpoint.
+        queries: parameters of each QueryVectors.
+        found: what an index answers to one.
     """
 
     url: str = ""
@@ -190,6 +196,8 @@ class FakeAws:
     raw: list[bytes] = field(default_factory=list)
     invocations: list[dict[str, Any]] = field(default_factory=list)
     connections: int = 0
+    queries: list[dict[str, Any]] = field(default_factory=list)
+    found: Callable[[dict[str, Any]], Reply | dict[str, Any]] = lambda _: Reply.error(404, "x")
 
     def reply(self, endpoint: str, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
         """What `endpoint` answers, in turn; the last one stays."""
@@ -199,6 +207,10 @@ class FakeAws:
         question = json.loads(body)
         if "logGroupName" in question:
             return self.logs.reply(question)
+        if path == "/QueryVectors":
+            self.queries.append(question)
+            reply = self.found(question)
+            return reply if isinstance(reply, Reply) else Reply(json.dumps(reply).encode())
         if path == "/":
             return self.ssm.reply(question["Name"])
         endpoint = path.split("/")[2]
@@ -284,6 +296,7 @@ class FrontDoor:
         self.aws.asked.clear()
         self.aws.raw.clear()
         self.aws.invocations.clear()
+        self.aws.queries.clear()
         self.aws.ssm = FakeSsm()
         self.aws.logs = FakeLogs()
         self.handler.app.connect(self.handler.environment, self.handler.aws)
