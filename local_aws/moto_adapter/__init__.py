@@ -45,6 +45,9 @@ from local_aws.moto_adapter.iam_policies import (
     kms_key_arn as kms_key_arn,
 )
 from local_aws.moto_adapter.iam_policies import (
+    kms_key_state as kms_key_state,
+)
+from local_aws.moto_adapter.iam_policies import (
     resource_policy as resource_policy,
 )
 from local_aws.moto_adapter.iam_policies import (

@@ -151,6 +151,12 @@ def kms_key_arn(key_id: str, region: str) -> str | None:
     return None if key is None else str(key.arn)
 
 
+def kms_key_state(arn: str) -> str | None:
+    """The state of a key, such as "Enabled"; None if it does not exist."""
+    key = kms_backends[DEFAULT_ACCOUNT_ID][arn.split(":")[3]].keys.get(arn.rpartition("/")[2])
+    return None if key is None else str(key.key_state)
+
+
 def bucket_region(bucket: str) -> str | None:
     """The region of a bucket, if it exists."""
     found = _bucket(bucket)

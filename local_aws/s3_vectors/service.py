@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 from werkzeug.wrappers import Response
 
+from local_aws import moto_adapter
 from local_aws.iam.calls import Call
 from local_aws.iam.gate import CALL
 from local_aws.s3_vectors.filters import compile_filter
@@ -39,6 +40,9 @@ _QUERY_PAGE = 100
 _LIST_PAGE = 500
 _LIST_BYTES = 1 << 20
 _NAMES_PAGE = 500
+# Operations that use a key, by the errors that botocore's model gives them. Keys cannot be disabled
+# here.
+_WITH_KEY = {"PutVectors", "GetVectors", "DeleteVectors", "QueryVectors"}
 _BUCKET_NAME = re.compile("[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _INDEX_NAME = re.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -99,6 +103,7 @@ class S3Vectors:
             if len(environ["wsgi.input"].getvalue()) > _REQUEST_BYTES:
                 raise invalid("Request payload must have at most 20 MiB")
             _check(call)
+            self._check_key(call)
             answer = self._operations[call.operation](call)
         except ApiError as error:
             return error_response(environ, error)(environ, start_response)
@@ -121,6 +126,18 @@ class S3Vectors:
         wanted = call.parameters.get("encryptionConfiguration")
         found = index.definition.encryption if index else bucket.encryption if bucket else {}
         return (wanted or found).get("kmsKeyArn")
+
+    def _check_key(self, call: Call) -> None:
+        """Refuses what needs a key that cannot be used now."""
+        if call.operation not in _WITH_KEY:
+            return
+        key = self._index(call).definition.encryption.get("kmsKeyArn")
+        if key is None or f":{self._context.account_id}:" not in key:
+            return
+        state = moto_adapter.kms_key_state(key)
+        if state != "Enabled":
+            code = "KmsInvalidStateException" if state else "KmsNotFoundException"
+            raise ApiError(f"The KMS key {key} is {state or 'missing'}", code)
 
     # Buckets
 

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.server import LocalAws
-from tests.support.access import ACCOUNT, EVERYTHING, document, role_session
+from tests.support.access import ACCOUNT, EVERYTHING, document, make_role, role_session
+from tests.support.gateway import create_function
 from tests.support.workflow import Workflows
 
 ARN = f"arn:aws:s3vectors:us-east-1:{ACCOUNT}:bucket/guarded"
@@ -41,6 +42,12 @@ def refusal(call: Any, **arguments: Any) -> str:
     assert error["Code"] == "AccessDeniedException"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     return str(error["Message"])
+
+
+def error_code(call: Any, **arguments: Any) -> str:
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return str(caught.value.response["Error"]["Code"])
 
 
 def test_filters_and_metadata_need_a_permission_more(aws: LocalAws) -> None:
@@ -136,8 +143,30 @@ def test_keys(aws: LocalAws) -> None:
     assert "kms:Decrypt" in refusal(client().get_vectors, indexArn=index, keys=["a"])
     assert client("Decrypt").query_vectors(**asked)["vectors"] == [{"key": "a"}]
     client().get_index(indexArn=index)
+    kms.schedule_key_deletion(KeyId=key)
+    assert error_code(admin.put_vectors, **written) == "KmsInvalidStateException"
     client().delete_index(indexArn=index)
     admin.delete_vector_bucket(vectorBucketName="keyed")
+
+
+def test_functions_call_it_as_their_roles(aws: LocalAws) -> None:
+    code = "import boto3\ndef handler(e, c): return boto3.client('s3vectors').query_vectors(**e)"
+    role = make_role(
+        aws.context,
+        "searcher",
+        {"Service": "lambda.amazonaws.com"},
+        statements=[allow("s3vectors:QueryVectors")],
+    )
+    create_function(aws, "searcher", code, Role=role)
+
+    def call(**event: Any) -> Any:
+        answer = aws.context.client("lambda").invoke(
+            FunctionName="searcher", Payload=json.dumps(event)
+        )
+        return json.load(answer["Payload"])
+
+    assert call(**ASKED)["vectors"] == [{"key": "a"}]
+    assert "s3vectors:GetVectors" in call(**ASKED, returnMetadata=True)["errorMessage"]
 
 
 def test_state_machines_call_it_and_catch_its_errors(workflows: Workflows) -> None:
