@@ -214,9 +214,17 @@ def notes(answers: Answers) -> str:
 
 
 def as_json(answers: Answers) -> dict[str, Any]:
-    """The table as JSON."""
+    """The table as JSON; `index` is of S3 Vectors, null without it."""
+    prices, of = answers.stage.prices.s3_vectors, (answers.vectors, answers.dimension)
     return {
         "entries": answers.vectors,
+        "index": {
+            "month": round(answers.index_month, 4),
+            "million_queries": round(prices.million_queries(*of), 4),
+            "loading_once": round(prices.loading(*of), 4),
+        }
+        if answers.has_vector_index
+        else None,
         "rates": [
             {
                 "requests_a_second": rate,

@@ -327,6 +327,8 @@ def test_an_instance_type_without_a_published_latency_has_no_price_for_answers()
     assert [row[1:3] for row in found.rows()] == [(None, None)] * 3
     assert found.cheaper(found.opensearch_month) is None
     assert as_json(found)["rates"][0]["stage"] is None
+    assert as_json(found)["index"] is None
+    assert as_json(answers(has_vector_index=True))["index"]["million_queries"] == 2.7
 
 
 def test_every_instance_type_of_the_lock_has_a_price() -> None:
