@@ -143,7 +143,7 @@ def test_keys(aws: LocalAws) -> None:
     assert "kms:Decrypt" in refusal(client().get_vectors, indexArn=index, keys=["a"])
     assert client("Decrypt").query_vectors(**asked)["vectors"] == [{"key": "a"}]
     client().get_index(indexArn=index)
-    kms.schedule_key_deletion(KeyId=key)
+    kms.schedule_key_deletion(KeyId=key.rpartition("/")[2])
     assert error_code(admin.put_vectors, **written) == "KmsInvalidStateException"
     client().delete_index(indexArn=index)
     admin.delete_vector_bucket(vectorBucketName="keyed")
