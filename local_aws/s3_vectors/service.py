@@ -107,6 +107,7 @@ class S3Vectors:
             answer = self._operations[call.operation](call)
         except ApiError as error:
             return error_response(environ, error)(environ, start_response)
+        answer = {name: value for name, value in answer.items() if value is not None}
         body = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(body, content_type="application/json")(environ, start_response)
 

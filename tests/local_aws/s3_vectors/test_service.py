@@ -33,7 +33,39 @@ def vectors(aws: LocalAws) -> Any:
     options = client_options(
         context.endpoint_url, context.region, context.administrator, parameter_validation=False
     )
-    return boto3.client("s3vectors", **options)
+    client = boto3.client("s3vectors", **options)
+    client.meta.events.register("before-parse.s3vectors", check_answer)
+    return client
+
+
+def check_answer(operation_model: Any, response_dict: Any, **_: Any) -> None:
+    """Each answer has what botocore's model says, and nothing else."""
+    body = json.loads(response_dict["body"])
+    if response_dict["status_code"] == 200:
+        assert unlike(operation_model.output_shape, body) == []
+    else:
+        code = response_dict["headers"]["x-amzn-ErrorType"]
+        if code not in {"UnknownOperationException", "SerializationException"}:
+            (shape,) = [each for each in operation_model.error_shapes if each.name == code]
+            assert unlike(shape, body) == []
+            status = shape.metadata.get("error", {}).get("httpStatusCode", 400)
+            assert response_dict["status_code"] == status
+
+
+def unlike(shape: Any, value: Any, path: str = "") -> list[str]:
+    """Where a value differs from its shape."""
+    if shape.type_name == "structure" and not shape.is_document_type:
+        found = [f"{path}.{name}" for name in set(value) - set(shape.members)]
+        found += [f"{path}.{name}" for name in shape.required_members if value.get(name) is None]
+        for name, item in value.items():
+            if name in shape.members:
+                found += unlike(shape.members[name], item, f"{path}.{name}")
+        return found
+    if shape.type_name == "list":
+        return [each for item in value for each in unlike(shape.member, item, path)]
+    python = {"string": str, "float": (int, float), "integer": int, "timestamp": (int, float)}
+    right = isinstance(value, python.get(shape.type_name, object))
+    return [] if right else [f"{path}: {value!r}"]
 
 
 @pytest.fixture
