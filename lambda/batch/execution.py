@@ -28,6 +28,8 @@ class Batch:
         instance_count: instances of the transform job.
         merge: whether the answers are wanted in one file as well.
         owner: who asked the API for it, as a hash; None if a file in the bucket began it.
+        of_corpus: whether the file is a corpus, for an index of S3 Vectors; then the answers are
+            vectors to load, and a line that is no entry fails the batch.
     """
 
     batch_id: str
@@ -38,6 +40,7 @@ class Batch:
     instance_count: int
     merge: bool = False
     owner: str | None = None
+    of_corpus: bool = False
 
     def execution_input(self, requested_at: datetime) -> dict[str, Any]:
         """The input of the state machine."""
@@ -53,6 +56,7 @@ class Batch:
             "merge": self.merge,
             "owner": self.owner,
             "requested_at": requested_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **({"of_corpus": True} if self.of_corpus else {}),
         }
 
 

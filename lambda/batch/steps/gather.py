@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +12,7 @@ from batch.steps.merge import Merge, MergeCursor
 from batch.steps.objects import ObjectStream, Output, list_outputs
 from batch.steps.report import Outcome, Status, reason_of_job, reason_of_missing
 from contract.batch_objects import merged_key
+from contract.vector_index import ENTRY_START
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 # As the container writes them. Inside a string the quotes would be escaped, so these are keys.
 _EMBEDDED = b'"embedding":['
 _FAILED = b'"error":"'
-_OVERLAP = max(len(_EMBEDDED), len(_FAILED)) - 1
+# Of an entry of a corpus without vectors.
+_LEFT_OUT = b'"left_out":"'
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Gathering:
         self._event = event
         document = event.get("gather")
         self.cursor = GatherCursor.read(document) if document else GatherCursor()
+        self._is_corpus = event["batch"].get("of_corpus", False)
         self._by_shard = list_outputs(s3, bucket, event["batch"]["batch_id"])
         self.outputs = list(self._by_shard.values())
         self.outcome: Outcome | None = None
@@ -92,7 +95,8 @@ class Gathering:
         """Counts the answers to one shard, which has none if its job did not reach it."""
         if output:
             stream = ObjectStream(self._s3, self._bucket, output.key)
-            embedded, failed = count_answers(stream.chunks())
+            answered = (ENTRY_START, _LEFT_OUT) if self._is_corpus else (_EMBEDDED,)
+            embedded, failed = count_answers(stream.chunks(), answered)
             self.cursor.embedded += embedded
             self.cursor.failed += failed
         self.cursor.shard += 1
@@ -123,17 +127,23 @@ class Gathering:
             self.outcome = replace(outcome, is_merged=True)
 
 
-def count_answers(chunks: Iterable[bytes]) -> tuple[int, int]:
-    """Counts the records of one output that have a vector, and those that have an error.
+def count_answers(
+    chunks: Iterable[bytes], answered: Sequence[bytes] = (_EMBEDDED,)
+) -> tuple[int, int]:
+    """Counts the records of one output that are answered, and those that have an error.
 
     Does not parse them: they are many gigabytes, and all alike.
+
+    Args:
+        answered: what one of them each answered record has once.
     """
     embedded = failed = 0
     end = b""
+    overlap = max(map(len, (*answered, _FAILED))) - 1
     for chunk in chunks:
         # A key may be split between two chunks; one that lies before was counted.
         seen = end + chunk
-        embedded += seen.count(_EMBEDDED) - end.count(_EMBEDDED)
+        embedded += sum(seen.count(mark) - end.count(mark) for mark in answered)
         failed += seen.count(_FAILED) - end.count(_FAILED)
-        end = seen[-_OVERLAP:]
+        end = seen[-overlap:]
     return embedded, failed

@@ -122,7 +122,23 @@ def read_record(line: bytes) -> bytes | None:
         ) from None
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def read_entry(line: bytes) -> bytes | None:
+    """The line of a corpus as it is; the container reads what is in it.
+
+    Returns:
+        None for a blank line.
+
+    Raises:
+        RejectedLineError: the line is not a JSON object.
+    """
+    line = line.removeprefix(codecs.BOM_UTF8)
+    if not line or line.isspace():
+        return None
+    _object(line, shape="a line of a corpus is a JSON object")
+    return line
+
+
+def _object(line: bytes, shape: str = _SHAPE) -> dict[str, Any]:
     try:
         parsed = _decode(line.decode())
     except UnicodeDecodeError as error:
@@ -131,15 +147,15 @@ def _object(line: bytes) -> dict[str, Any]:
         ) from None
     except json.JSONDecodeError as error:
         raise RejectedLineError(
-            f"not JSON: {error.msg} at character {error.pos + 1}; {_SHAPE}"
+            f"not JSON: {error.msg} at character {error.pos + 1}; {shape}"
         ) from None
     except RecursionError:
-        raise RejectedLineError(f"JSON nested too deeply; {_SHAPE}") from None
+        raise RejectedLineError(f"JSON nested too deeply; {shape}") from None
     except ValueError:
         # The one other reason: Python refuses to convert a number of thousands of digits.
-        raise RejectedLineError(f"a number of too many digits; {_SHAPE}") from None
+        raise RejectedLineError(f"a number of too many digits; {shape}") from None
     if not isinstance(parsed, dict):
-        raise RejectedLineError(f"{_kind(parsed)}; {_SHAPE}")
+        raise RejectedLineError(f"{_kind(parsed)}; {shape}")
     return parsed
 
 

@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from batch.steps import BatchError
 from batch.steps.lines import (
     MAX_LINE_BYTES,
     RejectedLineError,
     check_beginning,
+    read_entry,
     read_lines,
     read_record,
 )
 from batch.steps.objects import ObjectStream, ObjectWriter
+from contract import vector_index
 from contract.batch_objects import rejects_key, shard_key
 
 if TYPE_CHECKING:
@@ -109,7 +112,8 @@ def split(
         chunks = itertools.chain([beginning], chunks)
         cursor = SplitCursor(stream.etag or "", stream.size, read_dimension())
     segment_bytes = shard_bytes(cursor.size, batch["instance_count"])
-    splitter = Splitter(s3, bucket, batch["batch_id"], read_lines(chunks), segment_bytes)
+    kind = CorpusSplitter if batch.get("of_corpus") else Splitter
+    splitter = kind(s3, bucket, batch["batch_id"], read_lines(chunks), segment_bytes)
     while not cursor.done:
         splitter.split_segment(cursor)
         if is_time_up():
@@ -155,15 +159,24 @@ class Splitter:
             self._s3, self._bucket, rejects_key(self._batch_id, cursor.reject_parts)
         )
         with shard, rejects:
-            groups = RecordGroups(shard.write, records_per_group(cursor.dimension))
-            self._read(cursor, groups.add, rejects.write)
-            groups.flush()
+            self._write(cursor, shard.write, rejects.write)
         cursor.shards += cursor.accepted > accepted
         cursor.reject_parts += cursor.rejected > rejected
+
+    def _write(
+        self,
+        cursor: SplitCursor,
+        write: Callable[[bytes], None],
+        write_reject: Callable[[bytes], None],
+    ) -> None:
+        groups = RecordGroups(write, records_per_group(cursor.dimension))
+        self._read(cursor, read_record, groups.add, write_reject)
+        groups.flush()
 
     def _read(
         self,
         cursor: SplitCursor,
+        read: Callable[[bytes], bytes | None],
         accept: Callable[[bytes], None],
         write_reject: Callable[[bytes], None],
     ) -> None:
@@ -177,7 +190,7 @@ class Splitter:
             else:
                 cursor.line_number += 1
                 try:
-                    record = _record(line, cursor)
+                    record = _record(line, cursor, read)
                 except RejectedLineError as error:
                     cursor.rejected += 1
                     write_reject(_reject(cursor.line_number, str(error), line))
@@ -194,6 +207,60 @@ class Splitter:
             ):
                 break
         cursor.done = cursor.offset == cursor.size
+
+
+class CorpusSplitter(Splitter):
+    """The same for the lines of a corpus, of which none may be left out."""
+
+    def _write(
+        self,
+        cursor: SplitCursor,
+        write: Callable[[bytes], None],
+        _write_reject: Callable[[bytes], None],
+    ) -> None:
+        groups = EntryGroups(write, cursor.dimension)
+
+        def refuse(reject: bytes) -> None:
+            found = json.loads(reject)
+            raise BatchError(
+                f"Line {found['line_number']:,} of the corpus cannot be used: {found['reason']}."
+            )
+
+        self._read(cursor, read_entry, lambda line: groups.add(line, cursor.line_number), refuse)
+        groups.flush()
+
+
+class EntryGroups:
+    """Packs entries of a corpus into the lines of a shard, as `RecordGroups` does with records."""
+
+    def __init__(self, write: Callable[[bytes], None], dimension: int) -> None:
+        self._write = write
+        self._dimension = dimension
+        self._lines: list[bytes] = []
+        self._first_line = self._bytes = self._answer_bytes = 0
+
+    def add(self, line: bytes, number: int) -> None:
+        """Adds a line of the corpus by its number."""
+        answer = vector_index.answer_bytes(len(line), self._dimension)
+        if (
+            # The lines of a group follow each other; a blank one was skipped.
+            number != self._first_line + len(self._lines)
+            or len(self._lines) == vector_index.MAX_GROUP_ENTRIES
+            or self._bytes + len(line) > vector_index.MAX_GROUP_BYTES
+            or self._answer_bytes + answer > vector_index.MAX_ANSWER_BYTES
+        ):
+            self.flush()
+            self._first_line = number
+        self._lines.append(line)
+        self._bytes += len(line) + 1
+        self._answer_bytes += answer
+
+    def flush(self) -> None:
+        """Writes the group that has begun."""
+        if self._lines:
+            self._write(vector_index.entries_line(self._lines, self._first_line))
+        self._lines.clear()
+        self._bytes = self._answer_bytes = 0
 
 
 def records_per_group(dimension: int) -> int:
@@ -233,11 +300,13 @@ class RecordGroups:
             self._bytes = 0
 
 
-def _record(line: bytes, cursor: SplitCursor) -> bytes | None:
+def _record(
+    line: bytes, cursor: SplitCursor, read: Callable[[bytes], bytes | None]
+) -> bytes | None:
     if len(line) > MAX_LINE_BYTES:
         cursor.in_long_line = not line.endswith(b"\n")
         raise RejectedLineError(f"the line is longer than {MAX_LINE_BYTES:,} bytes")
-    return read_record(line)
+    return read(line)
 
 
 def _reject(line_number: int, reason: str, line: bytes) -> bytes:
