@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import struct
 import time
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from typing import Any
 
 from examination.endpoint import Endpoint, EndpointError
@@ -15,14 +18,51 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A query and its nearest entries, best first, as a bake recorded them."""
+    """A query and its nearest entries, best first, as a bake recorded them.
+
+    A bake without a corpus recorded the query's vector instead, at unit length.
+    """
 
     bake_id: str
     query: str
-    ids: Sequence[str]
-    scores: Sequence[float]
+    ids: Sequence[str] = ()
+    scores: Sequence[float] = ()
+    embedding: Sequence[float] | None = None
 
-    def difference(self, hits: Sequence[Mapping[str, Any]], tolerance: float) -> str | None:
+    @classmethod
+    def read(cls, bake_id: str, recorded: Mapping[str, Any]) -> Probe:
+        """A probe in a manifest."""
+        if "embedding" in recorded:
+            return cls(bake_id, recorded["query"], embedding=recorded["embedding"])
+        return cls(bake_id, recorded["query"], recorded["ids"], recorded["scores"])
+
+    def difference(self, found: Any, tolerance: float) -> str | None:
+        """How an answer differs from what was recorded, in words; None if it agrees.
+
+        Args:
+            found: the hits, or the base64 of the vector's little-endian float32.
+        """
+        if self.embedding is not None:
+            return self._difference_of_vectors(found, tolerance)
+        return self._difference_of_hits(found, tolerance)
+
+    def _difference_of_vectors(self, found: str, tolerance: float) -> str | None:
+        assert self.embedding is not None
+        numbers = [number for (number,) in struct.iter_unpack("<f", b64decode(found))]
+        expected = self.embedding
+        if len(numbers) != len(expected):
+            return f"its vectors have {len(numbers)} numbers instead of {len(expected)}"
+        cosine = sum(map(mul, numbers, expected))
+        if cosine >= 1 - tolerance:  # never true of NaN
+            return None
+        return (
+            f'for the query "{self._shown_query}" it computes another vector than bake'
+            f" {self.bake_id} recorded (their cosine is {cosine:.4f})"
+        )
+
+    def _difference_of_hits(
+        self, hits: Sequence[Mapping[str, Any]], tolerance: float
+    ) -> str | None:
         """How the hits of an endpoint differ from the recorded ones, in words; None if they agree.
 
         Entries whose scores are equal within the tolerance may come in any order, and where such
@@ -44,11 +84,14 @@ class Probe:
         )
         if same_scores and same_entries:
             return None
-        query = self.query if len(self.query) <= 80 else f"{self.query[:79]}…"
         return (
-            f'for the query "{query}" it finds {_listed(found)},'
+            f'for the query "{self._shown_query}" it finds {_listed(found)},'
             f" but bake {self.bake_id} recorded {_listed(recorded)}"
         )
+
+    @property
+    def _shown_query(self) -> str:
+        return self.query if len(self.query) <= 80 else f"{self.query[:79]}…"
 
 
 def _listed(hits: Sequence[tuple[str, float]]) -> str:
@@ -135,9 +178,7 @@ def _round(
     bake_id = manifest["bake_id"]
     found.met.add(bake_id)
     found.devices.add(str(manifest.get("device")))
-    known[bake_id] = [
-        Probe(bake_id, each["query"], each["ids"], each["scores"]) for each in manifest["probes"]
-    ]
+    known[bake_id] = [Probe.read(bake_id, each) for each in manifest["probes"]]
     if time.monotonic() > endpoint.give_up_at:
         return
     # Any of these bakes may answer next, so the questions of all of them are asked, in the mode
@@ -145,18 +186,45 @@ def _round(
     probes = [probe for each in known.values() for probe in each]
     if not probes:
         raise EndpointError("the manifest of its bake has no probes")
+    # A bake with a corpus and one without answer different modes, and refuse the other's. Of a
+    # fleet that has both, one answer is enough.
+    searched = [probe for probe in probes if probe.embedding is None]
+    embedded = [probe for probe in probes if probe.embedding is not None]
+    errors = []
+    for kind in filter(None, (searched, embedded)):
+        try:
+            _ask(endpoint, kind, tolerance, known, found)
+        except EndpointError as error:
+            errors.append(error)
+    if len(errors) == bool(searched) + bool(embedded):
+        raise errors[0]
+
+
+def _ask(
+    endpoint: Endpoint,
+    probes: Sequence[Probe],
+    tolerance: float,
+    known: Mapping[str, Sequence[Probe]],
+    found: Examination,
+) -> None:
+    """Asks probes of one kind in one request, and judges the answer."""
     queries = list(dict.fromkeys(probe.query for probe in probes))
+    are_embeddings = probes[0].embedding is not None
+    request: dict[str, Any] = {"queries": queries, "mode": "queries"}
+    if not are_embeddings:
+        top_k = max(len(probe.ids) for probe in probes)
+        request = {"queries": queries, "top_k": top_k, "mode": "search"}
     began = time.monotonic()
-    answer = endpoint.ask(
-        {"queries": queries, "top_k": max(len(probe.ids) for probe in probes), "mode": "search"}
-    )
+    answer = endpoint.ask(request)
     found.milliseconds.append((time.monotonic() - began) * 1000)
     bake_id = answer["bake_id"]
-    hits = dict(zip(queries, answer["results"], strict=True))
+    answers = dict(zip(queries, answer["vectors" if are_embeddings else "results"], strict=True))
     found.met.add(bake_id)
     found.answered.add(bake_id)
     for probe in known.get(bake_id, ()):
-        difference = probe.difference(hits[probe.query], tolerance)
+        if (probe.embedding is not None) != are_embeddings:
+            continue
+        difference = probe.difference(answers[probe.query], tolerance)
         if difference:
             found.wrong.add(bake_id)
             found.problems.append(difference)

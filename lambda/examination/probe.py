@@ -51,7 +51,7 @@ class Prober:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._stage = variables["APP_STAGE"]
         self._endpoint_names: list[str] = json.loads(variables["ENDPOINT_NAMES"])
-        self._deployment_parameter = variables["DEPLOYMENT_PARAMETER"]
+        self._corpus_parameter = variables["CORPUS_PARAMETER"]
         self._tolerance = float(variables["TOLERANCE"])
         self._runtime = boto3.client(
             "sagemaker-runtime",
@@ -91,10 +91,12 @@ class Prober:
     def _print_corpus_age(self) -> None:
         """Prints how long the deployed corpus, model and code have been the same."""
         try:
-            parameter = self._ssm.get_parameter(Name=self._deployment_parameter)["Parameter"]
+            parameter = self._ssm.get_parameter(Name=self._corpus_parameter)["Parameter"]
+        except self._ssm.exceptions.ParameterNotFound:
+            return  # an index of S3 Vectors is loaded for the first time
         except Exception:
             # The metrics of the endpoints are out and must not be lost.
-            logger.exception("The deployment parameter cannot be read")
+            logger.exception("The parameter that names the corpus cannot be read")
             return
         age = datetime.now(UTC) - parameter["LastModifiedDate"]
         days = age.total_seconds() / 86_400

@@ -97,7 +97,12 @@ class Probe(Construct):
         after: IDependable,
     ) -> None:
         super().__init__(scope, id_)
-        deployment_parameter = settings.names.deployment_parameter
+        # It is written anew whenever the corpus changes.
+        corpus_parameter = (
+            settings.names.index_parameter
+            if settings.search.has_vector_index
+            else settings.names.deployment_parameter
+        )
         function = PythonFunction(
             self,
             "Probe",
@@ -107,13 +112,13 @@ class Probe(Construct):
             environment={
                 "APP_STAGE": settings.stage,
                 "ENDPOINT_NAMES": json.dumps([endpoint.name for endpoint in endpoints]),
-                "DEPLOYMENT_PARAMETER": deployment_parameter,
+                "CORPUS_PARAMETER": corpus_parameter,
                 "TOLERANCE": str(_TOLERANCE),
             },
         )
         for endpoint in endpoints:
             endpoint.grant_invoke(function)
-        function.allow(["ssm:GetParameter"], [parameter_arn(self, deployment_parameter)])
+        function.allow(["ssm:GetParameter"], [parameter_arn(self, corpus_parameter)])
         schedule = events.Rule(
             self,
             "Schedule",

@@ -118,7 +118,7 @@ class TestProbe:
         variables = function["Environment"]["Variables"]
         assert json.loads(variables["ENDPOINT_NAMES"]) == names
         assert variables["APP_STAGE"] == settings.stage
-        assert variables["DEPLOYMENT_PARAMETER"] == settings.names.deployment_parameter
+        assert variables["CORPUS_PARAMETER"] == settings.names.deployment_parameter
         (smoke,) = properties(model, "Custom::SmokeTest")
         assert float(variables["TOLERANCE"]) == smoke["Tolerance"]
         assert arn_ends(model, "ProbeRole", "sagemaker:InvokeEndpoint") == {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import struct
+from base64 import b64encode
 
 import pytest
 
@@ -47,6 +49,28 @@ def test_within_the_tolerance_answers_agree(probe, found):
 )
 def test_other_answers_differ(probe, found):
     assert difference(probe, found)
+
+
+def as_text(numbers: list[float]) -> str:
+    return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+
+
+EMBEDDED = Probe("b" * 64, "Is R supported?", embedding=[0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([0.6, 0.8], None),
+        ([0.61, 0.79], None),
+        ([0.8, 0.6], "another vector than bake"),
+        ([math.nan, 0.8], "another vector than bake"),
+        ([0.6, 0.8, 0.0], "3 numbers instead of 2"),
+    ],
+)
+def test_a_bake_without_a_corpus_recorded_vectors(found, said):
+    difference = EMBEDDED.difference(as_text(found), 0.005)
+    assert (difference is None) if said is None else (said in difference)
 
 
 def test_a_smaller_tolerance_is_respected():

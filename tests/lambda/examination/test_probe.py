@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -95,7 +97,7 @@ def probe(aws, capsys, pauses):
                 {
                     "APP_STAGE": "dev",
                     "ENDPOINT_NAMES": names,
-                    "DEPLOYMENT_PARAMETER": PARAMETER,
+                    "CORPUS_PARAMETER": PARAMETER,
                     "TOLERANCE": "0.005",
                 }
             )
@@ -128,6 +130,28 @@ def test_an_endpoint_that_answers_right_does_not_fail(aws, probe):
     assert len(found[CPU,]["ProbeLatency"]) == ROUNDS
     assert found[CPU, OLD] == {"ProbeFailed": 0}
     assert fleet.asked == 2 * ROUNDS
+
+
+class HalfWithoutCorpus(Fleet):
+    """A fleet on its way from a bake with a corpus (OLD) to one without (NEW)."""
+
+    def right(self, bake: str, request: dict[str, Any]) -> Any:
+        mode = request["mode"]
+        if bake == OLD:
+            return fails(request) if mode == "queries" else super().right(bake, request)
+        if mode == "info":
+            return {"bake_id": bake, "probes": [{"query": QUESTION, "embedding": [0.6, 0.8]}]}
+        if mode == "search":
+            return fails(request)
+        vector = b64encode(struct.pack("<2f", 0.6, 0.8)).decode()
+        return {"bake_id": bake, "vectors": [vector] * len(request["queries"])}
+
+
+def test_bakes_with_and_without_a_corpus_answer_side_by_side(aws, probe):
+    # Which bake answers what changes from round to round.
+    aws.endpoints[CPU] = HalfWithoutCorpus(OLD, NEW, OLD, NEW, NEW)
+    found = probe()
+    assert found[CPU, OLD] == found[CPU, NEW] == {"ProbeFailed": 0}
 
 
 def test_every_endpoint_is_asked(aws, probe):

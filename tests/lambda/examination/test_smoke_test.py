@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -38,6 +40,28 @@ class Served:
         if request["mode"] == "info":
             return self.manifest
         return {"bake_id": self.manifest["bake_id"], "results": self.found}
+
+
+class Embedding(Served):
+    """The same of a bake without a corpus."""
+
+    def __init__(self, *numbers: float) -> None:
+        super().__init__("cpu")
+        self.manifest["probes"] = [{"query": "Is R supported?", "embedding": [0.6, 0.8]}]
+        self.numbers = numbers
+
+    def __call__(self, request: dict[str, Any]) -> Any:
+        if request["mode"] == "info":
+            return self.manifest
+        assert request == {"queries": ["Is R supported?"], "mode": "queries"}
+        vector = b64encode(struct.pack("<2f", *self.numbers)).decode()
+        return {"bake_id": BAKE, "vectors": [vector], "terms": [[]]}
+
+
+@pytest.mark.parametrize(("numbers", "status"), [((0.6, 0.8), "SUCCESS"), ((0.8, 0.6), "FAILED")])
+def test_a_bake_without_a_corpus_is_asked_for_vectors(aws, test, numbers, status):
+    aws.endpoints[CPU] = Embedding(*numbers)
+    assert test()["Status"] == status
 
 
 @pytest.fixture
