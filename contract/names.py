@@ -12,9 +12,9 @@ API_STAGE: Final = "v1"
 VARIANT: Final = "primary"
 """The one production variant of every endpoint."""
 
-StackPart = Literal["Foundation", "Model", "Batch", "FrontDoor", "Operations"]
+StackPart = Literal["Foundation", "Model", "Batch", "Index", "FrontDoor", "Operations"]
 STACKS: Final[tuple[StackPart, ...]] = get_args(StackPart)
-"""In the order in which they are deployed."""
+"""In the order in which they are deployed; `Index` only with `search.engine = "s3_vectors"`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,16 @@ class Names:
         return f"{self.prefix}-batch"
 
     @property
+    def index_workflow(self) -> str:
+        """The state machine that loads an index of S3 Vectors."""
+        return f"{self.prefix}-index"
+
+    @property
+    def vector_bucket(self) -> str:
+        """The vector bucket of S3 Vectors: such names are an account's own in each region."""
+        return self.prefix
+
+    @property
     def switch_workflow(self) -> str:
         """The state machine that switches the endpoints by schedule."""
         return f"{self.prefix}-switch"
@@ -78,6 +88,11 @@ class Names:
     def deployment_parameter(self) -> str:
         """The SSM parameter that says what is deployed; see contract.deployment."""
         return f"{self.parameter_prefix}/deployment"
+
+    @property
+    def index_parameter(self) -> str:
+        """The SSM parameter that names the index to search; see contract.vector_index."""
+        return f"{self.parameter_prefix}/index"
 
     @property
     def serving_parameter(self) -> str:

@@ -9,6 +9,9 @@ ARTIFACTS_BUCKET: Final = "ArtifactsBucketName"
 BATCH_BUCKET: Final = "BatchBucketName"
 TOPIC_ARN: Final = "TopicArn"
 
+# Index
+INDEX_WORKFLOW_ARN: Final = "IndexWorkflowArn"
+
 # FrontDoor
 API_URL: Final = "ApiUrl"
 CONSOLE_URL: Final = "ConsoleUrl"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from contract.vector_index import index_id
 from stage.bundles import Bundle, container_bundle
 from stage.instance_types import is_gpu
 from stage.settings import Settings
@@ -37,6 +38,21 @@ class BakeInputs:
             "packages": self.packages.hash,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def index_request(settings: Settings) -> dict[str, object]:
+    """What decides the index of S3 Vectors that `settings` ask for, and its id; all but the corpus.
+
+    The same artifact, corpus and ranking, the same id, in any stage, region or account.
+    """
+    bake_id = settings.bake.reuse or bake_inputs(settings).bake_id
+    ranking = settings.search.baked_ranking
+    return {
+        "index_id": index_id(bake_id, settings.corpus_sha256, ranking),
+        "bake_id": bake_id,
+        "ranking": ranking,
+        "dimension": settings.jumpstart_model.dimension,
+    }
 
 
 def bake_inputs(settings: Settings) -> BakeInputs:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from contract.names import Names
+from contract.names import STACKS, Names, StackPart
 from corpus.reader import CorpusError, describe
 from stage.instance_types import precisions
 from stage.jumpstart import JumpStartModel, Lock, read_lock
@@ -45,6 +45,9 @@ _UNANSWERED_BELOW = 0.3
 # What is split by lines, without reading all of it.
 LINES_SUFFIXES = (".jsonl", ".ndjson")
 _ROLE_OR_USER = re.compile(r"arn:[\w-]+:iam::\d{12}:(role|user)/\S+")
+_PINNED = re.compile(
+    r"(?P<s3_uri>s3://[^?]+)\?versionId=(?P<version_id>[^&]+)&sha256=(?P<sha256>[0-9a-f]{64})"
+)
 _RANKING_OF_EMBED = {
     "answer": 'ranking = "answer"',
     "question": 'ranking = "question"',
@@ -162,6 +165,11 @@ class Settings(Table):
         return Names(self.stage)
 
     @property
+    def stacks(self) -> tuple[StackPart, ...]:
+        """The stacks of this stage, in the order in which they are deployed."""
+        return tuple(p for p in STACKS if p != "Index" or self.search.has_vector_index)
+
+    @property
     def unanswered_below(self) -> float:
         """A question whose best answer scores less counts as unanswered."""
         if self.alarms.min_score is not None:
@@ -181,7 +189,8 @@ def load_settings(
 ) -> Settings:
     """Reads and checks the settings of `stage`.
 
-    corpus: a corpus file that takes the place of the one in the settings (`-c corpus=…`).
+    corpus: a corpus file that takes the place of the one in the settings (`-c corpus=…`), or a
+        pinned object, as `s3://bucket/key?versionId=…&sha256=…`.
     directory: where the settings files are, default `config` (`-c config=…`).
     reuse: a bake id that is served without training (`-c reuse=…`).
 
@@ -210,7 +219,8 @@ def check_settings(
     """Turns the values of a settings file into Settings; see load_settings."""
     lock = read_lock()
     if corpus is not None:
-        values = {**values, "corpus": {"path": corpus}}
+        pinned = _PINNED.fullmatch(corpus)
+        values = {**values, "corpus": pinned.groupdict() if pinned else {"path": corpus}}
     corpus_file = _table(values, "corpus").get("path")
     values, known, corpus_error = _check_corpus(values)
     values, renamed = _without_embed(values)

@@ -535,6 +535,7 @@ Service = Literal[
     "logs",
     "monitoring",
     "s3",
+    "s3vectors",
     "sagemaker.api",
     "sagemaker.runtime",
     "sns",

@@ -13,9 +13,19 @@ from xdist.workermanage import WorkerController
 from tests.support.bake_scenarios import bake
 from tests.support.batch_scenarios import batch_aws, steps
 from tests.support.cloudformation_answers import answers
+from tests.support.index_scenarios import index_aws, index_resource, index_steps
 from tests.support.recorded_aws import aws
 
-__all__ = ["answers", "aws", "bake", "batch_aws", "steps"]
+__all__ = [
+    "answers",
+    "aws",
+    "bake",
+    "batch_aws",
+    "index_aws",
+    "index_resource",
+    "index_steps",
+    "steps",
+]
 
 # With each mock_aws a new session begins, which would read the descriptions of services again.
 botocore.session.create_loader = cache(botocore.session.create_loader)

@@ -180,6 +180,24 @@ def batch_alarms(
     )
 
 
+def index_alarms(
+    scope: Construct, *, settings: Settings, state_machine: sfn.StateMachine, topic: sns.ITopic
+) -> None:
+    """Notifies of an index of S3 Vectors that was not loaded."""
+    ended = {"LoadFailed": state_machine.metric_failed, "TimedOut": state_machine.metric_timed_out}
+    for id_, metric in ended.items():
+        alarm(
+            scope,
+            id_,
+            metric=metric(period=FIVE_MINUTES, statistic=_SUM),
+            threshold=0,
+            topic=topic,
+            description=f"The corpus of {settings.stage} was not loaded into its index; the former"
+            f" index keeps answering. make status STAGE={settings.stage} says why, and make deploy"
+            f" STAGE={settings.stage} goes on where it stopped.",
+        )
+
+
 def switch_alarm(
     scope: Construct, *, settings: Settings, state_machine: sfn.StateMachine, topic: sns.ITopic
 ) -> None:

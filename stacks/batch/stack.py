@@ -41,7 +41,14 @@ class BatchStack(StageStack):
             foundation=foundation,
         )
         bucket = foundation.storage.batch
-        steps = BatchSteps(self, "Steps", settings=settings, bucket=bucket, key=foundation.key)
+        steps = BatchSteps(
+            self,
+            "Steps",
+            settings=settings,
+            bucket=bucket,
+            artifacts=foundation.storage.artifacts,
+            key=foundation.key,
+        )
         BatchWorkflow(
             self,
             "Workflow",

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from contract.batch_objects import INPUT_PREFIX, OUTPUT_PREFIX, REQUESTS_PREFIX, SHARDS_PREFIX
+from contract.index_objects import INDEXES_PREFIX
 from stacks.common.arns import (
     executions_arn,
     exported_bucket_arn,
@@ -43,6 +44,7 @@ class BatchSteps(Construct):
         *,
         settings: Settings,
         bucket: s3.IBucket,
+        artifacts: s3.IBucket,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, id_)
@@ -63,7 +65,7 @@ class BatchSteps(Construct):
             transform_job_arn(self, f"{settings.names.prefix}-*"): "This stage's jobs are named"
             " by prefix, batch and attempt."
         }
-        self._allow_objects(bucket)
+        self._allow_objects(bucket, artifacts)
         allow = self._function.allow
         allow(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
         allow(["ssm:GetParameter"], [parameter_arn(self, p) for p in self._parameters()])
@@ -104,7 +106,7 @@ class BatchSteps(Construct):
         as_of = prices.as_of.isoformat()
         return json.dumps({"per_hour": per_hour, "currency": prices.currency, "as_of": as_of})
 
-    def _allow_objects(self, bucket: s3.IBucket) -> None:
+    def _allow_objects(self, bucket: s3.IBucket, artifacts: s3.IBucket) -> None:
         """By prefix: the function reads input and never writes it."""
         bucket_arn = exported_bucket_arn(bucket)
         allow = self._function.allow
@@ -126,6 +128,10 @@ class BatchSteps(Construct):
         allow(["s3:ListBucket"], [bucket_arn])
         # It reads the version that was asked for. Only other buckets may keep none.
         allow(["s3:GetObjectVersion"], below(INPUT_PREFIX) | locations)
+        if self._settings.search.has_vector_index:
+            artifacts_arn = exported_bucket_arn(artifacts)
+            corpora = {f"{artifacts_arn}/{INDEXES_PREFIX}*": "Indexes are named by their hashes."}
+            allow(["s3:GetObjectVersion"], corpora)
         allow(["s3:GetObject"], below(REQUESTS_PREFIX, OUTPUT_PREFIX) | locations)
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], below(SHARDS_PREFIX, OUTPUT_PREFIX))
         # A merge continues where the previous invocation stopped.

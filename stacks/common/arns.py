@@ -49,6 +49,16 @@ def executions_arn(scope: IConstruct, state_machine: str) -> str:
     return _arn(scope, "states", "execution", name, cdk.ArnFormat.COLON_RESOURCE_NAME)
 
 
+def vector_bucket_arn(scope: IConstruct, name: str) -> str:
+    """A vector bucket of S3 Vectors."""
+    return _arn(scope, "s3vectors", "bucket", name)
+
+
+def vector_indexes_arn(scope: IConstruct, vector_bucket: str) -> str:
+    """Every index of a vector bucket."""
+    return f"{vector_bucket_arn(scope, vector_bucket)}/index/*"
+
+
 def schedule_group_arn(scope: IConstruct, name: str) -> str:
     """A group of EventBridge Scheduler's schedules."""
     return _arn(scope, "scheduler", "schedule-group", name)

@@ -25,6 +25,8 @@ from stacks.common.arns import (
     state_machine_arn,
     training_job_arn,
     transform_job_arn,
+    vector_bucket_arn,
+    vector_indexes_arn,
 )
 from stacks.common.network import Network
 from stacks.common.policies import statement
@@ -287,7 +289,10 @@ class PrivateNetwork(Construct):
         roles from its own network; with network isolation, containers call nothing.
         """
         names = self._settings.names
-        workflows = (names.bake_workflow, names.batch_workflow)
+        workflows = [names.bake_workflow, names.batch_workflow]
+        has_index = self._settings.search.has_vector_index
+        if has_index:
+            workflows.append(names.index_workflow)
         endpoints = [endpoint_arn(self, f"{names.prefix}-*")]
         grants: dict[Service, list[tuple[Sequence[str], Sequence[str]]]] = {
             "cloudformation": [
@@ -317,6 +322,23 @@ class PrivateNetwork(Construct):
                 ),
             ],
         }
+        if has_index:
+            grants["s3vectors"] = [
+                (["s3vectors:ListIndexes"], [vector_bucket_arn(self, names.vector_bucket)]),
+                (
+                    [
+                        "s3vectors:CreateIndex",
+                        "s3vectors:DeleteIndex",
+                        "s3vectors:GetIndex",
+                        "s3vectors:GetVectors",
+                        "s3vectors:PutVectors",
+                        "s3vectors:QueryVectors",
+                    ],
+                    [vector_indexes_arn(self, names.vector_bucket)],
+                ),
+            ]
+            index = [parameter_arn(self, names.index_parameter)]
+            grants["ssm"].append((["ssm:DeleteParameter", "ssm:PutParameter"], index))
         if self._settings.search.keep_unanswered:
             group = log_group_arn(self, f"{names.unanswered_log_group}:*")
             grants["logs"] = [(["logs:CreateLogStream", "logs:PutLogEvents"], [group])]

@@ -7,7 +7,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from contract.names import STACKS
 from contract.outputs import ARTIFACTS_BUCKET, BATCH_BUCKET, TOPIC_ARN
 from stacks.common.arns import log_group_arn
 from stacks.common.stage_stack import StageStack
@@ -37,6 +36,8 @@ class FoundationStack(StageStack):
             pending_window=cdk.Duration.days(7),
         )
         self._let_logs_use_the_key()
+        if settings.search.has_vector_index:
+            self._let_vector_indexes_use_the_key()
         if settings.logs.customer_key:
             self.log_key = self.key
         self.storage = Storage(
@@ -75,6 +76,33 @@ class FoundationStack(StageStack):
             return []
         return [f"https://*.execute-api.{self.region}.{self.url_suffix}"]
 
+    def _let_vector_indexes_use_the_key(self) -> None:
+        """Lets S3 Vectors read the stage's vectors in the background, to keep its indexes fast.
+
+        As the service documents it ("Data protection and encryption in S3 Vectors"). Calls of ours
+        use the key by the caller's own grants.
+        """
+        buckets = self.format_arn(
+            service="s3vectors", resource="bucket", resource_name=self.settings.names.vector_bucket
+        )
+        self.key.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                principals=[iam.ServicePrincipal("indexing.s3vectors.amazonaws.com")],
+                resources=["*"],  # in a key's policy: this key
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": self.account},
+                    "ArnLike": {"aws:SourceArn": [buckets, f"{buckets}/*"]},
+                    "ForAnyValue:StringEquals": {
+                        "kms:EncryptionContextKeys": [
+                            "aws:s3vectors:arn",
+                            "aws:s3vectors:resource-id",
+                        ]
+                    },
+                },
+            )
+        )
+
     def _let_logs_use_the_key(self) -> None:
         """Lets CloudWatch Logs encrypt the stage's log groups with the key, and no other log.
 
@@ -85,10 +113,15 @@ class FoundationStack(StageStack):
         names = self.settings.names
         groups = [
             # CloudFormation's names for those without one begin with the stack's.
-            *(f"{names.stack(part)}-*" for part in STACKS),
+            *(f"{names.stack(part)}-*" for part in self.settings.stacks),
             *(
                 f"/aws/vendedlogs/states/{workflow}"
-                for workflow in (names.bake_workflow, names.batch_workflow, names.switch_workflow)
+                for workflow in (
+                    names.bake_workflow,
+                    names.batch_workflow,
+                    *([names.index_workflow] if self.settings.search.has_vector_index else []),
+                    names.switch_workflow,
+                )
             ),
             names.unanswered_log_group,
             names.waf_log_group,

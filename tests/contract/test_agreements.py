@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from contract import bake_objects, batch_objects, metrics, names, outputs, switch
+from contract import bake_objects, batch_objects, index_objects, metrics, names, outputs, switch
 from contract.names import Names
 
 LONGEST_STAGE = "s" * 16
@@ -46,10 +46,21 @@ def test_switch() -> None:
 
 def test_outputs() -> None:
     assert set(_constants(outputs).values()) == {
-        *("ArtifactsBucketName", "BatchBucketName", "TopicArn"),
+        *("ArtifactsBucketName", "BatchBucketName", "TopicArn", "IndexWorkflowArn"),
         *("ApiUrl", "ApiAuth", "ApiKeyId", "ApiKeyIds", "ConsoleUrl"),
         *("DashboardName", "DiffRoleArn", "DeployRoleArn"),
     }
+
+
+def test_objects_of_an_index() -> None:
+    assert index_objects.WANTED_KEY == "indexes/wanted.json"
+    assert index_objects.index_marker_key("i") == "indexes/i/index.json"
+    assert index_objects.index_corpus_prefix("i") == "indexes/i/corpus/"
+    assert index_objects.load_key("i") == "indexes/i/load.json"
+    key = index_objects.part_key("i", "run", 7, entries=20, vectors=22)
+    assert key == "indexes/i/parts/run/00007-20-22"
+    assert index_objects.part_of_key(key) == (7, 20, 22)
+    assert index_objects.execution_name("i", 2) == "i-2"
 
 
 def test_objects_of_a_bake() -> None:
@@ -76,6 +87,7 @@ def test_names_of_a_stage() -> None:
         "FaqSearch-dev-Foundation",
         "FaqSearch-dev-Model",
         "FaqSearch-dev-Batch",
+        "FaqSearch-dev-Index",
         "FaqSearch-dev-FrontDoor",
         "FaqSearch-dev-Operations",
         "FaqSearch-dev-*",
@@ -85,10 +97,13 @@ def test_names_of_a_stage() -> None:
     assert dev.front_door_function == "faq-search-dev-front-door"
     assert dev.bake_workflow == "faq-search-dev-bake"
     assert dev.batch_workflow == "faq-search-dev-batch"
+    assert dev.index_workflow == "faq-search-dev-index"
+    assert dev.vector_bucket == "faq-search-dev"
     assert dev.switch_workflow == "faq-search-dev-switch"
     assert dev.unanswered_log_group == "/faq-search/dev/unanswered"
     assert dev.parameter_prefix == "/faq-search/dev"
     assert dev.deployment_parameter == "/faq-search/dev/deployment"
+    assert dev.index_parameter == "/faq-search/dev/index"
     assert dev.serving_parameter == "/faq-search/dev/serving"
     assert dev.model_name_parameter(gpu=True) == "/faq-search/dev/model-name/gpu"
     assert dev.model_name_parameter(gpu=False) == "/faq-search/dev/model-name/cpu"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.synthesis import Templates, listed, statements
+from tests.support.synthesis import Templates, changed, listed, statements, templates_of
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -24,6 +24,10 @@ def test_what_reviewers_read(stage: str, stage_templates: Templates) -> None:
 
 def test_what_reviewers_read_of_a_private_stage(templates: Callable[[str], Templates]) -> None:
     _compare("private", templates("private"))
+
+
+def test_what_reviewers_read_of_a_stage_with_an_index() -> None:
+    _compare("vectors", templates_of(changed("dev", search={"engine": "s3_vectors"})))
 
 
 def _compare(stage: str, stage_templates: Templates) -> None:

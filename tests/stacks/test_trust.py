@@ -39,7 +39,12 @@ def test_a_service_assumes_a_role_only_for_this_account_and_its_own_resources(
         "scheduler.amazonaws.com": {f"arn:aws:scheduler:{here}:schedule-group/default"},
         "states.amazonaws.com": {
             f"arn:aws:states:{here}:stateMachine:{name}"
-            for name in (names.bake_workflow, names.batch_workflow, names.switch_workflow)
+            for name in (
+                names.bake_workflow,
+                names.batch_workflow,
+                names.index_workflow,
+                names.switch_workflow,
+            )
         },
     }
 

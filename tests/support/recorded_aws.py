@@ -223,9 +223,12 @@ class RecordedAws:
 
     def _list_executions(self, request: dict[str, Any]) -> dict[str, Any]:
         found = [
-            {"executionArn": arn}
+            {"executionArn": arn, "name": arn.rpartition(":")[2]}
             for arn, execution in self.executions.items()
             if execution["status"] == request["statusFilter"]
+            and arn.startswith(
+                request["stateMachineArn"].replace(":stateMachine:", ":execution:") + ":"
+            )
         ]
         return {"executions": found}
 
@@ -242,6 +245,14 @@ class RecordedAws:
             raise AwsError("ParameterNotFound")
         value = self.parameters[request["Name"]]
         return {"Parameter": {"Value": value, "LastModifiedDate": self.parameters_changed_at}}
+
+    def _put_parameter(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.parameters[request["Name"]] = request["Value"]
+        return {"Version": 1}
+
+    def _delete_parameter(self, request: dict[str, Any]) -> None:
+        if self.parameters.pop(request["Name"], None) is None:
+            raise AwsError("ParameterNotFound")
 
     def _describe_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]

@@ -94,7 +94,7 @@ def with_everything(stage: str) -> Settings:
             "unanswered_percent": 25,
             "corpus_stale_days": 90,
         },
-        search={"keep_unanswered": True, "unanswered_retention_days": 14},
+        search={"engine": "s3_vectors", "keep_unanswered": True, "unanswered_retention_days": 14},
         logs={"customer_key": True},
         budget={"monthly_usd": 250},
         ci={"github_repository": "owner/faq", "deploy_branch": "release"},

@@ -22,7 +22,6 @@ from commands.console import console, say
 from commands.errors import CommandError, guard
 from commands.local_state import LOCAL_STAGE, ROOT
 from commands.target import Choice
-from contract.names import STACKS
 from stage.bundles import BUILD_DIRECTORY
 from tools.second_opinion import emulators
 from tools.second_opinion.api import ask
@@ -64,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def opinion(emulator: emulators.Emulator, choice: Choice, weights: Path) -> Facts:
     """Deploys, looks, asks the API, and removes everything."""
     context = emulator.context
-    stacks = [choice.settings.names.stack(part) for part in STACKS]
+    stacks = [choice.settings.names.stack(part) for part in choice.settings.stacks]
     assembly = FOLDER / "cdk.out"
     with (FOLDER / f"cdk of {emulator.name}.log").open("w", encoding="utf-8") as log:
 
