@@ -17,8 +17,9 @@ from commands.errors import CommandError
 from commands.fingerprints import CorpusDiff, Fingerprints, compare, fingerprints
 from commands.target import add_target_arguments, choose
 from contract.deployment import Deployment
+from contract.vector_index import index_id
 from corpus.reader import CorpusError, Entry, file_sha256, iter_corpus
-from stage.bake_inputs import bake_inputs
+from stage.bake_inputs import bake_inputs, index_request
 from stage.corpus_file import canonical_corpus
 from stage.settings import Settings
 
@@ -64,7 +65,7 @@ def corpus_diff(stage: DeployedStage) -> DiffReport:
     if deployed.corpus_sha256 == settings.corpus_sha256:
         same = f"The corpus is the one that is deployed (sha256 {deployed.corpus_sha256[:12]}…)."
         return DiffReport(title, [same, *_encoded(stage, deployed)])
-    key = stage.bakes.corpus_key(deployed.bake_id)
+    key = stage.versions.corpus_key(deployed.bake_id)
     if key is None:
         return _uncompared(
             stage,
@@ -73,7 +74,7 @@ def corpus_diff(stage: DeployedStage) -> DiffReport:
         )
     with tempfile.TemporaryDirectory() as folder:
         old = Path(folder) / Path(key).name
-        stage.bakes.download(key, old)
+        stage.versions.download(key, old)
         try:
             new = _new_corpus(stage, Path(folder) / "new")
         except ClientError as error:
@@ -134,6 +135,8 @@ def _ids(diff: CorpusDiff) -> list[str]:
 def _encoded(stage: DeployedStage, deployed: Deployment) -> list[str]:
     """What the deploy encodes again, and why."""
     settings = stage.settings
+    if settings.search.has_vector_index:
+        return _loaded(stage, deployed)
     if settings.bake.reuse:
         return [f"The settings reuse the bake {settings.bake.reuse[:12]}…: nothing is encoded."]
     bake_id = bake_inputs(settings).bake_id
@@ -150,6 +153,23 @@ def _encoded(stage: DeployedStage, deployed: Deployment) -> list[str]:
         sentences.append(f"The bake {bake_id[:12]}… exists already: no training job starts.")
     elif not sentences:
         sentences.append("A training job encodes the corpus; nothing else of the bake changes.")
+    return sentences
+
+
+def _loaded(stage: DeployedStage, deployed: Deployment) -> list[str]:
+    """The same of a stage whose corpus is in an index of S3 Vectors."""
+    settings = stage.settings
+    request = index_request(settings)
+    wanted = str(request["index_id"])
+    if wanted == deployed.bake_id:
+        return ["Nothing is encoded again."]
+    if stage.versions.has_finished(wanted):
+        return [f"The index {wanted[:12]}… exists already and is switched to: nothing is encoded."]
+    sentences = ["Batch transform encodes the corpus, and its vectors are loaded into a new index."]
+    ranking = settings.search.baked_ranking
+    as_deployed = index_id(str(request["bake_id"]), deployed.corpus_sha256, ranking)
+    if as_deployed != deployed.bake_id:
+        sentences.insert(0, f"The {_what_else(settings, deployed)} changed too.")
     return sentences
 
 

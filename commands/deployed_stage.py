@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from commands.bakes import Bakes
+from commands.bakes import Bakes, Indexes
 from commands.errors import CommandError
 from commands.target import Target
 from contract import outputs
 from contract.deployment import Deployment
 from contract.names import StackPart
+from contract.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from stage.settings import Settings
@@ -61,24 +62,54 @@ class DeployedStage:
             f"The stack {stack['StackName']} names no artifacts bucket. Is it being deployed?"
         )
 
+    @cached_property
+    def indexes(self) -> Indexes:
+        """Of S3 Vectors, for a stage with that engine."""
+        return Indexes(
+            self.target.client("s3"),
+            self.bakes.bucket,
+            self.target.client("s3vectors"),
+            self.settings.names.vector_bucket,
+        )
+
+    @property
+    def versions(self) -> Bakes:
+        """What holds the stage's versions: its bakes or, with that engine, its indexes."""
+        return self.indexes if self.settings.search.has_vector_index else self.bakes
+
     def deployed(self) -> Deployment | None:
-        """What is deployed now; None when nothing is."""
+        """The version that is deployed now; None when none is."""
         try:
-            answer = self.target.client("ssm").get_parameter(
-                Name=self.settings.names.deployment_parameter
-            )
+            answer = self.target.client("ssm").get_parameter(Name=self._parameter)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ParameterNotFound":
                 return None
             raise
-        return _deployment(answer["Parameter"])
+        return self._deployment(answer["Parameter"])
+
+    @property
+    def _parameter(self) -> str:
+        names = self.settings.names
+        if self.settings.search.has_vector_index:
+            return names.index_parameter
+        return names.deployment_parameter
 
     def history(self) -> list[Version]:
-        """Every version that Parameter Store remembers (the last 100), newest first."""
+        """Every version that Parameter Store remembers (the last 100), newest first.
+
+        With an index of S3 Vectors, a version is an index: its id stands for the bake's.
+        """
+        return self._history(self._parameter)
+
+    def artifacts(self) -> list[Version]:
+        """Every artifact that was deployed, as Parameter Store remembers it, newest first."""
+        return self._history(self.settings.names.deployment_parameter)
+
+    def _history(self, parameter: str) -> list[Version]:
         pages = (
             self.target.client("ssm")
             .get_paginator("get_parameter_history")
-            .paginate(Name=self.settings.names.deployment_parameter)
+            .paginate(Name=parameter)
         )
         try:
             values = [each for page in pages for each in page["Parameters"]]
@@ -94,9 +125,40 @@ class DeployedStage:
                 deployment,
             )
             for each in values
-            if (deployment := _deployment(each))
+            if (deployment := self._deployment(each))
         ]
         return sorted(found, key=lambda version: version.number, reverse=True)
+
+    def _deployment(self, parameter: Mapping[str, Any]) -> Deployment | None:
+        """None where the value is not one that this app writes."""
+        try:
+            if parameter["Name"] == self.settings.names.index_parameter:
+                index = VectorIndex.from_json(parameter["Value"])
+                model_id, model_version = self._model(index.bake_id)
+                return Deployment(
+                    bake_id=index.index_id,
+                    model_id=model_id,
+                    model_version=model_version,
+                    dimension=index.dimension,
+                    corpus_sha256=index.corpus_sha256,
+                )
+            return Deployment.from_json(parameter["Value"])
+        except ValueError:
+            return None
+
+    def _model(self, bake_id: str) -> tuple[str, str]:
+        """Id and version of an artifact's model; `gone` where it was pruned."""
+        if bake_id not in self._models:
+            marker = self.bakes.marker(bake_id) or {}
+            self._models[bake_id] = (
+                marker.get("model_id", "gone"),
+                marker.get("model_version", ""),
+            )
+        return self._models[bake_id]
+
+    @cached_property
+    def _models(self) -> dict[str, tuple[str, str]]:
+        return {}
 
     def refuse_unless_at_rest(self) -> None:
         """Raises CommandError while CloudFormation works on the Model stack, or is stuck."""
@@ -115,11 +177,3 @@ class DeployedStage:
             f"Stage {self.settings.stage} is not deployed in {self.target.region}: there is no"
             f" stack {name}."
         )
-
-
-def _deployment(parameter: Mapping[str, Any]) -> Deployment | None:
-    """None where the value is not one that this app writes."""
-    try:
-        return Deployment.from_json(parameter["Value"])
-    except ValueError:
-        return None

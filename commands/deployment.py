@@ -7,7 +7,6 @@ import argparse
 from commands.console import say
 from commands.stack_states import remedy
 from commands.target import Choice, Target, add_target_arguments, choose
-from contract.names import STACKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +29,16 @@ def deploy(target: Target, choice: Choice, *, ask: bool) -> int:
     if target.local is not None:
         from commands import local_app
 
-        return local_app.deploy(target.local, choice)
-    approval = [] if ask else ["--require-approval", "never"]
-    status = target.cdk("deploy", "--all", *approval, *choice.context_options)
-    if status:
-        _print_remedies(target, choice)
+        status = local_app.deploy(target.local, choice)
+    else:
+        approval = [] if ask else ["--require-approval", "never"]
+        status = target.cdk("deploy", "--all", *approval, *choice.context_options)
+        if status:
+            _print_remedies(target, choice)
+    if status == 0 and choice.settings.search.has_vector_index:
+        from commands import index_load
+
+        index_load.go_on(target, choice.settings)
     return status
 
 
@@ -52,7 +56,7 @@ def _print_remedies(target: Target, choice: Choice) -> None:
     """What the next deployment needs first, where a failed one left something to do."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    for part in STACKS:
+    for part in choice.settings.stacks:
         name = choice.settings.names.stack(part)
         try:
             stack = target.find_stack(name)

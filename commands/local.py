@@ -61,6 +61,11 @@ def run(options: argparse.Namespace) -> int:
             return status
         for warning in local_app.synth_warnings():
             console.print(warning, style="yellow", markup=False, highlight=False)
+        if choice.settings.search.has_vector_index:
+            from commands import index_load
+            from commands.target import Target
+
+            index_load.wait(Target(running.region, running), choice.settings)
         corpus = choice.settings.corpus.path
         if corpus != SAMPLE:
             corpus = canonical_corpus(choice.settings)

@@ -10,12 +10,11 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from commands.findings import Finding, State, findings_of, judged, report
 from commands.stack_states import remedy
 from commands.target import add_target_arguments, choose
-from contract.names import STACKS
 from stage.instance_types import is_gpu
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def bootstrap(
 
 def stacks(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether every stack of the stage is in a state from which it can be updated."""
-    for part in STACKS:
+    for part in settings.stacks:
         name = settings.names.stack(part)
         try:
             (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
@@ -240,6 +239,24 @@ def concurrency(settings: Settings, client: Clients) -> Iterator[Finding]:
     )
 
 
+def vectors(settings: Settings, client: Clients) -> Iterator[Finding]:
+    """Whether S3 Vectors answers in the region, where the settings want it."""
+    if not settings.search.has_vector_index:
+        return
+    try:
+        client("s3vectors").list_vector_buckets(maxResults=1)
+    except EndpointConnectionError as error:
+        yield Finding(
+            "S3 Vectors",
+            "failed",
+            str(error),
+            f"{settings.region} seems not to have it: choose another region, or"
+            ' search.engine = "endpoint".',
+        )
+    else:
+        yield Finding("S3 Vectors", "ok", f"answers in {settings.region}")
+
+
 def network(settings: Settings, client: Clients) -> Iterator[Finding]:
     """Whether what a private stage's settings name by id is there, and fits together."""
     wanted = settings.network
@@ -297,6 +314,7 @@ CHECKS: tuple[Check, ...] = (
     corpus,
     weights,
     concurrency,
+    vectors,
     network,
 )
 

@@ -1,10 +1,10 @@
-"""Removes the bakes that no version needs (`make prune`)."""
+"""Removes the bakes, and the indexes of S3 Vectors, that no version needs (`make prune`)."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from commands.bakes import Stored
 from commands.console import console, say
-from commands.deployed_stage import DeployedStage
+from commands.deployed_stage import DeployedStage, Version
 from commands.errors import CommandError
 from commands.target import add_target_arguments, choose
 from contract.bake_objects import BAKES_PREFIX
@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     stage = DeployedStage(choice.settings, target)
     verdicts = judge(stage, options.keep)
     console.print(as_table(choice.settings.stage, verdicts))
+    if any(each.is_index for each in verdicts):
+        console.print("An index's size is that of its corpus; the vectors go with it.")
     may_go = [each for each in verdicts if not each.reason]
     if not may_go:
         console.print("There is nothing to prune.")
@@ -65,15 +67,19 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One bake: what it takes up, and why it is kept; no reason means that it may go."""
+    """One bake: what it takes up, and why it is kept; no reason means that it may go.
+
+    is_index: whether it is an index of S3 Vectors instead.
+    """
 
     bake_id: str
     stored: Stored
     reason: str
+    is_index: bool = False
 
 
 def judge(stage: DeployedStage, keep: int, now: datetime | None = None) -> list[Verdict]:
-    """Every bake of the stage, the newest first.
+    """Every bake and every index of the stage, the newest first.
 
     keep: how many of the bakes that were deployed last are kept, the present one among them.
     now: default the present.
@@ -88,15 +94,59 @@ def judge(stage: DeployedStage, keep: int, now: datetime | None = None) -> list[
             " are in use. Deploy first."
         )
     stage.refuse_unless_at_rest()
-    stored = stage.bakes.stored()
-    order = list(dict.fromkeys(version.bake_id for version in history))
-    reasons = {}
-    for bake_id in order[:keep]:
-        reasons[bake_id] = f"among the last {keep} deployed"
     young = (now or datetime.now(UTC)) - YOUNG
-    for bake_id, each in stored.items():
-        if each.newest and each.newest > young:
-            reasons[bake_id] = "younger than a day"
+    if not stage.settings.search.has_vector_index:
+        return _sorted(_bakes(stage, history, keep, young))
+    indexes = _indexes(stage, history, keep, young)
+    bakes = _bakes(stage, stage.artifacts(), 1, young)
+    needed = {
+        (stage.indexes.marker(each.bake_id) or {}).get("bake_id") for each in indexes if each.reason
+    }
+    bakes = [
+        replace(each, reason=each.reason or "an index that is kept needs it")
+        if each.bake_id in needed
+        else each
+        for each in bakes
+    ]
+    return _sorted([*indexes, *bakes])
+
+
+def _indexes(
+    stage: DeployedStage, history: list[Version], keep: int, young: datetime
+) -> list[Verdict]:
+    stored = stage.indexes.stored()
+    order, reasons = _last(history, keep)
+    reasons |= _young(stored, young)
+    if load := stage.indexes.load():
+        reasons[load.index_id] = "wanted by the last deployment"
+    reasons[order[0]] = "searched now"
+    return [Verdict(b, each, reasons.get(b, ""), is_index=True) for b, each in stored.items()]
+
+
+def _last(history: list[Version], keep: int) -> tuple[list[str], dict[str, str]]:
+    """The ids of the versions, newest first, and why the first few are kept."""
+    order = list(dict.fromkeys(version.bake_id for version in history))
+    return order, dict.fromkeys(order[:keep], f"among the last {keep} deployed")
+
+
+def _young(stored: Mapping[str, Stored], young: datetime) -> dict[str, str]:
+    return {
+        bake_id: "younger than a day"
+        for bake_id, each in stored.items()
+        if each.newest and each.newest > young
+    }
+
+
+def _sorted(verdicts: list[Verdict]) -> list[Verdict]:
+    return sorted(verdicts, key=_written, reverse=True)
+
+
+def _bakes(
+    stage: DeployedStage, history: list[Version], keep: int, young: datetime
+) -> list[Verdict]:
+    stored = stage.bakes.stored()
+    order, reasons = _last(history, keep)
+    reasons |= _young(stored, young)
     running = _running(stage)
     reasons |= {b: "its training job runs" for b in stored if b[:12] in running}
     for model, bake_id in _served(stage):
@@ -104,8 +154,7 @@ def judge(stage: DeployedStage, keep: int, now: datetime | None = None) -> list[
     if reused := stage.settings.bake.reuse:
         reasons[reused] = "the settings reuse it"
     reasons[order[0]] = "deployed now"
-    verdicts = [Verdict(b, each, reasons.get(b, "")) for b, each in stored.items()]
-    return sorted(verdicts, key=_written, reverse=True)
+    return [Verdict(b, each, reasons.get(b, "")) for b, each in stored.items()]
 
 
 def remove(stage: DeployedStage, verdicts: list[Verdict]) -> tuple[int, list[str]]:
@@ -117,6 +166,8 @@ def remove(stage: DeployedStage, verdicts: list[Verdict]) -> tuple[int, list[str
     freed, refused = 0, []
     for verdict in verdicts:
         if not verdict.reason:
+            if verdict.is_index:
+                stage.indexes.delete_index(verdict.bake_id, verdict.stored)
             errors = stage.bakes.delete(verdict.stored.versions)
             refused += errors
             freed += 0 if errors else verdict.stored.size
@@ -132,7 +183,7 @@ def as_table(stage_name: str, verdicts: list[Verdict]) -> Table:
         table.add_column(heading, justify="right" if heading == "size" else "left")
     for each in verdicts:
         table.add_row(
-            each.bake_id[:12],
+            f"{'index ' if each.is_index else ''}{each.bake_id[:12]}",
             _written(each).strftime("%Y-%m-%d %H:%M"),
             megabytes(each.stored.size),
             f"kept: {each.reason}" if each.reason else "may go",

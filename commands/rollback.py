@@ -13,6 +13,7 @@ from commands.deployed_stage import DeployedStage
 from commands.errors import CommandError
 from commands.target import Choice, add_target_arguments, choose
 from corpus.reader import file_sha256
+from stage.bake_inputs import bake_inputs
 from stage.bundles import BUILD_DIRECTORY
 
 _SHORTEST_PREFIX = 4
@@ -38,10 +39,15 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Earlier:
-    """A bake to go back to: its id, and its corpus in a file."""
+    """A version to go back to: its id, and its corpus.
+
+    corpus: a file; of an index of S3 Vectors, the copy beside it, pinned as `-c corpus=` takes it.
+    reuse: the artifact to serve; None for the one that the settings make.
+    """
 
     bake_id: str
-    corpus: Path
+    corpus: Path | str
+    reuse: str | None
 
 
 def prepare(stage: DeployedStage, prefix: str) -> Earlier:
@@ -54,14 +60,16 @@ def prepare(stage: DeployedStage, prefix: str) -> Earlier:
     deployed = stage.deployed()
     if deployed and deployed.bake_id == bake_id:
         raise CommandError(f"The bake {bake_id} is the one that is deployed now.")
-    marker = stage.bakes.marker(bake_id)
-    if marker is None or not stage.bakes.has_artifact(marker):
+    marker = stage.versions.marker(bake_id)
+    if marker is None or not stage.versions.has_artifact(marker):
         raise CommandError(
             f"The bake {bake_id} cannot be served: its artifact is gone, or it never finished."
             " To bake its corpus again, deploy that corpus."
         )
     _check_model(stage, marker)
-    return Earlier(bake_id, _fetch_corpus(stage, bake_id, marker))
+    if stage.settings.search.has_vector_index:
+        return _earlier_index(stage, bake_id, marker)
+    return Earlier(bake_id, _fetch_corpus(stage, bake_id, marker), reuse=bake_id)
 
 
 def choice_of(choice: Choice, earlier: Earlier) -> Choice:
@@ -73,12 +81,21 @@ def choice_of(choice: Choice, earlier: Earlier) -> Choice:
         choice.settings.stage,
         corpus=str(earlier.corpus),
         config=choice.context.get("config"),
-        reuse=earlier.bake_id,
+        reuse=earlier.reuse,
     )
 
 
 def how_to_keep(stage_name: str, earlier: Earlier) -> str:
     """What to do so that the next deploy does not undo it."""
+    if isinstance(earlier.corpus, str):
+        uri, _, query = earlier.corpus.partition("?")
+        version, sha256 = (part.partition("=")[2] for part in query.split("&"))
+        reuse = f'\n\n[bake]\nreuse = "{earlier.reuse}"' if earlier.reuse else ""
+        return (
+            "The next deploy without these options brings the settings' own corpus back. To make"
+            f" this last, name the earlier one in config/{stage_name}.toml:\n\n"
+            f'[corpus]\ns3_uri = "{uri}"\nversion_id = "{version}"\nsha256 = "{sha256}"{reuse}'
+        )
     return (
         "The next deploy without these options brings the settings' own corpus back. To make this"
         " last, either put the earlier corpus back where the settings point (git revert; no"
@@ -91,7 +108,7 @@ def how_to_keep(stage_name: str, earlier: Earlier) -> str:
 
 
 def _find(stage: DeployedStage, prefix: str) -> str:
-    known = dict.fromkeys([*(v.bake_id for v in stage.history()), *stage.bakes.ids()])
+    known = dict.fromkeys([*(v.bake_id for v in stage.history()), *stage.versions.ids()])
     found = [bake_id for bake_id in known if bake_id.startswith(prefix)]
     if len(prefix) < _SHORTEST_PREFIX or not found:
         listed = ", ".join(each[:12] for each in known) or "none"
@@ -126,6 +143,15 @@ def _check_model(stage: DeployedStage, marker: dict[str, Any]) -> None:
             f" config/{settings.stage}.toml (git shows the earlier ones), then repeat this:\n"
             + "\n".join(wrong)
         )
+
+
+def _earlier_index(stage: DeployedStage, index_id: str, marker: dict[str, Any]) -> Earlier:
+    """An index is switched to by its id alone, so its corpus is read nowhere."""
+    key, version = marker["corpus_key"], marker["corpus_version_id"]
+    sha256, artifact = marker["corpus_sha256"], marker["bake_id"]
+    corpus = f"s3://{stage.versions.bucket}/{key}?versionId={version}&sha256={sha256}"
+    reuse = None if artifact == bake_inputs(stage.settings).bake_id else artifact
+    return Earlier(index_id, corpus, reuse)
 
 
 def _fetch_corpus(stage: DeployedStage, bake_id: str, marker: dict[str, Any]) -> Path:

@@ -155,6 +155,10 @@ def _show_status(target: Target, settings: Settings) -> None:
     client = target.client("sagemaker")
     for name in _endpoint_names(settings):
         console.print(f"  {name}: {_endpoint_status(client, name)}")
+    if settings.search.has_vector_index:
+        from commands import index_load
+
+        index_load.show(target, settings)
 
 
 def _endpoint_status(client: SageMakerClient, name: str) -> str:

@@ -65,8 +65,8 @@ def list_versions(stage: DeployedStage) -> list[Listed]:
     history = stage.history()
     bakes = {}
     for bake_id in dict.fromkeys(version.bake_id for version in history):
-        marker = stage.bakes.marker(bake_id)
-        artifact = marker is not None and stage.bakes.has_artifact(marker)
+        marker = stage.versions.marker(bake_id)
+        artifact = marker is not None and stage.versions.has_artifact(marker)
         bakes[bake_id] = ((marker or {}).get("entries"), artifact)
     return [
         Listed(version, *bakes[version.bake_id], deployed=place == 0)

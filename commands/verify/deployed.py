@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from commands.deployed_api import find_api
 from commands.target import Choice, Target
 from contract.deployment import Deployment
-from contract.names import STACKS, StackPart
+from contract.names import StackPart
 from faq_search.settings import Api
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Deployed:
         """The physical ids of all stacks' resources, by type."""
         found: dict[str, list[str]] = {}
         request = "cloudformation", "list_stack_resources", "StackResourceSummaries"
-        for part in STACKS:
+        for part in self.settings.stacks:
             for each in self.listed(*request, StackName=self.settings.names.stack(part)):
                 found.setdefault(each["ResourceType"], []).append(each["PhysicalResourceId"])
         return found

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from commands import preflight
 from commands.findings import Finding, State, judged
 from commands.verify.deployed import Deployed
-from contract.names import API_STAGE, APP_NAME, STACKS, VARIANT
+from contract.names import API_STAGE, APP_NAME, VARIANT
 from contract.outputs import TOPIC_ARN
 from stage.instance_types import is_gpu
 
@@ -30,7 +30,7 @@ _BAKE_MINUTES, _MAX_EVENTS = 50, 25_000
 
 def stacks(d: Deployed) -> Findings:
     """Whether AWS accepted every stack."""
-    for part in STACKS:
+    for part in d.settings.stacks:
         name = d.settings.names.stack(part)
         status = (d.target.find_stack(name) or {}).get("StackStatus", "not deployed")
         yield judged(name, status, ok=status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
