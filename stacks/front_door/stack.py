@@ -12,7 +12,7 @@ from constructs import Construct
 from contract.names import APP_NAME
 from contract.outputs import API_AUTH, API_KEY_ID, API_KEY_IDS, API_URL, CONSOLE_URL
 from stacks.alarms.stage import FrontDoorAlarms
-from stacks.common.arns import parameter_arn
+from stacks.common.arns import parameter_arn, vector_indexes_arn
 from stacks.common.endpoint import NamedEndpoint
 from stacks.common.python_function import PythonFunction, packages_layer
 from stacks.common.stage_stack import StageStack
@@ -93,6 +93,8 @@ class FrontDoorStack(StageStack):
         for endpoint in endpoints:
             endpoint.grant_invoke(front_door)
         front_door.allow(["ssm:GetParameter"], [parameter_arn(self, p) for p in parameters])
+        if settings.search.has_vector_index:
+            self._ask_index(front_door, foundation.key)
         if settings.search.keep_unanswered:
             self._keep_unanswered(front_door, foundation.key)
         batch = BatchApi(self, "Batch", settings=settings, foundation=foundation, layer=layer)
@@ -130,6 +132,19 @@ class FrontDoorStack(StageStack):
             self.add_output(
                 API_KEY_IDS, self.to_json_string(api.key_ids), "Id of each API key by its name"
             )
+
+    def _ask_index(self, front_door: PythonFunction, key: kms.IKey) -> None:
+        """Lets the function ask the indexes of S3 Vectors, of which a parameter names one."""
+        names = self.settings.names
+        front_door.function.add_environment("INDEX_PARAMETER", names.index_parameter)
+        front_door.allow(["ssm:GetParameter"], [parameter_arn(self, names.index_parameter)])
+        # GetVectors, because the answers hold metadata, and filters read it.
+        front_door.allow(
+            ["s3vectors:GetVectors", "s3vectors:QueryVectors"],
+            {vector_indexes_arn(self, names.vector_bucket): "Indexes are named by their hashes."},
+        )
+        # S3 Vectors decrypts on behalf of the caller.
+        front_door.allow(["kms:Decrypt"], [key.key_arn])
 
     def _keep_unanswered(self, front_door: PythonFunction, key: kms.IKey) -> None:
         """Adds the log of unanswered questions, which the function may only add to."""

@@ -22,6 +22,7 @@ from tests.support.synthesis import (
     Stacks,
     Templates,
     changed,
+    grant,
     listed,
     of_type,
     properties,
@@ -459,3 +460,17 @@ class TestUnansweredQuestions:
             if "ENDPOINTS" in variables(f)
         )
         assert named == {"Ref": "Unanswered"}
+
+
+def test_only_an_index_may_be_asked_and_its_parameter_read(function: dict) -> None:
+    assert "INDEX_PARAMETER" not in function["Environment"]["Variables"]
+    settings = changed("dev", search={"engine": "s3_vectors"})
+    template = some_templates_of(settings, FrontDoorStack)["FrontDoor"]
+    (asking,) = (f for f in properties(template, FUNCTION) if "ENDPOINTS" in str(f))
+    assert asking["Environment"]["Variables"]["INDEX_PARAMETER"] == settings.names.index_parameter
+    allowed = grant(template, "FunctionRole", "s3vectors:QueryVectors")
+    assert allowed["Action"] == ["s3vectors:GetVectors", "s3vectors:QueryVectors"]
+    assert f":bucket/{settings.names.vector_bucket}/index/*" in str(allowed["Resource"])
+    assert settings.names.index_parameter in str(
+        grant(template, "FunctionRole", "ssm:GetParameter")
+    )
