@@ -84,8 +84,16 @@ class Answers:
         million = self.stage.million_queries
         if self.has_vector_index:
             month += self.index_month
-            million += self._prices.s3_vectors.million_queries(self.vectors, self.dimension)
+            million += self._index_million
         return month + million * rate * _MILLIONS_A_MONTH
+
+    @property
+    def _index_million(self) -> float:
+        """A million queries of S3 Vectors, for which the front door's function waits."""
+        prices = self._prices.s3_vectors
+        seconds = 1e6 * prices.usage.lambda_milliseconds / 1000
+        waiting = seconds * self.stage.front_door_gb * self._prices.query.lambda_per_gb_second
+        return prices.million_queries(self.vectors, self.dimension) + waiting
 
     @property
     def index_month(self) -> float:
@@ -109,8 +117,8 @@ class Answers:
 
     def s3_vectors_month(self, rate: float) -> float:
         """With embeddings by Bedrock, in S3 Vectors."""
-        queries = self._prices.s3_vectors.million_queries(self.vectors, self.dimension)
-        return self.index_month + (self._bedrock_million + queries) * rate * _MILLIONS_A_MONTH
+        million = self._bedrock_million + self._index_million
+        return self.index_month + million * rate * _MILLIONS_A_MONTH
 
     @property
     def _bedrock_million(self) -> float:

@@ -92,6 +92,7 @@ class Estimate:
         not.
     network_hour: of these, the interface endpoints of a private stage.
     million_queries: beyond the endpoints' hours.
+    front_door_gb: the memory of the function that asks them.
     """
 
     prices: Prices
@@ -99,6 +100,7 @@ class Estimate:
     month_fixed: float
     network_hour: float
     million_queries: float
+    front_door_gb: float = 0
 
     @property
     def hour(self) -> float:
@@ -132,6 +134,7 @@ def estimate(templates: Iterable[Template], prices: Prices, *, serving: bool = T
         month + network_hour * HOURS_A_MONTH,
         network_hour,
         _million_queries(resources, prices),
+        _front_door_gb(resources),
     )
 
 
@@ -212,6 +215,11 @@ def _million_queries(resources: Mapping[str, Any], prices: Prices) -> float:
         + query.endpoint_data_per_gb * 1e6 * usage.payload_bytes / _GB
         + (query.waf_per_million if any(r["Type"] == _WEB_ACL for r in resources.values()) else 0)
     )
+
+
+def _front_door_gb(resources: Mapping[str, Any]) -> float:
+    found = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::Function"]
+    return sum(int(each["MemorySize"]) / 1024 for each in found if _asks_endpoints(each))
 
 
 def _asks_endpoints(function: Mapping[str, Any]) -> bool:

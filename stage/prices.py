@@ -54,11 +54,13 @@ class NetworkPrices(_Prices):
 
 
 class VectorUsage(_Prices):
-    """What a vector takes besides its numbers, on average."""
+    """What a vector takes besides its numbers, on average, and how long a function waits for a
+    query."""
 
     key_bytes: PositiveFloat
     filterable_bytes: PositiveFloat
     text_bytes: PositiveFloat
+    lambda_milliseconds: PositiveFloat
 
 
 class VectorPrices(_Prices):

@@ -63,7 +63,9 @@ PRICES = Prices(
         processed_per_tb_to_100k=0.004,
         processed_per_tb_to_10m=0.002,
         processed_per_tb_beyond=0.0004,
-        usage=VectorUsage(key_bytes=20, filterable_bytes=80, text_bytes=1100),
+        usage=VectorUsage(
+            key_bytes=20, filterable_bytes=80, text_bytes=1100, lambda_milliseconds=100
+        ),
     ),
     bedrock=BedrockPrices(embedding_per_million_tokens=0.02, tokens_a_query=20),
     opensearch=OpenSearchPrices(
@@ -292,7 +294,9 @@ def test_a_million_answers_of_a_stage() -> None:
         8 * 0.25 * 730 / millions / 100 + found.stage.million_queries
     )
     index = answers(has_vector_index=True)
-    more = PRICES.s3_vectors.million_queries(100_000, 100) + index.index_month / millions
+    waiting = 1e6 * 0.1 * 0.5 * 0.00002
+    queries = PRICES.s3_vectors.million_queries(100_000, 100) + waiting
+    more = queries + index.index_month / millions
     assert next(index.rows())[2] == pytest.approx(one[2] + more)
 
 
@@ -304,7 +308,7 @@ def test_what_others_would_take() -> None:
     units = 2 * 0.25 * 730 + 0.02 * PRICES.s3_vectors.stored_gb(100_000, 100)
     assert one[3] == pytest.approx(front + units / millions)
     assert hundred[3] == pytest.approx(front + (units + 0.25 * 730) / millions / 100)
-    vectors = front + 2.5 + 0.2 + found.index_month / millions
+    vectors = front + 2.5 + 0.2 + 1.0 + found.index_month / millions
     assert one[4] == pytest.approx(vectors)
 
 
