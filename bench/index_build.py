@@ -33,7 +33,11 @@ _LOADER_GB: Final = 1.769
 
 @dataclass(frozen=True)
 class Plan:
-    """What is built and how; times in seconds."""
+    """What is built and how; times in seconds.
+
+    Args:
+        vectors_a_second: What the loaders together put at most.
+    """
 
     entries: int
     model: str
@@ -42,6 +46,7 @@ class Plan:
     tokens_an_entry: int
     precision: str
     loaders: int
+    vectors_a_second: float
     vectors_a_call: int
     call_seconds: float
     processor_seconds: float
@@ -60,29 +65,30 @@ class Loaded:
 
 
 def simulate_loading(plan: Plan) -> Loaded:
-    """Event by event: each loader prepares a call, makes it, and waits if it is refused."""
+    """Event by event: each loader makes a call when its share of the rate lets it, as lambda/index
+    does, after the time to prepare it; a refused call is repeated after a while."""
     now = 0.0
     calls, vectors = (Rate(rate, lambda: now) for rate in (CALLS_A_SECOND, VECTORS_A_SECOND))
     random_number = random.Random(plan.seed).random  # noqa: S311  not for secrets
     left, made, refused, ended = plan.entries, 0, 0, 0.0
-    # (when it calls, loader, how often it has been refused)
-    queue = [(plan.processor_seconds * (1 + each / plan.loaders), each, 0)
-             for each in range(plan.loaders)]  # fmt: skip
-    heapq.heapify(queue)
+    pause = plan.vectors_a_call * plan.loaders / plan.vectors_a_second
+    # When it calls, loader, how often it has been refused. They start one after another.
+    queue = [(plan.processor_seconds + each * 0.05, each, 0) for each in range(plan.loaders)]
     while left > 0:
         now, loader, attempts = heapq.heappop(queue)
         size = min(plan.vectors_a_call, left)
         if calls.refill() < 1 or vectors.refill() < size:
             refused += 1
-            wait = min(_LONGEST_WAIT, 0.2 * 2**attempts) * random_number()
-            heapq.heappush(queue, (now + 0.02 + wait, loader, attempts + 1))
+            wait = 0.02 + min(_LONGEST_WAIT, 0.2 * 2**attempts) * random_number()
+            heapq.heappush(queue, (now + wait, loader, attempts + 1))
             continue
         calls.take(1)
         vectors.take(size)
         left -= size
         made += 1
         ended = now + plan.call_seconds
-        heapq.heappush(queue, (ended + plan.processor_seconds, loader, 0))
+        following = now + max(pause, plan.call_seconds + plan.processor_seconds)
+        heapq.heappush(queue, (following, loader, 0))
     return Loaded(ended, made, refused, ended * plan.loaders)
 
 
@@ -172,7 +178,8 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=10, help="of the transform job")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--tokens-an-entry", type=int, default=90)
-    parser.add_argument("--loaders", type=int, default=6, help="functions that load at once")
+    parser.add_argument("--loaders", type=int, default=8, help="functions that load at once")
+    parser.add_argument("--vectors-a-second", type=float, default=2400, help="of all loaders")
     parser.add_argument("--vectors-a-call", type=int, default=500)
     parser.add_argument("--call-seconds", type=float, default=0.3, help="of a PutVectors")
     parser.add_argument(

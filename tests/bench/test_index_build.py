@@ -16,6 +16,7 @@ PLAN = Plan(
     tokens_an_entry=90,
     precision="fp32",
     loaders=4,
+    vectors_a_second=10_000,
     vectors_a_call=500,
     call_seconds=0.5,
     processor_seconds=0.5,
@@ -28,6 +29,13 @@ def test_slow_loaders_are_never_refused() -> None:
     assert (loaded.calls, loaded.refused) == (200, 0)
     # Four loaders, a call a second each.
     assert loaded.seconds == pytest.approx(50, abs=1.5)
+
+
+def test_loaders_keep_to_their_shares() -> None:
+    loaded = simulate_loading(replace(PLAN, loaders=8, vectors_a_second=2400))
+    # Their first calls together are more than a second's worth.
+    assert (loaded.calls, loaded.refused) == (200, 3)
+    assert loaded.seconds == pytest.approx(100_000 / 2400, abs=2.5)
 
 
 def test_the_limit_holds_for_any_number_of_loaders() -> None:
