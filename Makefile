@@ -164,9 +164,10 @@ attack: .build/installed-dev ## hostile requests and faults, on this machine alo
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(CASE),--case "$(CASE)") $(if $(SHORT),--short) \
 	  $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(LOCAL),--state "$${LOCAL_STATE:-.local}")
 
-bench: .build/installed-charts .build/installed-bench ## speed beside the alternatives: ONLY=encoder,index QUICK=1 STAGE=dev
+bench: .build/installed-charts .build/installed-bench $(if $(findstring servers,$(ONLY)),.build/installed-servers) ## speed beside the alternatives: ONLY=encoder,index QUICK=1 STAGE=dev
 	@REFERENCE_PYTHON=$(CURDIR)/$(REFERENCE)/bin/python LAMBDA_PYTHON=$(LAMBDA_PYTHON) \
-	  $(BIN)/python -m bench $(WHERE) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
+	  $(BIN)/python -m bench $(WHERE) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) \
+	  $(if $(MINUTES),--minutes "$(MINUTES)")
 
 overload: .build/installed-dev ## small searches beside twelve of the largest requests: STAGE=dev
 	@$(BIN)/python -m bench.overload $(WHERE)
@@ -210,7 +211,7 @@ lock: .build/installed-dev ## lock requirements/*.in again, after an edit
 	@$(BIN)/python -m tools.lock
 
 clean: ## remove what was built and installed
-	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-clients .venv-image \
+	rm -rf .build .local cdk.out node_modules $(VENV) $(REFERENCE) $(WALKTHROUGH) .venv-clients .venv-image .venv-servers \
 	  .venv-second-opinion .venv-docs .venv-audit .venv-checkov
 
 # What is installed is noted in .build. The locks are complete and have hashes.
@@ -251,6 +252,12 @@ clean: ## remove what was built and installed
 # The bench goes without Java and the other Pythons, and leaves out what would need them.
 .build/installed-bench: .build/installed-torch requirements/bench.txt
 	@$(INSTALL) bench
+	@touch $@
+
+# The servers that the section servers measures beside ours.
+.build/installed-servers: .build/installed requirements/servers.txt requirements/torch.txt \
+                          requirements/torch-cpu.txt requirements/torch-libraries.txt
+	@$(INSTALL) servers
 	@touch $@
 
 # The tests also need the Pythons of the inference image and of Lambda.

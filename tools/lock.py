@@ -68,6 +68,16 @@ _LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
         "requirements/bench.txt",
         ("--python-version", "3.11", "--constraint", "requirements/reference.txt"),
     ),
+    # torch is installed by itself here, too.
+    "servers": (
+        "requirements/servers.txt",
+        (
+            *("--python-version", "3.11", "--constraint", "requirements/torch-libraries.txt"),
+            *("--constraint", "requirements/torch.txt"),
+            *(f"--no-emit-package={name}" for name in _TORCH),
+            *(f"--no-emit-package=nvidia-{name}" for name in _NVIDIA),
+        ),
+    ),
     "second-opinion": (
         "requirements/second-opinion.txt",
         ("--universal", "--python-version", "3.13"),

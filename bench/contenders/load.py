@@ -20,7 +20,7 @@ CLIENTS = (1, 4, 16, 64)
 
 def http(url: str, headers: dict[str, str], body: str) -> Tasks:
     """POST of one body by plain http.client."""
-    return _tasks(lambda: _post(url, body, lambda _: headers))
+    return _tasks(lambda: post(url, body, lambda _: headers))
 
 
 def rest_api(url: str, path: str, body: str, api_key: str | None, region: str | None) -> Tasks:
@@ -30,10 +30,10 @@ def rest_api(url: str, path: str, body: str, api_key: str | None, region: str | 
     signer = api_key_signer(api_key) if api_key else iam_signer(url, region)
     whole = url.rstrip("/") + path
     usual = {"Content-Type": "application/json", "Accept": "application/json"}
-    return _tasks(lambda: _post(whole, body, lambda data: usual | signer("POST", whole, data)))
+    return _tasks(lambda: post(whole, body, lambda data: usual | signer("POST", whole, data)))
 
 
-def _post(url: str, body: str, headers: Callable[[bytes], dict[str, str]]) -> Ask:
+def post(url: str, body: str, headers: Callable[[bytes], dict[str, str]]) -> Ask:
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=60)

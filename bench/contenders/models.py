@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
+
 if TYPE_CHECKING:
     from container.encoder.base import Encoder
     from container.encoder.model_config import Precision
 
 Tasks = dict[str, Callable[[], Any]]
+NEAREST = "nearest neighbours"
 # The sizes of the operations that the processor's limits are measured with.
 SIZE = 2048
 PRODUCT_OPERATIONS = 2 * SIZE**3
@@ -43,6 +46,50 @@ def fastembed(model: str, dimension: int, texts: str) -> Tasks:
 
     encoder = _open_fastembed(model, dimension)
     return _encoding(texts, lambda chosen: np.stack(list(encoder.embed(chosen))))
+
+
+def our_model(model: str, precision: Precision, texts: str) -> Tasks:
+    """Our encoder on a folder of sentence-transformers; also finds nearest neighbours."""
+    from container.bake.weights import find_model
+    from container.encoder.load import open_encoder
+    from container.search.searcher import Searcher
+
+    folder = Path(model)
+    found = find_model(folder, folder, folder.name, None)
+    encoder = open_encoder(found.transformer, found.config, precision=precision)
+    # No prefixes, so that both encode the same texts; and no corpus is baked.
+    searcher: Any = Searcher(encoder, None, {"query_prefix": "", "passage_prefix": ""})
+    return _encoding(texts, encoder.encode) | {
+        NEAREST: lambda: searcher.nearest(NEAREST_CORPUS, NEAREST_QUERIES, len(NEAREST_CORPUS))
+    }
+
+
+def their_model(model: str, texts: str) -> Tasks:
+    """The same with sentence-transformers, as the walk-through's container does it."""
+    import sentence_transformers as library
+
+    encoder = library.SentenceTransformer(model, device="cpu")
+
+    def encode(chosen: list[str], *, as_tensors: bool = False) -> Any:
+        return encoder.encode(chosen, show_progress_bar=False, convert_to_tensor=as_tensors)
+
+    def nearest() -> Any:
+        vectors = encode([*NEAREST_CORPUS, *NEAREST_QUERIES], as_tensors=True)
+        corpus, queries = vectors[: len(NEAREST_CORPUS)], vectors[len(NEAREST_CORPUS) :]
+        return library.util.semantic_search(queries, corpus, top_k=len(NEAREST_CORPUS))
+
+    return _encoding(texts, encode) | {NEAREST: nearest}
+
+
+def product(precision: Precision, tasks: list[str]) -> Tasks:
+    """The product of square matrices of SIZE, under the name of every task."""
+    multiply = _product(precision)
+
+    def run() -> int:
+        multiply()
+        return 0  # what it computes is of no interest
+
+    return dict.fromkeys(tasks, run)
 
 
 def _encoding(texts: str, encode: Callable[[list[str]], Any]) -> Tasks:

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from bench.contenders.models import PRODUCT_OPERATIONS, READ_BYTES
 from bench.context import DIMENSION, MINILM, Bench, usual_texts
 from bench.measure import Samples
+from bench.random_models import operations
 from bench.report import Section, Table, milliseconds
 from container.artifact import WEIGHTS, read_manifest
 
@@ -32,20 +33,6 @@ def measure(bench: Bench) -> Section:
             name: [len(one.ids) for one in tokenizer.encode_batch(texts)]
             for name, texts in usual_texts().items()
         },
-    )
-
-
-def operations(config: Mapping[str, Any], lengths: Sequence[int]) -> int:
-    """Floating-point operations to encode texts of these numbers of tokens, without padding.
-
-    `config` is a transformer's config.json. Counts matrix products alone: four square ones and two
-    of the inner layer for each token, and attention between all pairs.
-    """
-    size, inner = config["hidden_size"], config["intermediate_size"]
-    token = 2 * (4 * size * size + 2 * size * inner)
-    pairs = 4 * size
-    return int(
-        config["num_hidden_layers"] * sum(length * token + length**2 * pairs for length in lengths)
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from bench.contenders import indexes
 from bench.contenders.front_doors import round_trip, stand_in
 from bench.measure import BenchError
+from bench.random_models import operations
 from bench.report import Chart, Section, Table, megabytes, milliseconds, to_markdown
 from bench.sections import bake, deployment, encoder, front_door, index, invocations, limits, start
 from bench.sections.deployment import EMBED, NEAREST, Found, spread
@@ -100,8 +101,8 @@ def test_our_index_finds_what_the_bare_product_says(tmp_path):
 def test_the_limits_section():
     config = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6}
     # 12 x 384^2 multiplications and additions a layer and token; and attention.
-    assert limits.operations(config, [1]) == 6 * (2 * 12 * 384**2 + 4 * 384)
-    assert limits.operations(config, [10, 10]) == 2 * limits.operations(config, [10])
+    assert operations(config, [1]) == 6 * (2 * 12 * 384**2 + 4 * 384)
+    assert operations(config, [10, 10]) == 2 * operations(config, [10])
     found = {"fp32": samples(0.1), "bf16": samples(0.025), "read": samples(0.05)}
     section = limits.section(found, config, {"two": [100, 100]})
     assert rows(section) == {
