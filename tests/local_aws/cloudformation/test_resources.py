@@ -364,9 +364,9 @@ def test_a_log_group_has_its_key_and_may_get_another(stack: Stack, context: Cont
     keys = {name: resource("AWS::KMS::Key", KeyPolicy=policy) for name in ("First", "Second")}
     for name in keys:
         arn = {"Fn::GetAtt": [name, "Arn"]}
-        log = resource("AWS::Logs::LogGroup", LogGroupName="/kept", KmsKeyId=arn)
+        log = resource("AWS::Logs::LogGroup", LogGroupName="/kept-with-a-key", KmsKeyId=arn)
         wanted = stack.deploy({**keys, "Log": log}, Key=arn)["Key"]
-        (found,) = context.client("logs").describe_log_groups(logGroupNamePrefix="/kept")[
+        (found,) = context.client("logs").describe_log_groups(logGroupNamePrefix="/kept-with-a-key")[
             "logGroups"
         ]
         assert found["kmsKeyId"] == wanted
