@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from commands import deployment
-from contract.names import Names
+from contract.names import STACKS, Names
 
 
 class Target:
@@ -30,7 +30,8 @@ class Target:
 
 @pytest.fixture
 def choice():
-    return SimpleNamespace(settings=SimpleNamespace(names=Names("dev")), context_options=[])
+    settings = SimpleNamespace(names=Names("dev"), stacks=STACKS)
+    return SimpleNamespace(settings=settings, context_options=[])
 
 
 def test_a_failed_deployment_says_what_the_next_one_needs(choice, capsys):

@@ -32,6 +32,10 @@ UNTRIED = {
     "s3:DeleteObject": "every bake is younger than a day",
     "s3:DeleteObjectVersion": "every bake is younger than a day",
     "sagemaker:DeleteEndpoint": "CloudFormation leaves no endpoint",
+    "s3vectors:DeleteIndex": "the corpus is in the artifact",
+    "s3vectors:GetIndex": "the corpus is in the artifact",
+    "s3vectors:ListVectorBuckets": "the corpus is in the artifact",
+    "states:StartExecution": "no loading of an index failed",
     "servicequotas:ListServiceQuotas": "the local AWS has no quotas, and says so first",
 }
 
