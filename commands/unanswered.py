@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from commands.console import say
 from commands.errors import CommandError
 from commands.target import add_target_arguments, choose
 from commands.verify.deployed import Deployed
+from contract.vector_index import ANSWER, QUESTIONS, VectorIndex, entry_id_of_key
 from corpus.headers import squeezed
 
 # Further wordings become further questions of the entry; what begins with # is not read.
@@ -190,12 +192,32 @@ class Model:
 
     def nearest(self, texts: Sequence[str]) -> list[dict[str, Any] | None]:
         """The best hit for each text, however low it scores."""
+        if self._stage.settings.search.has_vector_index:
+            return self._nearest_in_index(texts)
         words = {} if self._stage.settings.search.ranking != "vectors" else {"lexical": False}
         return [
             hits[0] if hits else None
             for some in _some_at_once(texts)
             for hits in self._ask(mode="search", queries=some, top_k=1, **words)["results"]
         ]
+
+    def _nearest_in_index(self, texts: Sequence[str]) -> list[dict[str, Any] | None]:
+        """As `nearest`, by vectors alone, where S3 Vectors holds the corpus."""
+        names, client = self._stage.settings.names, self._stage.client
+        parameter = client("ssm").get_parameter(Name=names.index_parameter)["Parameter"]
+        index = VectorIndex.from_json(parameter["Value"])
+        hits: list[dict[str, Any] | None] = []
+        for some in _some_at_once(texts):
+            for vector in self._ask(mode="queries", queries=some)["vectors"]:
+                found = client("s3vectors").query_vectors(
+                    vectorBucketName=index.vector_bucket,
+                    indexName=index.index_id,
+                    queryVector={"float32": np.frombuffer(b64decode(vector), "<f4").tolist()},
+                    topK=1,
+                    returnMetadata=True,
+                )["vectors"]
+                hits.append(_entry(found[0]) if found else None)
+        return hits
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         try:
@@ -205,6 +227,15 @@ class Model:
                 f"The deployed model groups the questions, and its endpoint {self._endpoint} does"
                 f" not answer: {error} If it is switched off: make on"
             ) from error
+
+
+def _entry(vector: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = vector["metadata"]
+    return {
+        "id": entry_id_of_key(vector["key"]),
+        "question": next(iter(metadata.get(QUESTIONS, ())), None),
+        "answer": metadata[ANSWER],
+    }
 
 
 def _some_at_once(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import struct
 from argparse import Namespace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,10 @@ from commands.errors import CommandError
 from commands.target import Choice
 from commands.unanswered import COLUMNS, Asked, Model, group_by_meaning, read_questions, write
 from commands.verify.deployed import Deployed
+from contract.vector_index import VectorIndex
 from corpus.__main__ import main as corpus_main
 from corpus.reader import describe, read_corpus
+from tests.support.model_validator import check_request
 from tests.support.synthesis import changed
 
 GROUP = "/faq-search/dev/unanswered"
@@ -241,3 +246,34 @@ def test_nothing_that_somebody_asked_is_a_formula(tmp_path):
         *("'=1+1", "'+1", "'-1", "'@x", "'=1", "a b c", "Is 1 = 1?")
     ]
     assert {row["# best score"] for row in rows} == {""}
+
+
+def test_the_nearest_entry_may_be_in_an_index(target, monkeypatch):
+    index = VectorIndex("i" * 40, "vectors", "bake", "sha", "hybrid", 2, 1, 1)
+    asked_index = []
+
+    class Index:
+        def get_parameter(self, **request: Any) -> dict[str, Any]:
+            assert request == {"Name": "/faq-search/dev/index"}
+            return {"Parameter": {"Value": index.to_json()}}
+
+        def query_vectors(self, **request: Any) -> dict[str, Any]:
+            assert not check_request("s3vectors", "QueryVectors", request)
+            asked_index.append(request["queryVector"]["float32"])
+            metadata = {"questions": ["Which languages?", "R?"], "answer": "Python and R."}
+            found = [{"key": "1/7", "metadata": metadata}]
+            return {"vectors": found if asked_index[-1] == [0, 1] else []}
+
+    vectors = {"Is R supported?": [0, 1], "Why?": [1, 0]}
+
+    class Asking(Deployed):
+        def ask(self, endpoint: str, request: Any) -> Any:
+            assert request["mode"] == "queries"
+            packed = [struct.pack("<2f", *vectors[query]) for query in request["queries"]]
+            return {"vectors": [base64.b64encode(each).decode() for each in packed]}, 0
+
+    monkeypatch.setattr(target, "client", lambda *_: Index())
+    settings = changed("dev", search={"engine": "s3_vectors"})
+    stage = Asking(target, replace(Choice.read("dev"), settings=settings))
+    expected = {key: HIT[key] for key in ("id", "question", "answer")}
+    assert Model(stage).nearest(["Is R supported?", "Why?"]) == [expected, None]

@@ -366,9 +366,9 @@ def test_a_log_group_has_its_key_and_may_get_another(stack: Stack, context: Cont
         arn = {"Fn::GetAtt": [name, "Arn"]}
         log = resource("AWS::Logs::LogGroup", LogGroupName="/kept-with-a-key", KmsKeyId=arn)
         wanted = stack.deploy({**keys, "Log": log}, Key=arn)["Key"]
-        (found,) = context.client("logs").describe_log_groups(logGroupNamePrefix="/kept-with-a-key")[
-            "logGroups"
-        ]
+        (found,) = context.client("logs").describe_log_groups(
+            logGroupNamePrefix="/kept-with-a-key"
+        )["logGroups"]
         assert found["kmsKeyId"] == wanted
 
 
