@@ -31,7 +31,9 @@ def test_it_is_valid_and_complete():
     assert body == {"$ref": "#/components/schemas/SearchRequest"}
     responses = search["responses"]
     assert {"200", "400", "401", "403", "413", "415", "429", "502", "503", "504"} <= set(responses)
-    assert responses["503"]["description"] == "model_unavailable or serving_off"
+    assert responses["503"]["description"] == (
+        "index_unavailable or model_unavailable or serving_off"
+    )
     assert {"202", "409"} <= set(document["paths"]["/batch"]["post"]["responses"])
     limits = document["components"]["schemas"]["SearchRequest"]["properties"]
     assert (limits["top_k"]["minimum"], limits["top_k"]["maximum"]) == (1, 1000)
