@@ -113,6 +113,18 @@ def test_from_a_corpus_to_what_is_searched(index_aws: IndexAws, workflow: Workfl
 
 
 @pytest.mark.usefixtures("interpreted")
+def test_an_execution_goes_on_where_everything_is_put(
+    index_aws: IndexAws, workflow: Workflow
+) -> None:
+    nothing_found(index_aws)
+    assert workflow.run(index()) == "FAILED"
+    del index_aws._query_vectors
+    workflow.actions.clear()
+    assert workflow.interpret(index()) == "SUCCEEDED"
+    assert workflow.actions == ["prepare", "look", "plan", "finish", "switch"]
+
+
+@pytest.mark.usefixtures("interpreted")
 def test_a_failure_ends_the_execution(index_aws: IndexAws, workflow: Workflow) -> None:
     bad_entry(index_aws)
     assert workflow.interpret(index()) == "FAILED"
