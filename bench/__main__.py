@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,8 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and writes the report; 1 if a chosen section could not be measured."""
     options = _parser().parse_args(arguments)
+    # Ended by `timeout` as by Ctrl-C: servers stop, and the report is written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = [DEPLOYMENT, *SECTIONS]
     usual = [name for name in names if name not in LONG]
     chosen = options.only.split(",") if options.only else usual
