@@ -6,6 +6,9 @@ import math
 import os
 from pathlib import Path
 
+# AVX512-VNNI, AVX-VNNI and AMX, by Linux's names.
+_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
+
 
 def available_cpus() -> int:
     """The number of processors: this process's affinity, capped by the control group's quota."""
@@ -29,3 +32,13 @@ def total_memory() -> int:
         if text != "max":
             memory = min(memory, int(text))
     return memory
+
+
+def has_int8_products(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies numbers of eight bits and adds them in 32."""
+    try:
+        lines = cpuinfo.read_text("utf-8").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not _INT8.isdisjoint(flags.split())

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import zipfile
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from container.bake.settings import BakeSettings
 from container.bake.weights import FoundModel, find_model, write_serving_form
 from container.encoder.base import Encoder
 from container.encoder.load import open_encoder
+from container.encoder.model_config import Precision
 from container.errors import BakeError, LoadError
 from container.search.index import Index
 from container.search.passages import Passages
@@ -40,6 +42,7 @@ LEAST_FREE = 1 << 20
 NEEDED = {
     "bf16": "a CPU with AVX512-BF16 or AMX, or a GPU of the Ampere generation or later",
     "fp16": "a GPU",
+    "int8": "a CPU",
 }
 
 
@@ -127,15 +130,20 @@ def bake(paths: Paths, code: Path) -> None:
                 f"The model's dimension is {model.config.dimension}; the settings say "
                 f"{settings.dimension} for {settings.model_id}."
             )
-        write_serving_form(model, artifact / WEIGHTS)
-        encoder = _encoder(settings, artifact / WEIGHTS, model)
+        weights = full_weights = artifact / WEIGHTS
+        if settings.precision == "int8":
+            full_weights = scratch / "float"
+        write_serving_form(model, full_weights)
+        if settings.precision == "int8":
+            _quantize(settings, found, model, full_weights, weights)
+        encoder = _encoder(settings, weights, model)
         _say(
             f"Model {settings.model_id} {settings.model_version}: dimension "
             f"{model.config.dimension}, pooling {model.config.pooling} ({model.pooling_source}), "
             f"up to {model.config.max_seq_length} tokens; {encoder.runtime} on {encoder.device}"
         )
         if found:
-            passages = Passages(artifact / WEIGHTS / "tokenizer.json", model.config)
+            passages = Passages(weights / "tokenizer.json", model.config)
             encode_corpus(
                 settings,
                 found.file,
@@ -144,7 +152,17 @@ def bake(paths: Paths, code: Path) -> None:
                 passages=passages,
                 folder=artifact / INDEX,
             )
-        manifest = make_manifest(settings, found and found.info, model, encoder, artifact)
+        manifest = make_manifest(
+            settings,
+            found and found.info,
+            model,
+            encoder,
+            artifact,
+            # As a GPU encodes: with the quantised weights, but in float32.
+            float_encoder=(
+                open_encoder(weights, model.config) if settings.precision == "int8" else None
+            ),
+        )
         if found and settings.precision != "fp32":
             manifest["precision_check"] = check_precision(
                 settings,
@@ -153,7 +171,7 @@ def bake(paths: Paths, code: Path) -> None:
                     artifact / INDEX, found.info.entries, model.config.dimension, settings.ranking
                 ),
                 encoder,
-                open_encoder(artifact / WEIGHTS, model.config, settings.batch_size),
+                open_encoder(full_weights, model.config, settings.batch_size),
             )
             _say(f"Precision {settings.precision}: {manifest['precision_check']}")
         (artifact / MANIFEST).write_text(
@@ -190,15 +208,40 @@ def _read_corpus(settings: BakeSettings, paths: Paths) -> _Corpus | None:
     return _Corpus(file, info)
 
 
+def _quantize(
+    settings: BakeSettings, corpus: _Corpus | None, model: FoundModel, source: Path, target: Path
+) -> None:
+    """Writes the weights of `source` into `target` in eight bits."""
+    if corpus is None:
+        raise BakeError("The precision int8 needs a corpus: its texts show what has to be rounded.")
+    encoder = open_encoder(source, model.config)
+    if "int8" not in encoder.precisions():
+        raise _cannot_compute(settings.precision, encoder)
+    # OpenVINO is among the vendored packages.
+    from container.bake import quantize  # noqa: PLC0415
+
+    started = time.monotonic()
+    tokens = quantize.usual_tokens(settings, corpus.file, corpus.info.entries, encoder)
+    quantize.quantize_file(model.config, tokens, source, target)
+    _say(
+        f"Weights in int8: ranges from {sum(map(len, tokens)):,} tokens of {len(tokens):,} texts, "
+        f"{time.monotonic() - started:.0f} s"
+    )
+
+
 def _encoder(settings: BakeSettings, weights: Path, model: FoundModel) -> Encoder:
     encoder = open_encoder(weights, model.config, settings.batch_size, settings.precision)
     if encoder.precision != settings.precision:
-        raise BakeError(
-            f"The precision {settings.precision} needs a processor with instructions for it "
-            f"({NEEDED[settings.precision]}), which this machine ({encoder.device}) does not have. "
-            'Choose another bake instance, or set model.precision = "fp32".'
-        )
+        raise _cannot_compute(settings.precision, encoder)
     return encoder
+
+
+def _cannot_compute(precision: Precision, encoder: Encoder) -> BakeError:
+    return BakeError(
+        f"The precision {precision} needs a processor with instructions for it "
+        f"({NEEDED[precision]}), which this machine ({encoder.device}) does not have. "
+        'Choose another bake instance, or set model.precision = "fp32".'
+    )
 
 
 def _copy_code(code: Path, paths: Paths, target: Path) -> None:

@@ -32,10 +32,15 @@ def make_manifest(
     model: FoundModel,
     encoder: Encoder,
     artifact: Path,
+    *,
+    float_encoder: Encoder | None = None,
 ) -> dict[str, Any]:
     """What the artifact is. Holds no times and no machine: equal inputs give equal bytes.
 
     Without a corpus there is none in it, and no index; the probes then are embeddings.
+
+    Args:
+        float_encoder: of quantised weights, as a GPU computes with them: for probes of its own.
     """
     config = model.config
     about = {
@@ -62,6 +67,9 @@ def make_manifest(
             "index": {"rows": index.rows, "dimension": config.dimension},
             "probes": _probes(Searcher(encoder, index, about), index, settings),
         }
+        if float_encoder is not None:
+            searcher = Searcher(float_encoder, index, about)
+            found["float_probes"] = _probes(searcher, index, settings)
     return {
         "bake_id": settings.bake_id,
         "model": about,

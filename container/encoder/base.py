@@ -103,6 +103,11 @@ class Encoder(TextEncoder):
         """How many texts fit a batch whose longest text has `length` tokens."""
         return min(self.batch_size, max(1, self.max_batch_tokens // length))
 
+    @staticmethod
+    def precisions() -> tuple[Precision, ...]:
+        """What it computes in on this processor."""
+        return ("fp32",)
+
     @abstractmethod
     def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
         """One batch: float32 [len(tokens), dimension]."""

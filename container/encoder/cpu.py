@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from container.encoder.base import Encoder, Tokens
 from container.encoder.model_config import ModelConfig, Precision
 from container.encoder.openvino_graph import build_graph, pack
-from container.machine import available_cpus
+from container.encoder.quantized import dequantized, is_quantized
+from container.machine import available_cpus, has_int8_products
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+# With int8, what is not a product of weights is float32.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+_TYPES = {"F32": np.float32, "I8": np.int8}
 _LENGTH_BYTES = 8
 
 
@@ -53,16 +56,27 @@ class OpenVinoEncoder(Encoder):
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)
         self.precision = precision
         self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
-        graph = build_graph(config, map_tensors(weights_dir / "model.safetensors"))
-        self._request = infer_request(graph, precision)
+        weights = map_tensors(weights_dir / "model.safetensors")
+        int8_products = precision == "int8" and has_int8_products()
+        if precision == "int8":
+            if not is_quantized(weights):
+                raise ValueError("the weights are not quantised, so they cannot be used in int8")
+            if not int8_products:
+                # Older instructions add pairs of products in 16 bits, which overflow.
+                self.runtime += ", its products in fp32 (this processor has no VNNI)"
+        elif is_quantized(weights):
+            weights = dequantized(weights)
+        self._request = infer_request(
+            build_graph(config, weights, int8_products=int8_products), precision
+        )
         # One request already runs on all processors; two at once would gain nothing.
         self._lock = Lock()
 
     @staticmethod
     def precisions() -> tuple[Precision, ...]:
-        """What this processor has instructions for."""
+        """What it computes in on this processor: int8 anywhere, with the same results."""
         capable = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return ("fp32", "bf16") if "BF16" in capable else ("fp32",)
+        return ("fp32", "bf16", "int8") if "BF16" in capable else ("fp32", "int8")
 
     def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
         """One batch: float32 [len(tokens), dimension]."""
@@ -73,8 +87,8 @@ class OpenVinoEncoder(Encoder):
         return vectors
 
 
-def map_tensors(file: Path) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a file that `write_serving_form` wrote, by name, without copying them.
+def map_tensors(file: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a file that the bake wrote, by name, without copying them.
 
     safetensors' own reader for numpy copies. Mapped, the weights are read once, when the graph is
     compiled, and the word embeddings stay in the page cache, which processes share. Raises
@@ -89,8 +103,10 @@ def map_tensors(file: Path) -> dict[str, NDArray[np.float32]]:
     tensors = {}
     for name, facts in header.items():
         first, last = facts["data_offsets"]
-        if facts["dtype"] != "F32" or start + last > len(content):
-            raise ValueError(f"{file.name}: the tensor {name} is not float32, or is cut short")
-        tensor = content[start + first : start + last].view(np.float32)
+        if facts["dtype"] not in _TYPES or start + last > len(content):
+            raise ValueError(
+                f"{file.name}: the tensor {name} is neither float32 nor int8, or is cut short"
+            )
+        tensor = content[start + first : start + last].view(_TYPES[facts["dtype"]])
         tensors[name] = tensor.reshape(facts["shape"])
     return tensors

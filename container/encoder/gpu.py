@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from container.encoder.base import Encoder, Tokens
 from container.encoder.model_config import ModelConfig, Precision
+from container.encoder.quantized import dequantized, is_quantized
 
 # Few distinct lengths let kernels and memory be reused; and kernels are fastest at multiples of 8.
 STEP = 8
@@ -38,8 +42,21 @@ class TorchEncoder(Encoder):
         self.precision = precision
         self.runtime = f"torch {torch.__version__}, {precision}"
         self._device = torch.device(device)
+        file = weights_dir / "model.safetensors"
+        with safe_open(file, "numpy") as tensors:
+            quantized = is_quantized(tensors.keys())
+        given: dict[str, Any] = {"pretrained_model_name_or_path": weights_dir}
+        if quantized:
+            given = {
+                "pretrained_model_name_or_path": None,
+                "config": transformers.AutoConfig.from_pretrained(weights_dir),
+                "state_dict": {
+                    name: torch.from_numpy(tensor)
+                    for name, tensor in dequantized(load_file(file)).items()
+                },
+            }
         self._model = transformers.AutoModel.from_pretrained(
-            weights_dir,
+            **given,
             add_pooling_layer=False,
             attn_implementation="sdpa",
             torch_dtype=_DTYPES[precision],
@@ -49,7 +66,7 @@ class TorchEncoder(Encoder):
 
     @staticmethod
     def precisions() -> tuple[Precision, ...]:
-        """What this processor has instructions for."""
+        """What it computes in on this processor; an artifact in int8 is served in fp32."""
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return ("fp32", "bf16", "fp16")
         return ("fp32", "fp16")

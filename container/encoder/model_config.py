@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 Pooling = Literal["mean", "cls", "max"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 FAMILIES = ("bert", "roberta", "xlm-roberta")
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 POOLINGS = ("mean", "cls", "max")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ So padding costs nothing in the matrix products, which are nearly all of the wor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import openvino as ov
@@ -20,8 +20,10 @@ from openvino import opset13 as ops
 
 from container.encoder.base import Tokens
 from container.encoder.model_config import ModelConfig
+from container.encoder.quantized import INPUT_RANGE, INPUT_SCALE, LEVELS, SCALE
 
-Weights = Mapping[str, NDArray[np.float32]]
+# float32, and int8 where they are quantised.
+Weights = Mapping[str, NDArray[Any]]
 
 # The plugin compiles kernels for each new size, which takes milliseconds: keep to few sizes.
 STEP = 4
@@ -81,19 +83,36 @@ def _stepped(size: int) -> int:
     return size + -size % STEP
 
 
-def build_graph(config: ModelConfig, weights: Weights) -> ov.Model:
+def build_graph(config: ModelConfig, weights: Weights, *, int8_products: bool = True) -> ov.Model:
     """The graph from packed tokens (see `Packed` for the five inputs) to vectors.
 
     The weights are not copied and must be writeable arrays. The output is float32
     [batch, dimension], pooled, and of unit length if the model normalises. All sizes are dynamic.
+
+    Quantised weights (see `container.encoder.quantized`) are multiplied as they are, with inputs
+    rounded to eight bits. Without `int8_products` the same numbers are multiplied in float32.
     """
-    return _GraphBuilder(config, weights).build()
+    return _GraphBuilder(config, weights, int8_products).build()
+
+
+def build_observed_graph(config: ModelConfig, weights: Weights) -> tuple[ov.Model, list[str]]:
+    """A graph that also returns what goes into the projections, float32 [total, size] each.
+
+    The names of these inputs, in their order, are those that quantised weights have them by.
+    """
+    builder = _GraphBuilder(config, weights, int8_products=False)
+    graph = builder.build()
+    graph.add_outputs([states.output(0) for states in builder.projected.values()])
+    return graph, list(builder.projected)
 
 
 class _GraphBuilder:
-    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+    def __init__(self, config: ModelConfig, weights: Weights, int8_products: bool) -> None:
         self.config = config
         self.weights = weights
+        self.int8_products = int8_products
+        # What goes into the projections, by name.
+        self.projected: dict[str, ov.Node] = {}
         self._slots = ops.parameter([-1, -1], np.int32)
         self._origins = ops.parameter([-1], np.int32)
 
@@ -114,12 +133,27 @@ class _GraphBuilder:
 
     def _weight(self, name: str, scale: float = 1.0) -> ov.Node:
         weight = self.weights[name]
+        if weight.dtype == np.int8:
+            steps = self.weights[name + SCALE][:, np.newaxis] * np.float32(scale)
+            if not self.int8_products:
+                return ops.constant(weight * steps)
+            whole = ops.constant(weight, shared_memory=True)
+            return ops.multiply(ops.convert(whole, np.float32), ops.constant(steps))
         if scale == 1.0:
             return ops.constant(weight, shared_memory=True)
         return ops.constant(weight * np.float32(scale))
 
+    def _input(self, states: ov.Node, name: str) -> ov.Node:
+        """What goes into the projections `name`: rounded to eight bits if they are quantised."""
+        self.projected[name] = states
+        if name + INPUT_SCALE not in self.weights:
+            return states
+        scale, (low, high) = self.weights[name + INPUT_SCALE], self.weights[name + INPUT_RANGE]
+        bounds = (ops.constant((scale * bound)[np.newaxis]) for bound in (low, high))
+        return ops.fake_quantize(states, *bounds, _scalar(low), _scalar(high), LEVELS)
+
     def _embeddings(self, tokens: ov.Node, positions: ov.Node) -> ov.Node:
-        words = ops.gather(self._weight("embeddings.word_embeddings.weight"), tokens, _axis(0))
+        words = self._rows("embeddings.word_embeddings.weight", tokens)
         # There is one segment, so its vector can be part of every position's.
         table = (
             self.weights["embeddings.position_embeddings.weight"]
@@ -127,6 +161,15 @@ class _GraphBuilder:
         )
         places = ops.gather(ops.constant(table, dtype=np.float32), positions, _axis(0))
         return self._norm(ops.add(words, places), "embeddings.LayerNorm")
+
+    def _rows(self, name: str, numbers: ov.Node) -> ov.Node:
+        """Rows of a table, of which only these become float32 if it is quantised."""
+        table = self.weights[name]
+        rows = ops.gather(ops.constant(table, shared_memory=True), numbers, _axis(0))
+        if table.dtype != np.int8:
+            return rows
+        steps = ops.constant(self.weights[name + SCALE][:, np.newaxis])
+        return ops.multiply(ops.convert(rows, np.float32), ops.gather(steps, numbers, _axis(0)))
 
     def _by_text(self, states: ov.Node) -> ov.Node:
         """[total, dimension] to [batch, length, dimension]."""
@@ -141,9 +184,10 @@ class _GraphBuilder:
         # Scales the query's weights rather than attention's products: the plugin would fold that
         # into the key's projection and choose a slower kernel for it.
         scale = (self.config.dimension // self.config.heads) ** -0.5
-        query = self._heads(self._linear(hidden, f"{name}.attention.self.query", scale))
-        key = self._heads(self._linear(hidden, f"{name}.attention.self.key"))
-        value = self._heads(self._linear(hidden, f"{name}.attention.self.value"))
+        given = self._input(hidden, f"{name}.attention.self")
+        query = self._heads(self._linear(given, f"{name}.attention.self.query", scale))
+        key = self._heads(self._linear(given, f"{name}.attention.self.key"))
+        value = self._heads(self._linear(given, f"{name}.attention.self.value"))
         context = ops.scaled_dot_product_attention(query, key, value, bias, _scalar(1.0))
         rows = ops.reshape(
             ops.transpose(context, _vector(0, 2, 1, 3)),
@@ -151,10 +195,10 @@ class _GraphBuilder:
             special_zero=False,
         )
         context = ops.gather(rows, self._origins, _axis(0))
-        attended = self._linear(context, f"{name}.attention.output.dense")
+        attended = self._projection(context, f"{name}.attention.output.dense")
         hidden = self._norm(ops.add(attended, hidden), f"{name}.attention.output.LayerNorm")
-        inner = self._activation(self._linear(hidden, f"{name}.intermediate.dense"))
-        outer = self._linear(inner, f"{name}.output.dense")
+        inner = self._activation(self._projection(hidden, f"{name}.intermediate.dense"))
+        outer = self._projection(inner, f"{name}.output.dense")
         return self._norm(ops.add(outer, hidden), f"{name}.output.LayerNorm")
 
     def _heads(self, states: ov.Node) -> ov.Node:
@@ -164,6 +208,9 @@ class _GraphBuilder:
             self._by_text(states), _vector(0, 0, self.config.heads, size), special_zero=True
         )
         return ops.transpose(split, _vector(0, 2, 1, 3))
+
+    def _projection(self, states: ov.Node, name: str) -> ov.Node:
+        return self._linear(self._input(states, name), name)
 
     def _linear(self, states: ov.Node, name: str, scale: float = 1.0) -> ov.Node:
         weight, bias = self._weight(f"{name}.weight", scale), self._weight(f"{name}.bias", scale)

@@ -218,7 +218,7 @@ def test_a_corpus_beyond_the_disk_points_to_its_setting(tiny_run, monkeypatch):
     ids=["system", "safetensors", "numpy"],
 )
 def test_a_disk_that_is_full_is_reported_with_its_setting(tiny_run, monkeypatch, error, free):
-    def fail(*_):
+    def fail(*_, **__):
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
         raise error
 
@@ -244,7 +244,7 @@ def test_vectors_that_are_not_finite_fail_the_bake(tiny_run, monkeypatch):
 def test_an_unexpected_error_is_reported_with_its_traceback_in_the_log(
     tiny_run, monkeypatch, capfd
 ):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError("no room")
 
     monkeypatch.setattr(job, "make_manifest", fail)

@@ -97,7 +97,7 @@ def test_what_loses_nothing_is_accepted_with_both_figures(check):
 
 def test_a_lost_answer_refuses_it_in_words_that_give_both_figures(check, monkeypatch):
     monkeypatch.setattr(precision_check, "TOP", 1)
-    monkeypatch.setattr(precision_check, "LEAST_COSINE", -1)
+    monkeypatch.setattr(precision_check, "LEAST_WORST_COSINE", -1)
     with pytest.raises(BakeError) as caught:
         check(TableEncoder(wrong=(3,)), TableEncoder())
     assert "top-3 accuracy over 8 questions of the corpus is 0.8750 with bf16" in str(caught.value)
@@ -116,6 +116,24 @@ def test_vectors_too_far_off_refuse_it_though_nothing_is_lost(check):
         check(TableEncoder(turn=0.1), TableEncoder())
 
 
+def test_in_int8_single_texts_may_be_further_off(check):
+    found = check(TableEncoder(turn=0.1), TableEncoder(), precision="int8")
+    assert found["worst_cosine"] < 0.999
+    assert 0.99 < found["mean_cosine"] < 0.999
+
+
+def test_in_int8_vectors_must_be_near_on_average(check):
+    with pytest.raises(BakeError, match=r"mean cosine to fp32 is 0\.98\d+ \(at least 0\.99 is"):
+        check(TableEncoder(turn=0.2), TableEncoder(), precision="int8")
+
+
+def test_in_int8_a_lost_answer_refuses_it_too(check, monkeypatch):
+    monkeypatch.setattr(precision_check, "TOP", 1)
+    monkeypatch.setattr(precision_check, "LEAST_MEAN_COSINE", -1)
+    with pytest.raises(BakeError, match=r"is 0\.8750 with int8"):
+        check(TableEncoder(wrong=(3,)), TableEncoder(), precision="int8")
+
+
 def test_a_corpus_of_texts_is_asked_its_own_texts(check):
     found = check(TableEncoder(turn=0.01), TableEncoder(), questions=False)
     assert found["asked"] == "texts"
@@ -129,7 +147,7 @@ def test_of_texts_the_three_best_must_be_those_of_fp32(check, monkeypatch):
             vectors[:, [1, 2, 5]] *= 0.1
             return vectors
 
-    monkeypatch.setattr(precision_check, "LEAST_COSINE", -1)
+    monkeypatch.setattr(precision_check, "LEAST_WORST_COSINE", -1)
     with pytest.raises(BakeError, match="the share of float32's three best over 8 texts"):
         check(Other(), TableEncoder(), questions=False)
 

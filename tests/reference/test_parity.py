@@ -15,6 +15,7 @@ from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 
 from container.artifact import read_manifest
+from container.bake.quantize import quantize_file
 from container.encoder.cpu import OpenVinoEncoder
 from container.encoder.gpu import TorchEncoder
 from container.encoder.load import model_config
@@ -176,6 +177,18 @@ def test_families_agree_with_sentence_transformers(family_folder, tmp_path, pool
     for encoder in REDUCED.values():
         found = encoder(config, tmp_path / "weights").encode(varied_texts()[::5])
         assert worst_cosine(found, expected[::5]) >= 0.99
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
+def test_quantised_weights_are_the_same_in_float(tmp_path, family):
+    """As a GPU serves an artifact in int8."""
+    write_tiny_model(tmp_path / "source", family)
+    config = write_weights(tmp_path / "source", tmp_path)
+    tokens = OpenVinoEncoder(config, tmp_path / "weights").tokenize(["hello world", "a b c d"])
+    quantize_file(config, tokens, tmp_path / "weights", tmp_path / "int8")
+    expected = OpenVinoEncoder(config, tmp_path / "int8").encode(varied_texts()[:50])
+    found = ENCODERS["torch"](config, tmp_path / "int8").encode(varied_texts()[:50])
+    assert worst_cosine(found, expected) >= LEAST_COSINE
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
