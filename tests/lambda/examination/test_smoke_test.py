@@ -154,6 +154,16 @@ def test_a_gpu_instance_that_computes_on_its_cpu_fails(test, cpu, gpu):
     )
 
 
+def test_answers_are_compared_with_the_probes_of_the_device(test, cpu, gpu):
+    """A bake in int8: GPUs compute in fp32."""
+    other = [{**probe, "scores": [s + 0.1 for s in probe["scores"]]} for probe in PROBES]
+    cpu.manifest = {**cpu.manifest, "float_probes": other}
+    gpu.manifest = {**gpu.manifest, "probes": other, "float_probes": PROBES}
+    assert test(CPU, GPU)["Status"] == "SUCCESS"
+    gpu.manifest = {**gpu.manifest, "float_probes": other}
+    assert "but bake" in reason(test(CPU, GPU))
+
+
 def test_so_does_an_endpoint_that_computes_on_a_gpu_it_should_not_have(test, cpu):
     cpu.manifest = {**cpu.manifest, "device": "cuda (NVIDIA A10G)"}
     assert "it computes on cuda (NVIDIA A10G), but should on its CPU." in reason(test())
