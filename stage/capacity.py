@@ -25,8 +25,8 @@ _OF_A_VCPU: Final = 0.2e12 / 4
 # variant, 8.1e12 for the T4, 15.7e12 for the V100. AWS's figures say nothing of it: with 155 tokens
 # a GPU mostly waits.
 _OF_A_GPU: Final = {"g5": 15.6e12, "g4dn": 4.05e12, "p3": 7.85e12}
-# With half the bits, twice as many.
-_HALF_PRECISION: Final = 2
+# With half the bits, twice as many; with a quarter of them, too: attention and the rest stay fp32.
+_REDUCED_PRECISION: Final = 2
 # Layers by the dimension of the vectors, which is the width of the layers.
 _LAYERS: Final = {384: 12, 768: 12, 1024: 24}
 _FEWER_LAYERS: Final = {"huggingface-sentencesimilarity-all-MiniLM-L6-v2": 6}
@@ -61,4 +61,4 @@ def _speed(endpoint: EndpointSettings, precision: str) -> float | None:
         speed = _OF_A_VCPU * vcpus(instance_type)
     if speed is None or precision == "fp32" or precision not in precisions(instance_type):
         return speed
-    return speed * _HALF_PRECISION
+    return speed * _REDUCED_PRECISION

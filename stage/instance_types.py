@@ -11,6 +11,8 @@ import re
 _GPU = re.compile(r"[gp]\d")
 _SIZE = re.compile(r"ml\.[^.]+\.(\d*)xlarge")
 _BF16_CPU = 7
+# VNNI: Intel's processors of the sixth generation (c6i), and all but AWS's own from the seventh.
+_INT8_CPU = re.compile(r"[a-z]+6i.*|[a-z]+([7-9]|\d\d)(?!g).*")
 _BF16_GPU = {"g": 5, "p": 4}
 _LOCAL_STORAGE = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
 
@@ -29,15 +31,16 @@ def vcpus(instance_type: str) -> int:
 
 
 def precisions(instance_type: str) -> tuple[str, ...]:
-    """What it has instructions for: `ml.c6i.xlarge` -> ("fp32",).
+    """What it has instructions for: `ml.c6i.xlarge` -> ("fp32", "int8").
 
     bfloat16: CPUs from the seventh generation of instances on, GPUs from Ampere (g5, p4) on.
-    float16: GPUs.
+    float16: GPUs. int8: CPUs with VNNI; what we run on GPUs does not use their instructions for it.
     """
     family = _family(instance_type)
     generation = int(re.sub(r"\D*(\d+).*", r"\1", family))
     if not is_gpu(instance_type):
-        return ("fp32", "bf16") if generation >= _BF16_CPU else ("fp32",)
+        reduced = [("bf16", generation >= _BF16_CPU), ("int8", _INT8_CPU.fullmatch(family))]
+        return ("fp32", *(name for name, able in reduced if able))
     return ("fp32", "bf16", "fp16") if generation >= _BF16_GPU[family[0]] else ("fp32", "fp16")
 
 

@@ -311,7 +311,7 @@ def _lock_problems(values: dict[str, Any], lock: Lock) -> Iterable[str]:
 
 def _precision_problems(precision: Any, instance_type: str) -> Iterable[str]:
     able = precisions(instance_type)
-    if precision in ("bf16", "fp16") and precision not in able:
+    if precision in ("bf16", "fp16", "int8") and precision not in able:
         yield (
             f"model.precision ({precision!r}): bake.instance_type {instance_type} has no"
             f" instructions for it; allowed there: {', '.join(able)}"

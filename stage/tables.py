@@ -80,13 +80,14 @@ class Hyperparameters(Table):
 class ModelSettings(Table):
     """The JumpStart model.
 
-    precision: what vectors are computed in, `fp32` (default), `bf16` or `fp16`. The bake accepts
-        less than fp32 only where it loses no top-3 accuracy on the corpus. An instance type
-        without instructions for it bakes nothing, and serves in fp32.
+    precision: what vectors are computed in, `fp32` (default), `bf16`, `fp16` or `int8`. The bake
+        accepts less than fp32 only where it loses no top-3 accuracy on the corpus. An instance
+        type without instructions for it bakes nothing, and serves in fp32. See
+        docs/configuration.md.
     """
 
     id: str
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
     hyperparameters: Hyperparameters = Hyperparameters()  # type: ignore[call-arg]
 
 

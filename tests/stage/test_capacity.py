@@ -32,6 +32,8 @@ def test_larger_models_and_slower_processors_can_do_less() -> None:
     assert limit(LARGE, "ml.g5.2xlarge") == limit(LARGE, "ml.g5.8xlarge") == 670_000
     assert limit(LARGE, "ml.g5.2xlarge", "fp16") == 1_300_000
     assert limit(LARGE, "ml.c6i.xlarge", "fp16") == 8_600, "it computes in fp32"
+    assert limit(LARGE, "ml.c6i.xlarge", "int8") == 17_000
+    assert limit(LARGE, "ml.g5.2xlarge", "int8") == 670_000, "it computes in fp32"
     assert limit(LARGE, "ml.g5.2xlarge", device="cpu") == 17_000
 
 

@@ -58,7 +58,12 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("precision", "instance_type"),
-    [("bf16", "ml.g5.2xlarge"), ("fp16", "ml.g5.2xlarge"), ("fp16", "ml.g4dn.2xlarge")],
+    [
+        ("bf16", "ml.g5.2xlarge"),
+        ("fp16", "ml.g5.2xlarge"),
+        ("fp16", "ml.g4dn.2xlarge"),
+        ("int8", "ml.c6i.xlarge"),
+    ],
 )
 def test_a_precision_that_the_bake_has_instructions_for(precision: str, instance_type: str) -> None:
     settings = check(
@@ -70,9 +75,10 @@ def test_a_precision_that_the_bake_has_instructions_for(precision: str, instance
 @pytest.mark.parametrize(
     ("precision", "instance_type", "allowed"),
     [
-        ("bf16", "ml.c6i.xlarge", "fp32"),
-        ("fp16", "ml.c6i.xlarge", "fp32"),
+        ("bf16", "ml.c6i.xlarge", "fp32, int8"),
+        ("fp16", "ml.c6i.xlarge", "fp32, int8"),
         ("bf16", "ml.g4dn.2xlarge", "fp32, fp16"),
+        ("int8", "ml.g5.2xlarge", "fp32, bf16, fp16"),
     ],
 )
 def test_a_precision_that_the_bake_cannot_compute_in(
@@ -97,16 +103,20 @@ def test_questions_are_kept_as_long_as_cloudwatch_offers(days: int | str) -> Non
 
 
 def test_an_unknown_precision() -> None:
-    assert "Input should be 'fp32', 'bf16' or 'fp16'" in problems(
-        model=GOOD["model"] | {"precision": "int8"}
+    assert "Input should be 'fp32', 'bf16', 'fp16' or 'int8'" in problems(
+        model=GOOD["model"] | {"precision": "int4"}
     )
 
 
 @pytest.mark.parametrize(
     ("instance_type", "expected"),
     [
-        ("ml.c7i.xlarge", ("fp32", "bf16")),
-        ("ml.m6i.large", ("fp32",)),
+        ("ml.c7i.xlarge", ("fp32", "bf16", "int8")),
+        ("ml.c6id.xlarge", ("fp32", "int8")),
+        ("ml.m6i.large", ("fp32", "int8")),
+        ("ml.c6a.xlarge", ("fp32",)),
+        ("ml.c6g.xlarge", ("fp32",)),
+        ("ml.c5.xlarge", ("fp32",)),
         ("ml.g6e.xlarge", ("fp32", "bf16", "fp16")),
         ("ml.p3.2xlarge", ("fp32", "fp16")),
         ("ml.p4d.24xlarge", ("fp32", "bf16", "fp16")),
