@@ -27,6 +27,7 @@ INSTRUCTION_SETS: Final = {
     "bf16": "BF16 (Arm)",
 }
 _NATIVE_BF16: Final = ("AVX512-BF16", "AMX-BF16", "BF16 (Arm)")
+_VNNI: Final = ("AVX-VNNI", "AVX512-VNNI", "AMX-INT8")
 _LIBRARIES: Final = (
     *("numpy", "openvino", "tokenizers", "torch", "transformers", "sentence-transformers"),
     *("fastembed", "onnxruntime", "faiss-cpu"),
@@ -61,6 +62,11 @@ def instruction_sets(flags: frozenset[str]) -> list[str]:
 def has_bf16(machine: dict[str, Any]) -> bool:
     """Whether the machine has native bfloat16 products."""
     return any(name in machine["instruction sets"] for name in _NATIVE_BF16)
+
+
+def has_vnni(machine: dict[str, Any]) -> bool:
+    """Whether the machine has products of eight bits that our encoder uses."""
+    return any(name in machine["instruction sets"] for name in _VNNI)
 
 
 def slug(machine: dict[str, Any]) -> str:

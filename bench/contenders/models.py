@@ -15,7 +15,7 @@ from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES
 
 if TYPE_CHECKING:
     from container.encoder.base import Encoder
-    from container.encoder.model_config import Precision
+    from container.encoder.model_config import ModelConfig, Precision
 
 Tasks = dict[str, Callable[[], Any]]
 NEAREST = "nearest neighbours"
@@ -183,7 +183,30 @@ def _open_ours(artifact: str, precision: Precision = "fp32") -> Encoder:
 
     folder = Path(artifact)
     config = model_config(folder, read_manifest(folder))
-    return open_encoder(folder / WEIGHTS, config, precision=precision)
+    weights = weights_in(precision, folder / WEIGHTS, config)
+    return open_encoder(weights, config, precision=precision)
+
+
+def weights_in(precision: Precision, weights: Path, config: ModelConfig) -> Path:
+    """The folder of the weights for this precision.
+
+    For int8 they are quantised as a bake of the sample corpus would, into a folder beside
+    `weights`; by the first process that asks, so measure memory in a later one.
+    """
+    target = weights.with_name(f"{weights.name}-int8")
+    if precision != "int8":
+        return weights
+    if not target.is_dir():
+        from bench.texts import SAMPLE
+        from container.bake.quantize import quantize_file
+        from container.encoder.cpu import OpenVinoEncoder
+        from corpus.reader import read_corpus
+
+        entries = read_corpus(SAMPLE)[::2]
+        texts = [text for entry in entries for text in (entry.answer, *entry.questions)]
+        tokens = OpenVinoEncoder(config, weights).tokenize(texts)
+        quantize_file(config, tokens, weights, target)
+    return target
 
 
 def _open_fastembed(model: str, dimension: int) -> Any:

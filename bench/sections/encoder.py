@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.context import DIMENSION, MINILM, Bench, usual_texts
+from bench.machine import has_vnni
 from bench.measure import Samples, times_faster
 from bench.report import Chart, Section, Table, megabytes, milliseconds, ratio
 
@@ -33,6 +34,9 @@ def measure(bench: Bench) -> Section:
         for name, more in given.items()
         for each in bench.precisions
     ]
+    if has_vnni(bench.machine):
+        more = given["ours"]
+        contenders.append(contender("ours int8", "models:ours", precision="int8", **more))
     fastembed = {"model": str(bench.onnx), "dimension": DIMENSION}
     contenders.append(contender("fastembed fp32", "models:fastembed", **fastembed))
     *few, many = texts

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from bench import context
 from bench.child import peak_bytes
 from bench.contenders.load import load, summary
-from bench.machine import has_bf16, instruction_sets, parse_cpuinfo, slug
+from bench.machine import has_bf16, has_vnni, instruction_sets, parse_cpuinfo, slug
 from bench.measure import BenchError, Contender, Process, times_faster
 from bench.texts import mixed_texts
 from tests.support.bench import samples
@@ -121,6 +121,8 @@ def test_the_machine_s_description():
     assert slug(machine) == "intel-xeon-platinum-8375c-2-cpus"
     assert not has_bf16({"instruction sets": ["AVX-512"]})
     assert has_bf16({"instruction sets": ["AVX512-BF16"]})
+    assert has_vnni({"instruction sets": instruction_sets(flags)})
+    assert not has_vnni({"instruction sets": ["AVX2", "AVX-512"]})
     assert parse_cpuinfo("") == ("", frozenset())
 
 
