@@ -24,8 +24,9 @@ from tests.support import local_logs
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpus/sample/amazon_sagemaker_faq.csv"
-# A second stage beside the first: signed requests, one small endpoint.
+# A second stage beside the first: signed requests, one small endpoint, and its corpus in an index.
 SIGNED = (ROOT / "config/dev.toml").read_text(encoding="utf-8").replace('"api_key"', '"iam"', 1)
+SIGNED += '\n[search]\nengine = "s3_vectors"\n'
 KEEP_UNANSWERED = "\n[search]\nkeep_unanswered = true\n"
 UP_SECONDS = 400  # for the slowest machine; the README says what a usual one takes
 

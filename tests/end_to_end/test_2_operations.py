@@ -9,17 +9,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from joserfc.jwk import RSAKey
 
+from contract.vector_index import VectorIndex
 from corpus.reader import read_corpus
 from faq_search.api import FaqSearch
 from faq_search.batch import Batch
 from faq_search.errors import BatchError, FaqSearchError
-from tests.end_to_end.local_app import ROOT, SAMPLE, LocalApp
+from tests.end_to_end.local_app import ROOT, SAMPLE, UP_SECONDS, LocalApp
 from tests.support.issuer import AUDIENCE, EC, RSA, Issuer, running_issuer
 
 GOOD = [(entry.id, entry.answer) for entry in read_corpus(SAMPLE)]
@@ -275,6 +277,7 @@ def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_then_to
     app.deploy(stage="signed")
     try:
         signed = app.api
+        index = _wait_for_index(app)
         assert signed["auth"] == "iam"
         assert signed["url"] != first["url"]
         with app.client() as client:  # with the credentials of the local AWS
@@ -298,14 +301,40 @@ def test_a_second_stage_lives_beside_the_first_and_takes_signed_requests_then_to
             table += 'scopes = ["faq/ask"]\n'
             text = settings.read_text().replace('auth = "iam"', 'auth = "jwt"')
             settings.write_text(text + table)
-            app.deploy(stage="signed")
+            app.deploy(_two_entries(app), stage="signed")
             assert app.api["url"] == signed["url"]
+            assert _wait_for_index(app, before=index) != index
             _takes_tokens_only(app.api["url"], issuer)
     finally:
         assert app.run("destroy", stage="signed").returncode == 0
         (app.state / "api.json").write_text(json.dumps(first))
+    assert app.boto("s3vectors").list_vector_buckets()["vectorBuckets"] == []
+    names = {each["Name"] for each in app.boto("ssm").describe_parameters()["Parameters"]}
+    assert not any(name.startswith("/faq-search/signed/") for name in names)
     with app.client() as client:
         assert client.search(["What is batch transform?"]).results[0]
+
+
+def _wait_for_index(app: LocalApp, before: str = "none") -> str:
+    """The index that is searched, once it is another one."""
+    ssm, give_up_at = app.boto("ssm"), time.monotonic() + UP_SECONDS
+    while time.monotonic() < give_up_at:
+        with suppress(ssm.exceptions.ParameterNotFound):
+            value = ssm.get_parameter(Name="/faq-search/signed/index")["Parameter"]["Value"]
+            if (found := VectorIndex.from_json(value).index_id) != before:
+                return found
+        time.sleep(0.5)
+    raise AssertionError(app.run("status", stage="signed").stdout)
+
+
+def _two_entries(app: LocalApp) -> Path:
+    """Another corpus."""
+    path = app.state.parent / "two.jsonl"
+    path.write_text(
+        '{"question":"What is batch transform?","answer":"Many texts at once."}\n'
+        '{"question":"What is the secret door\'s colour?","answer":"Vermilion."}\n'
+    )
+    return path
 
 
 def _takes_tokens_only(url: str, issuer: Issuer) -> None:
