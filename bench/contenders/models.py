@@ -56,7 +56,8 @@ def our_model(model: str, precision: Precision, texts: str) -> Tasks:
 
     folder = Path(model)
     found = find_model(folder, folder, folder.name, None)
-    encoder = open_encoder(found.transformer, found.config, precision=precision)
+    weights = weights_in(precision, found.transformer, found.config)
+    encoder = open_encoder(weights, found.config, precision=precision)
     # No prefixes, so that both encode the same texts; and no corpus is baked.
     searcher: Any = Searcher(encoder, None, {"query_prefix": "", "passage_prefix": ""})
     return _encoding(texts, encoder.encode) | {

@@ -7,6 +7,7 @@ on the disk at a time.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer
 
 from bench.contenders.models import NEAREST, PRODUCT_OPERATIONS
 from bench.context import MINILM, Bench
+from bench.machine import has_vnni
 from bench.measure import BenchError, Process, Samples, times_faster
 from bench.random_models import MODELS, SIZES, Size, operations, write_model, write_weights
 from bench.report import Section, Table, megabytes, milliseconds, ratio
@@ -113,7 +115,7 @@ class _Measurement:
         contenders = [
             *(
                 bench.contender(each, "models:our_model", precision=each, **given)
-                for each in bench.precisions
+                for each in (*bench.precisions, *(["int8"] if has_vnni(bench.machine) else []))
             ),
             bench.contender(THEIRS, "models:their_model", **given),
             bench.contender(PRODUCT, "models:product", precision="fp32", tasks=list(sets)),
@@ -126,6 +128,7 @@ class _Measurement:
             tasks = {task: times if task != MIXED else 1}
             found |= bench.compare(f"{name}, {task}", contenders, tasks, save, rounds)
         self._check(name)
+        shutil.rmtree(where.with_name(f"{where.name}-int8"), ignore_errors=True)
         for task, samples in found.items():
             row = size if task == MIXED else name
             self.results[task][row] = Found(samples, needed[task], len(sets[task]))
