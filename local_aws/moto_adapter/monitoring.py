@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -12,6 +12,9 @@ from moto.events.utils import EventMessageType
 from moto.logs.models import logs_backends
 
 from local_aws.moto_adapter.patching import replace, service_lock
+
+# All of it is in memory; the files of .local/logs keep every line.
+KEPT_LINES: Final = 2_000
 
 
 def find_event_targets(region: str, event: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -31,7 +34,10 @@ def find_event_targets(region: str, event: dict[str, Any]) -> list[tuple[str, di
 
 
 def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
-    """Appends lines (time in ms, text) to a log stream; creates group and stream if needed."""
+    """Appends lines (time in ms, text) to a log stream; creates group and stream if needed.
+
+    The stream keeps its newest KEPT_LINES.
+    """
     backend = logs_backends[DEFAULT_ACCOUNT_ID][region]
     events = [{"timestamp": time, "message": text} for time, text in lines]
     with service_lock("logs"):
@@ -39,6 +45,7 @@ def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, s
             backend.create_log_group(group, {})
         backend.ensure_log_stream(group, stream)
         backend.put_log_events(group, stream, events)
+        del backend.groups[group].streams[stream].events[:-KEPT_LINES]
 
 
 def key_of_log_group(name: str, region: str) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws import moto_adapter
-from local_aws.moto_adapter import LambdaAnswer, LambdaFunction
+from local_aws.moto_adapter import LambdaAnswer, LambdaFunction, monitoring
 from tests.support.gateway import create_function, zipped
 
 SOURCE = "def handler(event, context):\n    return event\n"
@@ -217,6 +217,15 @@ def test_log_lines_make_their_group_and_arrive(aws):
         (now, "one"),
         (now, "two"),
     ]
+
+
+def test_a_log_stream_keeps_its_newest_lines(aws, monkeypatch):
+    monkeypatch.setattr(monitoring, "KEPT_LINES", 3)
+    now = int(time.time() * 1000)
+    for number in range(5):
+        moto_adapter.put_log_lines("us-east-1", "/full", "stream", [(now, str(number))])
+    events = aws.context.client("logs").filter_log_events(logGroupName="/full")["events"]
+    assert [event["message"] for event in events] == ["2", "3", "4"]
 
 
 def test_an_unknown_function_is_not_found():
