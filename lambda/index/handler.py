@@ -95,15 +95,19 @@ class Steps:
         index, action = event["index"], event["action"]
         logger.info("%s of index %s", action, index["index_id"])
         answer: dict[str, Any] | None = None
+
+        def is_time_up() -> bool:
+            return remaining_seconds() < _RESERVE_SECONDS
+
         match action:
             case "prepare":
                 answer = self._prepare(index)
             case "look":
-                answer = self._look(index, event["batch_id"])
+                answer = self._look(index, event["batch_id"], is_time_up)
             case "plan":
                 answer = self._plan(index, event["batch_id"])
             case "load":
-                answer = self._load(event, lambda: remaining_seconds() < _RESERVE_SECONDS)
+                answer = self._load(event, is_time_up)
             case "finish":
                 self._finish(index, event["batch_id"])
             case "switch":
@@ -242,7 +246,9 @@ class Steps:
     def _outputs(self, batch_id: str) -> dict[int, Output]:
         return list_outputs(self._s3, self._environment.batch_bucket, batch_id)
 
-    def _look(self, index: Mapping[str, Any], batch_id: str) -> dict[str, Any]:
+    def _look(
+        self, index: Mapping[str, Any], batch_id: str, is_time_up: Callable[[], bool]
+    ) -> dict[str, Any]:
         if self._batch_status(batch_id) == "RUNNING":
             return {"done": False}
         report = read_json(self._s3, self._environment.batch_bucket, report_key(batch_id))
@@ -250,19 +256,24 @@ class Steps:
             raise IndexLoadError(f"The batch {batch_id}, which encodes the corpus, was stopped.")
         if problem := _problem(report, index):
             raise IndexLoadError(f"The corpus could not be encoded: {problem}")
-        if report["records"]["failed"]:
-            self._refuse_entries(batch_id)
+        if failed := report["records"]["failed"]:
+            self._refuse_entries(batch_id, failed, is_time_up)
         self._loads.note(
             index["index_id"], parts=len(report["output"]), entries=report["records"]["accepted"]
         )
         return {"done": True}
 
-    def _refuse_entries(self, batch_id: str) -> None:
+    def _refuse_entries(self, batch_id: str, failed: int, is_time_up: Callable[[], bool]) -> None:
         """Names the first entry that could not be encoded, before anything is put."""
         for output in self._outputs(batch_id).values():
             for line in split_lines(self._stream(output).chunks()):
                 if not line.startswith(VECTOR_START):
                     is_entry(line)
+            if is_time_up():
+                raise IndexLoadError(
+                    f"Entries of the corpus that could not be encoded: {failed:,}. The outputs of"
+                    f" the batch {batch_id} say which and why."
+                )
 
     def _stream(self, output: Output) -> ObjectStream:
         return ObjectStream(self._s3, self._environment.batch_bucket, output.key)

@@ -280,6 +280,17 @@ def test_what_is_wrong_is_said_and_nothing_is_switched_to(
         assert not index_aws.indexes["a" * 40]
 
 
+def test_a_wrong_entry_that_takes_too_long_to_find_is_counted(
+    index_aws: IndexAws, workflow: Workflow
+) -> None:
+    bad_entry(index_aws)
+    workflow.seconds = 0
+    assert workflow.run(index()) == "FAILED"
+    error = index_aws.json(f"indexes/{'a' * 40}/load.json")["error"]
+    assert error.startswith("Entries of the corpus that could not be encoded: 1. The outputs of")
+    assert not index_aws.indexes["a" * 40]
+
+
 def test_an_entry_without_an_answer_is_counted(index_aws: IndexAws, workflow: Workflow) -> None:
     index_aws.outputs[0] += b'{"id":"x","left_out":"its answer shows nothing"}\n'
     assert workflow.run(index()) == "SUCCEEDED"
