@@ -85,14 +85,16 @@ def measure(bench: Bench) -> Section:
             found.loads[name] = {}
         turns = len(callers) * (1 + sum(load.rounds for load in loads))
         done = stack.enter_context(bench.step("servers", turns))
-        for load in (_WARM_UP._replace(seconds=1) if bench.quick else _WARM_UP, *loads):
+        for caller in callers.values():
+            caller.run(f"{_WARM_UP.clients} clients for {_WARM_UP.seconds} seconds")
+            done()
+        for load in loads:
             for _ in range(load.rounds):
                 for name, caller in callers.items():
                     with memory[name].watching(_SAMPLE_SECONDS):
                         task = f"{load.clients} clients for {load.seconds} seconds"
                         result = caller.run(task).value
-                    if load in loads:
-                        found.loads[name].setdefault(load.clients, []).append(result)
+                    found.loads[name].setdefault(load.clients, []).append(result)
                     found.peaks[name] = memory[name].peak
                     done()
             bench.publish(section(found))
