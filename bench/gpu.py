@@ -55,7 +55,7 @@ from container.bake.encode_corpus import encode_corpus
 from container.bake.settings import BakeSettings
 from container.bake.weights import find_model
 from container.encoder.gpu import TorchEncoder
-from container.encoder.model_config import PRECISIONS, Pooling, Precision
+from container.encoder.model_config import Pooling, Precision
 from container.search.nearest import nearest, normalized
 from container.search.passages import Passages
 from stage.model_server import environment
@@ -63,7 +63,11 @@ from stage.model_server import environment
 Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Any]
 
-DTYPES: Final = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES: Final[Mapping[Precision, torch.dtype]] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 # The walk-through's container calls sentence-transformers in these.
 _THEIRS: Final[tuple[Precision, ...]] = ("fp32", "fp16")
 GRAPH: Final = "CUDA graph"
@@ -137,7 +141,7 @@ class Run:
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """Those that the device has; a CPU stands in for all."""
-        return TorchEncoder.precisions() if self.device.startswith("cuda") else PRECISIONS
+        return TorchEncoder.precisions() if self.device.startswith("cuda") else (*DTYPES,)
 
     @property
     def rounds(self) -> int:
