@@ -56,6 +56,11 @@ def usual_tokens(
         plain = without_markup(entry)
         texts |= dict.fromkeys(view_texts(plain, settings))
         texts |= dict.fromkeys(settings.query_prefix + each for each in plain.questions)
+    # In texts of a word or two, channels reach values that longer texts do not.
+    words = [text.removeprefix(settings.query_prefix).split() for text in list(texts)[::4]]
+    texts |= dict.fromkeys(
+        settings.query_prefix + " ".join(some[:count]) for some in words for count in (1, 2, 3)
+    )
     tokens = encoder.tokenize(list(texts))
     random.Random(0).shuffle(tokens)  # noqa: S311 - the same in each bake
     sizes = np.cumsum([len(each) for each in tokens])
