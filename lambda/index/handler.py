@@ -11,7 +11,8 @@ Every step gets "index", the execution's input: index_id, bake_id, ranking, dime
   yet, by number, and the vectors a second that each may put.
 - {"action": "load", "batch_id", "part", "per_second", "cursor"} -> the next cursor; again until its
   "done" is true.
-- {"action": "finish", "batch_id"}: counts, asks the index for some of its vectors, and marks it.
+- {"action": "finish", "batch_id"}: counts what was put and what is there, asks the index for some
+  of its vectors, and marks it.
 - {"action": "switch"} -> {"switched"}: makes POST /search ask it, if it is still wanted.
 - {"action": "fail", "error"}: keeps the reason.
 
@@ -26,6 +27,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -57,6 +59,9 @@ _MIN_WAIT, _MAX_WAIT = 3, 300
 # An execution may have 25,000 events; each round of waiting and looking takes nine.
 _BYTES_PER_WAIT = 4_000_000
 _PROBES = 5
+# In as many pieces an index is listed at a time; the service allows 16.
+_SEGMENTS = 8
+_LIST_PAGE = 1_000
 # What a vector's distance from itself may be, by rounding.
 _TOLERANCE = 0.005
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
@@ -314,6 +319,12 @@ class Steps:
         vectors = sum(part.vectors for part in parts)
         if not vectors:
             raise IndexLoadError("No entry of the corpus has a vector, so nothing can be found.")
+        stored = self._count_stored(index)
+        if stored != vectors:
+            raise IndexLoadError(
+                f"The index has {stored:,} vectors, and {vectors:,} were put: entries with the same"
+                " id replace each other. Give each entry of the corpus an id that no other has."
+            )
         self._loads.mark(
             index_id,
             {
@@ -329,6 +340,21 @@ class Steps:
                 "probes": self._probe(index, parts),
             },
         )
+
+    def _count_stored(self, index: Mapping[str, Any]) -> int:
+        """Counts the index's vectors: some minutes for ten million."""
+
+        def count(segment: int) -> int:
+            pages = self._vectors.get_paginator("list_vectors").paginate(
+                **self._target(index),
+                segmentCount=_SEGMENTS,
+                segmentIndex=segment,
+                PaginationConfig={"PageSize": _LIST_PAGE},
+            )
+            return sum(len(page["vectors"]) for page in pages)
+
+        with ThreadPoolExecutor(_SEGMENTS) as threads:
+            return sum(threads.map(count, range(_SEGMENTS)))
 
     def _probe(self, index: Mapping[str, Any], parts: Sequence[Part]) -> list[dict[str, Any]]:
         """Asks the index for vectors that were put: each must find itself, or one like it."""

@@ -331,6 +331,7 @@ class PrivateNetwork(Construct):
                         "s3vectors:DeleteIndex",
                         "s3vectors:GetIndex",
                         "s3vectors:GetVectors",
+                        "s3vectors:ListVectors",
                         "s3vectors:PutVectors",
                         "s3vectors:QueryVectors",
                     ],

@@ -151,6 +151,7 @@ class IndexStack(StageStack):
             [
                 "s3vectors:CreateIndex",
                 "s3vectors:GetIndex",
+                "s3vectors:ListVectors",
                 "s3vectors:PutVectors",
                 "s3vectors:QueryVectors",
             ],

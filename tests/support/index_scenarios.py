@@ -149,6 +149,13 @@ class IndexAws(RecordedAws):
         assert len(set(keys)) == len(keys) <= 500
         found.update({each["key"]: each["data"]["float32"] for each in request["vectors"]})
 
+    def _list_vectors(self, request: dict[str, Any]) -> dict[str, Any]:
+        keys = [*self._index(request)][request["segmentIndex"] :: request["segmentCount"]]
+        start = int(request.get("nextToken", 0))
+        end = start + request["maxResults"]
+        more = {"nextToken": str(end)} if end < len(keys) else {}
+        return {"vectors": [{"key": key} for key in keys[start:end]], **more}
+
     def _query_vectors(self, request: dict[str, Any]) -> dict[str, Any]:
         asked = request["queryVector"]["float32"]
         distances = sorted(

@@ -244,6 +244,11 @@ def missing_answers(aws: IndexAws) -> str:
     return "The index is incomplete: it has 60 of 61 entries"
 
 
+def repeated_id(aws: IndexAws) -> str:
+    aws.outputs[1] = aws.outputs[1].replace(b'"0/1"', b'"0/0"')
+    return "The index has 65 vectors, and 66 were put: entries with the same id"
+
+
 def stopped_batch(aws: IndexAws) -> str:
     aws.batch_status = "ABORTED"
     return "which encodes the corpus, was stopped"
@@ -262,6 +267,7 @@ def nothing_found(aws: IndexAws) -> str:
         other_artifact,
         other_corpus,
         missing_answers,
+        repeated_id,
         stopped_batch,
         nothing_found,
     ],
