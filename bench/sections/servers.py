@@ -205,9 +205,11 @@ def _ours_faster(found: Found, name: str) -> list[str]:
 
     cells = [compared(found.starts[name], found.starts[OURS])]
     for load in LOADS:
-        both = [
+        ours, theirs = (
             [one["per_second"] for one in found.loads.get(each, {}).get(load.clients, [])]
             for each in (OURS, name)
-        ]
-        cells.append(compared(*both) if all(both) and len(both[0]) == len(both[1]) else "-")
+        )
+        # A server that has answered nothing cannot be compared with.
+        measured = ours and len(ours) == len(theirs) and all(theirs)
+        cells.append(compared(ours, theirs) if measured else "-")
     return cells

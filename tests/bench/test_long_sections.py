@@ -107,15 +107,15 @@ def test_the_servers_section():
     found = servers.Found(
         {"ours": [1.0, 2.0], "other": [4.0, 4.0]},
         {
-            "ours": {1: answers(100, 200), 16: answers(300, 300)},
-            "other": {1: answers(50, 50), 16: answers(100, 100)},
+            "ours": {1: answers(100, 200), 16: answers(300, 300), 64: answers(300, 300)},
+            "other": {1: answers(50, 50), 16: answers(100, 100), 64: answers(0, 0)},
         },
         {"ours": 500 * MB},
     )
     section = servers.section(found)
     assert rows(section)["other, 16 clients"][:2] == ["100", "2.00"]
     assert rows(section, 1) == {
-        "ours": ["1,500", "500", "1.00", "1.00", "1.00", "-"],
+        "ours": ["1,500", "500", "1.00", "1.00", "1.00", "1.00"],
         "other": ["4,000", "-", "3.00", "3.00", "3.00", "-"],
     }
 
