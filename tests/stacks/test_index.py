@@ -95,6 +95,7 @@ def test_who_loads_removes_nothing_and_who_removes_loads_nothing(index: dict[str
         [
             "s3vectors:CreateIndex",
             "s3vectors:GetIndex",
+            "s3vectors:ListVectors",
             "s3vectors:PutVectors",
             "s3vectors:QueryVectors",
         ],
