@@ -79,7 +79,7 @@ def run_execution(
     execution = stepfunctions.start_execution(
         stateMachineArn=machine["stateMachineArn"], name=name, input=json.dumps(task)
     )
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + 300  # a busy machine takes a while
     while time.monotonic() < give_up_at:
         ended = stepfunctions.describe_execution(executionArn=execution["executionArn"])
         if ended["status"] != "RUNNING":
