@@ -158,17 +158,13 @@ def batch_alarms(
         steps: the function behind it, which starts a batch for each new file.
         topic: is notified.
     """
-    ended = {"Failed": state_machine.metric_failed, "TimedOut": state_machine.metric_timed_out}
-    for id_, metric in ended.items():
-        alarm(
-            scope,
-            id_,
-            metric=metric(period=FIVE_MINUTES, statistic=_SUM),
-            threshold=0,
-            topic=topic,
-            description="A batch failed; output/<batch id>/report.json in the batch bucket says"
-            " why.",
-        )
+    _alarms_of_executions(
+        scope,
+        state_machine,
+        failed_id="Failed",
+        topic=topic,
+        description="A batch failed; output/<batch id>/report.json in the batch bucket says why.",
+    )
     alarm(
         scope,
         "FileIgnored",
@@ -184,7 +180,27 @@ def index_alarms(
     scope: Construct, *, settings: Settings, state_machine: sfn.StateMachine, topic: sns.ITopic
 ) -> None:
     """Notifies of an index of S3 Vectors that was not loaded."""
-    ended = {"LoadFailed": state_machine.metric_failed, "TimedOut": state_machine.metric_timed_out}
+    _alarms_of_executions(
+        scope,
+        state_machine,
+        failed_id="LoadFailed",
+        topic=topic,
+        description=f"The corpus of {settings.stage} was not loaded into its index; the former"
+        f" index keeps answering. make status STAGE={settings.stage} says why, and make deploy"
+        f" STAGE={settings.stage} goes on where it stopped.",
+    )
+
+
+def _alarms_of_executions(
+    scope: Construct,
+    state_machine: sfn.StateMachine,
+    *,
+    failed_id: str,
+    topic: sns.ITopic,
+    description: str,
+) -> None:
+    """Notifies of executions that failed or exceeded their time."""
+    ended = {failed_id: state_machine.metric_failed, "TimedOut": state_machine.metric_timed_out}
     for id_, metric in ended.items():
         alarm(
             scope,
@@ -192,9 +208,7 @@ def index_alarms(
             metric=metric(period=FIVE_MINUTES, statistic=_SUM),
             threshold=0,
             topic=topic,
-            description=f"The corpus of {settings.stage} was not loaded into its index; the former"
-            f" index keeps answering. make status STAGE={settings.stage} says why, and make deploy"
-            f" STAGE={settings.stage} goes on where it stopped.",
+            description=description,
         )
 
 
