@@ -18,16 +18,15 @@ from safetensors.numpy import save_file
 from container.bake.sample import read_entries, spread
 from container.bake.settings import BakeSettings
 from container.encoder.base import Encoder, Tokens, longest_first
-from container.encoder.cpu import infer_request, map_tensors
+from container.encoder.cpu import MappedTensors, infer_request
 from container.encoder.model_config import ModelConfig
-from container.encoder.openvino_graph import Weights, build_observed_graph, pack
+from container.encoder.openvino_graph import WORDS, Weights, build_observed_graph, pack
 from container.encoder.quantized import INPUT_RANGE, INPUT_SCALE, LEVELS, SCALE, projections
 from container.search.texts import view_texts, without_markup
 
 Floats = NDArray[np.float32]
 
 FILE = "model.safetensors"
-WORDS = "embeddings.word_embeddings.weight"
 # How much of the corpus is looked at: ranges hardly change with more.
 ENTRIES = 512
 TOKENS = 8192
@@ -71,7 +70,7 @@ def quantize_file(
     config: ModelConfig, tokens: Sequence[Tokens], source: Path, target: Path
 ) -> None:
     """Writes the model in `source`, in the form that is served, into `target` in eight bits."""
-    tensors = quantize(config, map_tensors(source / FILE), tokens)
+    tensors = quantize(config, MappedTensors(source / FILE), tokens)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(FILE))
     save_file(tensors, target / FILE, metadata={"format": "pt"})
 
@@ -108,7 +107,7 @@ def observe(config: ModelConfig, weights: Weights, tokens: Sequence[Tokens]) -> 
     while start < len(order):
         count = max(1, BATCH // len(tokens[order[start]]))
         batch = [tokens[number] for number in order[start : start + count]]
-        found = request.infer(list(pack(config, batch)), share_inputs=True)
+        found = request.infer(list(pack(config, weights, batch)), share_inputs=True)
         for number, name in enumerate(names, 1):
             # What follows is padding.
             states = found[number][: sum(map(len, batch))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from mmap import ACCESS_COPY, MADV_DONTNEED, mmap
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from container.encoder.base import Encoder, Tokens
 from container.encoder.model_config import ModelConfig, Precision
-from container.encoder.openvino_graph import build_graph, pack
+from container.encoder.openvino_graph import WORDS, Weights, build_graph, pack
 from container.encoder.quantized import dequantized, is_quantized
 from container.machine import available_cpus, has_int8_products
 
@@ -56,21 +57,26 @@ class OpenVinoEncoder(Encoder):
         super().__init__(config, weights_dir / "tokenizer.json", batch_size)
         self.precision = precision
         self.runtime = f"openvino {ov.__version__.partition('-')[0]}, {precision}"
-        weights = map_tensors(weights_dir / "model.safetensors")
+        mapped = MappedTensors(weights_dir / "model.safetensors")
+        weights: Weights = mapped
         int8_products = precision == "int8" and has_int8_products()
         if precision == "int8":
-            if not is_quantized(weights):
+            if not is_quantized(mapped):
                 raise ValueError("the weights are not quantised, so they cannot be used in int8")
             if not int8_products:
                 # Older instructions add pairs of products in 16 bits, which overflow.
                 self.runtime += ", its products in fp32 (this processor has no VNNI)"
-        elif is_quantized(weights):
-            weights = dequantized(weights)
+        elif is_quantized(mapped):
+            weights = dequantized(mapped)
         self._request = infer_request(
             build_graph(config, weights, int8_products=int8_products), precision
         )
+        self._words = {name: weights[name] for name in weights if name.startswith(WORDS)}
         # One request already runs on all processors; two at once would gain nothing.
         self._lock = Lock()
+        mapped.release()
+        self.forward([[0]])  # copies the other weights
+        mapped.release()
 
     @staticmethod
     def precisions() -> tuple[Precision, ...]:
@@ -80,33 +86,44 @@ class OpenVinoEncoder(Encoder):
 
     def forward(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
         """One batch: float32 [len(tokens), dimension]."""
-        packed = pack(self.config, tokens)
+        packed = pack(self.config, self._words, tokens)
         with self._lock:
             found = self._request.infer(list(packed), share_inputs=True)
         vectors: NDArray[np.float32] = found[0]
         return vectors
 
 
-def map_tensors(file: Path) -> dict[str, NDArray[Any]]:
+class MappedTensors(dict[str, NDArray[Any]]):
     """The tensors of a file that the bake wrote, by name, without copying them.
 
     safetensors' own reader for numpy copies. Mapped, the weights are read once, when the graph is
-    compiled, and the word embeddings stay in the page cache, which processes share. Raises
-    ValueError for a file that is truncated or something else.
+    compiled, and the word embeddings stay in the page cache, which processes share.
     """
-    # Copy on write: OpenVINO refuses read-only arrays, though it never writes to them.
-    content = np.memmap(file, dtype=np.uint8, mode="c")
-    length = int.from_bytes(content[:_LENGTH_BYTES].tobytes(), "little")
-    start = _LENGTH_BYTES + length
-    header = json.loads(content[_LENGTH_BYTES:start].tobytes())
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, facts in header.items():
-        first, last = facts["data_offsets"]
-        if facts["dtype"] not in _TYPES or start + last > len(content):
-            raise ValueError(
-                f"{file.name}: the tensor {name} is neither float32 nor int8, or is cut short"
-            )
-        tensor = content[start + first : start + last].view(_TYPES[facts["dtype"]])
-        tensors[name] = tensor.reshape(facts["shape"])
-    return tensors
+
+    def __init__(self, file: Path) -> None:
+        """Raises ValueError for a file that is truncated or something else."""
+        super().__init__()
+        with file.open("rb") as opened:
+            # Copy on write: OpenVINO refuses read-only arrays, though it never writes to them.
+            self._map = mmap(opened.fileno(), 0, access=ACCESS_COPY)
+        content = np.frombuffer(self._map, dtype=np.uint8)
+        length = int.from_bytes(content[:_LENGTH_BYTES].tobytes(), "little")
+        start = _LENGTH_BYTES + length
+        header = json.loads(content[_LENGTH_BYTES:start].tobytes())
+        header.pop("__metadata__", None)
+        for name, facts in header.items():
+            first, last = facts["data_offsets"]
+            if facts["dtype"] not in _TYPES or start + last > len(content):
+                raise ValueError(
+                    f"{file.name}: the tensor {name} is neither float32 nor int8, or is cut short"
+                )
+            tensor = content[start + first : start + last].view(_TYPES[facts["dtype"]])
+            self[name] = tensor.reshape(facts["shape"])
+
+    def release(self) -> None:
+        """Gives their memory back; whatever is read again comes from the page cache.
+
+        A graph has copies of its weights, in the order that products read them in: of most when it
+        is compiled, of the others at its first inference.
+        """
+        self._map.madvise(MADV_DONTNEED)

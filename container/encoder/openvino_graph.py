@@ -6,6 +6,9 @@ fused kernel.
 
 The tokens of a batch's texts lie one after another, and only attention sees them laid out by text.
 So padding costs nothing in the matrix products, which are nearly all of the work.
+
+The words' embeddings are looked up outside the graph. Compiled into it, all of them would be read,
+a gigabyte for a multilingual model, of which a text needs a few rows.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from container.encoder.quantized import INPUT_RANGE, INPUT_SCALE, LEVELS, SCALE
 
 # float32, and int8 where they are quantised.
 Weights = Mapping[str, NDArray[Any]]
+WORDS = "embeddings.word_embeddings.weight"
 
 # The plugin compiles kernels for each new size, which takes milliseconds: keep to few sizes.
 STEP = 4
@@ -34,21 +38,22 @@ LOWEST = -1e30
 class Packed(NamedTuple):
     """A batch as the graph takes it.
 
-    `ids` and `positions` are int32 [total]. `slots`, int32 [batch, length], holds for each token
-    of each text its place in them; `mask`, float32, is 1 where there is a token. `origins`, int32
-    [total], holds each token's place in the flattened `slots`. Total and length are rounded up to
-    multiples of `STEP`; nothing reads the padding.
+    `words`, float32 [total, dimension], are the tokens' embeddings; `positions` is int32 [total].
+    `slots`, int32 [batch, length], holds for each token of each text its place in them; `mask`,
+    float32, is 1 where there is a token. `origins`, int32 [total], holds each token's place in the
+    flattened `slots`. Total and length are rounded up to multiples of `STEP`; nothing reads the
+    padding.
     """
 
-    ids: NDArray[np.int32]
+    words: NDArray[np.float32]
     positions: NDArray[np.int32]
     slots: NDArray[np.int32]
     mask: NDArray[np.float32]
     origins: NDArray[np.int32]
 
 
-def pack(config: ModelConfig, tokens: Sequence[Tokens]) -> Packed:
-    """Packs the token ids of a batch's texts."""
+def pack(config: ModelConfig, weights: Weights, tokens: Sequence[Tokens]) -> Packed:
+    """Packs the token ids of a batch's texts; of the weights it takes the words' embeddings."""
     lengths = [len(text) for text in tokens]
     total, length = _stepped(sum(lengths)), _stepped(max(lengths))
     numbers = np.arange(max(total, len(tokens) * length), dtype=np.int32)
@@ -65,7 +70,15 @@ def pack(config: ModelConfig, tokens: Sequence[Tokens]) -> Packed:
         slots[row, :size] = numbers[here]
         mask[row, :size] = 1
         start += size
-    return Packed(ids, positions, slots, mask, origins)
+    return Packed(_words(weights, ids), positions, slots, mask, origins)
+
+
+def _words(weights: Weights, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    rows = weights[WORDS].take(ids, axis=0)
+    if rows.dtype == np.int8:
+        rows = rows * weights[WORDS + SCALE][ids, np.newaxis]
+    found: NDArray[np.float32] = rows
+    return found
 
 
 def _positions(
@@ -117,10 +130,11 @@ class _GraphBuilder:
         self._origins = ops.parameter([-1], np.int32)
 
     def build(self) -> ov.Model:
-        tokens, positions = (ops.parameter([-1], np.int32) for _ in range(2))
+        words = ops.parameter([-1, self.config.dimension], np.float32)
+        positions = ops.parameter([-1], np.int32)
         mask = ops.parameter([-1, -1], np.float32)
         bias = self._attention_bias(mask)
-        hidden = self._embeddings(tokens, positions)
+        hidden = self._embeddings(words, positions)
         for layer in range(self.config.layers):
             hidden = self._layer(hidden, bias, f"encoder.layer.{layer}")
         vectors = self._pool(self._by_text(hidden), mask)
@@ -128,7 +142,7 @@ class _GraphBuilder:
             # As in sentence-transformers.
             length = ops.reduce_l2(vectors, _axes(-1), keep_dims=True)
             vectors = ops.divide(vectors, ops.maximum(length, _scalar(1e-12)))
-        inputs = Packed(tokens, positions, self._slots, mask, self._origins)
+        inputs = Packed(words, positions, self._slots, mask, self._origins)
         return ov.Model([vectors], list(inputs), "encoder")
 
     def _weight(self, name: str, scale: float = 1.0) -> ov.Node:
@@ -152,8 +166,7 @@ class _GraphBuilder:
         bounds = (ops.constant((scale * bound)[np.newaxis]) for bound in (low, high))
         return ops.fake_quantize(states, *bounds, _scalar(low), _scalar(high), LEVELS)
 
-    def _embeddings(self, tokens: ov.Node, positions: ov.Node) -> ov.Node:
-        words = self._rows("embeddings.word_embeddings.weight", tokens)
+    def _embeddings(self, words: ov.Node, positions: ov.Node) -> ov.Node:
         # There is one segment, so its vector can be part of every position's.
         table = (
             self.weights["embeddings.position_embeddings.weight"]
@@ -161,15 +174,6 @@ class _GraphBuilder:
         )
         places = ops.gather(ops.constant(table, dtype=np.float32), positions, _axis(0))
         return self._norm(ops.add(words, places), "embeddings.LayerNorm")
-
-    def _rows(self, name: str, numbers: ov.Node) -> ov.Node:
-        """Rows of a table, of which only these become float32 if it is quantised."""
-        table = self.weights[name]
-        rows = ops.gather(ops.constant(table, shared_memory=True), numbers, _axis(0))
-        if table.dtype != np.int8:
-            return rows
-        steps = ops.constant(self.weights[name + SCALE][:, np.newaxis])
-        return ops.multiply(ops.convert(rows, np.float32), ops.gather(steps, numbers, _axis(0)))
 
     def _by_text(self, states: ov.Node) -> ov.Node:
         """[total, dimension] to [batch, length, dimension]."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from container.encoder import load
-from container.encoder.cpu import OpenVinoEncoder, map_tensors
+from container.encoder.cpu import MappedTensors, OpenVinoEncoder
 from container.errors import LoadError
 from tests.support.container import REPOSITORY, write_tiny_model, write_weights
 
@@ -142,6 +143,27 @@ def test_without_normalising_the_length_is_the_models(tmp_path):
     np.testing.assert_allclose(encoder.encode(["hello"])[0], expected, atol=2e-6)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_weights_are_not_kept_twice_and_few_words_are_read(tmp_path):
+    encoder = tiny(tmp_path, hidden_size=256, intermediate_size=1024, vocab_size=20_000)
+    encoder.encode(TEXTS)
+    file = tmp_path / "weights" / "model.safetensors"
+    assert file.stat().st_size > 25e6
+    assert resident_kilobytes(file) < 1000
+
+
+def resident_kilobytes(file):
+    """How much of a mapped file is in this process's memory."""
+    found, here = [], False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if not line.split()[0].endswith(":"):
+            here = line.endswith(str(file))
+        elif here and line.startswith("Rss:"):
+            found.append(int(line.split()[1]))
+    assert found
+    return sum(found)
+
+
 TENSORS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
     "b.weight": np.array([1.5], dtype=np.float32),
@@ -152,7 +174,7 @@ def test_tensors_are_mapped_and_writing_to_them_leaves_the_file_as_it_is(tmp_pat
     file = tmp_path / "model.safetensors"
     save_file(TENSORS, file, metadata={"format": "pt"})
     before = file.read_bytes()
-    found = map_tensors(file)
+    found = MappedTensors(file)
     assert found.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert found[name].dtype == np.float32
@@ -181,7 +203,7 @@ def test_a_file_of_anything_else_is_refused(tmp_path, damage, words):
     save_file(TENSORS, file)
     damage(file)
     with pytest.raises(ValueError, match=words):
-        map_tensors(file)
+        MappedTensors(file)
 
 
 def test_opening_an_encoder_does_not_import_openvinos_converter():

@@ -11,7 +11,7 @@ from container.artifact import WEIGHTS
 from container.bake import quantize
 from container.bake.quantize import quantize_file
 from container.encoder import cpu, load
-from container.encoder.cpu import OpenVinoEncoder, map_tensors
+from container.encoder.cpu import MappedTensors, OpenVinoEncoder
 from container.encoder.quantized import dequantized
 from container.machine import has_int8_products
 from container.serving.service import Service
@@ -69,7 +69,7 @@ def test_vectors_are_near_those_of_fp32_and_nearer_in_float(quantized, family):
 
 def test_channels_with_large_values_cost_little(quantized, monkeypatch):
     """One channel of a layer's output is a hundred times as large, as in trained models."""
-    write = quantize.map_tensors
+    write = quantize.MappedTensors
 
     def with_outlier(file):
         tensors = write(file)
@@ -78,11 +78,11 @@ def test_channels_with_large_values_cost_little(quantized, monkeypatch):
         tensors["encoder.layer.0.output.dense.weight"][:, 3] *= 0.01
         return tensors
 
-    monkeypatch.setattr(quantize, "map_tensors", with_outlier)
-    monkeypatch.setattr(cpu, "map_tensors", with_outlier)
+    monkeypatch.setattr(quantize, "MappedTensors", with_outlier)
+    monkeypatch.setattr(cpu, "MappedTensors", with_outlier)
     config, full, small = quantized()
     expected = OpenVinoEncoder(config, full).encode(TEXTS)
-    monkeypatch.setattr(cpu, "map_tensors", write)
+    monkeypatch.setattr(cpu, "MappedTensors", write)
     found = OpenVinoEncoder(config, small, precision="int8").encode(TEXTS)
     assert cosines(found, expected).min() > 0.99
 
@@ -137,10 +137,10 @@ def test_the_weights_take_a_quarter(quantized):
     files = [folder / "model.safetensors" for folder in (full, small)]
     sizes = [file.stat().st_size for file in files]
     assert sizes[1] / sizes[0] < 0.29  # positions, norms and biases stay as they are
-    tensors = map_tensors(files[1])
+    tensors = MappedTensors(files[1])
     in_float = dequantized(tensors)
     assert {name: tensor.shape for name, tensor in in_float.items()} == {
-        name: tensor.shape for name, tensor in map_tensors(files[0]).items()
+        name: tensor.shape for name, tensor in MappedTensors(files[0]).items()
     }
     kept = [name for name, tensor in tensors.items() if tensor.dtype != np.int8 and tensor.ndim > 1]
     assert sorted(kept) == [
