@@ -9,11 +9,11 @@ from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.events.models import events_backends
 from moto.events.utils import EventMessageType
-from moto.logs.models import logs_backends
+from moto.logs.models import LogStream, logs_backends
 
 from local_aws.moto_adapter.patching import replace, service_lock
 
-# All of it is in memory; the files of .local/logs keep every line.
+# Of each stream, all in memory; the files of .local/logs keep every line of functions and APIs.
 KEPT_LINES: Final = 2_000
 
 
@@ -34,10 +34,7 @@ def find_event_targets(region: str, event: dict[str, Any]) -> list[tuple[str, di
 
 
 def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
-    """Appends lines (time in ms, text) to a log stream; creates group and stream if needed.
-
-    The stream keeps its newest KEPT_LINES.
-    """
+    """Appends lines (time in ms, text) to a log stream; creates group and stream if needed."""
     backend = logs_backends[DEFAULT_ACCOUNT_ID][region]
     events = [{"timestamp": time, "message": text} for time, text in lines]
     with service_lock("logs"):
@@ -45,7 +42,6 @@ def put_log_lines(region: str, group: str, stream: str, lines: list[tuple[int, s
             backend.create_log_group(group, {})
         backend.ensure_log_stream(group, stream)
         backend.put_log_events(group, stream, events)
-        del backend.groups[group].streams[stream].events[:-KEPT_LINES]
 
 
 def key_of_log_group(name: str, region: str) -> str | None:
@@ -57,6 +53,15 @@ def key_of_log_group(name: str, region: str) -> str | None:
 def set_key_of_log_group(name: str, region: str, key_id: str | None) -> None:
     """Encrypts a log group with another KMS key, or with none."""
     logs_backends[DEFAULT_ACCOUNT_ID][region].groups[name].kms_key_id = key_id
+
+
+def _keep_newest(original: Callable[..., Any]) -> Any:
+    def put(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = original(self, *args, **kwargs)
+        del self.events[:-KEPT_LINES]
+        return token
+
+    return put
 
 
 def _keep_state(original: Callable[..., Any]) -> Any:
@@ -77,3 +82,4 @@ def _keep_state(original: Callable[..., Any]) -> Any:
 
 
 replace(CloudWatchBackend, "put_metric_alarm", _keep_state)
+replace(LogStream, "put_log_events", _keep_newest)

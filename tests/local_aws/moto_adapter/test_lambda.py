@@ -222,9 +222,12 @@ def test_log_lines_make_their_group_and_arrive(aws):
 def test_a_log_stream_keeps_its_newest_lines(aws, monkeypatch):
     monkeypatch.setattr(monitoring, "KEPT_LINES", 3)
     now = int(time.time() * 1000)
-    for number in range(5):
-        moto_adapter.put_log_lines("us-east-1", "/full", "stream", [(now, str(number))])
-    events = aws.context.client("logs").filter_log_events(logGroupName="/full")["events"]
+    moto_adapter.put_log_lines("us-east-1", "/full", "stream", [(now, "0"), (now, "1")])
+    logs = aws.context.client("logs")
+    for number in range(2, 5):
+        line = {"timestamp": now, "message": str(number)}
+        logs.put_log_events(logGroupName="/full", logStreamName="stream", logEvents=[line])
+    events = logs.filter_log_events(logGroupName="/full")["events"]
     assert [event["message"] for event in events] == ["2", "3", "4"]
 
 
