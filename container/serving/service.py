@@ -94,7 +94,10 @@ class Service:
                 encoder.check_time()
                 large = is_large(body, content_type)
                 with encoder.large_request() if large else nullcontext():
-                    return self._answer(body, content_type, line)
+                    answer = self._answer(body, content_type, line)
+                # A batch that began in time may have ended too late.
+                encoder.check_time()
+                return answer
         except (InvalidRequestError, ExpiredError, BusyError):
             raise
         except Exception as error:

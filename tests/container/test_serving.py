@@ -226,6 +226,19 @@ class TestTheCallersTime:
             ask(service, ["word " * 300] * 3_000, content_type)
         assert time.monotonic() - began < 20, "all of them would take a minute"
 
+    def test_an_answer_that_comes_too_late_is_dropped(self, service, monkeypatch):
+        encoder = service._searcher.encoder
+        encode = encoder.encode_tokens
+
+        def slowly(tokens):
+            vectors = encode(tokens)
+            encoder.deadline = time.monotonic()
+            return vectors
+
+        monkeypatch.setattr(encoder, "encode_tokens", slowly)
+        with pytest.raises(ExpiredError):
+            ask(service, '["a"]')
+
     @pytest.mark.parametrize(
         ("size", "content_type", "expected"),
         [
