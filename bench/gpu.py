@@ -37,7 +37,6 @@ from tokenizers.processors import BertProcessing
 from bench.baked import bake_sample, hyperparameters_of, write_hyperparameters
 from bench.contenders.load import load
 from bench.contenders.load import post as poster
-from bench.http_server import wait_for_answer
 from bench.machine import describe_machine, slug
 from bench.measure import ROOT
 from bench.model_server import ModelServer
@@ -460,7 +459,7 @@ def server(run: Run) -> Section:
         settings = {**environment(gpu=gpu), "MMS_JOB_QUEUE_SIZE": "100"}
         with ModelServer(sys.executable, base, settings) as running:
             url = f"{running.url}/invocations"
-            start = wait_for_answer(url, body, running.ended, lambda: running.log)
+            start = running.wait_for_answer(url, body)
             headers = {"Content-Type": "application/json"}
             seconds = 1 if run.quick else 8
             load(lambda: poster(url, body, lambda _: headers), 16, seconds)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import signal
 import socket
-import subprocess
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
 
+from bench.http_server import ServerProcess
 from bench.measure import BenchError
 
 # The image's entry point, which reads its configuration from /etc/sagemaker-mms.properties. The
@@ -30,52 +27,32 @@ serving.main()
 """
 
 
-class ModelServer:
+class ModelServer(ServerProcess):
     """A server of the artifact in `base`/model, for as long as a with statement runs."""
 
     def __init__(
         self, python: str, base: Path, environment: Mapping[str, str], port: int | None = None
     ) -> None:
         """Starts the server. `python` has its packages."""
-        self._folder = Path(tempfile.mkdtemp(prefix="mms-"))
+        folder = Path(tempfile.mkdtemp(prefix="mms-"))
         port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [python, "-c", _START, str(self._folder / "mms.properties")],
-                cwd=self._folder,
-                env={
-                    "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
-                    "TMPDIR": str(self._folder),
-                    # For its workers' sockets.
-                    "TEMP": str(self._folder),
-                    "HF_HUB_OFFLINE": "1",
-                    "SAGEMAKER_BASE_DIR": str(base),
-                    "SAGEMAKER_BIND_TO_PORT": str(port),
-                    "SAGEMAKER_PROGRAM": "inference.py",
-                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-                    **environment,
-                },
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        # The process group of the server and everything below it.
-        self.group = self._process.pid
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.group, signal.SIGKILL)
-        self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def log(self) -> str:
-        """Everything that the server and its workers have printed."""
-        return (self._folder / "log").read_text("utf-8", errors="replace")
+        super().__init__(
+            folder,
+            [python, "-c", _START, str(folder / "mms.properties")],
+            {
+                "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+                "TMPDIR": str(folder),
+                # For its workers' sockets.
+                "TEMP": str(folder),
+                "HF_HUB_OFFLINE": "1",
+                "SAGEMAKER_BASE_DIR": str(base),
+                "SAGEMAKER_BIND_TO_PORT": str(port),
+                "SAGEMAKER_PROGRAM": "inference.py",
+                "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                **environment,
+            },
+        )
 
     def ping(self) -> int | None:
         """The status of the health check; `None` if nothing answers."""
@@ -86,10 +63,6 @@ class ModelServer:
             return error.code
         except OSError:
             return None
-
-    def ended(self) -> bool:
-        """Whether the server's process has ended."""
-        return self._process.poll() is not None
 
     def wait_until_up(self) -> None:
         """Waits until the health check succeeds. Raises BenchError with the log if it does not."""

@@ -16,7 +16,6 @@ from typing import Any
 
 from bench.contenders.mixed_load import BUDGET_SECONDS, IMPATIENT_SECONDS
 from bench.context import Bench
-from bench.http_server import wait_for_answer
 from bench.measure import BenchError, Contender, Process
 from bench.model_server import ModelServer
 from bench.processes import MemoryLog
@@ -60,7 +59,7 @@ def measure(bench: Bench) -> Section:
     ):
         question = json.dumps({"queries": [SHORT_QUESTION], "mode": "nn_train_data"})
         url = f"{server.url}/invocations"
-        wait_for_answer(url, question, server.ended, lambda: server.log)
+        server.wait_for_answer(url, question)
         memory = MemoryLog(server.group)
 
         def ask(clients: int, seed: int) -> Mapping[str, Any]:

@@ -6,14 +6,14 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.context import MINILM, Bench
-from bench.http_server import HttpServer, wait_for_answer
+from bench.http_server import HttpServer, ServerProcess
 from bench.measure import BenchError, Contender, Process
 from bench.model_server import ModelServer, free_port
 from bench.processes import MemoryLog
@@ -34,7 +34,7 @@ _SAMPLE_SECONDS = 1.0
 class Server:
     """How to start a server on a port, and the path and body of a request with one question."""
 
-    start: Callable[[int], AbstractContextManager[HttpServer | ModelServer]]
+    start: Callable[[int], ServerProcess]
     path: str
     body: str
 
@@ -142,9 +142,8 @@ def _infinity(python: str, engine: str, model: Path, work: Path) -> Callable[[in
     return lambda port: HttpServer([*command, "--port", str(port)], environment, model)
 
 
-def _first_answer(server: Server, running: HttpServer | ModelServer, port: int) -> float:
-    url = f"http://127.0.0.1:{port}{server.path}"
-    return wait_for_answer(url, server.body, running.ended, lambda: running.log)
+def _first_answer(server: Server, running: ServerProcess, port: int) -> float:
+    return running.wait_for_answer(f"http://127.0.0.1:{port}{server.path}", server.body)
 
 
 def section(found: Found) -> Section:

@@ -14,7 +14,7 @@ import pytest
 
 from bench.contenders import mixed_load
 from bench.contenders.models import NEAREST, PRODUCT_OPERATIONS
-from bench.http_server import HttpServer, wait_for_answer
+from bench.http_server import HttpServer
 from bench.measure import BenchError
 from bench.model_server import free_port
 from bench.processes import MemoryLog, kind
@@ -229,7 +229,7 @@ def test_a_server_is_waited_for_and_ends_with_its_block():
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     with HttpServer(command) as server:
         with pytest.raises(BenchError, match=r"no answer from .*: 501"):
-            wait_for_answer(f"http://127.0.0.1:{port}", "", server.ended, lambda: "", seconds=2)
+            server.wait_for_answer(f"http://127.0.0.1:{port}", "", seconds=2)
         assert not server.ended()
     assert not Path(f"/proc/{server.group}").exists()
 
@@ -237,4 +237,4 @@ def test_a_server_is_waited_for_and_ends_with_its_block():
 def test_a_server_that_cannot_start_says_why():
     command = [sys.executable, "-c", "raise SystemExit('no model')"]
     with HttpServer(command) as server, pytest.raises(BenchError, match="no model"):
-        wait_for_answer("http://127.0.0.1:9", "", server.ended, lambda: server.log)
+        server.wait_for_answer("http://127.0.0.1:9", "")
