@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import moto.core.utils
 from flask import request
+from moto.core.common_models import BaseModel
 from moto.core.config import default_user_config
 from moto.core.loaders import Loader, moto_root
 from moto.core.model import ServiceModel
@@ -127,5 +128,7 @@ def _load_once(_original: Callable[..., Any]) -> Any:
 
 
 replace(moto.core.utils, "_load_service_model", _load_once)
+# moto keeps a list of everything that it has ever made, each line of a log, too, for a reset.
+BaseModel.__new__ = lambda cls, *_args, **_settings: object.__new__(cls)  # type: ignore[method-assign]
 # moto looks for all its packages at each request.
 replace(DomainDispatcherApplication, "get_backend_for_host", lru_cache(maxsize=1024))

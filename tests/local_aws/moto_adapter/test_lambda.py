@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.logs.models import LogEvent
 
 from local_aws import moto_adapter
 from local_aws.moto_adapter import LambdaAnswer, LambdaFunction, monitoring
@@ -219,16 +221,20 @@ def test_log_lines_make_their_group_and_arrive(aws):
     ]
 
 
-def test_a_log_stream_keeps_its_newest_lines(aws, monkeypatch):
+def test_a_log_stream_keeps_its_newest_lines_and_nothing_keeps_others(aws, monkeypatch):
     monkeypatch.setattr(monitoring, "KEPT_LINES", 3)
     now = int(time.time() * 1000)
-    moto_adapter.put_log_lines("us-east-1", "/full", "stream", [(now, "0"), (now, "1")])
+    lines = [f"line {number} of a full stream" for number in range(5)]
+    moto_adapter.put_log_lines("us-east-1", "/full", "stream", [(now, line) for line in lines[:2]])
     logs = aws.context.client("logs")
-    for number in range(2, 5):
-        line = {"timestamp": now, "message": str(number)}
-        logs.put_log_events(logGroupName="/full", logStreamName="stream", logEvents=[line])
+    for line in lines[2:]:
+        event = {"timestamp": now, "message": line}
+        logs.put_log_events(logGroupName="/full", logStreamName="stream", logEvents=[event])
     events = logs.filter_log_events(logGroupName="/full")["events"]
-    assert [event["message"] for event in events] == ["2", "3", "4"]
+    assert [event["message"] for event in events] == lines[2:]
+    gc.collect()
+    kept = {each.message for each in gc.get_objects() if isinstance(each, LogEvent)}
+    assert kept.isdisjoint(lines[:2])
 
 
 def test_an_unknown_function_is_not_found():
