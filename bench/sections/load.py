@@ -142,13 +142,15 @@ def section(found: Found) -> Section:
     columns = ["", "answers per second", f"relative to {FEW} clients"]
     columns += ["p50, ms", "p95, ms", "longest, ms", "outcomes"]
     tables = [Table("Throughput and outcomes", columns, rows), *_memory(found)]
+    settings = environment(gpu=False)
     many = found.turns[MANY]
     by_turn = ", ".join(f"{one['per_second']:,.0f}" for one in many)
     notes = [
-        "The server of the inference image with a CPU endpoint's settings (eight workers, one"
-        " model, a queue of sixteen), on this machine with the callers. Mixed requests: questions"
-        " to the baked corpus, nine sentences, nearest neighbours, 32 texts, and one in a hundred"
-        f" of some 150 kB. A caller waits {BUDGET_SECONDS:.0f} s, one in fifty"
+        "The server of the inference image with a CPU endpoint's settings"
+        f" ({settings['SAGEMAKER_MODEL_SERVER_WORKERS']} workers, one model, a queue of"
+        f" {settings['MMS_JOB_QUEUE_SIZE']}), on this machine with the callers. Mixed requests:"
+        " questions to the baked corpus, nine sentences, nearest neighbours, 32 texts, and one in a"
+        f" hundred of some 150 kB. A caller waits {BUDGET_SECONDS:.0f} s, one in fifty"
         f" {IMPATIENT_SECONDS} s, and pauses as botocore does when it is refused.",
         f"{len(many)} turns of {found.turn_seconds:.0f} s with {MANY} clients; before and after"
         f" them one with {FEW}. Answers per second of {MANY} clients, turn by turn: {by_turn}.",

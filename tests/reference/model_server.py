@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import bench.model_server
+from stage.model_server import CPU_WORKERS
 
 JSON = "application/json"
 # One worker with the model in it; several that share an encoder process and load one by one, as
@@ -19,7 +20,7 @@ JSON = "application/json"
 SERVERS = {
     "one worker": {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
     "workers": {"SAGEMAKER_MODEL_SERVER_WORKERS": "2"},
-    "workers, preloaded": {"SAGEMAKER_MODEL_SERVER_WORKERS": "8", "MMS_PRELOAD_MODEL": "true"},
+    "workers, preloaded": CPU_WORKERS,
 }
 
 

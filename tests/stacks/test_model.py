@@ -65,7 +65,7 @@ def test_workers_are_several_and_forked_from_a_loaded_process_where_that_works(m
     for name, resource in of_type(model, "AWS::SageMaker::Model").items():
         environment = resource["Properties"]["PrimaryContainer"]["Environment"]
         workers = environment["SAGEMAKER_MODEL_SERVER_WORKERS"]
-        expected = ("4", None) if name.startswith("Gpu") else ("8", "true")
+        expected = ("4", None) if name.startswith("Gpu") else ("16", "true")
         assert (workers, environment.get("MMS_PRELOAD_MODEL")) == expected
 
 
