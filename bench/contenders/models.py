@@ -93,6 +93,46 @@ def product(precision: Precision, tasks: list[str]) -> Tasks:
     return dict.fromkeys(tasks, run)
 
 
+def projections(model: str, tokens: dict[str, int]) -> Tasks:
+    """The bare products of a model's projections, layer after layer, for so many tokens each.
+
+    They run as in our encoder and read all its weights, but nothing is between them.
+    """
+    import numpy as np
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    from container.encoder.cpu import MappedTensors, infer_request
+
+    weights = MappedTensors(Path(model) / "model.safetensors")
+
+    def projected(states: ov.Node, name: str) -> ov.Node:
+        weight, bias = (ops.constant(weights[f"{name}.{part}"]) for part in ("weight", "bias"))
+        return ops.add(ops.matmul(states, weight, False, True), bias)
+
+    layers = json.loads((Path(model) / "config.json").read_text("utf-8"))["num_hidden_layers"]
+    width = weights["embeddings.LayerNorm.weight"].size
+    given = hidden = ops.parameter([-1, width], np.float32)
+    for layer in (f"encoder.layer.{number}" for number in range(layers)):
+        query, key, value = (
+            projected(hidden, f"{layer}.attention.self.{part}")
+            for part in ("query", "key", "value")
+        )
+        context = ops.add(ops.add(query, key), value)
+        inner = projected(
+            projected(context, f"{layer}.attention.output.dense"), f"{layer}.intermediate.dense"
+        )
+        hidden = projected(ops.relu(inner), f"{layer}.output.dense")
+    request = infer_request(ov.Model([hidden], [given]), "fp32")
+    values = {task: np.ones((count, width), np.float32) for task, count in tokens.items()}
+    return {
+        task: lambda states=states: request.infer(  # type: ignore[misc]
+            [states], share_inputs=True, share_outputs=True
+        )[0]
+        for task, states in values.items()
+    }
+
+
 def _encoding(texts: str, encode: Callable[[list[str]], Any]) -> Tasks:
     sets: dict[str, list[str]] = json.loads(Path(texts).read_text("utf-8"))
     return {name: lambda chosen=chosen: encode(chosen) for name, chosen in sets.items()}  # type: ignore[misc]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from bench.contenders.models import NEAREST, PRODUCT_OPERATIONS
+from bench.contenders.models import NEAREST, PRODUCT_OPERATIONS, SIZE
 from bench.context import MINILM, Bench
 from bench.machine import has_vnni
 from bench.measure import BenchError, Process, Samples, times_faster
@@ -28,7 +28,7 @@ from bench.texts import NEAREST_CORPUS, NEAREST_QUERIES, NINE_SENTENCES, mixed_t
 from container.bake.weights import find_model, write_serving_form
 
 NINE, MIXED = "nine sentences", "mixed texts"
-THEIRS, PRODUCT = "sentence-transformers", "product"
+THEIRS, PRODUCT, PROJECTIONS = "sentence-transformers", "product", "projections"
 PRECISIONS = ("fp32", "bf16", "int8")
 REAL = "all-MiniLM-L6-v2"
 LEAST_COSINE = 0.9999
@@ -56,6 +56,11 @@ class Found:
         """How much of the time of ours in fp32 the bare products would take."""
         bare = times_faster(self.samples["fp32"], self.samples[PRODUCT])
         return bare * self.operations / PRODUCT_OPERATIONS
+
+    @property
+    def share_of_own(self) -> float:
+        """How much of the time of ours in fp32 the model's bare projections take."""
+        return times_faster(self.samples["fp32"], self.samples[PROJECTIONS])
 
 
 # By task and model; the mixed texts by size.
@@ -105,10 +110,10 @@ class _Measurement:
         if size not in self.results[MIXED]:
             many = mixed_texts(_FEWEST if bench.quick else _MOST)
             sets[MIXED] = many[: how_many(SIZES[size], token_counts(where, many), self._speed)]
-        needed = {
-            task: operations(SIZES[size].config(), token_counts(where, texts))
-            for task, texts in sets.items()
-        }
+        lengths = {task: token_counts(where, texts) for task, texts in sets.items()}
+        needed = {task: operations(SIZES[size].config(), lengths[task]) for task in sets}
+        # The mixed texts are not one batch, and have no need of it.
+        tokens = {task: sum(lengths[task]) for task in sets if task != MIXED}
         file = folder / f"{name}.json"
         file.write_text(json.dumps({task: sets[task] for task in sets if task != NEAREST}), "utf-8")
         given = {"model": str(where), "texts": str(file)}
@@ -120,13 +125,15 @@ class _Measurement:
             bench.contender(THEIRS, "models:their_model", **given),
             bench.contender(PRODUCT, "models:product", precision="fp32", tasks=list(sets)),
         ]
+        own = bench.contender(PROJECTIONS, "models:projections", model=str(where), tokens=tokens)
         found: dict[str, dict[str, Samples]] = {}
         for task in sets:
             times = min(15, max(1, round(_TURN_SECONDS * self._speed / needed[task])))
             rounds = (1 if bench.quick else 2) if task == MIXED else None
             save = folder if task == NINE else None
             tasks = {task: times if task != MIXED else 1}
-            found |= bench.compare(f"{name}, {task}", contenders, tasks, save, rounds)
+            taking_turns = [*contenders, own] if task in tokens else contenders
+            found |= bench.compare(f"{name}, {task}", taking_turns, tasks, save, rounds)
         self._check(name)
         shutil.rmtree(where.with_name(f"{where.name}-int8"), ignore_errors=True)
         for task, samples in found.items():
@@ -162,9 +169,9 @@ def section(results: Results) -> Section:
     tables = [
         Table(
             title,
-            [*_COLUMNS, *(f"published {each}, ms" for each in _INSTANCES)],
+            ["", *_columns(own=True), *(f"published {each}, ms" for each in _INSTANCES)],
             [
-                [model, *_cells(rows[model]), *published[model][first : first + 2]]
+                [model, *_cells(rows[model], own=True), *published[model][first : first + 2]]
                 for model in MODELS
                 if model in rows
             ],
@@ -174,8 +181,11 @@ def section(results: Results) -> Section:
             ("Nearest neighbours, three queries in three texts", results[NEAREST], 2),
         )
     ]
-    mixed = [[size, f"{found.texts}", *_cells(found)] for size, found in results[MIXED].items()]
-    tables.append(Table("Mixed texts, by size", ["", "texts", *_COLUMNS[1:]], mixed))
+    mixed = [
+        [size, f"{found.texts}", *_cells(found, own=False)]
+        for size, found in results[MIXED].items()
+    ]
+    tables.append(Table("Mixed texts, by size", ["", "texts", *_columns(own=False)], mixed))
     return Section(
         "The models of the walk-through",
         notes=[
@@ -184,9 +194,12 @@ def section(results: Results) -> Section:
             " tokenizer stands in for theirs, XLM-RoBERTa's (the multilingual ones) included; word"
             " embeddings have their real size.",
             "Medians, each contender in its own process, in turns. Times faster: ours over"
-            " sentence-transformers, both fp32, the median of the rounds' ratios. Share of the"
-            " limit: the time that the encoder's matrix products would take at the speed of one"
-            " large product, measured in the same turns, of ours in fp32.",
+            " sentence-transformers, both fp32, the median of the rounds' ratios.",
+            "Shares are of the time of ours in fp32, measured in the same turns. Of one large"
+            " product: what the encoder's matrix products would take at the speed of a product"
+            f" of square matrices of {SIZE}, whose numbers are read once for much arithmetic. Of"
+            " its own: what its projections take for as many tokens with nothing between them;"
+            " few tokens read all the weights for little arithmetic.",
             "A dash: this processor has no instructions for the precision, or it was not measured."
             " Models of one size differ in their pooling alone, so mixed texts are measured once a"
             " size; as many of them as take some seconds.",
@@ -198,15 +211,19 @@ def section(results: Results) -> Section:
 
 
 _INSTANCES = ("g5.2xlarge", "c6i.xlarge")
-_COLUMNS = (
-    *("", "sentence-transformers fp32, ms"),
-    *(f"ours {precision}, ms" for precision in PRECISIONS),
-    *("times faster, fp32", "share of the limit, fp32"),
-    *("peak memory of sentence-transformers, MB", "of ours fp32, MB"),
-)
 
 
-def _cells(found: Found) -> list[str]:
+def _columns(*, own: bool) -> list[str]:
+    return [
+        "sentence-transformers fp32, ms",
+        *(f"ours {precision}, ms" for precision in PRECISIONS),
+        *("times faster, fp32", "share of one large product"),
+        *(["share of its own products"] if own else []),
+        *("peak memory of sentence-transformers, MB", "of ours fp32, MB"),
+    ]
+
+
+def _cells(found: Found, *, own: bool) -> list[str]:
     samples = found.samples
     ours = (samples.get(precision) for precision in PRECISIONS)
     return [
@@ -214,5 +231,6 @@ def _cells(found: Found) -> list[str]:
         *("-" if each is None else milliseconds(each.median) for each in ours),
         ratio(found.faster),
         ratio(found.share),
+        *([ratio(found.share_of_own)] if own else []),
         *(megabytes(samples[each].peak_bytes) for each in (THEIRS, "fp32")),
     ]

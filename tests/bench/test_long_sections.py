@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from bench.contenders import mixed_load
-from bench.contenders.models import NEAREST, PRODUCT_OPERATIONS
+from bench.contenders.models import NEAREST, PRODUCT_OPERATIONS, projections
 from bench.http_server import HttpServer
 from bench.measure import BenchError
 from bench.model_server import free_port
@@ -70,6 +71,23 @@ def test_a_random_model_is_one_that_the_encoder_runs(tmp_path, changes):
     assert models.token_counts(folder, ["one text", "word " * 100]) == [4, 64]
 
 
+def test_the_bare_projections_are_those_of_the_model(tmp_path):
+    weights = write_weights(TINY, tmp_path / "weights")
+    folder = write_model(tmp_path / "model", Model("small"), weights, minilm(), TINY)
+    tensors = load_file(weights)
+
+    def projected(states, name):
+        name = f"encoder.layer.0.{name}"
+        return states @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+
+    states = np.ones((7, 32), np.float32)
+    states = sum(projected(states, f"attention.self.{part}") for part in ("query", "key", "value"))
+    states = projected(projected(states, "attention.output.dense"), "intermediate.dense")
+    expected = projected(np.maximum(states, 0), "output.dense")
+    found = projections(str(folder), {"seven tokens": 7})["seven tokens"]()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_as_many_mixed_texts_as_take_some_seconds():
     size = SIZES["base"]
     lengths = [100] * 500
@@ -86,6 +104,7 @@ def test_the_models_section():
             "bf16": samples(0.005),
             models.THEIRS: samples(0.025, peak_bytes=900 * MB),
             models.PRODUCT: samples(0.1),
+            models.PROJECTIONS: samples(0.009),
         },
         # At the product's speed 8 of the 10 ms.
         PRODUCT_OPERATIONS * 8 // 100,
@@ -94,10 +113,10 @@ def test_the_models_section():
     section = models.section(
         {models.NINE: {"bge-base-en": found}, NEAREST: {}, models.MIXED: {"base": found}}
     )
-    cells = ["25.0", "10.0", "5.00", "-", "2.50", "0.80", "900", "300"]
+    cells = ["25.0", "10.0", "5.00", "-", "2.50", "0.80", "0.90", "900", "300"]
     assert rows(section) == {"bge-base-en": [*cells, "21.2", "114"]}
     assert rows(section, 1) == {}
-    assert rows(section, 2) == {"base": ["9", *cells]}
+    assert rows(section, 2) == {"base": ["9", *cells[:6], *cells[7:]]}
 
 
 def test_the_servers_section():
