@@ -22,12 +22,10 @@ aborted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -42,12 +40,14 @@ from batch.steps.objects import ObjectStream, Output, list_outputs
 from boto_config import PATIENT
 from causes import because, reason_of
 from contract.batch_objects import execution_arn, new_batch_id, report_key
-from contract.index_objects import index_corpus_prefix, part_key
-from contract.vector_index import VECTOR_START, VectorIndex, index_configuration
+from contract.index_objects import part_key
+from contract.vector_index import VECTOR_START, VectorIndex
 from index import IndexLoadError
+from index.corpus import keep_corpus
 from index.environment import Environment
 from index.loads import Loads, Part
 from index.put import LoadCursor, Loading, as_document, is_entry, split_lines
+from index.vectors import StoredIndex, vectors_client
 
 # Kept back of the function's time for the call that has begun.
 _RESERVE_SECONDS = 90.0
@@ -59,23 +59,11 @@ _MIN_WAIT, _MAX_WAIT = 3, 300
 # An execution may have 25,000 events; each round of waiting and looking takes nine.
 _BYTES_PER_WAIT = 4_000_000
 _PROBES = 5
-# In as many pieces an index is listed at a time; the service allows 16.
-_SEGMENTS = 8
-_LIST_PAGE = 1_000
 # What a vector's distance from itself may be, by rounding.
 _TOLERANCE = 0.005
-_ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 # S3 answers a copy of half a gigabyte once it is done.
 _S3 = PATIENT.merge(Config(read_timeout=120))
-# Beyond its limits the service answers 429; this mode then also slows down by itself. Vectors are
-# checked by the container that made them.
-_VECTORS = Config(
-    retries={"mode": "adaptive", "total_max_attempts": 12},
-    read_timeout=60,
-    parameter_validation=False,
-)
-
 logging.getLogger().setLevel(logging.INFO)
 logger = logging.getLogger(__name__)
 
@@ -88,7 +76,7 @@ class Steps:
         self._s3 = boto3.client("s3", config=_S3)
         self._ssm = boto3.client("ssm", config=PATIENT)
         self._stepfunctions = boto3.client("stepfunctions", config=PATIENT)
-        self._vectors: Any = boto3.client("s3vectors", config=_VECTORS)
+        self._vectors = vectors_client()
         self._loads = Loads(self._s3, environment.artifacts_bucket)
 
     def handle(
@@ -123,18 +111,15 @@ class Steps:
                 raise ValueError(f"unknown action {action!r}")
         return answer
 
-    def _target(self, index: Mapping[str, Any]) -> dict[str, str]:
-        return {
-            "vectorBucketName": self._environment.vector_bucket,
-            "indexName": index["index_id"],
-        }
+    def _stored(self, index: Mapping[str, Any]) -> StoredIndex:
+        return StoredIndex(self._vectors, self._environment.vector_bucket, index["index_id"])
 
     def _prepare(self, index: Mapping[str, Any]) -> dict[str, Any]:
         index_id = index["index_id"]
         nothing = {"batch_id": None, "wait_seconds": 0}
         if not self._loads.is_wanted(index_id):
             return {"next": "superseded", **nothing}
-        if self._has_index(index) and self._loads.marker(index_id):
+        if self._stored(index).exists() and self._loads.marker(index_id):
             self._loads.note(index_id, error=None)
             return {"next": "complete", **nothing}
         progress = self._loads.note(index_id, error=None)
@@ -147,66 +132,19 @@ class Steps:
         wait = min(max(corpus["size"] // _BYTES_PER_WAIT, _MIN_WAIT), _MAX_WAIT)
         return {"next": "encode", "batch_id": batch_id, "wait_seconds": wait}
 
-    def _has_index(self, index: Mapping[str, Any]) -> bool:
-        try:
-            self._vectors.get_index(**self._target(index))
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NotFoundException":
-                return False
-            raise
-        return True
-
     def _make_index(self, index: Mapping[str, Any], made: int) -> int:
         """Makes the index unless it is there; returns how often it was made."""
-        if self._has_index(index):
+        stored = self._stored(index)
+        if stored.exists():
             return made
         # First, so that nothing counts as loaded that was in one that is gone.
         self._loads.note(index["index_id"], made=made + 1)
-        try:
-            self._vectors.create_index(
-                **self._target(index),
-                **index_configuration(index["dimension"]),
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConflictException":
-                raise
+        stored.create(index["dimension"])
         return made + 1
 
     def _keep_corpus(self, index: Mapping[str, Any]) -> dict[str, Any]:
-        """Copies the corpus beside its index, so that it is there for a rollback, and checks it."""
-        index_id, source, bucket = index["index_id"], index["corpus"], self._loads.bucket
-        key = f"{index_corpus_prefix(index_id)}{source['file_name']}"
-        pinned: Any = {"Bucket": source["bucket"], "Key": source["key"]}
-        if source.get("version_id"):
-            pinned["VersionId"] = source["version_id"]
-        try:
-            self._s3.copy(
-                pinned,
-                bucket,
-                key,
-                # Its tags stay behind: reading them takes another permission.
-                ExtraArgs={"TaggingDirective": "REPLACE"},
-            )
-        except ClientError as error:
-            raise IndexLoadError(
-                f"The corpus s3://{source['bucket']}/{source['key']} cannot be copied: {error}"
-            ) from error
-        copy = self._s3.head_object(Bucket=bucket, Key=key)
-        stream = ObjectStream(self._s3, bucket, key, copy["VersionId"])
-        digest = hashlib.sha256()
-        for chunk in stream.chunks():
-            digest.update(chunk)
-        if digest.hexdigest() != source["sha256"]:
-            raise IndexLoadError(
-                f"The corpus is not the one that was asked for: its sha256 is {digest.hexdigest()},"
-                f" expected {source['sha256']}. Pin it again (`python -m commands pin-corpus`):"
-                " the pinned sha256 is another version's."
-            )
-        corpus = {
-            "key": key,
-            "version_id": copy["VersionId"],
-            "size": copy["ContentLength"],
-        }
+        index_id = index["index_id"]
+        corpus = keep_corpus(self._s3, self._loads.bucket, index_id, index["corpus"])
         self._loads.note(index_id, corpus=corpus)
         return corpus
 
@@ -295,7 +233,7 @@ class Steps:
         if output is None:
             raise IndexLoadError(f"Output {number} of the batch {batch_id} is gone.")
         cursor = LoadCursor(**(event["cursor"] or {}))
-        loading = Loading(self._vectors, self._target(index), event["per_second"])
+        loading = Loading(self._stored(index), event["per_second"])
         if cursor.offset < output.size:
             lines = split_lines(self._stream(output).chunks(cursor.offset))
             loading.run(lines, cursor, is_time_up)
@@ -319,7 +257,7 @@ class Steps:
         vectors = sum(part.vectors for part in parts)
         if not vectors:
             raise IndexLoadError("No entry of the corpus has a vector, so nothing can be found.")
-        stored = self._count_stored(index)
+        stored = self._stored(index).count()
         if stored != vectors:
             raise IndexLoadError(
                 f"The index has {stored:,} vectors, and {vectors:,} were put: entries with the same"
@@ -341,21 +279,6 @@ class Steps:
             },
         )
 
-    def _count_stored(self, index: Mapping[str, Any]) -> int:
-        """Counts the index's vectors: some minutes for ten million."""
-
-        def count(segment: int) -> int:
-            pages = self._vectors.get_paginator("list_vectors").paginate(
-                **self._target(index),
-                segmentCount=_SEGMENTS,
-                segmentIndex=segment,
-                PaginationConfig={"PageSize": _LIST_PAGE},
-            )
-            return sum(len(page["vectors"]) for page in pages)
-
-        with ThreadPoolExecutor(_SEGMENTS) as threads:
-            return sum(threads.map(count, range(_SEGMENTS)))
-
     def _probe(self, index: Mapping[str, Any], parts: Sequence[Part]) -> list[dict[str, Any]]:
         """Asks the index for vectors that were put: each must find itself, or one like it."""
         chosen = [part for part in parts if part.vectors][:: max(1, len(parts) // _PROBES)]
@@ -364,18 +287,12 @@ class Steps:
             sample = self._loads.sample(part)
             if not sample:
                 continue
-            answer = self._vectors.query_vectors(
-                **self._target(index),
-                topK=3,
-                queryVector=sample["data"],
-                returnDistance=True,
-            )["vectors"]
-            if not answer or answer[0]["distance"] > _TOLERANCE:
+            found = self._stored(index).nearest(sample["data"], 3)
+            if not found or found[0]["distance"] > _TOLERANCE:
                 raise IndexLoadError(
                     f"The index does not find the vector {sample['key']!r} that was put into it:"
-                    f" the nearest is {answer[:1] or 'none'}. Deploy again to load it anew."
+                    f" the nearest is {found[:1] or 'none'}. Deploy again to load it anew."
                 )
-            found = [{"key": each["key"], "distance": each["distance"]} for each in answer]
             probes.append({"key": sample["key"], "found": found})
         return probes
 

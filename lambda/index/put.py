@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from contract.vector_index import (
     read_left_out,
 )
 from index import IndexLoadError
+from index.vectors import StoredIndex
 
 # What of a request's limit its lines may take: the call writes the same JSON anew.
 _MOST_BYTES = MAX_REQUEST_BYTES * 3 // 4
@@ -44,14 +45,12 @@ class Loading:
     """Puts vectors into an index, no faster than its share of what the service allows.
 
     Args:
-        vectors: a client of S3 Vectors that repeats throttled calls.
-        target: vectorBucketName and indexName.
+        index: where to.
         per_second: vectors.
     """
 
-    def __init__(self, vectors: Any, target: Mapping[str, str], per_second: float) -> None:
-        self._vectors = vectors
-        self._target = target
+    def __init__(self, index: StoredIndex, per_second: float) -> None:
+        self._index = index
         self._per_second = per_second
         self._next_call = 0.0
         self.sample: dict[str, Any] | None = None
@@ -78,7 +77,7 @@ class Loading:
             return
         time.sleep(max(0.0, self._next_call - time.monotonic()))
         self._next_call = time.monotonic() + len(vectors) / self._per_second
-        self._vectors.put_vectors(**self._target, vectors=vectors)
+        self._index.put(vectors)
         if self.sample is None:
             self.sample = {"key": vectors[0]["key"], "data": vectors[0]["data"]}
 
