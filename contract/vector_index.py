@@ -17,8 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from contract.parameter_value import ParameterValue
 
 FORMAT: Final = 1
 """Of vectors and metadata. What reads or writes them otherwise is another format."""
@@ -160,12 +162,14 @@ def read_left_out(line: bytes) -> LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class VectorIndex:
+class VectorIndex(ParameterValue):
     """The value of `Names.index_parameter`: what `POST /search` asks, once all of it is there.
 
     bake_id: of the artifact that made the vectors; only its endpoints may embed queries.
     entries, vectors: how many the index holds.
     """
+
+    called: ClassVar[str] = "a vector index"
 
     index_id: str
     vector_bucket: str
@@ -175,24 +179,3 @@ class VectorIndex:
     dimension: int
     entries: int
     vectors: int
-
-    @classmethod
-    def from_json(cls, text: str) -> VectorIndex:
-        """Reads the parameter's value and ignores members it does not know.
-
-        Raises:
-            ValueError: the value is not one that `to_json` writes.
-        """
-        try:
-            members = json.loads(text)
-            index = cls(**{field.name: members[field.name] for field in fields(cls)})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a vector index: {text}") from error
-        for field in fields(cls):
-            if type(getattr(index, field.name)).__name__ != field.type:
-                raise ValueError(f"not a vector index, because of its {field.name}: {text}")
-        return index
-
-    def to_json(self) -> str:
-        """The parameter's value."""
-        return json.dumps(asdict(self))
