@@ -20,15 +20,17 @@ LIMITS: Final = {
     # For a request, and for a worker's load, after which the server gives the worker up. An
     # endpoint's caller waits a minute at most, whatever the limit is; a transform job waits longer.
     "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(INVOCATION_SECONDS),
-    # How many requests wait for a worker; one more gets 503 at once, and the front door asks
-    # another endpoint. The server answers callers who have gone, too, so a long queue (its default
-    # is 100) delays everybody for long after a burst of large requests. As many as a CPU has
-    # workers: a burst of questions fits, and 32 requests of a quarter of a second are answered
-    # within a third of the front door's time.
-    "MMS_JOB_QUEUE_SIZE": "16",
 }
+
+# How many requests wait for a worker; one more gets 503 at once, and the front door asks another
+# endpoint. The server answers callers who have gone, too, so a long queue (its default is 100)
+# delays everybody for long after a burst of large requests. Worked on or waiting there are at most
+# 24 on a CPU: a burst of questions fits, and 24 requests of a quarter of a second are answered
+# within a quarter of the front door's time.
+CPU_QUEUE: Final = {"MMS_JOB_QUEUE_SIZE": "8"}
+GPU_QUEUE: Final = {"MMS_JOB_QUEUE_SIZE": "16"}
 
 
 def environment(*, gpu: bool) -> dict[str, str]:
     """The variables for the image of one processor."""
-    return {**(GPU_WORKERS if gpu else CPU_WORKERS), **LIMITS}
+    return LIMITS | (GPU_WORKERS | GPU_QUEUE if gpu else CPU_WORKERS | CPU_QUEUE)

@@ -99,10 +99,8 @@ def test_a_load_beyond_the_servers_time_limit_is_waited_for(base):
 
 
 def test_nobody_waits_behind_callers_who_have_gone(base):
-    """They leave after a second; the next one is answered, or refused until it can be."""
-    taken = sum(int(CPU[name]) for name in ("SAGEMAKER_MODEL_SERVER_WORKERS", "MMS_JOB_QUEUE_SIZE"))
-    callers, answer_seconds = 3 * taken, 0.5
-    wait_before(base / "model", "wire.py", "send_vectors", answer_seconds)
+    """Sixty leave after a second; the next one is answered, or refused until it can be."""
+    wait_before(base / "model", "wire.py", "send_vectors", 0.5)
     with ModelServer(base, BAKE_ID="bake-1", **CPU) as server:
         server.wait_until_up()
         assert ask(server, ["a"])
@@ -111,12 +109,12 @@ def test_nobody_waits_behind_callers_who_have_gone(base):
             with suppress(TimeoutError):
                 return server.invoke(b'["a"]', JSON, seconds=1).status
 
-        with ThreadPoolExecutor(callers) as pool:
-            statuses = list(pool.map(leave_after_a_second, range(callers)))
+        with ThreadPoolExecutor(60) as pool:
+            statuses = list(pool.map(leave_after_a_second, range(60)))
         began = time.monotonic()
         while (status := server.invoke(b'["a"]', JSON).status) == 503:
             time.sleep(0.1)
         seconds = time.monotonic() - began
     assert status == 200
-    assert statuses.count(503) > taken
-    assert seconds < taken * answer_seconds + 3
+    assert statuses.count(503) > 30
+    assert seconds < 15
