@@ -143,7 +143,7 @@ def test_without_normalising_the_length_is_the_models(tmp_path):
     np.testing.assert_allclose(encoder.encode(["hello"])[0], expected, atol=2e-6)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
 def test_weights_are_not_kept_twice_and_few_words_are_read(tmp_path):
     encoder = tiny(tmp_path, hidden_size=256, intermediate_size=1024, vocab_size=20_000)
     encoder.encode(TEXTS)
